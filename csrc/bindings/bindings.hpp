@@ -1,0 +1,9 @@
+// One function for each file of this folder; the only folder that includes pybind11.
+// A binding checks dtype, contiguity and shape, releases the GIL once, and calls the header-only core.
+#pragma once
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+namespace traitcore_bindings {
+void bind_sampling(pybind11::module_& m);
+}

@@ -1,0 +1,7 @@
+// Table of contents of traitcore._core.
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Native core of traitcore: private, called only by the modules that check their input first.";
+  traitcore_bindings::bind_sampling(m);
+}

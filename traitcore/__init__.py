@@ -1,0 +1,78 @@
+"""traitcore: from an event log to versioned item vectors and readable customer traits.
+
+Names are loaded when first used, so `import traitcore` is cheap: no numba, no JIT, no threads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from pathlib import Path
+from typing import Any
+
+__version__ = "0.1.0"
+
+# The face, in the order of the rooms. A name's module is imported at its first use.
+_FACE: dict[str, tuple[str, ...]] = {
+    "_errors": ("InputError", "NotFittedError", "TableError"),
+    # 1. events
+    "events.log": ("EventLog",),
+    "events.readers": ("read_events",),
+    "events.sessions": ("split_sessions",),
+    "events.vocabulary": ("Vocabulary",),
+    "events.sequences": ("Sequences",),
+    "events.tokens": ("tokenize",),
+    "events.simulate": ("simulate_events",),
+    # 2. items
+    "items.cooccurrence": ("count_cooccurrences", "merge_counts"),
+    "items.ppmi": ("positive_pmi",),
+    "items.svd": ("randomized_svd", "svd_vectors"),
+    "items.sgns": ("train_sgns",),
+    "items.next_item": ("NextItemCounts",),
+    "items.graph": ("build_item_graph", "random_walks"),
+    "items.fusion": ("backfill_vectors", "content_features", "fuse_vectors"),
+    "items.embedders": ("Item2Vec", "PPMIEmbedder", "WalkEmbedder"),
+    # 3. customers
+    "customers.pooling": ("customer_vectors",),
+    "customers.attention": ("AttentionPooling",),
+    "customers.nmf": ("NMF", "factorize_nonnegative", "factorize_semi_nonnegative"),
+    "customers.traits": ("TraitModel", "choose_n_traits", "describe_traits"),
+    # 4. serving
+    "serving.table": ("EmbeddingTable",),
+    "serving.store": ("TableStore",),
+    "serving.neighbors": ("build_index", "open_index", "top_k"),
+    "serving.recommend": ("find_similar_customers", "next_items", "recommend_products"),
+    "serving.live": ("LiveCustomers",),
+    # 5. quality
+    "quality.retrieval": ("evaluate_retrieval",),
+    "quality.traits": ("evaluate_traits",),
+    "quality.guardrails": ("compare_tables", "judge"),
+    # all of it
+    "pipeline": ("fit_pipeline",),
+}
+_MODULE_OF = {name: module for module, names in _FACE.items() for name in names}
+
+__all__ = ["__version__", "get_include", *_MODULE_OF]
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_MODULE_OF))
+
+
+def get_include() -> str:
+    """Directory to put on a C++ compiler's include path: `#include <traitcore/sgns.hpp>` works from there."""
+    installed = Path(__file__).parent / "include"
+    include = installed if installed.is_dir() else Path(__file__).parent.parent / "csrc" / "include"
+    if not (include / "traitcore").is_dir():
+        raise FileNotFoundError(f"traitcore's headers are missing: {include} has no folder 'traitcore'.")
+    return str(include)

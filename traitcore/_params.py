@@ -1,0 +1,50 @@
+"""get_params / set_params / repr for the estimators: scikit-learn's duck type without depending on it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+from ._errors import NotFittedError
+
+
+class ParamsMixin:
+    """Base of every estimator.
+
+    A subclass's `__init__` takes keyword parameters and stores each under its own name; it neither trains
+    nor validates. Attributes learned by `fit` end in an underscore.
+    """
+
+    @classmethod
+    def _param_names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name. `deep` is accepted for scikit-learn's `clone`; nothing here nests."""
+        return {name: getattr(self, name) for name in self._param_names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name and return self; an unknown name is a ValueError that lists the known ones."""
+        known = self._param_names()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(f"{type(self).__name__} has no parameter {name!r}. It has {', '.join(known)}.")
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = [
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if not _same(value, defaults[name].default)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _check_fitted(self, attribute: str) -> None:
+        if not hasattr(self, attribute):
+            raise NotFittedError(f"This {type(self).__name__} is not fitted yet. Call 'fit' before this method.")
+
+
+def _same(value: object, default: object) -> bool:
+    return value is default or (type(value) is type(default) and bool(value == default))

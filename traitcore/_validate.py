@@ -1,0 +1,192 @@
+"""The one gate: what callers pass becomes the canonical form a kernel expects, or one form of error sentence.
+
+Canonical: C-contiguous, aligned, native byte order, the stated dtype; CSR with sorted indices and no duplicates.
+Nothing is ever written back into a caller's array.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
+
+from ._errors import parameter_message
+
+
+def check_int(name: str, owner: str, value: Any, low: int, high: int | None = None) -> int:
+    """An int in [low, high]; numpy ints are fine, bools and floats are not."""
+    rule = f"an int in [{low}, {'inf)' if high is None else f'{high}]'}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(parameter_message(name, owner, rule, value))
+    if value < low or (high is not None and value > high):
+        raise ValueError(parameter_message(name, owner, rule, value))
+    return int(value)
+
+
+def check_real(
+    name: str, owner: str, value: Any, low: float, high: float = math.inf, *, open_low: bool = False
+) -> float:
+    """A finite real in [low, high], or in (low, high] with `open_low`."""
+    closing = "inf)" if math.isinf(high) else f"{high:g}]"
+    opening = "(-inf" if math.isinf(low) else f"{'(' if open_low else '['}{low:g}"
+    rule = f"a number in {opening}, {closing}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(parameter_message(name, owner, rule, value))
+    number = float(value)
+    if not math.isfinite(number) or number < low or number > high or (open_low and number == low):
+        raise ValueError(parameter_message(name, owner, rule, value))
+    return number
+
+
+def check_bool(name: str, owner: str, value: Any) -> bool:
+    """True or False (numpy's too); 0, 1 and strings are TypeErrors."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(parameter_message(name, owner, "True or False", value))
+    return bool(value)
+
+
+def check_choice(name: str, owner: str, value: Any, choices: Sequence[str]) -> str:
+    """One of `choices`."""
+    rule = "one of " + ", ".join(repr(choice) for choice in choices)
+    if not isinstance(value, str):
+        raise TypeError(parameter_message(name, owner, rule, value))
+    if value not in choices:
+        raise ValueError(parameter_message(name, owner, rule, value))
+    return value
+
+
+def check_seed(name: str, owner: str, value: Any) -> int:
+    """A seed in [0, 2**64)."""
+    return check_int(name, owner, value, 0, 2**64 - 1)
+
+
+def _dtypes(dtype: Any) -> list[np.dtype[Any]]:
+    return [np.dtype(d) for d in (dtype if isinstance(dtype, (list, tuple)) else [dtype])]
+
+
+def check_array(
+    name: str,
+    owner: str,
+    value: Any,
+    *,
+    dtype: DTypeLike | Sequence[DTypeLike],
+    shape: tuple[int | None, ...],
+    finite: bool = True,
+    nonnegative: bool = False,
+    copy: bool = False,
+) -> NDArray[Any]:
+    """A numeric array in canonical form: `shape` gives each axis' length, None for any.
+
+    `dtype` is the dtype wanted, or several: the value keeps its own when listed, else gets the first (float16
+    and ints become the first; complex, bool, strings and objects are TypeErrors). Integers are cast only where
+    every value fits. The result may share memory with the value unless `copy`.
+    """
+    wanted = _dtypes(dtype)
+    axes = ", ".join("any" if n is None else str(n) for n in shape)
+    rule = f"an array of shape ({axes}{',' if len(shape) == 1 else ''}) and dtype {' or '.join(map(str, wanted))}"
+    if sparse.issparse(value):
+        raise TypeError(parameter_message(name, owner, rule + " (dense)", f"a sparse {type(value).__name__}"))
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(parameter_message(name, owner, rule, value)) from error
+    if array.size == 0 and array.dtype == np.float64:
+        array = array.astype(wanted[0])  # np.asarray([]) is float64 whatever was meant
+    if array.dtype.kind not in "iuf":
+        raise TypeError(parameter_message(name, owner, rule, f"dtype {array.dtype}"))
+    if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
+        raise ValueError(parameter_message(name, owner, rule, f"shape {array.shape}"))
+    target = array.dtype.newbyteorder("=") if array.dtype.newbyteorder("=") in wanted else wanted[0]
+    if target.kind in "iu":
+        if array.dtype.kind == "f":
+            raise TypeError(parameter_message(name, owner, rule, f"dtype {array.dtype}"))
+        if array.size and target != array.dtype:
+            limits = np.iinfo(target)
+            if int(array.min()) < limits.min or int(array.max()) > limits.max:
+                raise ValueError(parameter_message(name, owner, f"{rule}, with values that fit", "larger values"))
+    source = array
+    array = np.require(array.astype(target, copy=False), requirements=["C", "A"])
+    if copy and np.shares_memory(array, source):
+        array = array.copy()
+    if target.kind == "f" and (finite or nonnegative):
+        check_values(name, owner, array, nonnegative=nonnegative)
+    return array
+
+
+def check_values(name: str, owner: str, array: NDArray[Any], *, nonnegative: bool = False) -> None:
+    """Refuse NaN, infinity and, where asked, negative values; the error names the first place."""
+    # The sum is finite exactly when every value is, up to overflow: one fast pass for the usual, good input.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(array.sum(dtype=np.float64))
+    if suspicious:
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            place = tuple(int(i) for i in bad[0])
+            raise ValueError(parameter_message(name, owner, "finite", f"{array[place]} at {place}"))
+    if nonnegative and array.size and array.min() < 0:
+        place = tuple(int(i) for i in np.argwhere(array < 0)[0])
+        raise ValueError(parameter_message(name, owner, "non-negative", f"{array[place]} at {place}"))
+
+
+def check_csr(
+    name: str,
+    owner: str,
+    value: Any,
+    *,
+    dtype: DTypeLike | Sequence[DTypeLike] = (np.float32, np.float64),
+    shape: tuple[int | None, int | None] = (None, None),
+    square: bool = False,
+    finite: bool = True,
+    nonnegative: bool = False,
+) -> sparse.csr_array:
+    """Any scipy sparse matrix (or dense 2-D array) as a canonical CSR: sorted indices, duplicates summed.
+
+    Raises TypeError for other types and ValueError for a wrong shape or bad values; the first bad value is named
+    by row and column. The caller's matrix is never changed.
+    """
+    rule = "a sparse matrix" + (" (square)" if square else "")
+    if not sparse.issparse(value):
+        value = check_array(name, owner, value, dtype=dtype, shape=(None, None), finite=False)
+    if value.ndim != 2:
+        raise ValueError(parameter_message(name, owner, rule, f"{value.ndim} dimensions"))
+    matrix = sparse.csr_array(value)
+    if square and matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(parameter_message(name, owner, rule, f"shape {matrix.shape}"))
+    if any(n is not None and n != m for n, m in zip(shape, matrix.shape)):
+        raise ValueError(parameter_message(name, owner, f"a sparse matrix of shape {shape}", f"shape {matrix.shape}"))
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    index_dtype = np.int64 if max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max else np.int32
+    wanted = _dtypes(dtype)
+    if matrix.dtype.kind == "b":
+        matrix = matrix.astype(wanted[0])
+    data = check_array(name, owner, matrix.data, dtype=wanted, shape=(None,), finite=False)
+    clean: sparse.csr_array = sparse.csr_array(
+        (
+            data,
+            np.require(matrix.indices, dtype=index_dtype, requirements=["C", "A"]),
+            np.require(matrix.indptr, dtype=index_dtype, requirements=["C", "A"]),
+        ),
+        shape=matrix.shape,
+    )
+    clean.has_canonical_format = True
+    if data.dtype.kind == "f" and (finite or nonnegative):
+        _check_csr_values(name, owner, clean, finite, nonnegative)
+    return clean
+
+
+def _check_csr_values(name: str, owner: str, matrix: sparse.csr_array, finite: bool, nonnegative: bool) -> None:
+    bad = np.zeros(0, dtype=np.int64)
+    if finite and not np.isfinite(matrix.data).all():
+        bad, rule = np.flatnonzero(~np.isfinite(matrix.data)), "finite"
+    elif nonnegative and matrix.nnz and matrix.data.min() < 0:
+        bad, rule = np.flatnonzero(matrix.data < 0), "non-negative"
+    if len(bad):
+        row = int(np.searchsorted(matrix.indptr, bad[0], side="right")) - 1
+        place = f"{matrix.data[bad[0]]} at row {row}, column {int(matrix.indices[bad[0]])}"
+        raise ValueError(parameter_message(name, owner, rule, place))

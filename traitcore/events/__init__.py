@@ -1,0 +1,1 @@
+"""1. What happened: an event log in, token sequences out."""

@@ -1,0 +1,124 @@
+"""Sequences: the one form in which token sequences travel. Sessions, baskets and random walks are all this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import parameter_message
+from .._validate import check_array
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Token sequences end to end, each with one owner.
+
+    Parameters
+    ----------
+    tokens : (n_tokens,) int32, rows of a vocabulary, all >= 0.
+    offsets : (n_sequences + 1,) int64, rising from 0 to n_tokens; sequence i is tokens[offsets[i]:offsets[i + 1]].
+    owner : (n_sequences,) int32 or None, whose sequence it is (a customer); None: each sequence owns itself.
+    timestamps_us : (n_tokens,) int64 or None, microseconds since 1970 UTC of each token's event.
+    owner_ids : (n_owners,) array of external ids or None; `owner` indexes it.
+
+    A window never crosses a sequence and a sequence has one owner, so nothing leaks between owners. Arrays are
+    checked once here, kept read-only, and shared with the caller where they already have the right form.
+
+    Raises
+    ------
+    ValueError, TypeError : a wrong dtype or shape, a negative token, offsets that fall or don't span the tokens.
+    """
+
+    tokens: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    owner: NDArray[np.int32] | None = None
+    timestamps_us: NDArray[np.int64] | None = None
+    owner_ids: NDArray[Any] | None = None
+
+    def __post_init__(self) -> None:
+        tokens = check_array("tokens", "Sequences", self.tokens, dtype=np.int32, shape=(None,))
+        offsets = check_array("offsets", "Sequences", self.offsets, dtype=np.int64, shape=(None,))
+        rule = f"rising from 0 to the number of tokens ({len(tokens)})"
+        if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
+            ends = "no values" if len(offsets) == 0 else f"{offsets[0]} ... {offsets[-1]}"
+            raise ValueError(parameter_message("offsets", "Sequences", rule, ends))
+        falls = np.flatnonzero(np.diff(offsets) < 0)
+        if len(falls):
+            raise ValueError(parameter_message("offsets", "Sequences", rule, f"a fall after place {falls[0]}"))
+        if len(tokens) and tokens.min() < 0:
+            place = int(np.argmax(tokens < 0))
+            got = f"{tokens[place]} at {place}"
+            raise ValueError(parameter_message("tokens", "Sequences", "rows of a vocabulary, all >= 0", got))
+        self._keep("tokens", tokens)
+        self._keep("offsets", offsets)
+        if self.owner is not None:
+            n = len(offsets) - 1
+            owner = check_array("owner", "Sequences", self.owner, dtype=np.int32, shape=(n,))
+            high = np.iinfo(np.int32).max if self.owner_ids is None else len(self.owner_ids) - 1
+            if n and (owner.min() < 0 or owner.max() > high):
+                got = f"values from {owner.min()} to {owner.max()}"
+                raise ValueError(parameter_message("owner", "Sequences", f"ints in [0, {high}]", got))
+            self._keep("owner", owner)
+        if self.timestamps_us is not None:
+            times = check_array(
+                "timestamps_us", "Sequences", self.timestamps_us, dtype=np.int64, shape=(len(tokens),)
+            )
+            self._keep("timestamps_us", times)
+
+    def _keep(self, name: str, array: NDArray[Any]) -> None:
+        view = array.view()
+        view.flags.writeable = False
+        object.__setattr__(self, name, view)
+
+    @classmethod
+    def from_lists(
+        cls, sequences: Iterable[Sequence[int]], *, owner: Any = None, owner_ids: Any = None
+    ) -> Sequences:
+        """From an iterable of sequences of token rows: the small, convenient way in."""
+        rows = [np.asarray(s, dtype=np.int64).reshape(-1) for s in sequences]
+        offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+        np.cumsum([len(r) for r in rows], out=offsets[1:])
+        tokens = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+        return cls(tokens=tokens, offsets=offsets, owner=owner, owner_ids=owner_ids)  # type: ignore[arg-type]
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens over all sequences."""
+        return len(self.tokens)
+
+    @property
+    def n_owners(self) -> int:
+        """Number of owners: of `owner_ids` where given, else one past the largest owner seen."""
+        if self.owner_ids is not None:
+            return len(self.owner_ids)
+        if self.owner is None:
+            return len(self)
+        return int(self.owner.max()) + 1 if len(self.owner) else 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> NDArray[np.int32]:
+        """Tokens of sequence `index` (a read-only view)."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sequence {index} of {len(self)}")
+        i = index % len(self)
+        return self.tokens[self.offsets[i] : self.offsets[i + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.int32]]:
+        return (self[i] for i in range(len(self)))
+
+    def owners(self) -> NDArray[np.int32]:
+        """(n_sequences,) int32 owner of each sequence; each its own where no owner was given."""
+        return np.arange(len(self), dtype=np.int32) if self.owner is None else self.owner
+
+    def token_counts(self, n_tokens: int | None = None) -> NDArray[np.int64]:
+        """(n_tokens,) int64: how often each token occurs; as long as the largest token needs, or as asked."""
+        return np.bincount(self.tokens, minlength=n_tokens or 0).astype(np.int64, copy=False)
+
+    def __repr__(self) -> str:
+        return f"Sequences({len(self):,} sequences, {self.n_tokens:,} tokens, {self.n_owners:,} owners)"

@@ -1,0 +1,1 @@
+"""2. What an item means: sequences in, item vectors out."""

@@ -1,0 +1,1 @@
+"""5. Is it good enough: evaluation, comparison, guardrails."""
