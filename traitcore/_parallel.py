@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,7 +41,7 @@ def resolve_workers(workers: int, owner: str) -> int:
 def even_blocks(n_rows: int, n_blocks: int) -> list[tuple[int, int]]:
     """[start, stop) ranges that cover n_rows in at most n_blocks non-empty parts of nearly equal length."""
     edges = np.linspace(0, n_rows, max(1, min(n_blocks, n_rows)) + 1).astype(np.int64)
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:]) if b > a]
+    return [(int(a), int(b)) for a, b in pairwise(edges) if b > a]
 
 
 def balanced_blocks(cumulative: NDArray[Any], n_blocks: int) -> list[tuple[int, int]]:
@@ -51,7 +52,7 @@ def balanced_blocks(cumulative: NDArray[Any], n_blocks: int) -> list[tuple[int, 
     targets = np.linspace(float(cumulative[0]), float(cumulative[-1]), max(1, n_blocks) + 1)
     edges = np.searchsorted(cumulative, targets[1:-1], side="left")
     edges = np.unique(np.concatenate(([0], edges, [n_rows])))
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:])]
+    return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
 def run_blocks(
