@@ -30,6 +30,9 @@ class CounterRng {
 
   constexpr result_type operator()() { return mix64(state_ += kGolden); }
 
+  /// Word number i from here without moving: at(0) is what operator() would return next.
+  constexpr result_type at(std::uint64_t i) const { return mix64(state_ + (i + 1) * kGolden); }
+
   /// Uniform integer in [0, n), n in [1, 2^32): the high half of a 32 x 32 bit product (Lemire 2019, without the
   /// rejection step: the bias is below n / 2^32).
   constexpr std::uint32_t below(std::uint32_t n) {

@@ -1,0 +1,94 @@
+// Which instruction set to run, found at run time, and regions of code compiled for one.
+//
+// No build flags are needed: a kernel that has faster forms is written once per level inside a region,
+//
+//     #if TRAITCORE_X86
+//     TRAITCORE_BEGIN_AVX512
+//     namespace avx512 { ... functions that may use AVX-512 intrinsics ... }
+//     TRAITCORE_END_TARGET
+//     #endif
+//
+// and the caller switches on simd_level(). Every standard header must be included before a region begins, or its
+// inline functions are compiled for that instruction set and may be picked by the linker for every caller.
+// Inside a region use no lambdas and no std:: templates: they may be instantiated outside of it.
+#pragma once
+#include <atomic>
+#include <stdexcept>
+#include <string>
+
+#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
+#define TRAITCORE_X86 1
+#include <immintrin.h>
+#else
+#define TRAITCORE_X86 0
+#endif
+
+// FMA and BMI come with AVX2 on every processor that has it but a few; the AVX-512 level asks for what every
+// AVX-512 server has (Skylake-X, Zen 4 and later).
+#if TRAITCORE_X86 && defined(__clang__)
+#define TRAITCORE_BEGIN_AVX2 \
+  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
+#define TRAITCORE_BEGIN_AVX512                                                                             \
+  _Pragma(                                                                                                 \
+      "clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512dq,avx512bw,avx512vl\"))), " \
+      "apply_to = function)")
+#define TRAITCORE_END_TARGET _Pragma("clang attribute pop")
+#elif TRAITCORE_X86
+#define TRAITCORE_BEGIN_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
+#define TRAITCORE_BEGIN_AVX512 \
+  _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma,avx512f,avx512dq,avx512bw,avx512vl\")")
+#define TRAITCORE_END_TARGET _Pragma("GCC pop_options")
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define TRAITCORE_INLINE inline __attribute__((always_inline))
+#else
+#define TRAITCORE_INLINE inline
+#endif
+
+namespace traitcore {
+
+enum class SimdLevel : int { baseline = 0, avx2 = 1, avx512 = 2 };
+
+inline constexpr const char* simd_name(SimdLevel level) {
+  return level == SimdLevel::avx512 ? "avx512" : level == SimdLevel::avx2 ? "avx2" : "baseline";
+}
+
+/// The best level this processor and operating system run.
+inline SimdLevel detected_simd_level() {
+#if TRAITCORE_X86
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      return SimdLevel::avx512;
+    return SimdLevel::avx2;
+  }
+#endif
+  return SimdLevel::baseline;
+}
+
+namespace detail {
+// The one piece of process-wide state in the core: the tests' override. -1: none.
+inline std::atomic<int>& simd_override() {
+  static std::atomic<int> level{-1};
+  return level;
+}
+}  // namespace detail
+
+/// The level kernels run at: the detected one, or the override.
+inline SimdLevel simd_level() {
+  const int forced = detail::simd_override().load(std::memory_order_relaxed);
+  return forced < 0 ? detected_simd_level() : static_cast<SimdLevel>(forced);
+}
+
+/// Force a level, for tests and comparisons; std::invalid_argument where the machine lacks it.
+inline void set_simd_level(SimdLevel level) {
+  if (static_cast<int>(level) > static_cast<int>(detected_simd_level()))
+    throw std::invalid_argument(std::string("this machine does not run simd level ") + simd_name(level));
+  detail::simd_override().store(static_cast<int>(level), std::memory_order_relaxed);
+}
+
+/// Back to the detected level.
+inline void reset_simd_level() { detail::simd_override().store(-1, std::memory_order_relaxed); }
+
+}  // namespace traitcore
