@@ -1,0 +1,97 @@
+"""The matrices behind the traits: customers x tokens, windows x tokens, and the ties between tokens of one item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._validate import check_array, check_int
+from ..events.sequences import Sequences
+from .pooling import check_tokens_covered, inverse_document_frequencies
+
+
+def count_tokens(sequences: Sequences, *, n_tokens: int | None = None) -> sparse.csr_array:
+    """(n_owners, n_tokens) CSR float32: how often each customer has each token; indices sorted.
+
+    A customer without tokens has an empty row. Raises ValueError where a token is not below `n_tokens` (by default
+    one past the largest token seen).
+    """
+    width = _width(sequences, n_tokens, "count_tokens")
+    rows = np.repeat(sequences.owners(), np.diff(sequences.offsets))
+    return _csr(rows, sequences.tokens, (sequences.n_owners, width))
+
+
+def count_windows(
+    sequences: Sequences, *, n_tokens: int | None = None, length: int = 10, stride: int = 5
+) -> sparse.csr_array:
+    """(n_windows, n_tokens) CSR float32: token counts of windows of `length` consecutive events, inside a sequence.
+
+    Windows begin every `stride` events; the last one of a sequence is the first that reaches its end, so that every
+    event is in some window and a sequence shorter than `length` is one window. Empty sequences have none.
+    """
+    width = _width(sequences, n_tokens, "count_windows")
+    length = check_int("length", "count_windows", length, 1)
+    stride = check_int("stride", "count_windows", stride, 1, length)
+    sizes = np.diff(sequences.offsets)
+    n_windows = np.where(sizes > 0, 1 + np.maximum(0, -(-(sizes - length) // stride)), 0)
+    nth = np.arange(int(n_windows.sum())) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+    start = np.repeat(sequences.offsets[:-1], n_windows) + nth * stride
+    held = np.minimum(length, np.repeat(sequences.offsets[1:], n_windows) - start)
+    rows = np.repeat(np.arange(len(start)), held)
+    events = np.arange(int(held.sum())) - np.repeat(np.cumsum(held) - held, held) + np.repeat(start, held)
+    return _csr(rows, sequences.tokens[events], (len(start), width))
+
+
+def weigh_counts(counts: sparse.csr_array, idf: NDArray[np.float32]) -> sparse.csr_array:
+    """Rows log(1 + count) * idf, each of Euclidean length 1 (empty rows stay empty)."""
+    weighed = counts.copy()
+    weighed.data = (np.log1p(counts.data) * idf[counts.indices]).astype(np.float32)
+    return unit_rows(weighed)
+
+
+def unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Rows scaled to Euclidean length 1 in float32; zero rows stay zero."""
+    squares = matrix.data.astype(np.float64) ** 2
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    norms = np.sqrt(np.bincount(rows, weights=squares, minlength=matrix.shape[0]))
+    scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    scaled = matrix.copy()
+    scaled.data = (matrix.data * scale[rows]).astype(np.float32)
+    return scaled
+
+
+def token_idf(counts: sparse.csr_array) -> NDArray[np.float32]:
+    """(n_tokens,) float32 ln((1 + N) / (1 + df)) + 1 over the rows of `counts`."""
+    return inverse_document_frequencies(np.bincount(counts.indices, minlength=counts.shape[1]), counts.shape[0])
+
+
+def tie_tokens(token_item: Any, strength: float) -> sparse.csr_array | None:
+    """I + strength * Tie, with Tie linking the different tokens of one item; None where every item has one token."""
+    item = check_array("token_item", "tie_tokens", token_item, dtype=np.int64, shape=(None,))
+    n = len(item)
+    if strength == 0 or len(np.unique(item)) == n:
+        return None
+    member = sparse.csr_array((np.ones(n, dtype=np.float32), (np.arange(n), item)), shape=(n, int(item.max()) + 1))
+    tied = (member @ member.T).tocsr() * np.float32(strength)
+    tied = tied + sparse.diags_array(np.full(n, 1.0 - strength, dtype=np.float32), format="csr", dtype=np.float32)
+    tied.sort_indices()
+    return sparse.csr_array(tied)
+
+
+def _width(sequences: Sequences, n_tokens: int | None, owner: str) -> int:
+    if n_tokens is None:
+        return int(sequences.tokens.max()) + 1 if sequences.n_tokens else 0
+    n_tokens = check_int("n_tokens", owner, n_tokens, 0)
+    check_tokens_covered(sequences, n_tokens, owner)
+    return n_tokens
+
+
+def _csr(rows: NDArray[Any], columns: NDArray[Any], shape: tuple[int, int]) -> sparse.csr_array:
+    """Counts of (row, column) pairs."""
+    ones = np.ones(len(rows), dtype=np.float32)
+    matrix = sparse.coo_array((ones, (rows, columns)), shape=shape).tocsr()
+    matrix.sum_duplicates()
+    return sparse.csr_array(matrix)

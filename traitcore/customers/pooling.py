@@ -1,0 +1,220 @@
+"""Customer vectors: the weighted mean of the vectors of a customer's tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import parameter_message
+from .._kernels.pooling import age_weights, pool_events, position_weights
+from .._parallel import balanced_blocks, resolve_workers, run_blocks
+from .._validate import check_array, check_choice, check_int, check_real
+from ..events.sequences import Sequences
+
+if TYPE_CHECKING:
+    from .attention import AttentionPooling
+
+OWNER = "customer_vectors"
+METHODS = ("mean", "tfidf", "recency", "attention")
+_DAY_US = 86_400_000_000.0
+
+
+@dataclass(frozen=True, eq=False)
+class CustomerVectors:
+    """What `customer_vectors` returns.
+
+    Attributes
+    ----------
+    vectors : (n_customers, d) float32; a zero row for a customer without known tokens.
+    weights : (n_customers,) float64, the sum of the weights of the customer's events.
+    n_events : (n_customers,) int64, events with a positive weight.
+    n_empty : customers without any: their rows are zero.
+    """
+
+    vectors: NDArray[np.float32]
+    weights: NDArray[np.float64]
+    n_events: NDArray[np.int64]
+
+    @property
+    def n_empty(self) -> int:
+        return int((self.n_events == 0).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class OwnerOrder:
+    """Sequences grouped by owner: those of owner o are order[first[o]:first[o + 1]], in their order in the corpus."""
+
+    order: NDArray[np.int64]
+    first: NDArray[np.int64]
+    events: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, sequences: Sequences) -> OwnerOrder:
+        """`events` (n_owners + 1,) int64 counts the tokens of all owners before each: blocks of equal work."""
+        owners, n = sequences.owners(), sequences.n_owners
+        first = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(np.bincount(owners, minlength=n), out=first[1:])
+        if len(owners) and (owners[1:] < owners[:-1]).any():
+            order = np.argsort(owners, kind="stable").astype(np.int64)
+        else:
+            order = np.arange(len(owners), dtype=np.int64)
+        lengths = np.concatenate(([0], np.cumsum(np.diff(sequences.offsets)[order])))
+        return cls(order, first, lengths[first])
+
+
+def inverse_document_frequencies(document_frequencies: Any, n_documents: int) -> NDArray[np.float32]:
+    """(n_tokens,) float32 ln((1 + N) / (1 + df)) + 1: smoothed idf, at least 1 wherever df <= N, never negative.
+
+    `document_frequencies` counts customers, not occurrences, and `n_documents` is the number of customers. The form
+    is scikit-learn's `TfidfVectorizer(smooth_idf=True)`.
+    """
+    df = check_array(
+        "document_frequencies", OWNER, document_frequencies, dtype=np.float64, shape=(None,), nonnegative=True
+    )
+    n = check_int("n_documents", OWNER, n_documents, 0)
+    if len(df) and df.max() > n:
+        rule = f"at most n_documents ({n}): customers with the token, not occurrences"
+        raise ValueError(parameter_message("document_frequencies", OWNER, rule, df.max()))
+    return (np.log((1.0 + n) / (1.0 + df)) + 1.0).astype(np.float32)
+
+
+def customer_vectors(
+    sequences: Sequences,
+    item_vectors: Any,
+    *,
+    method: str = "mean",
+    document_frequencies: Any = None,
+    n_documents: int | None = None,
+    decay: float = 0.95,
+    half_life_days: float | None = None,
+    token_action: Any = None,
+    action_weights: Any = None,
+    attention: AttentionPooling | None = None,
+    workers: int = 1,
+) -> CustomerVectors:
+    """Weighted mean of the vectors of each customer's tokens: sum(w_e v_e) / sum(w_e) over the customer's events.
+
+    Parameters
+    ----------
+    sequences : the customers' tokens; customers are `sequences.owners()`, their events in the order of the corpus.
+    item_vectors : (n_tokens, d) float32, a row for every token of `sequences`.
+    method : the weight of an event e of token t:
+        "mean": 1.
+        "tfidf": ln((1 + N) / (1 + df_t)) + 1, with df over customers.
+        "recency": decay ** (events of the customer after e), or with `half_life_days`
+        2 ** -((time of the customer's newest event - time of e) / half life).
+        "attention": learned; `attention` is a fitted `AttentionPooling`.
+    document_frequencies : (n_tokens,) customers with the token, and `n_documents`, the number of customers (as in
+        `Vocabulary`); both None: counted in `sequences`.
+    decay : in (0, 1], for "recency" by position.
+    half_life_days : > 0, for "recency" by elapsed time; needs `sequences.timestamps_us`.
+    token_action : (n_tokens,) int, and `action_weights` : (n_actions,) weights >= 0 by which an event's weight is
+        multiplied; a token with action -1 keeps its weight.
+    workers : threads; the result is the same bytes for any number.
+
+    Returns
+    -------
+    CustomerVectors : vectors (n_customers, d) float32, weights, n_events, n_empty.
+
+    Raises
+    ------
+    ValueError, TypeError : a token without a row in `item_vectors`, a bad value, missing timestamps.
+    """
+    check_choice("method", OWNER, method, METHODS)
+    threads = resolve_workers(workers, OWNER)
+    vectors = check_array("item_vectors", OWNER, item_vectors, dtype=np.float32, shape=(None, None))
+    check_tokens_covered(sequences, len(vectors), OWNER)
+    grouped = OwnerOrder.of(sequences)
+    token_weights = _action_factor(token_action, action_weights, len(vectors))
+    event_weights = np.zeros(0, dtype=np.float32)
+    if method == "tfidf":
+        token_weights = token_weights * _idf(sequences, len(vectors), document_frequencies, n_documents)
+    elif method == "recency":
+        event_weights = _recency(sequences, grouped, decay, half_life_days, threads)
+    elif method == "attention":
+        if attention is None:
+            raise ValueError(parameter_message("attention", OWNER, "a fitted AttentionPooling", None))
+        event_weights = attention.event_weights(sequences, vectors, workers=workers)
+    return pool(sequences, grouped, vectors, token_weights, event_weights, threads)
+
+
+def pool(
+    sequences: Sequences,
+    grouped: OwnerOrder,
+    vectors: NDArray[np.float32],
+    token_weights: NDArray[np.float32],
+    event_weights: NDArray[np.float32],
+    threads: int,
+) -> CustomerVectors:
+    """The weighted mean itself, over blocks of customers of equal numbers of events."""
+    n = sequences.n_owners
+    pooled = np.empty((n, vectors.shape[1]), dtype=np.float32)
+    mass, known = np.empty(n), np.empty(n, dtype=np.int64)
+    run_blocks(
+        pool_events, balanced_blocks(grouped.events, 8 * threads), threads,
+        grouped.order, grouped.first, sequences.offsets, sequences.tokens, vectors, token_weights, event_weights,
+        pooled, mass, known,
+    )  # fmt: skip
+    return CustomerVectors(pooled, mass, known)
+
+
+def check_tokens_covered(sequences: Sequences, n_tokens: int, owner: str) -> None:
+    """Every token has its row, or an error that names the first one without."""
+    if sequences.n_tokens and int(sequences.tokens.max()) >= n_tokens:
+        place = int(np.argmax(sequences.tokens >= n_tokens))
+        rule = f"Sequences over the {n_tokens} tokens that have rows"
+        raise ValueError(parameter_message("sequences", owner, rule, f"token {sequences.tokens[place]} at {place}"))
+
+
+def owner_document_frequencies(sequences: Sequences, n_tokens: int) -> NDArray[np.int64]:
+    """(n_tokens,) int64: owners with at least one occurrence of each token."""
+    owner_of_event = np.repeat(sequences.owners().astype(np.int64), np.diff(sequences.offsets))
+    pairs = np.unique(owner_of_event * max(n_tokens, 1) + sequences.tokens)
+    return np.bincount(pairs % max(n_tokens, 1), minlength=n_tokens).astype(np.int64, copy=False)
+
+
+def _idf(sequences: Sequences, n_tokens: int, df: Any, n_documents: int | None) -> NDArray[np.float32]:
+    if (df is None) != (n_documents is None):
+        rule = "given together with n_documents, or both left out"
+        raise ValueError(parameter_message("document_frequencies", OWNER, rule, df))
+    if df is None:
+        return inverse_document_frequencies(owner_document_frequencies(sequences, n_tokens), sequences.n_owners)
+    df = check_array("document_frequencies", OWNER, df, dtype=np.float64, shape=(n_tokens,))
+    return inverse_document_frequencies(df, n_documents)  # type: ignore[arg-type]
+
+
+def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDArray[np.float32]:
+    factor = np.ones(n_tokens, dtype=np.float32)
+    if action_weights is None:
+        return factor
+    if token_action is None:
+        rule = "an array that gives each token's action, since action_weights is given"
+        raise ValueError(parameter_message("token_action", OWNER, rule, None))
+    weights = check_array("action_weights", OWNER, action_weights, dtype=np.float32, shape=(None,), nonnegative=True)
+    action = check_array("token_action", OWNER, token_action, dtype=np.int32, shape=(n_tokens,))
+    if n_tokens and (action.min() < -1 or action.max() >= len(weights)):
+        got = f"values from {action.min()} to {action.max()}"
+        raise ValueError(parameter_message("token_action", OWNER, f"ints in [-1, {len(weights) - 1}]", got))
+    factor[action >= 0] = weights[action[action >= 0]]
+    return factor
+
+
+def _recency(
+    sequences: Sequences, grouped: OwnerOrder, decay: float, half_life_days: float | None, threads: int
+) -> NDArray[np.float32]:
+    weights = np.empty(sequences.n_tokens, dtype=np.float32)
+    blocks = balanced_blocks(grouped.events, 8 * threads)
+    common = (grouped.order, grouped.first, sequences.offsets)
+    if half_life_days is None:
+        decay = check_real("decay", OWNER, decay, 0.0, 1.0, open_low=True)
+        run_blocks(position_weights, blocks, threads, *common, decay, weights)
+        return weights
+    half_life_us = check_real("half_life_days", OWNER, half_life_days, 0.0, open_low=True) * _DAY_US
+    if sequences.timestamps_us is None:
+        rule = "None where the sequences have no timestamps_us (use decay by position)"
+        raise ValueError(parameter_message("half_life_days", OWNER, rule, half_life_days))
+    run_blocks(age_weights, blocks, threads, *common, sequences.timestamps_us, half_life_us, weights)
+    return weights
