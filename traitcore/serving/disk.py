@@ -1,0 +1,229 @@
+"""File operations of the store, each through `os`, so that tests can fail or kill the process at every one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import importlib
+import mmap
+import os
+import re
+import secrets
+import shutil
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from .._errors import TableError, parameter_message
+from .npy import CHUNK
+
+fcntl: Any = None  # Windows: renames stay atomic, but publishers are not ordered and leftovers stay
+with contextlib.suppress(ImportError):
+    fcntl = importlib.import_module("fcntl")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
+# Names that mean something to the store or, on Windows, to the system.
+_TAKEN = {"latest", "con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO where a file should be must not hang the reader
+_BY_FD = os.open in os.supports_dir_fd
+
+
+def check_name(parameter: str, owner: str, value: object) -> str:
+    """A name that is one plain path component everywhere: no separator, no leading dot, nothing reserved."""
+    rule = "a name of letters, digits, '.', '_' and '-' that starts with a letter or digit (at most 127)"
+    if not isinstance(value, str):
+        raise TypeError(parameter_message(parameter, owner, rule, value))
+    if not _NAME.fullmatch(value) or value.endswith(".") or value.split(".")[0].lower() in _TAKEN:
+        raise ValueError(parameter_message(parameter, owner, rule, value))
+    return str(value)
+
+
+def write_file(path: Path, chunks: Sequence[bytes | memoryview]) -> tuple[str, int]:
+    """Create `path` with these bytes, on the disk when this returns; gives (sha256, size). It must not exist."""
+    sha, size = hashlib.sha256(), 0
+    pieces = [memoryview(c)[i : i + CHUNK] for c in chunks for i in range(0, len(c), CHUNK)]
+    hashing = threading.Thread(target=_update, args=(sha, pieces))
+    large = len(pieces) > 4  # hashing beside the writing pays only then
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o666)
+    try:
+        hashing.start() if large else hashing.run()
+        for piece in pieces:
+            done = 0
+            while done < len(piece):
+                done += os.write(fd, piece[done:])
+            size += len(piece)
+        os.fsync(fd)
+    finally:
+        if large:
+            hashing.join()
+        os.close(fd)
+    return sha.hexdigest(), size
+
+
+def _update(sha: Any, pieces: Sequence[memoryview]) -> None:
+    for piece in pieces:
+        sha.update(piece)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a small file in place of another, or none, in one step that a crash can't halve."""
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
+    try:
+        write_file(temporary, [content])
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    if not _DIRECTORY:
+        return
+    fd = os.open(path, os.O_RDONLY | _DIRECTORY)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems know no such thing
+            raise
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; the system frees it when the process dies. Waits for other holders."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
+    try:
+        _flock(fd, wait=True)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _flock(fd: int, *, wait: bool) -> bool:
+    """True when held, or where the file system has no locks; False when another holds it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+            raise
+    return True
+
+
+class Workspace:
+    """A temporary sibling that its publisher holds by a lock, so that others can tell a leftover from work going on."""
+
+    PREFIX, TRASH = ".tmp-", ".trash-"
+
+    def __init__(self, parent: Path) -> None:
+        """To be called under the parent's lock: between the folder and its lock nobody may look."""
+        self.path = parent / f"{self.PREFIX}{secrets.token_hex(8)}"
+        self.content = self.path / "table"
+        os.mkdir(self.path)
+        self._fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
+        _flock(self._fd, wait=True)
+        os.mkdir(self.content)
+
+    def close(self) -> None:
+        """Remove what is left and let go of the lock."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._fd)
+
+    @classmethod
+    def remove_leftovers(cls, parent: Path) -> int:
+        """Remove temporary folders whose publisher is dead, and what a pruning left; under the parent's lock."""
+        removed = 0
+        for entry in sorted(os.listdir(parent)):
+            path = parent / entry
+            if entry.startswith(".LATEST-"):
+                os.unlink(path)
+            elif entry.startswith(cls.TRASH) or (entry.startswith(cls.PREFIX) and _is_abandoned(path)):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                continue
+            removed += 1
+        return removed
+
+
+def _is_abandoned(path: Path) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fd = os.open(path / "lock", os.O_RDWR | _NOFOLLOW)
+    except FileNotFoundError:
+        return True  # its publisher died before it had a lock, or while it cleaned up
+    except OSError:
+        return False
+    try:
+        return _flock(fd, wait=False)
+    finally:
+        os.close(fd)
+
+
+def is_plain_directory(path: Path) -> bool:
+    """True for a directory that is not a symbolic link; False where there is nothing; TableError for anything else."""
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISDIR(mode):
+        what = "a symbolic link" if stat.S_ISLNK(mode) else "not a directory"
+        raise TableError(f"{path} is {what}: a store holds plain directories only.")
+    return True
+
+
+class Folder:
+    """An open directory: files are opened relative to it, so a folder replaced meanwhile can't mix into the reading."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDONLY | _DIRECTORY | _NOFOLLOW) if _BY_FD else -1
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def map(self, name: str, size: int | None = None, at_most: int | None = None) -> mmap.mmap | bytes:
+        """The bytes of a regular file, mapped; TableError unless it has `size`, or at most `at_most`, bytes."""
+        path = self.path / name
+        try:
+            if _BY_FD:
+                fd = os.open(name, os.O_RDONLY | _NOFOLLOW | _NONBLOCK, dir_fd=self._fd)
+            else:
+                fd = os.open(path, os.O_RDONLY | _NOFOLLOW)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise TableError(f"{path} can't be opened: {error.strerror}.") from error
+        try:
+            info = os.fstat(fd)
+            if not stat.S_ISREG(info.st_mode):
+                raise TableError(f"{path} is not a regular file.")
+            if size is not None and info.st_size != size:
+                raise TableError(f"{path} has {info.st_size} bytes where its manifest says {size}.")
+            if at_most is not None and info.st_size > at_most:
+                raise TableError(f"{path} has {info.st_size} bytes, more than the {at_most} it may have.")
+            if info.st_size == 0:
+                return b""
+            return mmap.mmap(fd, info.st_size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            if isinstance(error, TableError):
+                raise
+            raise TableError(f"{path} can't be mapped: {error}.") from error
+        finally:
+            os.close(fd)

@@ -1,0 +1,294 @@
+"""EmbeddingTable: (ids, vectors), what other systems read. Items, customers and their traits are all such tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import TableError, parameter_message
+from .._validate import check_array, check_choice, check_int
+from . import npy
+from .ids import Ids
+from .neighbors import Searcher
+
+OWNER = "EmbeddingTable"
+SIDES = ("vectors", "context_vectors")
+
+
+class EmbeddingTable:
+    """Rows of vectors under external ids, read-only, in memory or mapped from a published version.
+
+    Parameters
+    ----------
+    ids : n distinct ids, all ints (int64) or all strings; row "1" is not row 1.
+    vectors : (n, d) float32, finite. Kept without a copy where the form is right, and read-only here.
+    context_vectors : (n, d) float32 or None: the output side of a sequence model; the next item is found by
+        `most_similar(..., against="context_vectors", metric="dot")`.
+    arrays : {name: array}: further numbers of the table's maker (e.g. "counts" (n,), "loadings" (k, n_tokens)); bool,
+        int, uint or float dtypes. Arrays of length n follow the rows in `subset`, others stay as they are.
+    metadata : dict that JSON can hold (method, parameters, trait descriptions, ...).
+
+    Raises
+    ------
+    ValueError, TypeError : ids that repeat or mix kinds, lengths that differ, NaN or infinity, no JSON.
+    """
+
+    def __init__(
+        self,
+        ids: Any,
+        vectors: Any,
+        *,
+        context_vectors: Any = None,
+        arrays: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._ids = Ids.from_values(ids)
+        n = len(self._ids)
+        self.vectors = _frozen(check_array("vectors", OWNER, vectors, dtype=np.float32, shape=(n, None)))
+        self.context_vectors: NDArray[np.float32] | None = None
+        if context_vectors is not None:
+            shape = self.vectors.shape
+            self.context_vectors = _frozen(
+                check_array("context_vectors", OWNER, context_vectors, dtype=np.float32, shape=shape)
+            )
+        self.arrays: Mapping[str, NDArray[Any]] = MappingProxyType(
+            {name: _extra_array(name, value) for name, value in dict(arrays or {}).items()}
+        )
+        self._metadata: Any = check_metadata(metadata)
+        self._searchers: dict[tuple[str, str], Searcher] = {}
+        self._fingerprint: str | None = None
+        self.version: str | None = None
+        self.name: str | None = None
+
+    @classmethod
+    def _of_parts(
+        cls, ids: Ids, vectors: NDArray[np.float32], context: NDArray[np.float32] | None,
+        arrays: dict[str, NDArray[Any]], metadata: Any, *, fingerprint: str | None = None,
+    ) -> EmbeddingTable:  # fmt: skip
+        """A table of parts checked elsewhere; `metadata` may be a callable that reads it when first wanted."""
+        table = cls.__new__(cls)
+        table._ids, table.vectors, table.context_vectors = ids, vectors, context
+        table.arrays, table._metadata, table._searchers = MappingProxyType(arrays), metadata, {}
+        table._fingerprint, table.version, table.name = fingerprint, None, None
+        return table
+
+    @property
+    def ids(self) -> NDArray[Any]:
+        """(n,) external ids, read-only: int64, or strings (object dtype, decoded at the first use)."""
+        return self._ids.array()
+
+    @property
+    def id_kind(self) -> str:
+        """ "int64" or "string"."""
+        return self._ids.kind
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the maker of the table wrote beside it."""
+        if callable(self._metadata):
+            self._metadata = self._metadata()
+        return self._metadata  # type: ignore[no-any-return]
+
+    @property
+    def dimension(self) -> int:
+        """Columns of `vectors`."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the ids and vectors in row order: equal exactly when ids, order and numbers are equal."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of({name: npy.digest(a) for name, a in self._identity_arrays().items()})
+        return self._fingerprint
+
+    def _identity_arrays(self) -> dict[str, NDArray[Any]]:
+        parts: dict[str, NDArray[Any]] = {"vectors": self.vectors}
+        if self._ids.values is not None:
+            parts["ids"] = self._ids.values
+        else:
+            assert self._ids.offsets is not None
+            assert self._ids.data is not None
+            parts["ids_offsets"], parts["ids_data"] = self._ids.offsets, self._ids.data
+        if self.context_vectors is not None:
+            parts["context_vectors"] = self.context_vectors
+        return parts
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, token: object) -> bool:
+        return self._ids.row(token) >= 0
+
+    def __getitem__(self, token: int | str) -> NDArray[np.float32]:
+        """(d,) the vector of one id, read-only."""
+        return self.vectors[self.row(token)]  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        origin = f", {self.name}@{self.version}" if self.version else ""
+        context = ", context vectors" if self.context_vectors is not None else ""
+        return f"EmbeddingTable({len(self):,} {self.id_kind} ids, d={self.dimension}{context}{origin})"
+
+    def row(self, token: int | str) -> int:
+        """The row of one id; KeyError where the table has none."""
+        row = self._ids.row(token)
+        if row < 0:
+            raise KeyError(self._unknown(token))
+        return row
+
+    def rows(self, tokens: Any, *, missing: str = "raise") -> NDArray[np.int64]:
+        """(m,) int64 rows of several ids. missing="raise": KeyError names the first unknown one; "mark": -1 there."""
+        check_choice("missing", OWNER, missing, ("raise", "mark"))
+        rows = self._ids.rows(tokens)
+        if missing == "raise" and (rows < 0).any():
+            raise KeyError(self._unknown(list(tokens)[int(np.argmax(rows < 0))]))
+        return rows
+
+    def _unknown(self, token: object) -> str:
+        hint = ""
+        if isinstance(token, str):
+            other: int | str | None = _as_int(token) if self.id_kind == "int64" else None
+        else:
+            other = str(token) if self.id_kind == "string" else None
+        if other is not None and self._ids.row(other) >= 0:
+            hint = f" Its ids are of kind {self.id_kind}: {other!r} is there."
+        return f"no row for {token!r} in {self!r}.{hint}"
+
+    def most_similar(
+        self,
+        token: Any,
+        topn: int = 10,
+        *,
+        metric: str = "cosine",
+        against: str = "vectors",
+        exclude: Any = (),
+    ) -> list[tuple[Any, float]]:
+        """The `topn` nearest rows of an id (itself left out) or of a (d,) vector, nearest first, ties by row.
+
+        metric : "cosine", "dot", or "euclidean" (then scores are distances, smallest first).
+        against : "vectors" or "context_vectors", the side searched.
+        exclude : ids to leave out; unknown ones are ignored.
+        """
+        if isinstance(token, (np.ndarray, list, tuple)):
+            query, own = check_array("token", OWNER, token, dtype=np.float32, shape=(self.dimension,)), []
+        else:
+            own = [self.row(token)]
+            query = self.vectors[own[0]]
+        banned = self._ids.rows(list(exclude))
+        out = np.unique(np.concatenate([np.asarray(own, dtype=np.int64), banned[banned >= 0]]))
+        rows, scores = self._search(query[None], topn, metric, against, [out], 1)
+        found = rows[0] >= 0
+        return list(zip(self._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
+
+    def most_similar_batch(
+        self, tokens: Any, topn: int = 10, *, metric: str = "cosine", against: str = "vectors", workers: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows (m, topn) int64 and scores (m, topn) float32 of the nearest rows of m ids, each without itself.
+
+        Places past the last eligible row hold -1 and NaN. `table.ids[rows]` gives the ids. One by one gives the same.
+        """
+        own = self.rows(tokens)
+        return self._search(self.vectors[own], topn, metric, against, own[:, None], workers)
+
+    def _search(
+        self, queries: NDArray[np.float32], topn: int, metric: str, against: str, exclude: Any, workers: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        check_choice("against", OWNER, against, SIDES)
+        check_int("topn", OWNER, topn, 1)
+        side = self.vectors if against == "vectors" else self.context_vectors
+        if side is None:
+            rule = "'vectors': this table has no context vectors"
+            raise ValueError(parameter_message("against", OWNER, rule, against))
+        if (against, metric) not in self._searchers:
+            self._searchers[against, metric] = Searcher(side, metric, owner=OWNER)
+        return self._searchers[against, metric].search(queries, topn, exclude=exclude, workers=workers)
+
+    def similarity(self, a: int | str, b: int | str) -> float:
+        """Cosine of the vectors of two ids; 0 where one is zero."""
+        return float(self.similarities([a], [b])[0])
+
+    def similarities(self, a: Any, b: Any) -> NDArray[np.float32]:
+        """(m,) float32 cosines of pairs of ids; 0 where a vector is zero."""
+        left, right = self.rows(a), self.rows(b)
+        if len(left) != len(right):
+            raise ValueError(parameter_message("b", OWNER, f"as many ids as a ({len(left)})", f"{len(right)} ids"))
+        x, y = self.vectors[left].astype(np.float64), self.vectors[right].astype(np.float64)
+        norm = np.sqrt((x * x).sum(1) * (y * y).sum(1))
+        return np.asarray(np.divide((x * y).sum(1), norm, out=np.zeros(len(x)), where=norm > 0), dtype=np.float32)
+
+    def subset(self, ids: Any) -> EmbeddingTable:
+        """A table of these ids in this order (KeyError for an unknown one); row arrays follow, metadata is kept."""
+        rows = self.rows(ids)
+        n = len(self)
+        return EmbeddingTable(
+            self._ids.take(rows),
+            self.vectors[rows],
+            context_vectors=None if self.context_vectors is None else self.context_vectors[rows],
+            arrays={k: a[rows] if a.ndim and len(a) == n else a for k, a in self.arrays.items()},
+            metadata=self.metadata,
+        )
+
+    def normalised(self) -> EmbeddingTable:
+        """The same table with `vectors` (not the context side) of length 1; zero rows stay zero."""
+        norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1, keepdims=True)
+        unit = np.divide(self.vectors, norms, out=np.zeros(self.vectors.shape), where=norms > 0)
+        return EmbeddingTable._of_parts(
+            self._ids, _frozen(unit.astype(np.float32)), self.context_vectors, dict(self.arrays), self.metadata
+        )
+
+
+def fingerprint_of(digests: Mapping[str, str]) -> str:
+    """One sha256 for the digests of a table's ids and vectors files."""
+    names = ("ids", "ids_offsets", "ids_data", "vectors", "context_vectors")
+    lines = [f"{name} {digests[name]}\n" for name in names if name in digests]
+    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+
+
+def check_metadata(metadata: Any) -> dict[str, Any]:
+    """A deep copy that went through JSON, so that what is read back later equals what is seen now."""
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise TypeError(parameter_message("metadata", OWNER, "a dict that JSON can hold", metadata))
+    try:
+        return json.loads(json.dumps(dict(metadata), allow_nan=False, default=_plain))  # type: ignore[no-any-return]
+    except (TypeError, ValueError, RecursionError) as error:
+        message = parameter_message("metadata", OWNER, f"a dict that JSON can hold ({error})", metadata)
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is not JSON")
+
+
+def _extra_array(name: Any, value: Any) -> NDArray[Any]:
+    if not isinstance(name, str) or not npy.NAME.fullmatch(name) or name in npy.RESERVED:
+        rule = f"keyed by names of letters, digits and _ other than {', '.join(sorted(npy.RESERVED))}"
+        raise ValueError(parameter_message("arrays", OWNER, rule, name))
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise TypeError(parameter_message("arrays", OWNER, f"numeric ({name!r})", f"dtype {array.dtype}"))
+    native = array.dtype.newbyteorder("=")
+    return _frozen(np.require(array.astype(native, copy=False), requirements=["C", "A"]))
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    view: NDArray[Any] = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _as_int(text: str) -> int | None:
+    return int(text) if text.lstrip("-").isdecimal() and len(text) < 20 else None
+
+
+__all__ = ["EmbeddingTable", "TableError"]
