@@ -1,0 +1,257 @@
+"""Random walks in lock-step: a core waits for memory on many walks at once instead of on one.
+
+The randomness of a walk is a counter-based stream (SplitMix64: Steele, Lea & Flood 2014) keyed by (seed, start
+node, number of the walk), so a walk doesn't depend on its neighbours, on the block it runs in, or on threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import kernel
+from .alias import ALIAS, ALIAS_PLACE, OWN, THRESHOLD
+
+LANES = 16  # walks in flight
+PATIENCE = 32  # rejections in a row after which a step is drawn by a scan of its row
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+NODE_SPREAD = np.uint64(0xD1342543DE82EF95)
+U30, U27, U31, U32, U11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32), np.uint64(11)
+MIX_A, MIX_B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+LOW_WORD = np.uint64(0xFFFFFFFF)
+TO_UNIT = 1.0 / 9007199254740992.0  # 2**-53
+
+
+@kernel(inline="always")
+def mix64(z: Any) -> Any:
+    """SplitMix64's finalizer: uint64 -> uint64, every output bit depends on every input bit."""
+    z = (z ^ (z >> U30)) * MIX_A
+    z = (z ^ (z >> U27)) * MIX_B
+    return z ^ (z >> U31)
+
+
+@kernel(inline="always")
+def stream_state(seed: Any, node: int, number: int) -> Any:
+    """State of the stream of walk `number` from `node`: the same key as csrc/include/traitcore/rng.hpp."""
+    stream = (np.uint64(number) << U32) | np.uint64(node)
+    return mix64(mix64(seed + GOLDEN) ^ (stream * NODE_SPREAD + GOLDEN))
+
+
+@kernel(inline="always")
+def below(word: Any, n: int) -> int:
+    """Uniform int in [0, n) from the high half of a random word (Lemire 2019; bias below n / 2**32)."""
+    return np.int64(((word >> U32) * np.uint64(n)) >> U32)
+
+
+@kernel()
+def first_order_walks(
+    start: int, stop: int, nodes: Any, numbers: Any, seed: Any, indptr: Any, table: Any, restart: float,
+    walks: Any, lengths: Any,
+) -> None:  # fmt: skip
+    """Weighted walks; each step draws an edge in proportion to its weight, or with `restart` goes back to the start.
+
+    nodes, numbers (n_walks,) int32: start and number of each walk -> walks (n_walks, length) int32, of which the
+    first lengths[i] are set; a walk ends early at a node without edges. Walks start ... stop - 1 are made.
+    """
+    length = walks.shape[1]
+    state = np.empty(LANES, dtype=np.uint64)
+    at = np.empty(LANES, dtype=np.int64)
+    for base in range(start, stop, LANES):
+        lanes = min(LANES, stop - base)
+        for j in range(lanes):
+            at[j] = nodes[base + j]
+            state[j] = stream_state(seed, at[j], numbers[base + j])
+            walks[base + j, 0] = at[j]
+            lengths[base + j] = length
+        for t in range(1, length):
+            for j in range(lanes):
+                node = at[j]
+                if node < 0:
+                    continue  # this walk has ended
+                if restart > 0.0:
+                    state[j] += GOLDEN
+                    if np.float64(mix64(state[j]) >> U11) * TO_UNIT < restart:
+                        at[j] = nodes[base + j]
+                        walks[base + j, t] = at[j]
+                        continue
+                first = indptr[node]
+                degree = indptr[node + 1] - first
+                if degree == 0:
+                    lengths[base + j] = t
+                    at[j] = -1
+                    continue
+                state[j] += GOLDEN
+                word = mix64(state[j])
+                entry = first + below(word, degree)
+                keep = np.uint32(word & LOW_WORD) < np.uint32(table[entry, THRESHOLD])
+                at[j] = table[entry, ALIAS - np.int64(keep)]  # OWN stands before ALIAS: no branch to mispredict
+                walks[base + j, t] = at[j]
+
+
+@kernel()
+def build_edge_sets(start: int, stop: int, indptr: Any, indices: Any, slots: Any) -> None:
+    """Each row's neighbours as a hash set of twice their number: slots (2 * nnz,) int32, filled with -1 before."""
+    for row in range(start, stop):
+        first, size = 2 * indptr[row], 2 * (indptr[row + 1] - indptr[row])
+        for k in range(indptr[row], indptr[row + 1]):
+            slot = below(mix64(np.uint64(indices[k])), size)
+            while slots[first + slot] >= 0:
+                slot += 1
+                if slot == size:
+                    slot = 0
+            slots[first + slot] = indices[k]
+
+
+@kernel(inline="always")
+def has_edge(indptr: Any, slots: Any, source: int, target: int) -> bool:
+    first = 2 * indptr[source]
+    size = 2 * indptr[source + 1] - first
+    if size == 0:
+        return False
+    slot = below(mix64(np.uint64(target)), size)
+    while True:
+        found = slots[first + slot]
+        if found == target:
+            return True
+        if found < 0:
+            return False
+        slot += 1
+        if slot == size:
+            slot = 0
+
+
+@kernel()
+def place_by_scan(
+    u: float, first: int, degree: int, previous: int, indptr: Any, table: Any, weights: Any, slots: Any,
+    back_weight: float, out_weight: float,
+) -> int:  # fmt: skip
+    """Place in the row of a second-order draw, exactly, by inverting the cumulated weights at u in [0, 1)."""
+    total = 0.0
+    for scan in range(2):
+        mass = 0.0
+        last = 0
+        for k in range(degree):
+            target = table[first + k, OWN]
+            factor = back_weight
+            if target != previous:
+                factor = 1.0 if has_edge(indptr, slots, previous, target) else out_weight
+            if weights[first + k] * factor > 0.0:
+                mass += weights[first + k] * factor
+                last = k
+                if scan == 1 and mass > u * total:
+                    return k
+        total = mass
+    return last
+
+
+@kernel()
+def second_order_walks(
+    start: int, stop: int, nodes: Any, numbers: Any, seed: Any, indptr: Any, table: Any, restart: float,
+    weights: Any, slots: Any, chances: Any, back_weight: float, out_weight: float, walks: Any, lengths: Any,
+) -> None:  # fmt: skip
+    """node2vec walks (Grover & Leskovec 2016, section 3.2) by rejection from the first-order draw.
+
+    A step from `previous` over `node` to x has the edge's weight times back_weight (1/p) where x is `previous`, 1
+    where previous -> x is an edge, and out_weight (1/q) elsewhere. A first-order draw is kept with that factor over
+    its bound; what a heavy way back has above the bound of the others is drawn apart, so a small p costs nothing
+    (the "outlier" of KnightKing, Yang et al. 2019, section 4.2). Where nearly all is rejected (a large p at a leaf,
+    a small q in a clique) the row is scanned instead: the same distribution. Memory is O(edges).
+
+    weights (nnz,) float64; slots: `build_edge_sets`; chances (nnz, 2) float32: of each edge, the first-order chance
+    of its reverse (0 where there is none) and its own. The rest as in `first_order_walks`.
+    """
+    length = walks.shape[1]
+    bound, sure = max(1.0, out_weight), min(1.0, out_weight)
+    state = np.empty(LANES, dtype=np.uint64)
+    walk = np.zeros(LANES, dtype=np.int64)  # which walk a lane is on; -1: out of work
+    step = np.zeros(LANES, dtype=np.int64)  # length so far; 0: load the next walk
+    tries = np.zeros(LANES, dtype=np.int64)  # rejections so far of this step
+    at = np.empty(LANES, dtype=np.int64)
+    previous = np.empty(LANES, dtype=np.int64)  # -1: the next step is of first order
+    back = np.empty(LANES, dtype=np.float64)  # chance of node -> previous
+    there = np.empty(LANES, dtype=np.float64)  # chance of previous -> node
+    pending, running = start, LANES
+    while running > 0:
+        for j in range(LANES):
+            if walk[j] < 0:
+                continue
+            if step[j] == 0:
+                if pending == stop:
+                    walk[j] = -1
+                    running -= 1
+                    continue
+                walk[j], at[j] = pending, nodes[pending]
+                state[j] = stream_state(seed, at[j], numbers[pending])
+                previous[j], back[j], there[j] = -1, 0.0, 0.0
+                walks[pending, 0], lengths[pending] = at[j], length
+                pending += 1
+                step[j] = 1 if length > 1 else 0
+                continue
+            node = at[j]
+            if restart > 0.0 and tries[j] == 0:
+                state[j] += GOLDEN
+                if np.float64(mix64(state[j]) >> U11) * TO_UNIT < restart:
+                    at[j] = nodes[walk[j]]
+                    previous[j], back[j], there[j] = -1, 0.0, 0.0
+                    walks[walk[j], step[j]] = at[j]
+                    step[j] = 0 if step[j] + 1 == length else step[j] + 1
+                    continue
+            first = indptr[node]
+            degree = indptr[node + 1] - first
+            if degree == 0:
+                lengths[walk[j]] = step[j]
+                step[j] = 0
+                continue
+            extra = max(back_weight - bound, 0.0) * back[j]
+            state[j] += GOLDEN
+            u = np.float64(mix64(state[j]) >> U11) * TO_UNIT * (bound + extra)
+            if u >= bound and previous[j] >= 0:
+                chosen = previous[j]
+                back[j], there[j] = there[j], back[j]
+            else:
+                state[j] += GOLDEN
+                word = mix64(state[j])
+                place = below(word, degree)
+                keep = np.uint32(word & LOW_WORD) < np.uint32(table[first + place, THRESHOLD])
+                chosen = np.int64(table[first + place, ALIAS - np.int64(keep)])
+                if not keep:
+                    place = np.int64(table[first + place, ALIAS_PLACE])
+                if previous[j] >= 0:
+                    if chosen == previous[j]:
+                        kept = u < back_weight
+                    else:
+                        kept = u < sure or has_edge(indptr, slots, previous[j], chosen) == (out_weight < 1.0)
+                    if not kept:
+                        tries[j] += 1
+                        if tries[j] < PATIENCE:
+                            continue
+                        state[j] += GOLDEN
+                        place = place_by_scan(
+                            np.float64(mix64(state[j]) >> U11) * TO_UNIT, first, degree, previous[j], indptr, table,
+                            weights, slots, back_weight, out_weight,
+                        )  # fmt: skip
+                        chosen = np.int64(table[first + place, OWN])
+                if back_weight > bound:
+                    back[j], there[j] = chances[first + place, 0], chances[first + place, 1]
+            tries[j] = 0
+            previous[j], at[j] = node, chosen
+            walks[walk[j], step[j]] = chosen
+            step[j] = 0 if step[j] + 1 == length else step[j] + 1
+
+
+@kernel()
+def edge_chances(start: int, stop: int, indptr: Any, indices: Any, own: Any, mirror: Any, chances: Any) -> None:
+    """chances[e] = (chance of e's reverse or 0, chance of e), for the rows start ... stop - 1.
+
+    own (nnz,) float64: first-order chance of each edge; mirror: indptr, indices and data of its transpose, sorted.
+    """
+    mirror_indptr, mirror_indices, mirror_own = mirror
+    for row in range(start, stop):
+        m, end = mirror_indptr[row], mirror_indptr[row + 1]
+        for k in range(indptr[row], indptr[row + 1]):
+            while m < end and mirror_indices[m] < indices[k]:
+                m += 1
+            found = m < end and mirror_indices[m] == indices[k]
+            chances[k, 0] = mirror_own[m] if found else 0.0
+            chances[k, 1] = own[k]

@@ -1,0 +1,252 @@
+"""Random walks over a weighted graph: sequences for any trainer, whole or block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._errors import parameter_message
+from .._kernels.alias import build_alias_rows
+from .._kernels.walks import build_edge_sets, edge_chances, first_order_walks, second_order_walks
+from .._parallel import balanced_blocks, resolve_workers, run_blocks
+from .._progress import Progress
+from .._validate import check_array, check_csr, check_int, check_real, check_seed
+from ..events.sequences import Sequences
+from .graph import ItemGraph
+
+# Walks are cut into blocks of this many tokens for the threads: enough that starting one costs nothing, few enough
+# that Ctrl-C is heard. No result depends on it.
+BLOCK_TOKENS = 1 << 17
+
+
+@dataclass(frozen=True)
+class WalkReport:
+    """How the walks went.
+
+    n_walks, n_tokens : walks made, and nodes in them, starts included.
+    n_short : walks that ended before `walk_length`, at a node without a way out.
+    dead_ends : (n_dead_ends,) int32 the nodes at which they ended.
+    """
+
+    n_walks: int
+    n_tokens: int
+    n_short: int
+    dead_ends: NDArray[np.int32] = field(repr=False)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.n_walks:,} walks, {self.n_tokens:,} tokens; {self.n_short:,} walks ended early at "
+            f"{len(self.dead_ends):,} nodes without a way out"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Walks(Sequences):
+    """`Sequences` of nodes, and the `report` of how the walks went."""
+
+    report: WalkReport | None = None
+
+
+def random_walks(
+    graph: Any,
+    *,
+    n_walks: int = 10,
+    walk_length: int = 20,
+    p: float = 1.0,
+    q: float = 1.0,
+    restart_probability: float = 0.0,
+    starts: Any = None,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Walks:
+    """Weighted random walks, of first order or node2vec's second order.
+
+    DeepWalk (Perozzi et al. 2014, section 4.2) with edge weights; with p or q other than 1 node2vec (Grover &
+    Leskovec 2016, section 3.2), by rejection sampling, so memory stays in proportion to the edges.
+
+    Parameters
+    ----------
+    graph : ItemGraph, or an (n, n) non-negative sparse or dense adjacency; zero weights are no edges.
+    n_walks, walk_length : walks from each start, and nodes in each, the start included.
+    p, q : return and in-out parameter, > 0: the weight of a step back is divided by p, of a step to a node that the
+        node before doesn't point to, by q.
+    restart_probability : in [0, 1): chance that a step goes back to the walk's start instead of along an edge; the
+        step after it is of first order.
+    starts : (n_starts,) rows of nodes, or None for every node. Walk w from the i-th start is sequence
+        w * n_starts + i.
+    seed, workers : a walk is decided by (seed, start, w) alone; any `workers` give the same bytes.
+    progress : called as progress("walks", walks done, walks in all).
+
+    Returns
+    -------
+    Walks : `Sequences` with `.report`. A walk that comes to a node without a way out ends there, and is reported.
+
+    Raises
+    ------
+    ValueError, TypeError : a parameter out of range, a graph that isn't square or has bad weights, a start that is
+        no node.
+    """
+    corpus = WalkCorpus(
+        graph, n_walks=n_walks, walk_length=walk_length, p=p, q=q, restart_probability=restart_probability,
+        starts=starts, seed=seed, workers=workers, owner="random_walks",
+    )  # fmt: skip
+    return corpus.walks(0, len(corpus), progress=progress)
+
+
+class WalkCorpus:
+    """Walks that are made when they are read: a corpus of any size in the memory of one block.
+
+    Parameters are those of `random_walks`, and
+    block_tokens : about how many tokens one block holds.
+    shuffle : True draws a new order of the starts for each round of walks, as DeepWalk does, so that a trainer
+        doesn't meet the nodes in the same order again and again; False keeps `random_walks`' order.
+
+    Iterating gives `Walks`, block after block, the same at every iteration. len() is the number of walks.
+    """
+
+    def __init__(
+        self, graph: Any, *, n_walks: int = 10, walk_length: int = 20, p: float = 1.0, q: float = 1.0,
+        restart_probability: float = 0.0, starts: Any = None, seed: int = 0, workers: int = 1,
+        block_tokens: int = 1 << 22, shuffle: bool = False, owner: str = "WalkCorpus",
+    ) -> None:  # fmt: skip
+        self.walk_length = check_int("walk_length", owner, walk_length, 1, 2**31 - 1)
+        self.n_walks = check_int("n_walks", owner, n_walks, 1, 2**31 - 1)
+        self._back = 1.0 / check_real("p", owner, p, 0.0, open_low=True)
+        self._out = 1.0 / check_real("q", owner, q, 0.0, open_low=True)
+        self._restart = check_real("restart_probability", owner, restart_probability, 0.0, 1.0)
+        if self._restart == 1.0:
+            raise ValueError(parameter_message("restart_probability", owner, "a number in [0, 1)", 1.0))
+        for name, value, factor in (("p", p, self._back), ("q", q, self._out)):
+            if not np.isfinite(factor):
+                raise ValueError(parameter_message(name, owner, "large enough for 1 / " + name + " to be finite", value))
+        self._seed = np.uint64(check_seed("seed", owner, seed))
+        self._workers = resolve_workers(workers, owner)
+        self._block_tokens = check_int("block_tokens", owner, block_tokens, 1)
+        self._shuffle = bool(shuffle)
+        self._tables = _Tables(graph, owner, self._workers, second_order=self._back != 1.0 or self._out != 1.0)
+        n = self._tables.n_nodes
+        if starts is None:
+            self._starts = np.arange(n, dtype=np.int32)
+        else:
+            self._starts = check_array("starts", owner, starts, dtype=np.int32, shape=(None,))
+            if len(self._starts) and (self._starts.min() < 0 or self._starts.max() >= n):
+                place = int(np.argmax((self._starts < 0) | (self._starts >= n)))
+                got = f"{self._starts[place]} at {place}"
+                raise ValueError(parameter_message("starts", owner, f"rows of nodes in [0, {n - 1}]", got))
+
+    def __len__(self) -> int:
+        return self.n_walks * len(self._starts)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes of the graph."""
+        return self._tables.n_nodes
+
+    def __iter__(self) -> Iterator[Walks]:
+        step = max(1, self._block_tokens // self.walk_length)
+        for first in range(0, len(self), step):
+            yield self.walks(first, min(first + step, len(self)))
+
+    def walks(self, first: int, stop: int, *, progress: Progress | None = None) -> Walks:
+        """Walks first ... stop - 1 of the corpus."""
+        nodes, numbers = self._keys(first, stop)
+        walks = np.empty((stop - first, self.walk_length), dtype=np.int32)
+        lengths = np.empty(stop - first, dtype=np.int32)
+        size = max(1, BLOCK_TOKENS // self.walk_length)
+        blocks = [(a, min(a + size, stop - first)) for a in range(0, stop - first, size)]
+        rounds = 8 * self._workers if progress else max(1, len(blocks))
+        for done in range(0, len(blocks), rounds):
+            part = blocks[done : done + rounds]
+            self._tables.run(part, self._workers, nodes, numbers, self._seed, self._restart, self._back, self._out,
+                             walks, lengths)  # fmt: skip
+            if progress:
+                progress("walks", part[-1][1], stop - first)
+        return _pack(walks, lengths)
+
+    def _keys(self, first: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Start and number of the walks first ... stop - 1."""
+        n = len(self._starts)
+        if stop == first:
+            return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
+        rounds = range(first // n, (stop - 1) // n + 1)
+        nodes = np.concatenate([self._starts[self._order(r)] if self._shuffle else self._starts for r in rounds])
+        numbers = np.repeat(np.arange(rounds.start, rounds.stop, dtype=np.int32), n)
+        cut = slice(first - rounds.start * n, stop - rounds.start * n)
+        return nodes[cut], numbers[cut]
+
+    def _order(self, number: int) -> NDArray[np.int64]:
+        return np.random.default_rng([int(self._seed), number]).permutation(len(self._starts))
+
+
+class _Tables:
+    """What the kernels draw from: alias tables, and for second-order walks edge sets and reverse chances."""
+
+    def __init__(self, graph: Any, owner: str, workers: int, *, second_order: bool) -> None:
+        if isinstance(graph, ItemGraph):
+            matrix = graph.adjacency
+        else:
+            matrix = check_csr("graph", owner, graph, dtype=np.float64, square=True, nonnegative=True)
+            if matrix.shape[0] > 2**31 - 1:
+                raise ValueError(parameter_message("graph", owner, "at most 2**31 - 1 nodes", f"{matrix.shape[0]}"))
+            if matrix.nnz and matrix.data.min() == 0:
+                matrix = matrix.copy()
+                matrix.eliminate_zeros()
+        self.n_nodes = int(matrix.shape[0])
+        self.indptr = matrix.indptr.astype(np.int64)
+        self.indices = matrix.indices.astype(np.int32)
+        self.weights = matrix.data.astype(np.float64)
+        self.table = np.empty((matrix.nnz, 4), dtype=np.int32)
+        self.slots = np.zeros(0, dtype=np.int32)
+        self.chances = np.zeros((0, 2), dtype=np.float32)
+        self.second_order = second_order
+        blocks = balanced_blocks(self.indptr, 4 * workers)
+        run_blocks(build_alias_rows, blocks, workers, self.indptr, self.indices, self.weights, self.table)
+        if second_order:
+            self.slots = np.full(2 * matrix.nnz, -1, dtype=np.int32)
+            run_blocks(build_edge_sets, blocks, workers, self.indptr, self.indices, self.slots)
+            self._reverse_chances(matrix, blocks, workers)
+
+    def _reverse_chances(self, matrix: sparse.csr_array, blocks: list[tuple[int, int]], workers: int) -> None:
+        row_of = np.repeat(np.arange(self.n_nodes), np.diff(self.indptr))
+        top = np.maximum.reduceat(self.weights, self.indptr[:-1][np.diff(self.indptr) > 0]) if matrix.nnz else 0.0
+        scale = np.zeros(self.n_nodes)
+        scale[np.diff(self.indptr) > 0] = top
+        own = self.weights / scale[row_of]  # by the largest first, as the alias tables: no sum overflows
+        own /= np.bincount(row_of, own, minlength=self.n_nodes)[row_of]
+        mirror = sparse.csr_array((own, self.indices, self.indptr), shape=matrix.shape).T.tocsr()
+        mirror.sort_indices()
+        parts = (mirror.indptr.astype(np.int64), mirror.indices.astype(np.int32), mirror.data)
+        self.chances = np.empty((matrix.nnz, 2), dtype=np.float32)
+        run_blocks(edge_chances, blocks, workers, self.indptr, self.indices, own, parts, self.chances)
+
+    def run(
+        self, blocks: list[tuple[int, int]], workers: int, nodes: NDArray[np.int32], numbers: NDArray[np.int32],
+        seed: np.uint64, restart: float, back: float, out: float, walks: NDArray[np.int32],
+        lengths: NDArray[np.int32],
+    ) -> None:  # fmt: skip
+        """Fill walks and lengths for the blocks of walks."""
+        common = (nodes, numbers, seed, self.indptr, self.table, restart)
+        if self.second_order:
+            more = (self.weights, self.slots, self.chances, back, out)
+            run_blocks(second_order_walks, blocks, workers, *common, *more, walks, lengths)
+        else:
+            run_blocks(first_order_walks, blocks, workers, *common, walks, lengths)
+
+
+def _pack(walks: NDArray[np.int32], lengths: NDArray[np.int32]) -> Walks:
+    """Rows of equal length to tokens and offsets; whole walks are not copied."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    short = np.flatnonzero(lengths < walks.shape[1])
+    tokens = walks.reshape(-1)
+    if len(short):
+        tokens = tokens[(np.arange(walks.shape[1]) < lengths[:, None]).reshape(-1)]
+    dead_ends = np.unique(walks[short, lengths[short] - 1])
+    report = WalkReport(len(lengths), int(offsets[-1]), len(short), dead_ends)
+    return Walks(tokens=tokens, offsets=offsets, report=report)
