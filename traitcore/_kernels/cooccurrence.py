@@ -1,0 +1,217 @@
+"""Windowed co-occurrence counts: the corpus inverted (the places of each token), then one dense row at a time.
+
+No list of pairs is ever made: a row's counts are summed in a dense accumulator that stays in cache, and its columns
+come out in order through a two-level bitmap instead of a sort.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import kernel
+
+# Lowest set bit by multiplication (Leiserson, Prokop & Randall 1998); LLVM turns it into one instruction.
+_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
+_LOWEST = np.zeros(64, dtype=np.int64)
+for _bit in range(64):
+    _LOWEST[((1 << _bit) * int(_DE_BRUIJN) % (1 << 64)) >> 58] = _bit
+_ONE = np.uint64(1)
+_SIX = np.uint64(6)
+_LOW6 = np.uint64(63)
+_TOP = np.uint64(58)
+_NONE = np.uint64(0)
+
+
+@kernel()
+def count_tokens(start, stop, tokens, counts):
+    """Add the occurrences of tokens[start:stop] to `counts`."""
+    for t in range(start, stop):
+        counts[tokens[t]] += 1
+
+
+@kernel()
+def invert(start, stop, tokens, offsets, cursor, padded, places):
+    """Sequences [start, stop): copy them to `padded`, -1 after each, and write each token's places at its cursor."""
+    for s in range(start, stop):
+        for t in range(offsets[s], offsets[s + 1]):
+            token = tokens[t]
+            place = t + s + 1
+            padded[place] = token
+            places[cursor[token]] = place
+            cursor[token] += 1
+        padded[offsets[s + 1] + s + 1] = -1
+
+
+@kernel()
+def label_places(start, stop, offsets, sequence):
+    """The sequence of each place of the padded corpus."""
+    for s in range(start, stop):
+        for place in range(offsets[s] + s + 1, offsets[s + 1] + s + 1):
+            sequence[place] = s
+
+
+@kernel()
+def sort_columns(columns, m, low, high):
+    """Sort columns[:m] in place; `low` and `high` are zeroed bitmaps (a bit per column, a bit per word of `low`)."""
+    if m <= 32:
+        for k in range(1, m):
+            column = columns[k]
+            j = k - 1
+            while j >= 0 and columns[j] > column:
+                columns[j + 1] = columns[j]
+                j -= 1
+            columns[j + 1] = column
+        return
+    for k in range(m):
+        column = np.uint64(columns[k])
+        word = column >> _SIX
+        low[word] |= _ONE << (column & _LOW6)
+        high[word >> _SIX] |= _ONE << (word & _LOW6)
+    k = 0
+    for h in range(len(high)):
+        words = high[h]
+        high[h] = 0
+        while words != _NONE:
+            w = (np.uint64(h) << _SIX) + np.uint64(_LOWEST[((words & (~words + _ONE)) * _DE_BRUIJN) >> _TOP])
+            words &= words - _ONE
+            bits = low[w]
+            low[w] = 0
+            base = w << _SIX
+            while bits != _NONE:
+                columns[k] = np.int32(base + np.uint64(_LOWEST[((bits & (~bits + _ONE)) * _DE_BRUIJN) >> _TOP]))
+                bits &= bits - _ONE
+                k += 1
+
+
+@kernel()
+def emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used):
+    """Write the sorted columns[:m] and their sums, pruned, from `used` on; zero the sums; the new end."""
+    first = used
+    for k in range(m):
+        column = columns[k]
+        value = sums[column]
+        sums[column] = 0
+        if value >= min_count and value > 0 and (keep_self or column != row):
+            indices[used] = column
+            data[used] = value
+            used += 1
+    if 0 < top_k < used - first:
+        cut = np.sort(data[first:used])[used - first - top_k]
+        ties = top_k
+        for k in range(first, used):
+            if data[k] > cut:
+                ties -= 1
+        end = first
+        for k in range(first, used):
+            if data[k] > cut or (data[k] == cut and ties > 0):
+                if data[k] == cut:
+                    ties -= 1
+                indices[end] = indices[k]
+                data[end] = data[k]
+                end += 1
+        used = end
+    return used
+
+
+@kernel()
+def count_rows(
+    row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
+    sums, columns, low, high, lengths, indices, data, used,
+):  # fmt: skip
+    """Rows [row, stop) of the counts, until the buffers might not hold the next one.
+
+    `back` and `ahead` are the weights by distance, one longer than the window (entry 0 unused). Returns the row
+    reached and the end of what is written.
+    """
+    left, right = len(back) - 1, len(ahead) - 1
+    while row < stop:
+        bound = min(len(sums), (starts[row + 1] - starts[row]) * (left + right))
+        if used + bound > len(indices):
+            break
+        m = 0
+        for p in range(starts[row], starts[row + 1]):
+            here = places[p]
+            for distance in range(1, right + 1):
+                column = padded[here + distance]
+                if column < 0:
+                    break
+                columns[m] = column
+                m += sums[column] == 0
+                sums[column] += ahead[distance]
+            for distance in range(1, left + 1):
+                column = padded[here - distance]
+                if column < 0:
+                    break
+                columns[m] = column
+                m += sums[column] == 0
+                sums[column] += back[distance]
+        sort_columns(columns, m, low, high)
+        end = emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used)
+        lengths[row] = end - used
+        used = end
+        row += 1
+    return row, used
+
+
+@kernel()
+def flush_part(part, touched, n, cap, sums, columns, m):
+    """Add one sequence's part to the row, no more than `cap` for a pair; the number of columns now in use."""
+    for k in range(n):
+        column = touched[k]
+        columns[m] = column
+        m += sums[column] == 0
+        sums[column] += min(part[column], cap)
+        part[column] = 0
+    return m
+
+
+@kernel()
+def count_rows_weighted(
+    row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
+    sums, columns, low, high, lengths, indices, data, used,
+    sequence, sequence_weights, actions, action_weights, cap, part, touched,
+):  # fmt: skip
+    """`count_rows` with a weight per sequence, a weight per pair of actions, and a cap per sequence and pair.
+
+    An empty `sequence_weights` or `actions` means 1; `action_weights[first, second]` is by order in the sequence.
+    """
+    left, right = len(back) - 1, len(ahead) - 1
+    while row < stop:
+        bound = min(len(sums), (starts[row + 1] - starts[row]) * (left + right))
+        if used + bound > len(indices):
+            break
+        m = 0
+        n = 0
+        current = -1
+        for p in range(starts[row], starts[row + 1]):
+            here = places[p]
+            if sequence[here] != current:
+                m = flush_part(part, touched, n, cap, sums, columns, m)
+                n = 0
+                current = sequence[here]
+            scale = sequence_weights[current] if len(sequence_weights) else 1.0
+            for side in range(2):
+                step = 1 if side == 0 else -1
+                weights = ahead if side == 0 else back
+                for distance in range(1, len(weights)):
+                    there = here + step * distance
+                    column = padded[there]
+                    if column < 0:
+                        break
+                    weight = scale * weights[distance]
+                    if len(actions):
+                        if side == 0:
+                            weight *= action_weights[actions[here], actions[there]]
+                        else:
+                            weight *= action_weights[actions[there], actions[here]]
+                    if weight > 0:
+                        touched[n] = column
+                        n += part[column] == 0
+                        part[column] += weight
+        m = flush_part(part, touched, n, cap, sums, columns, m)
+        sort_columns(columns, m, low, high)
+        end = emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used)
+        lengths[row] = end - used
+        used = end
+        row += 1
+    return row, used

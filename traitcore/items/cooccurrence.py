@@ -1,0 +1,493 @@
+"""Windowed co-occurrence counts of token sequences as a sparse matrix, and sums of such matrices."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy import sparse
+
+from .._errors import parameter_message
+from .._kernels import cooccurrence as kernels
+from .._parallel import balanced_blocks, resolve_workers, run_blocks, run_tasks
+from .._progress import Progress
+from .._validate import check_array, check_bool, check_choice, check_csr, check_int, check_real
+from ..events.sequences import Sequences
+
+_OWNER = "count_cooccurrences"
+_INT32_MAX = 2**31 - 1
+# Occurrences counted between two looks at the stop flag: tens of milliseconds of work.
+_SLICE = 250_000
+
+
+def count_cooccurrences(
+    seqs: Sequences,
+    *,
+    n_items: int | None = None,
+    window: int | None = 5,
+    symmetric: bool = True,
+    weighting: str | Any = "flat",
+    self_pairs: bool = True,
+    sequence_weights: Any = None,
+    actions: Any = None,
+    action_weights: Any = None,
+    cap_per_sequence: float | None = None,
+    min_pair_count: float | None = None,
+    top_k: int | None = None,
+    dtype: DTypeLike | None = None,
+    memory_limit_mb: float | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> sparse.csr_array:
+    """How often each token stands within `window` places of each other one, in the same sequence.
+
+    A repeated token is a context of itself; only the position itself is skipped.
+
+    Parameters
+    ----------
+    seqs : token sequences; no window crosses from one to the next.
+    n_items : number of rows and columns; by default one past the largest token.
+    window : largest distance in places, at least 1; None for the whole sequence.
+    symmetric : count both neighbours of a token; False counts what follows: entry (a, b) is a before b.
+    weighting : weight of a pair at distance d: "flat" 1; "harmonic" 1/d (GloVe, Pennington et al. 2014, 3.1);
+        "linear" (window - d + 1)/window, what word2vec's shrinking windows give on average (Levy, Goldberg &
+        Dagan 2015, 3.1); or an array (window,) of the weights at distances 1, 2, ..., all positive.
+    self_pairs : False leaves the diagonal out.
+    sequence_weights : (n_sequences,) weights >= 0 of each sequence, or None.
+    actions, action_weights : (n_tokens,) action code of each token's event, e.g. `vocabulary.token_action[seqs.tokens]`,
+        and (n_actions, n_actions) weights >= 0 of a pair, by the earlier and the later event's action.
+    cap_per_sequence : most that one sequence may add to an entry, > 0: against bots and loops.
+    min_pair_count : leave out entries below it. It and `top_k` act on the finished rows, so matrices pruned apart
+        do not merge to the whole.
+    top_k : keep each row's largest entries only (of equals, those of smaller column). The result need not be symmetric.
+    dtype : int32, int64, float32 or float64; by default int32 (int64 where a count could exceed it) if every weight
+        is 1 and any cap an int, else float32. Sums are kept in integers, or in float64, until a row is finished.
+    memory_limit_mb : if the work is predicted to need more than this many MiB beyond its input, MemoryError is raised
+        before it starts.
+    workers : threads, -1 for all cores; the result is the same to the last byte for any number.
+    progress : called as progress("counts", done, total) with numbers of tokens.
+
+    Returns
+    -------
+    (n_items, n_items) CSR with sorted int32 columns (int64 from 2**31 entries on). Memory beyond it: 8 bytes a token, and
+    one dense row per worker; no list of pairs is made.
+
+    Raises
+    ------
+    TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
+    MemoryError : the prediction exceeds `memory_limit_mb`.
+    """
+    plan = _Plan.checked(
+        seqs, n_items, window, symmetric, weighting, self_pairs, sequence_weights, actions, action_weights,
+        cap_per_sequence, min_pair_count, top_k, dtype, workers,
+    )  # fmt: skip
+    return _count(plan, memory_limit_mb, progress)
+
+
+def weighted_counts(
+    seqs: Sequences,
+    *,
+    n_items: int,
+    back: NDArray[np.float64],
+    ahead: NDArray[np.float64],
+    sequence_weights: NDArray[np.float64] | None = None,
+    self_pairs: bool = True,
+    workers: int = 1,
+    dtype: DTypeLike = np.float32,
+) -> sparse.csr_array:
+    """Counts with weights of their own for each direction: for callers inside the house, unchecked.
+
+    `ahead` and `back` (window,) weigh context 1, 2, ... places after and before the row's token.
+    """
+    plan = _Plan(
+        seqs=seqs, n_items=n_items, back=np.append(0.0, back), ahead=np.append(0.0, ahead), keep_self=self_pairs,
+        sequence_weights=np.zeros(0) if sequence_weights is None else sequence_weights,
+        actions=np.zeros(0, dtype=np.int32), action_weights=np.zeros((0, 0)), cap=np.inf, min_count=0.0, top_k=0,
+        dtype=np.dtype(dtype), workers=workers,
+    )  # fmt: skip
+    return _count(plan, None, None)
+
+
+@dataclass
+class _Plan:
+    """The checked arguments in the kernels' form."""
+
+    seqs: Sequences
+    n_items: int
+    back: NDArray[Any]
+    ahead: NDArray[Any]
+    keep_self: bool
+    sequence_weights: NDArray[np.float64]
+    actions: NDArray[np.int32]
+    action_weights: NDArray[np.float64]
+    cap: float
+    min_count: float
+    top_k: int
+    dtype: np.dtype[Any]
+    workers: int
+
+    @classmethod
+    def checked(
+        cls, seqs: Any, n_items: Any, window: Any, symmetric: Any, weighting: Any, self_pairs: Any,
+        sequence_weights: Any, actions: Any, action_weights: Any, cap: Any, min_count: Any, top_k: Any,
+        dtype: Any, workers: Any,
+    ) -> _Plan:  # fmt: skip
+        if not isinstance(seqs, Sequences):
+            raise TypeError(parameter_message("seqs", _OWNER, "a Sequences", seqs))
+        n_items = check_n_items(seqs, n_items, _OWNER)
+        by_distance = _distance_weights(seqs, window, weighting)
+        both = check_bool("symmetric", _OWNER, symmetric)
+        scale = np.zeros(0)
+        if sequence_weights is not None:
+            scale = check_array(
+                "sequence_weights", _OWNER, sequence_weights, dtype=np.float64, shape=(len(seqs),), nonnegative=True
+            )
+        codes, pair_weights = _action_weights(seqs, actions, action_weights)
+        most = np.inf if cap is None else check_real("cap_per_sequence", _OWNER, cap, 0.0, open_low=True)
+        whole = bool((by_distance == 1).all()) and (scale == 1).all() and (pair_weights == 1).all()
+        whole = whole and (np.isinf(most) or most == int(most))
+        reach = len(by_distance) * (2 if both else 1)
+        largest = reach * (int(seqs.token_counts().max()) if seqs.n_tokens else 0)
+        return cls(
+            seqs=seqs, n_items=n_items,
+            back=np.append(0.0, by_distance) if both else np.zeros(1), ahead=np.append(0.0, by_distance),
+            keep_self=check_bool("self_pairs", _OWNER, self_pairs),
+            sequence_weights=scale, actions=codes, action_weights=pair_weights, cap=most,
+            min_count=0.0 if min_count is None else check_real("min_pair_count", _OWNER, min_count, 0.0),
+            top_k=0 if top_k is None else check_int("top_k", _OWNER, top_k, 1),
+            dtype=_result_dtype(dtype, bool(whole), largest), workers=resolve_workers(workers, _OWNER),
+        )  # fmt: skip
+
+    @property
+    def plain(self) -> bool:
+        """No weight but the distance's, and no cap: the short kernel does."""
+        return not len(self.sequence_weights) and not len(self.actions) and np.isinf(self.cap)
+
+    @property
+    def sum_dtype(self) -> np.dtype[Any]:
+        """What a row is summed in: integers where every weight is 1, else float64."""
+        whole = self.plain and (self.ahead[1:] == 1).all() and (self.back[1:] == 1).all()
+        if whole:
+            return self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
+        return np.dtype(np.float64)
+
+    def bounds(self, occurrences: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n_items,) most entries each row can have."""
+        return np.minimum(occurrences * (len(self.back) + len(self.ahead) - 2), self.n_items)
+
+
+def check_n_items(seqs: Sequences, n_items: Any, owner: str) -> int:
+    """`n_items` as given or, by default, one past the largest token; a token beyond it is a ValueError."""
+    seen = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
+    if n_items is None:
+        return max(1, seen)
+    n_items = check_int("n_items", owner, n_items, 1, _INT32_MAX)
+    if n_items < seen:
+        raise ValueError(parameter_message("n_items", owner, f"at least {seen}, one past the largest token", n_items))
+    return n_items
+
+
+def _distance_weights(seqs: Sequences, window: Any, weighting: Any) -> NDArray[np.float64]:
+    """(reach,) weight at each distance; no longer than the longest sequence can use."""
+    longest = max(1, int(np.diff(seqs.offsets).max()) - 1) if len(seqs) else 1
+    width = longest if window is None else check_int("window", _OWNER, window, 1)
+    reach = min(width, longest)
+    distance = np.arange(1, reach + 1, dtype=np.float64)
+    if not isinstance(weighting, str):
+        length = None if window is None else width
+        table = check_array("weighting", _OWNER, weighting, dtype=np.float64, shape=(length,))
+        if len(table) < reach:
+            rule = f"an array of one weight for each distance to {longest}, with window=None"
+            raise ValueError(parameter_message("weighting", _OWNER, rule, f"shape {table.shape}"))
+        if len(table) and table.min() <= 0:
+            raise ValueError(parameter_message("weighting", _OWNER, "positive", float(table.min())))
+        return table[:reach]
+    name = check_choice("weighting", _OWNER, weighting, ("flat", "harmonic", "linear"))
+    if name == "harmonic":
+        return 1.0 / distance
+    if name == "linear":
+        if window is None:
+            raise ValueError(parameter_message("weighting", _OWNER, "'flat' or 'harmonic' with window=None", name))
+        return (width - distance + 1) / width
+    return np.ones(reach)
+
+
+def _action_weights(seqs: Sequences, actions: Any, weights: Any) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    if (actions is None) != (weights is None):
+        raise ValueError(parameter_message("actions", _OWNER, "given together with 'action_weights'", actions))
+    if actions is None:
+        return np.zeros(0, dtype=np.int32), np.zeros((0, 0))
+    table = check_array("action_weights", _OWNER, weights, dtype=np.float64, shape=(None, None), nonnegative=True)
+    if table.shape[0] != table.shape[1]:
+        raise ValueError(parameter_message("action_weights", _OWNER, "a square array", f"shape {table.shape}"))
+    codes = check_array("actions", _OWNER, actions, dtype=np.int32, shape=(seqs.n_tokens,))
+    if len(codes) and (codes.min() < 0 or codes.max() >= len(table)):
+        rule = f"ints in [0, {len(table) - 1}], rows of 'action_weights'"
+        raise ValueError(parameter_message("actions", _OWNER, rule, f"values from {codes.min()} to {codes.max()}"))
+    by_place = np.zeros(seqs.n_tokens + len(seqs) + 1, dtype=np.int32)
+    by_place[np.arange(seqs.n_tokens) + np.repeat(np.arange(len(seqs)), np.diff(seqs.offsets)) + 1] = codes
+    return by_place, table
+
+
+def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
+    if dtype is None:
+        if not whole:
+            return np.dtype(np.float32)
+        return np.dtype(np.int32 if largest <= _INT32_MAX else np.int64)
+    rule = "int32, int64, float32 or float64"
+    try:
+        asked = np.dtype(dtype)
+    except TypeError as error:
+        raise TypeError(parameter_message("dtype", _OWNER, rule, dtype)) from error
+    if asked not in (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)):
+        raise ValueError(parameter_message("dtype", _OWNER, rule, dtype))
+    if asked.kind == "i" and not whole:
+        raise ValueError(parameter_message("dtype", _OWNER, "a float dtype: the weights are not whole", str(asked)))
+    if asked == np.int32 and largest > _INT32_MAX:
+        raise ValueError(parameter_message("dtype", _OWNER, f"int64: a count may reach {largest}", str(asked)))
+    return asked
+
+
+def _count(plan: _Plan, memory_limit_mb: float | None, progress: Progress | None) -> sparse.csr_array:
+    limit = None
+    if memory_limit_mb is not None:
+        limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True)
+    starts, padded, places = _invert(plan)
+    if limit is not None:
+        _check_memory(plan, starts, padded, places, limit)
+    total = int(starts[-1])
+    done = _Done(total, progress)
+    sequence = np.zeros(0, dtype=np.int32)
+    if not plan.plain:
+        sequence = np.zeros(len(padded), dtype=np.int32)
+        kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
+    lengths = np.zeros(plan.n_items, dtype=np.int64)
+    segments = balanced_blocks(starts, plan.workers)
+    parts = [_Part(plan, starts, padded, places, sequence, lengths, a, b) for a, b in segments]
+    try:
+        run_tasks([lambda part=part: part.fill(done) for part in parts], plan.workers)  # type: ignore[misc]
+    finally:
+        done.stop.set()
+    return _assemble(parts, lengths, plan)
+
+
+def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+    """Where each token's places begin (n_items + 1,), the corpus with -1 between sequences, and all places in order."""
+    seqs = plan.seqs
+    blocks = balanced_blocks(seqs.offsets, plan.workers)
+    counts = np.zeros((max(1, len(blocks)), plan.n_items), dtype=np.int64)
+    spans = [(int(seqs.offsets[a]), int(seqs.offsets[b])) for a, b in blocks]
+    run_tasks(
+        [lambda k=k, s=s: kernels.count_tokens(*s, seqs.tokens, counts[k]) for k, s in enumerate(spans)],  # type: ignore[misc]
+        plan.workers,
+    )
+    starts = np.zeros(plan.n_items + 1, dtype=np.int64)
+    np.cumsum(counts.sum(axis=0), out=starts[1:])
+    cursor = np.cumsum(counts, axis=0) - counts + starts[:-1]
+    size = seqs.n_tokens + len(seqs) + 1
+    padded = np.empty(size, dtype=np.int32)
+    padded[0] = -1
+    places = np.empty(seqs.n_tokens, dtype=np.int32 if size <= _INT32_MAX else np.int64)
+    run_tasks(
+        [
+            lambda k=k, a=a, b=b: kernels.invert(a, b, seqs.tokens, seqs.offsets, cursor[k], padded, places)  # type: ignore[misc]
+            for k, (a, b) in enumerate(blocks)
+        ],
+        plan.workers,
+    )
+    return starts, padded, places
+
+
+class _Done:
+    """Tokens done, over all workers; the callback is called from the thread that made it, never from a worker."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self.total, self.progress = total, progress
+        self.done = 0
+        self.stop = threading.Event()
+        self.thread = threading.get_ident()
+        self.lock = threading.Lock()
+
+    def add(self, tokens: int) -> None:
+        with self.lock:
+            self.done += tokens
+        if self.progress is not None and threading.get_ident() == self.thread:
+            self.progress("counts", self.done, self.total)
+
+
+class _Part:
+    """A range of rows, counted into buffers that grow as the kernel asks: never more than the output and one row."""
+
+    def __init__(
+        self, plan: _Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
+        sequence: NDArray[np.int32], lengths: NDArray[np.int64], start: int, stop: int,
+    ) -> None:  # fmt: skip
+        self.plan, self.starts, self.padded, self.places = plan, starts, padded, places
+        self.sequence, self.lengths, self.start, self.stop = sequence, lengths, start, stop
+        self.indices = np.empty(0, dtype=np.int32)
+        self.data = np.empty(0, dtype=plan.dtype)
+        self.used = 0
+        self.bounds = plan.bounds(np.diff(starts[start : stop + 1]))
+
+    def fill(self, done: _Done) -> None:
+        plan, n = self.plan, self.plan.n_items
+        sums = np.zeros(n, dtype=plan.sum_dtype)
+        columns = np.empty(n + 1, dtype=np.int32)
+        words = (n + 63) // 64
+        scratch = (sums, columns, np.zeros(words, np.uint64), np.zeros((words + 63) // 64, np.uint64), self.lengths)
+        extra: tuple[Any, ...] = ()
+        run = kernels.count_rows
+        if not plan.plain:
+            run = kernels.count_rows_weighted
+            extra = (
+                self.sequence, plan.sequence_weights, plan.actions, plan.action_weights, plan.cap,
+                np.zeros(n), np.empty(n + 1, dtype=np.int32),
+            )  # fmt: skip
+        row = self.start
+        while row < self.stop and not done.stop.is_set():
+            self._make_room(row)
+            end = int(np.searchsorted(self.starts, self.starts[row] + _SLICE, side="right"))
+            reached, self.used = run(
+                row, min(max(end, row + 1), self.stop), self.starts, self.places, self.padded,
+                plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype), plan.keep_self, plan.min_count,
+                plan.top_k, *scratch, self.indices, self.data, self.used, *extra,
+            )  # fmt: skip
+            done.add(int(self.starts[reached] - self.starts[row]))
+            row = reached
+        self._resize(self.used)
+
+    def _make_room(self, row: int) -> None:
+        """Room for the next row at least; growth by half, by remapping pages rather than copying where the OS can."""
+        bound = int(self.bounds[row - self.start])
+        if self.used + bound > len(self.indices):
+            rest = int(self.bounds[row - self.start :].sum())
+            self._resize(min(self.used + rest, max(self.used + bound, len(self.indices) * 3 // 2, 1 << 20)))
+
+    def _resize(self, size: int) -> None:
+        self.indices.resize(size, refcheck=False)
+        self.data.resize(size, refcheck=False)
+
+
+def _assemble(parts: list[_Part], lengths: NDArray[np.int64], plan: _Plan) -> sparse.csr_array:
+    """The parts end to end; the first one's buffers grow to take the others, each freed once copied."""
+    indptr = np.zeros(plan.n_items + 1, dtype=np.int64)
+    np.cumsum(lengths, out=indptr[1:])
+    nnz = int(indptr[-1])
+    first = parts.pop(0)
+    first._resize(nnz)
+    while parts:
+        part = parts.pop(0)
+        first.indices[first.used : first.used + part.used] = part.indices
+        first.data[first.used : first.used + part.used] = part.data
+        first.used += part.used
+    return csr_of(first.data, first.indices, indptr, (plan.n_items, plan.n_items))
+
+
+def csr_of(
+    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[np.int64], shape: tuple[int, int], limit: int = _INT32_MAX
+) -> sparse.csr_array:
+    """A canonical CSR; both index arrays are int64 where there are more than `limit` entries, else int32."""
+    index = np.dtype(np.int32 if len(indices) <= limit and max(shape) <= limit else np.int64)
+    matrix = sparse.csr_array(
+        (data, indices.astype(index, copy=False), indptr.astype(index, copy=False)), shape=shape, copy=False
+    )
+    matrix.has_canonical_format = True
+    return matrix
+
+
+def _check_memory(
+    plan: _Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], limit: float
+) -> None:
+    """MemoryError where the work would exceed `limit` MiB: first by the entries possible, then by a sample of rows."""
+    entry = 4 + plan.dtype.itemsize
+    row = plan.n_items * (4 + plan.sum_dtype.itemsize + (0 if plan.plain else 12))
+    fixed = padded.nbytes * (1 if plan.plain else 2) + places.nbytes + plan.workers * row + plan.n_items * 32
+    bounds = plan.bounds(np.diff(starts))
+    mebi = 2.0**20
+    most = (fixed + entry * int(bounds.sum())) / mebi
+    if most <= limit:
+        return
+    about = (fixed + entry * _sampled_entries(plan, starts, padded, places, bounds)) / mebi
+    if about > limit:
+        raise MemoryError(
+            f"Counting {plan.seqs.n_tokens:,} tokens needs about {about:,.0f} MiB, more than memory_limit_mb={limit:g}. "
+            "A smaller window, 'top_k' or 'min_pair_count' makes the matrix smaller; parts of the corpus can be counted "
+            "apart and merged."
+        )
+
+
+def _sampled_entries(
+    plan: _Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], bounds: NDArray[np.int64]
+) -> float:
+    """Entries of the result, from every n-th row by falling size and the share of its bound that it fills."""
+    order = np.argsort(-bounds, kind="stable")
+    rows = np.sort(order[:: max(1, len(order) // 256)])
+    sequence = np.zeros(0, dtype=np.int32)
+    if not plan.plain:
+        sequence = np.zeros(len(padded), dtype=np.int32)
+        kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
+    lengths = np.zeros(plan.n_items, dtype=np.int64)
+    for row in rows:
+        part = _Part(plan, starts, padded, places, sequence, lengths, int(row), int(row) + 1)
+        part.fill(_Done(1, None))
+    share = lengths[rows].sum() / max(1, bounds[rows].sum())
+    return float(share * bounds.sum())
+
+
+def merge_counts(
+    counts: Sequence[Any], *, weights: Any = None, n_items: int | None = None
+) -> sparse.csr_array:
+    """The sum of count matrices: of parts of a corpus, or of yesterday's, decayed, and today's.
+
+    Parameters
+    ----------
+    counts : CSR matrices, square; a smaller one lacks the tokens that came later.
+    weights : (len(counts),) factors >= 0, e.g. (0.98, 1.0); None adds them as they are.
+    n_items : rows and columns of the result; by default those of the largest.
+
+    Returns
+    -------
+    (n_items, n_items) CSR with sorted columns. Integer matrices without weights add exactly: counts of the parts of
+    a partition of the sequences merge to the very bytes of the whole's (int64 where int32 could overflow). With
+    weights the sum is float32, or float64 if any matrix is float64.
+
+    Raises
+    ------
+    TypeError, ValueError : no matrices, one that isn't square or has bad values, or is larger than n_items.
+    """
+    owner = "merge_counts"
+    if sparse.issparse(counts) or isinstance(counts, np.ndarray) or not isinstance(counts, Sequence) or not counts:
+        raise TypeError(parameter_message("counts", owner, "a non-empty list of sparse matrices", counts))
+    kinds = (np.float32, np.float64, np.int32, np.int64)
+    matrices = [check_csr(f"counts[{i}]", owner, c, dtype=kinds, square=True) for i, c in enumerate(counts)]
+    largest = max(m.shape[0] for m in matrices)
+    size = largest if n_items is None else check_int("n_items", owner, n_items, 1, _INT32_MAX)
+    if size < largest:
+        raise ValueError(parameter_message("n_items", owner, f"at least {largest}, the rows of the largest", n_items))
+    if weights is None:
+        dtype = np.result_type(*(m.dtype for m in matrices))
+        if dtype == np.int32 and sum(_largest(m) for m in matrices) > _INT32_MAX:
+            dtype = np.dtype(np.int64)
+        factors: list[Any] = [None] * len(matrices)
+    else:
+        table = check_array("weights", owner, weights, dtype=np.float64, shape=(len(matrices),), nonnegative=True)
+        wide = any(m.dtype == np.float64 for m in matrices)
+        dtype, factors = np.dtype(np.float64 if wide else np.float32), list(table)
+    total = None
+    for matrix, factor in zip(matrices, factors):
+        scaled = matrix.data.astype(dtype) if factor is None else (matrix.data * factor).astype(dtype)
+        indptr = np.append(matrix.indptr, np.full(size - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype))
+        term = sparse.csr_array((scaled, matrix.indices, indptr), shape=(size, size))
+        total = term if total is None else total + term
+    assert total is not None
+    # scipy leaves the buffers of a sum longer than its entries.
+    indices, data = total.indices[: total.nnz].copy(), total.data[: total.nnz].copy()
+    return csr_of(data, indices, total.indptr.astype(np.int64), (size, size))
+
+
+def _largest(matrix: sparse.csr_array) -> int:
+    return int(np.abs(matrix.data).max()) if matrix.nnz else 0

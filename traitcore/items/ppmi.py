@@ -1,0 +1,83 @@
+"""Positive pointwise mutual information of a count matrix, on its non-zero entries only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._kernels import ppmi as kernels
+from .._parallel import balanced_blocks, resolve_workers, run_blocks
+from .._validate import check_csr, check_real
+from .cooccurrence import csr_of
+
+_OWNER = "positive_pmi"
+# Entries per block: blocks are cut by size, not by the number of workers.
+_BLOCK = 1 << 19
+
+
+def positive_pmi(
+    counts: Any,
+    *,
+    shift: float = 1.0,
+    context_smoothing: float = 0.75,
+    discount: float = 0.0,
+    workers: int = 1,
+) -> sparse.csr_array:
+    """max(0, PMI - log shift) of each pair, a token's row against its context's column.
+
+    PMI(a, b) = log(n_ab N' / (n_a m_b)) with n_a the row sum, m_b the column sum to the power `context_smoothing`, and
+    N' the sum of all m_b: Levy, Goldberg & Dagan 2015 ("Improving Distributional Similarity with Lessons Learned from Word
+    Embeddings", sections 2.1 and 3.2). At context_smoothing=1 it is the textbook formula. A context smoothed is less
+    often rare, which takes weight from pairs that met by chance. Entries never counted stay out, as zeros: no dense
+    matrix is made.
+
+    Parameters
+    ----------
+    counts : (n_rows, n_columns) sparse or dense, >= 0, e.g. from `count_cooccurrences`.
+    shift : number of negative samples that SGNS would draw (shifted PPMI, Levy & Goldberg 2014), > 0; 1 for plain PPMI.
+    context_smoothing : power in (0, 1] of the contexts' counts.
+    discount : c >= 0; each value is multiplied by n_ab / (n_ab + c), which damps pairs seen a few times (Pantel & Lin
+        2002 with c = 1).
+    workers : threads, -1 for all cores; the result is the same to the last byte for any number.
+
+    Returns
+    -------
+    (n_rows, n_columns) CSR float32 with sorted indices, every entry > 0. Symmetric counts give a symmetric result only at
+    context_smoothing=1.
+
+    Raises
+    ------
+    TypeError, ValueError : counts negative, infinite or NaN (the first is named by row and column), a parameter out of range.
+    """
+    matrix = check_csr(
+        "counts", _OWNER, counts, dtype=(np.float32, np.float64, np.int32, np.int64), nonnegative=True
+    )
+    if matrix.dtype.kind == "i":
+        _refuse_negative(matrix)
+    shift = check_real("shift", _OWNER, shift, 0.0, open_low=True)
+    power = check_real("context_smoothing", _OWNER, context_smoothing, 0.0, 1.0, open_low=True)
+    discount = check_real("discount", _OWNER, discount, 0.0)
+    n_workers = resolve_workers(workers, _OWNER)
+    blocks = balanced_blocks(matrix.indptr, max(1, matrix.nnz // _BLOCK))
+    rows = np.empty(matrix.shape[0])
+    run_blocks(kernels.row_sums, blocks, n_workers, matrix.indptr, matrix.data, rows)
+    contexts = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1]) ** power
+    with np.errstate(divide="ignore"):
+        row_scale = np.where(rows > 0, contexts.sum() / (rows * shift), 0.0)
+        column_scale = np.where(contexts > 0, 1.0 / contexts, 0.0)
+    source = (matrix.indptr, matrix.indices, matrix.data, row_scale, column_scale)
+    lengths = np.zeros(matrix.shape[0], dtype=np.int64)
+    run_blocks(kernels.count_above, blocks, n_workers, *source, lengths)
+    indptr = np.zeros(matrix.shape[0] + 1, dtype=np.int64)
+    np.cumsum(lengths, out=indptr[1:])
+    indices = np.empty(indptr[-1], dtype=matrix.indices.dtype)
+    data = np.empty(indptr[-1], dtype=np.float32)
+    run_blocks(kernels.write_above, blocks, n_workers, *source, discount, indptr, indices, data)
+    return csr_of(data, indices, indptr, matrix.shape)
+
+
+def _refuse_negative(matrix: sparse.csr_array) -> None:
+    if matrix.nnz and matrix.data.min() < 0:
+        check_csr("counts", _OWNER, matrix.astype(np.float64), nonnegative=True)

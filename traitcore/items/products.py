@@ -1,0 +1,72 @@
+"""Sparse matrix times dense block, on several threads: the one door to it, for this room and those to the right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._errors import parameter_message
+from .._parallel import resolve_workers
+from .._validate import check_array, check_csr
+
+
+def sparse_dense(
+    A: Any, B: Any, *, out: NDArray[np.float32] | None = None, workers: int = 1
+) -> NDArray[np.float32]:
+    """A @ B for a sparse A (n, m) and a dense float32 block B (m, k).
+
+    Parameters
+    ----------
+    A : (n, m) CSR float32 with sorted indices; other sparse matrices are converted first, which costs a copy.
+    B : (m, k) float32, C-contiguous (others are copied).
+    out : (n, k) float32, C-contiguous and writable, not overlapping B; the product is written there and returned.
+    workers : threads, -1 for all cores; the result is the same to the last byte for any number.
+
+    Returns
+    -------
+    (n, k) float32, each entry summed in float32 in the order of the row's columns.
+
+    Raises
+    ------
+    TypeError, ValueError : shapes that don't fit, a dtype that is no number, an `out` of another form.
+    """
+    matrix = check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)
+    block = check_array("B", "sparse_dense", B, dtype=np.float32, shape=(matrix.shape[1], None), finite=False)
+    result = _check_out(out, (matrix.shape[0], block.shape[1]), "sparse_dense")
+    resolve_workers(workers, "sparse_dense")
+    result[:] = matrix @ block
+    return result
+
+
+def sparse_transposed_dense(
+    A: Any, B: Any, *, out: NDArray[np.float32] | None = None, workers: int = 1
+) -> NDArray[np.float32]:
+    """A.T @ B for a sparse A (n, m) and a dense float32 block B (n, k): (m, k) float32.
+
+    The transpose is formed first. A caller that multiplies by it often keeps `transposed_csr(A)` and calls
+    `sparse_dense` with that. Parameters and errors are those of `sparse_dense`.
+    """
+    matrix = check_csr("A", "sparse_transposed_dense", A, dtype=np.float32, finite=False)
+    return sparse_dense(transposed_csr(matrix), B, out=out, workers=workers)
+
+
+def transposed_csr(A: sparse.csr_array) -> sparse.csr_array:
+    """A.T as a CSR with sorted indices."""
+    turned = sparse.csr_array(A.T.tocsr())
+    turned.has_canonical_format = True
+    return turned
+
+
+def _check_out(out: Any, shape: tuple[int, int], owner: str) -> NDArray[np.float32]:
+    if out is None:
+        return np.empty(shape, dtype=np.float32)
+    rule = f"a writable C-contiguous float32 array of shape {shape}"
+    if not isinstance(out, np.ndarray):
+        raise TypeError(parameter_message("out", owner, rule, out))
+    good = out.dtype == np.float32 and out.flags.c_contiguous and out.flags.writeable and out.flags.aligned
+    if out.shape != shape or not good:
+        raise ValueError(parameter_message("out", owner, rule, f"dtype {out.dtype}, shape {out.shape}"))
+    return out
