@@ -29,8 +29,10 @@ _FACE: dict[str, tuple[str, ...]] = {
     "items.svd": ("randomized_svd", "svd_vectors"),
     "items.sgns": ("train_sgns",),
     "items.next_item": ("NextItemCounts",),
-    "items.graph": ("build_item_graph", "random_walks"),
-    "items.fusion": ("backfill_vectors", "content_features", "fuse_vectors"),
+    "items.graph": ("ItemGraph", "build_item_graph", "graph_from_edges", "graph_from_matrix", "read_graph"),
+    "items.walks": ("WalkCorpus", "random_walks"),
+    "items.content": ("ContentEncoder", "content_features"),
+    "items.fusion": ("backfill_vectors", "fit_content_map", "fuse_vectors"),
     "items.embedders": ("Item2Vec", "PPMIEmbedder", "WalkEmbedder"),
     # 3. customers
     "customers.pooling": ("customer_vectors",),
