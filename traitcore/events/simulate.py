@@ -380,7 +380,9 @@ def _draw_times(
     day, inside = np.divmod(start, DAY)
     clock: NDArray[np.int64] = (day * DAY + 7 * 3600 + inside * (16 / 24)).astype(np.int64)
     clock += START
-    return clock[events.session] + elapsed
+    clock = clock[events.session]
+    clock += elapsed
+    return clock
 
 
 def _replace_unborn(shop: Shop, item: NDArray[np.int64], times: NDArray[np.int64], days: int) -> NDArray[np.int64]:
