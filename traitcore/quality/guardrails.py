@@ -1,0 +1,220 @@
+"""Guardrails: a candidate table is judged against the published one before anyone reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from .._errors import parameter_message
+from .._validate import check_real
+from ..serving.ids import Ids
+from ..serving.table import EmbeddingTable
+from .comparison import Geometry, TableComparison, compare_tables
+
+__all__ = ["Reason", "Thresholds", "Verdict", "compare_tables", "judge"]
+
+OWNER = "judge"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits as (warn, fail); a figure beyond one says so. `replace` or a mapping changes some of them.
+
+    The defaults were set between honest refits (other seeds, a grown log) and planted faults on simulated shops; the
+    job `guardrails` of the benchmarks prints both sides.
+
+    lost_rows, lost_popularity : share of the old ids that are gone, by number and by popularity.
+    missing_items : share of `expected_ids` without a row or with a zero vector. zero_rows : share of zero vectors.
+    duplicate_rows : share of vectors that another row has too.
+    overlap : mean neighbour overlap@k, below. overlap_popular : the same for the most popular tenth, below.
+    shift_median : median Procrustes-aligned shift.
+    popularity_correlation : rise of the correlation between an item's popularity and its neighbours'.
+    neighbour_popularity : rise of the mean popularity percentile of neighbours.
+    hubness : ratio of k-occurrence skewness, and of largest hub, new to old.
+    mean_cosine : rise of the mean cosine of random rows (collapse).
+    spectrum_distance : distance of the spectra. norm_popularity : change of the norm-popularity correlation.
+    """
+
+    lost_rows: tuple[float, float] = (0.02, 0.10)
+    lost_popularity: tuple[float, float] = (0.005, 0.02)
+    missing_items: tuple[float, float] = (0.01, 0.05)
+    zero_rows: tuple[float, float] = (0.001, 0.02)
+    duplicate_rows: tuple[float, float] = (0.01, 0.10)
+    overlap: tuple[float, float] = (0.35, 0.20)
+    overlap_popular: tuple[float, float] = (0.40, 0.25)
+    shift_median: tuple[float, float] = (0.35, 0.60)
+    popularity_correlation: tuple[float, float] = (0.10, 0.20)
+    neighbour_popularity: tuple[float, float] = (0.05, 0.10)
+    hubness: tuple[float, float] = (1.5, 2.5)
+    mean_cosine: tuple[float, float] = (0.10, 0.20)
+    spectrum_distance: tuple[float, float] = (0.10, 0.20)
+    norm_popularity: tuple[float, float] = (0.15, 0.30)
+
+    @classmethod
+    def of(cls, thresholds: Thresholds | Mapping[str, Any] | None) -> Thresholds:
+        """The defaults with some changed; an unknown name, or a pair that isn't two numbers, is an error."""
+        if thresholds is None or isinstance(thresholds, Thresholds):
+            return thresholds or cls()
+        known = {f.name for f in fields(cls)}
+        rule = f"a mapping of (warn, fail) by {', '.join(sorted(known))}"
+        if not isinstance(thresholds, Mapping):
+            raise TypeError(parameter_message("thresholds", OWNER, rule, thresholds))
+        for name, pair in thresholds.items():
+            if name not in known or not isinstance(pair, (tuple, list)) or len(pair) != 2:
+                raise ValueError(parameter_message("thresholds", OWNER, rule, {name: pair}))
+            for limit in pair:
+                check_real(f"thresholds[{name!r}]", OWNER, limit, 0.0)
+        return cls(**{name: (float(pair[0]), float(pair[1])) for name, pair in thresholds.items()})
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One figure beyond its limit. level: "warn" or "fail"; check: the threshold's name."""
+
+    level: str
+    check: str
+    value: float
+    limit: float
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.level}: {self.message} ({self.check} {self.value:.3g}, limit {self.limit:.3g})"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """status: "pass", "warn" or "fail", the worst of the reasons. comparison is None for a first publication."""
+
+    status: str
+    reasons: tuple[Reason, ...]
+    comparison: TableComparison | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON and the manifest: status, reasons as sentences, the figures behind them."""
+        return {
+            "status": self.status,
+            "reasons": [str(reason) for reason in self.reasons],
+            "checks": [vars(reason) for reason in self.reasons],
+            "comparison": None if self.comparison is None else self.comparison.as_dict(),
+        }
+
+
+def judge(
+    candidate: EmbeddingTable,
+    previous: EmbeddingTable | None = None,
+    thresholds: Thresholds | Mapping[str, Any] | None = None,
+    *,
+    popularity: Any = None,
+    expected_ids: Any = None,
+    index: Any = None,
+    comparison: TableComparison | None = None,
+    seed: int = 0,
+    workers: int = 1,
+) -> Verdict:
+    """Pass, warn or fail, with reasons.
+
+    Parameters
+    ----------
+    candidate : the table about to be published. previous : the one it would replace; None: the first, judged alone.
+    thresholds : `Thresholds`, or a mapping of the (warn, fail) limits to change.
+    popularity : (len(candidate),) counts; None: `candidate.arrays["counts"]` where present.
+    expected_ids : ids that should have a vector (the items of the log): those without are cold-start holes.
+    index : an index that will serve the candidate; one built on another table, order or version fails.
+    comparison : of `compare_tables(previous, candidate)`, where made already.
+    """
+    limits = Thresholds.of(thresholds)
+    if not isinstance(candidate, EmbeddingTable):
+        raise TypeError(parameter_message("candidate", OWNER, "an EmbeddingTable", candidate))
+    if previous is not None and comparison is None:
+        comparison = compare_tables(previous, candidate, popularity=popularity, seed=seed, workers=workers)
+    reasons = _Reasons(limits)
+    _judge_alone(reasons, candidate, expected_ids, index)
+    if comparison is not None:
+        _judge_coverage(reasons, comparison)
+        _judge_neighbours(reasons, comparison)
+        _judge_geometry(reasons, comparison.old, comparison.new)
+        _judge_method(reasons, comparison)
+    found = tuple(reasons.found)
+    levels = {reason.level for reason in found}
+    status = "fail" if "fail" in levels else "warn" if "warn" in levels else "pass"
+    return Verdict(status, found, comparison)
+
+
+class _Reasons:
+    """Collects what is beyond its limit."""
+
+    def __init__(self, limits: Thresholds) -> None:
+        self.limits = limits
+        self.found: list[Reason] = []
+
+    def above(self, check: str, value: float | None, message: str) -> None:
+        self._add(check, value, message, 1.0)
+
+    def below(self, check: str, value: float | None, message: str) -> None:
+        self._add(check, value, message, -1.0)
+
+    def _add(self, check: str, value: float | None, message: str, sign: float) -> None:
+        if value is None:
+            return
+        warn, fail = getattr(self.limits, check)
+        for level, limit in (("fail", fail), ("warn", warn)):
+            if not sign * value <= sign * limit:  # NaN is beyond every limit
+                self.found.append(Reason(level, check, float(value), float(limit), message))
+                return
+
+
+def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, index: Any) -> None:
+    zero = ~np.any(table.vectors, axis=1) if len(table) else np.zeros(0, dtype=bool)
+    if not len(table):
+        reasons.found.append(Reason("fail", "missing_items", 1.0, 0.0, "the table is empty"))
+    if not np.isfinite(table.vectors.sum(dtype=np.float64)):
+        reasons.found.append(Reason("fail", "zero_rows", float("nan"), 0.0, "a vector is not finite"))
+    if len(zero):
+        reasons.above("zero_rows", float(zero.mean()), f"{int(zero.sum())} items have a zero vector")
+    if expected_ids is not None:
+        wanted = Ids.from_values(expected_ids, OWNER, "expected_ids")
+        rows = table.rows(wanted, missing="mark")
+        holes = (rows < 0) | (zero[rows] if len(zero) else True)
+        if len(wanted):
+            message = f"{int(holes.sum())} of {len(wanted)} items have no vector (cold-start holes)"
+            reasons.above("missing_items", float(holes.mean()), message)
+    if index is not None and index.fingerprint != table.fingerprint:
+        message = "the index was built over other ids, another order or another version"
+        reasons.found.append(Reason("fail", "index", 1.0, 0.0, message))
+
+
+def _judge_coverage(reasons: _Reasons, c: TableComparison) -> None:
+    share = c.lost / max(c.n_old, 1)
+    reasons.above("lost_rows", share, f"{c.lost} of {c.n_old} ids are gone, e.g. {list(c.lost_examples[:3])}")
+    reasons.above("lost_popularity", c.lost_popularity, "the ids that are gone were in use")
+
+
+def _judge_neighbours(reasons: _Reasons, c: TableComparison) -> None:
+    reasons.below("overlap", c.overlap, f"an item keeps {c.overlap or 0:.0%} of its {c.k} neighbours")
+    if c.overlap_by_popularity:
+        popular = c.overlap_by_popularity[-1]
+        reasons.below("overlap_popular", popular, "the most popular items changed their neighbours")
+    reasons.above("shift_median", c.shift_median, "items moved, after the best rotation")
+
+
+def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry) -> None:
+    reasons.above("duplicate_rows", new.duplicate_rows, "items share one and the same vector")
+    if old.popularity_correlation is not None and new.popularity_correlation is not None:
+        rise = new.popularity_correlation - old.popularity_correlation
+        reasons.above("popularity_correlation", rise, "neighbours are chosen by popularity (window too wide?)")
+    if old.neighbour_popularity is not None and new.neighbour_popularity is not None:
+        rise = new.neighbour_popularity - old.neighbour_popularity
+        reasons.above("neighbour_popularity", rise, "neighbours are more popular than before")
+    hub = max(new.hubness, 0.0) / max(old.hubness, 0.5)
+    reasons.above("hubness", hub, "a few items are everyone's neighbours")
+    reasons.above("mean_cosine", new.mean_cosine - old.mean_cosine, "the space has narrowed to one direction")
+
+
+def _judge_method(reasons: _Reasons, c: TableComparison) -> None:
+    reasons.above("spectrum_distance", c.spectrum_distance, "the space has another shape (another method?)")
+    if c.old.norm_popularity is not None and c.new.norm_popularity is not None:
+        change = abs(c.new.norm_popularity - c.old.norm_popularity)
+        reasons.above("norm_popularity", change, "norms follow popularity in another way (another method?)")
