@@ -7,4 +7,6 @@
 
 namespace traitcore_bindings {
 void bind_sampling(pybind11::module_& m);
+void bind_nmf(pybind11::module_& m);
+void bind_sgns(pybind11::module_& m);
 }

@@ -1,0 +1,122 @@
+// Skip-gram with negative sampling over token sequences (Mikolov et al. 2013, "Distributed representations of words and
+// phrases and their compositionality"; for items, Barkan & Koenigstein 2016, "Item2vec"), trained Hogwild.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <stdexcept>
+#include <vector>
+
+#include "hogwild.hpp"
+#include "matrix.hpp"
+#include "parallel.hpp"
+#include "rng.hpp"
+#include "sgns_sampling.hpp"
+#include "simd.hpp"
+#include "sgns_kernels.hpp"
+
+namespace traitcore {
+
+struct SgnsStats {
+  double loss = 0;  ///< summed over positive pairs: -log s(positive) - sum of log s(-negative)
+  std::uint64_t pairs = 0;
+  std::uint64_t tokens = 0, kept_tokens = 0;
+  bool finished = true;  ///< false: poll asked to stop
+};
+
+/// Two matrices and what is needed to train them. Not for use from two threads at a time.
+class SgnsModel {
+ public:
+  /// \param[in] counts (n_items,) occurrences of each item, for the noise and for subsampling
+  /// \param[in] groups (n_items,) noise group of each item, or nullptr
+  SgnsModel(const SgnsOptions& options, const std::int64_t* counts, std::size_t n_items,
+            const std::int32_t* groups = nullptr)
+      : options_(options), items_(n_items, options.vector_size), contexts_(n_items, options.vector_size) {
+    if (n_items == 0 || n_items > 0x7FFFFFFF) throw std::invalid_argument("n_items must be in [1, 2^31)");
+    if (options.vector_size == 0) throw std::invalid_argument("vector_size must be positive");
+    if (options.window < 0 || options.negative < 1) throw std::invalid_argument("window or negative out of range");
+    if (options.group_negative > options.negative || (options.group_negative > 0 && !groups))
+      throw std::invalid_argument("group_negative needs groups, and at most `negative`");
+    noise_ = SgnsNoise(counts, n_items, options.ns_exponent, groups);
+    keep_ = keep_thresholds(counts, n_items, options.sample);
+    for (std::size_t i = 0; i < n_items; ++i) start_row(i);
+  }
+
+  Matrix& items() { return items_; }
+  Matrix& contexts() { return contexts_; }
+  const SgnsOptions& options() const { return options_; }
+
+  /// Train on a block (update = false: only its loss). `poll` is called from this thread about every 50 ms with the
+  /// number of tokens handed out so far; false stops within milliseconds and leaves the matrices as of then.
+  SgnsStats train(const SgnsBlock& block, int workers, bool update = true,
+                  const std::function<bool(std::int64_t)>& poll = {}) {
+    check(block, workers);
+    items_.expand();
+    contexts_.expand();
+    const detail::SgnsTask task{items_.data(), contexts_.data(), items_.stride(), options_.negative,
+                                options_.shared, update};
+    std::atomic<std::int64_t> next_chunk{0};
+    std::vector<SgnsStats> stats(static_cast<std::size_t>(workers));
+    const auto work = [&](int id, const std::atomic<bool>& stop) {
+      stats[static_cast<std::size_t>(id)] = run(task, block, next_chunk, stop);
+    };
+    const auto n_tokens = block.sequences.n_tokens();
+    const bool finished = run_workers(workers, work, [&] {
+      const auto handed = next_chunk.load(std::memory_order_relaxed) * SgnsSampler::kChunk;
+      return !poll || poll(std::min(handed, n_tokens));
+    });
+    SgnsStats total;
+    for (const auto& s : stats) {  // in order: the same sum whichever thread ended first
+      total.loss += s.loss;
+      total.pairs += s.pairs;
+      total.kept_tokens += s.kept_tokens;
+    }
+    total.tokens = static_cast<std::uint64_t>(n_tokens);
+    total.finished = finished;
+    return total;
+  }
+
+  /// Item rows start uniform in [-1/2, 1/2) / vector_size, context rows at zero, as word2vec; a row's start depends
+  /// on the seed and its number alone.
+  void start_row(std::size_t i) {
+    CounterRng rng(options_.seed ^ 0x5EEDull, i);
+    float* row = items_.row(i);
+    for (std::size_t k = 0; k < options_.vector_size; ++k)
+      row[k] = (rng.unit() - 0.5f) / static_cast<float>(options_.vector_size);
+  }
+
+ private:
+  SgnsStats run(const detail::SgnsTask& task, const SgnsBlock& block, std::atomic<std::int64_t>& next_chunk,
+                const std::atomic<bool>& stop) const {
+    SgnsStats stats;
+    SgnsSampler sampler(options_, noise_, keep_, block, next_chunk);
+    detail::SgnsScratch scratch;
+    SgnsBatch now, next;
+    bool more = sampler.fill(now);
+    while (more && !stop.load(std::memory_order_relaxed)) {
+      more = sampler.fill(next);
+      stats.loss += detail::run_batch(task, now, next, scratch);
+      stats.pairs += now.pairs;
+      std::swap(now, next);
+    }
+    stats.kept_tokens = sampler.kept_tokens();
+    return stats;
+  }
+
+  void check(const SgnsBlock& block, int workers) const {
+    if (workers < 1) throw std::invalid_argument("workers must be positive");
+    const SequenceView& s = block.sequences;
+    for (std::int64_t i = 0; i < s.n_sequences; ++i)
+      if (s.offsets[i + 1] < s.offsets[i]) throw std::invalid_argument("offsets must not fall");
+  }
+
+  SgnsOptions options_;
+  Matrix items_, contexts_;
+  SgnsNoise noise_;
+  std::vector<std::uint32_t> keep_;
+};
+
+}  // namespace traitcore
