@@ -1,0 +1,114 @@
+"""Ids become codes: distinct ids in rising order, and for each row the place of its id among them.
+
+The order is that of the ids (integers by value, strings by code point), not of first sight, so codes don't
+depend on the order of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._kernels import ids as kernels
+
+Codes = NDArray[np.int32]
+
+# A table indexed by value is used up to this many slots a row; beyond, ids are hashed.
+_SLOTS_PER_ROW = 4
+
+
+def code_integers(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> tuple[Codes, NDArray[np.int64]]:
+    """Codes (n,) int32 and distinct ids (n_ids,) int64 of integer values; -1 where not valid."""
+    n = len(values)
+    if n == 0:
+        return np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+    if valid is not None and not valid.all():
+        codes = np.full(n, -1, dtype=np.int32)
+        codes[valid], ids = code_integers(values[valid])
+        return codes, ids
+    values = np.ascontiguousarray(values)
+    low, high = int(values.min()), int(values.max())
+    codes = np.empty(n, dtype=np.int32)
+    if high - low < max(_SLOTS_PER_ROW * n, 1024):
+        present = np.zeros(high - low + 1, dtype=np.uint8)
+        kernels.mark_present(values, low, present)
+        places = np.flatnonzero(present)
+        rank = np.empty(len(present), dtype=np.int32)
+        rank[places] = np.arange(len(places), dtype=np.int32)
+        kernels.codes_from_ranks(values, low, rank, codes)
+        return codes, places + low
+    coder = IntegerCoder()
+    codes = coder.code(values.astype(np.int64, copy=False))
+    rank, ids = sort_ids(coder.ids())
+    kernels.remap_codes(codes, rank)
+    return codes, ids
+
+
+class IntegerCoder:
+    """Codes int64 values by order of first sight, a block at a time."""
+
+    def __init__(self) -> None:
+        self._slots = np.zeros(1 << 12, dtype=np.int32)
+        self._distinct = np.empty(1 << 11, dtype=np.int64)
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    def ids(self) -> NDArray[np.int64]:
+        """Distinct values, by code."""
+        return self._distinct[: self._n]
+
+    def code(self, values: NDArray[np.int64]) -> Codes:
+        """Codes of a block of values."""
+        codes = np.empty(len(values), dtype=np.int32)
+        done = 0
+        while True:
+            done, self._n = kernels.hash_integers(values, done, self._slots, self._distinct, self._n, codes)
+            if done == len(values):
+                return codes
+            self._grow()
+
+    def _grow(self) -> None:
+        known = self.ids().copy()
+        self._slots = np.zeros(4 * len(self._slots), dtype=np.int32)
+        self._distinct = np.empty(len(self._slots) // 2, dtype=np.int64)
+        kernels.hash_integers(known, 0, self._slots, self._distinct, 0, np.empty(len(known), dtype=np.int32))
+
+
+def code_texts(texts: list[Any]) -> tuple[Codes, list[str]]:
+    """Codes by order of first sight of a list of str, None standing for null (-1), and the distinct texts."""
+    place = dict.fromkeys(texts)
+    place.pop(None, None)
+    distinct = list(place)
+    index: dict[Any, int] = dict(zip(distinct, range(len(distinct))))
+    index[None] = -1
+    return np.fromiter(map(index.__getitem__, texts), dtype=np.int32, count=len(texts)), distinct
+
+
+def text_array(texts: list[str]) -> NDArray[Any]:
+    """(n,) array of str objects: numpy's own string arrays drop trailing NULs."""
+    array = np.empty(len(texts), dtype=object)
+    array[:] = texts
+    return array
+
+
+def sort_ids(ids: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
+    """(rank of each id, ids in rising order): `remap_codes(codes, rank)` makes codes follow the sorted ids."""
+    order = np.argsort(ids, kind="stable")
+    rank = np.empty(len(ids), dtype=np.int32)
+    rank[order] = np.arange(len(ids), dtype=np.int32)
+    return rank, ids[order]
+
+
+def drop_unused(codes: Codes, ids: NDArray[Any]) -> NDArray[Any]:
+    """Ids that occur in codes, in the same order; codes are changed in place to match."""
+    used = np.zeros(len(ids), dtype=np.bool_)
+    used[codes[codes >= 0]] = True
+    if used.all():
+        return ids
+    rank = np.cumsum(used, dtype=np.int32) - np.int32(1)
+    kernels.remap_codes(codes, rank)
+    return ids[used]

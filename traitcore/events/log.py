@@ -1,0 +1,225 @@
+"""EventLog: who did what to which item and when, as coded columns."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._errors import parameter_message
+from .._validate import check_array, check_choice
+from . import ids as coding
+from .build import LogBuilder, LogReport
+from .columns import pick_columns
+from .timestamps import UNITS, format_us
+
+ID_TYPES = ("auto", "int", "str")
+
+
+@dataclass(frozen=True, eq=False)
+class EventLog:
+    """Events as columns of equal length; ids are coded, so that kernels see small integers only.
+
+    Attributes
+    ----------
+    item : (n,) int32 codes into `item_ids`.
+    item_ids : (n_items,) int64 or object (str), in rising order; every id occurs.
+    user : (n,) int32 codes into `user_ids`, or None: the log has no users.
+    user_ids : (n_users,) as item_ids, or None.
+    action : (n,) int16 codes into `actions`, or None.
+    actions : names of the actions; view, add_cart, cart, remove_cart, remove, purchase, buy first, others by name.
+    timestamp_us : (n,) int64 microseconds since 1970 UTC, or None.
+    session : (n,) int32 codes into `session_ids`, or None: sessions are found by `split_sessions`.
+    session_ids : (n_sessions,) as item_ids, or None.
+    position : (n,) int64 place within the session or history, from the `order` column, or None.
+    item_texts : (n_items,) object (str), the text met most often with each item ("" where none), or None.
+    report : LogReport, what became of the rows read.
+
+    Make one with `from_columns` or `read_events`. Arrays are read-only.
+    """
+
+    item: NDArray[np.int32]
+    item_ids: NDArray[Any]
+    user: NDArray[np.int32] | None = None
+    user_ids: NDArray[Any] | None = None
+    action: NDArray[np.int16] | None = None
+    actions: tuple[str, ...] = ()
+    timestamp_us: NDArray[np.int64] | None = None
+    session: NDArray[np.int32] | None = None
+    session_ids: NDArray[Any] | None = None
+    position: NDArray[np.int64] | None = None
+    item_texts: NDArray[Any] | None = None
+    report: LogReport | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.item)
+        for name, dtype, ids in (
+            ("item", np.int32, self.item_ids), ("user", np.int32, self.user_ids), ("action", np.int16, self.actions),
+            ("timestamp_us", np.int64, None), ("session", np.int32, self.session_ids), ("position", np.int64, None),
+        ):  # fmt: skip
+            values = getattr(self, name)
+            if values is None:
+                continue
+            array = check_array(name, "EventLog", values, dtype=dtype, shape=(n,)).view()
+            if ids is not None and n and (array.min() < 0 or array.max() >= len(ids)):
+                got = f"values from {array.min()} to {array.max()}"
+                raise ValueError(parameter_message(name, "EventLog", f"codes in [0, {len(ids) - 1}]", got))
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def __repr__(self) -> str:
+        users = "" if self.user_ids is None else f", {len(self.user_ids):,} users"
+        return f"EventLog({len(self):,} events{users}, {len(self.item_ids):,} items, {len(self.actions)} actions)"
+
+    @classmethod
+    def from_columns(
+        cls,
+        data: Any,
+        *,
+        user: str | None = "user_id",
+        timestamp: str | None = "timestamp",
+        action: str | None = "action",
+        item: str = "item_id",
+        session: str | None = None,
+        order: str | None = None,
+        item_text: str | None = None,
+        action_value: str | None = None,
+        timestamp_unit: str | None = None,
+        id_types: str | Mapping[str, str] = "auto",
+        on_bad_rows: str = "raise",
+    ) -> EventLog:
+        """A log from columns that are in memory.
+
+        Parameters
+        ----------
+        data : mapping of 1-D arrays or lists, pandas or polars DataFrame, pyarrow table, or any object with
+            `__arrow_c_stream__`.
+        user, timestamp, action, item, session, order, item_text : name of the column of each role; None where the
+            log has none. Only `item` is required. `order` is an integer place within the session or history;
+            `item_text` describes the item.
+        action_value : the action of every row, where there is no action column.
+        timestamp_unit : "s", "ms", "us", "ns" for epoch numbers, "iso" for ISO 8601 text; None: detected.
+            Datetime columns carry their own.
+        id_types : "auto" keeps integers and strings as they are; "int" or "str" (for all, or by role in a mapping
+            with keys user, item, session) makes text ids one or the other. 1 and "1" are never the same id.
+        on_bad_rows : "raise" or "set_aside": rows with a null or empty user, item, action, session or timestamp, or
+            a timestamp that can't be one, are refused, or left out and counted in `report`.
+
+        Raises
+        ------
+        InputError : a column is missing, of mixed or unfit type, or a row is bad; TypeError, ValueError: parameters.
+        """
+        names = column_names("EventLog.from_columns", user, timestamp, action, item, session, order, item_text)
+        check_options("EventLog.from_columns", timestamp_unit, on_bad_rows, action, action_value)
+        columns, n = pick_columns(data, names)
+        builder = LogBuilder(
+            names, source="columns", place="row", timestamp_unit=timestamp_unit,
+            set_aside=on_bad_rows == "set_aside", id_types=check_id_types("EventLog.from_columns", id_types),
+        )  # fmt: skip
+        if n:
+            builder.add(columns, lambda rows: rows)
+        return log_from(builder, action_value)
+
+    def take(self, rows: ArrayLike) -> EventLog:
+        """The events of the given rows (int indices or a boolean mask), in that order; ids keep their codes."""
+        index = np.asarray(rows)
+        if index.dtype.kind not in "iub" or index.ndim != 1:
+            raise TypeError(parameter_message("rows", "EventLog.take", "a 1-D array of ints or bools", rows))
+        fields = ("item", "user", "action", "timestamp_us", "session", "position")
+        taken = {name: getattr(self, name)[index] for name in fields if getattr(self, name) is not None}
+        return replace(self, **taken)
+
+    def to_columns(self) -> dict[str, NDArray[Any]]:
+        """Columns with external ids, by name; timestamps are datetime64[us] in UTC."""
+        columns: dict[str, NDArray[Any]] = {}
+        if self.user is not None and self.user_ids is not None:
+            columns["user_id"] = self.user_ids[self.user]
+        if self.session is not None and self.session_ids is not None:
+            columns["session_id"] = self.session_ids[self.session]
+        if self.timestamp_us is not None:
+            columns["timestamp"] = self.timestamp_us.astype("datetime64[us]")
+        if self.action is not None:
+            columns["action"] = coding.text_array(list(self.actions))[self.action]
+        columns["item_id"] = self.item_ids[self.item]
+        if self.position is not None:
+            columns["position"] = self.position
+        if self.item_texts is not None:
+            columns["item_text"] = self.item_texts[self.item]
+        return columns
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_columns` as CSV (UTF-8, times as ISO 8601); the file appears whole or not at all."""
+        columns = self.to_columns()
+        if self.timestamp_us is not None:
+            columns["timestamp"] = format_us(self.timestamp_us)
+        target = Path(path)
+        scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with open(scratch, "w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(columns)
+                for start in range(0, len(self), 65_536):
+                    writer.writerows(zip(*(c[start : start + 65_536].tolist() for c in columns.values())))
+            os.replace(scratch, target)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def column_names(
+    owner: str, user: str | None, timestamp: str | None, action: str | None, item: str, session: str | None,
+    order: str | None, item_text: str | None,
+) -> dict[str, str]:  # fmt: skip
+    """Column name by role, without the roles that are None."""
+    given = {"user": user, "session": session, "item": item, "action": action, "timestamp": timestamp,
+             "order": order, "item_text": item_text}  # fmt: skip
+    for role, name in given.items():
+        if not isinstance(name, str) and (name is not None or role == "item"):
+            raise TypeError(parameter_message(role, owner, "a column's name", name))
+    return {role: name for role, name in given.items() if name is not None}
+
+
+def check_options(
+    owner: str, timestamp_unit: str | None, on_bad_rows: str, action: str | None, action_value: str | None
+) -> None:
+    """Refuse values of the shared options that can't be."""
+    if timestamp_unit is not None:
+        check_choice("timestamp_unit", owner, timestamp_unit, (*UNITS, "iso"))
+    check_choice("on_bad_rows", owner, on_bad_rows, ("raise", "set_aside"))
+    if action_value is not None:
+        if not isinstance(action_value, str) or not action_value:
+            raise TypeError(parameter_message("action_value", owner, "a non-empty str", action_value))
+        if action is not None:
+            rule = "None where an action column is named"
+            raise ValueError(parameter_message("action_value", owner, rule, action_value))
+
+
+def check_id_types(owner: str, id_types: str | Mapping[str, str]) -> dict[str, str]:
+    """Type wanted of each role's ids."""
+    roles = ("user", "session", "item")
+    if isinstance(id_types, Mapping):
+        for role in id_types:
+            check_choice("id_types", owner, role, roles)
+        given = dict(id_types)
+    else:
+        given = dict.fromkeys(roles, id_types)
+    for wanted in given.values():
+        check_choice("id_types", owner, wanted, ID_TYPES)
+    return given
+
+
+def log_from(builder: LogBuilder, action_value: str | None) -> EventLog:
+    """The finished log, with a constant action where one was given."""
+    parts = builder.finish()
+    if action_value is not None:
+        parts["actions"] = (action_value,)
+        parts["action"] = np.zeros(len(parts["item"]), dtype=np.int16)
+    return EventLog(**parts)

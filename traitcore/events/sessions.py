@@ -1,0 +1,360 @@
+"""split_sessions: the rows of a log, customer by customer, in order of time, cut into sessions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import InputError, parameter_message
+from .._kernels import sessions as kernels
+from .._parallel import balanced_blocks, even_blocks, resolve_workers, run_blocks, run_tasks
+from .._progress import Progress
+from .._validate import check_bool, check_choice, check_int, check_real
+from .ids import code_integers
+from .log import EventLog
+
+GAP_SECONDS = 1800
+_OWNER = "split_sessions"
+_NO_TIMES = np.zeros(0, dtype=np.int64)
+_NO_ACTIONS = np.zeros(0, dtype=np.int16)
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """What became of the events: events = events_kept + the six `events_...` counts of those removed.
+
+    `duplicates_seen` counts events equal to the one before in everything, among those of kept sessions, whether
+    they were dropped or not.
+    """
+
+    events: int
+    events_kept: int
+    sessions_kept: int
+    customers: int | None
+    customers_kept: int | None
+    sessions_too_short: int = 0
+    events_too_short: int = 0
+    sessions_too_long: int = 0
+    events_too_long: int = 0
+    sessions_too_fast: int = 0
+    events_too_fast: int = 0
+    sessions_of_busy_customers: int = 0
+    events_of_busy_customers: int = 0
+    customers_too_busy: int = 0
+    events_merged: int = 0
+    events_duplicate: int = 0
+    duplicates_seen: int = 0
+    cut_by: str = "gap"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as a plain dict (for JSON)."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [f"{self.events_kept:,} of {self.events:,} events kept, in {self.sessions_kept:,} sessions"]
+        for what, sessions, events in (
+            ("shorter than min_length", self.sessions_too_short, self.events_too_short),
+            ("bots: longer than max_events_per_session", self.sessions_too_long, self.events_too_long),
+            ("bots: faster than max_events_per_minute", self.sessions_too_fast, self.events_too_fast),
+            (f"bots: {self.customers_too_busy:,} customers over max_events_per_day",
+             self.sessions_of_busy_customers, self.events_of_busy_customers),
+        ):  # fmt: skip
+            if sessions:
+                lines.append(f"  removed {sessions:,} sessions, {events:,} events: {what}")
+        if self.events_merged:
+            lines.append(f"  merged {self.events_merged:,} immediate repeats")
+        if self.events_duplicate:
+            lines.append(f"  dropped {self.events_duplicate:,} exact duplicates")
+        elif self.duplicates_seen:
+            lines.append(f"  {self.duplicates_seen:,} exact duplicates are kept (drop_duplicates=True drops them)")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False)
+class Sessions:
+    """Rows of a log in session order.
+
+    Attributes
+    ----------
+    log : the EventLog that `order` indexes.
+    order : (n_events,) int64 rows of the log, session by session, each in order of time.
+    offsets : (n_sessions + 1,) int64; session s is order[offsets[s]:offsets[s + 1]].
+    owner : (n_sessions,) int32 codes into `log.user_ids`, rising; or None: the log has no users.
+    timestamps_us : (n_events,) int64 times in the order of `order`, or None.
+    report : SessionReport.
+    """
+
+    log: EventLog
+    order: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    owner: NDArray[np.int32] | None
+    timestamps_us: NDArray[np.int64] | None
+    report: SessionReport
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> NDArray[np.int64]:
+        """Rows of session `index`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"session {index} of {len(self)}")
+        i = index % len(self)
+        return self.order[self.offsets[i] : self.offsets[i + 1]]
+
+    def __repr__(self) -> str:
+        return f"Sessions({len(self):,} sessions, {len(self.order):,} events)"
+
+
+@dataclass
+class _Groups:
+    """Rows to be brought together: a customer's, or those of one ready-made session of one customer."""
+
+    code: NDArray[np.int32]
+    n: int
+    owner: NDArray[np.int32] | None  # user of each group; None: the log has no users
+    ready_made: bool
+
+
+def split_sessions(
+    log: EventLog,
+    *,
+    gap_seconds: float | None = GAP_SECONDS,
+    min_length: int = 2,
+    max_events_per_session: int | None = None,
+    max_events_per_minute: int | None = None,
+    max_events_per_day: int | None = None,
+    merge_repeats: bool = False,
+    drop_duplicates: bool = False,
+    ties: str = "content",
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Sessions:
+    """Cut each customer's history where nothing happens for more than `gap_seconds`.
+
+    Rows may come in any order. A log with a session column keeps its sessions (`gap_seconds` must then be left
+    alone); one session id at two customers is two sessions. A log without users, or without times, needs a
+    session column, or `gap_seconds=None`: then a customer's history is one session.
+
+    Events are ordered by (timestamp, position). Ties are ordered by (action, item), actions along the funnel and
+    items by id, so the rows of the log may be permuted and nothing changes; `ties="row"` keeps the log's own order
+    instead. A log with neither timestamps nor positions is in the order of its rows.
+
+    Parameters
+    ----------
+    gap_seconds : a longer pause starts a session; None: never.
+    min_length : sessions with fewer events (after merging) are removed.
+    max_events_per_session : longer sessions are removed as bots'.
+    max_events_per_minute : sessions with more events than this within any 60 s are removed as bots'.
+    max_events_per_day : customers with more events on any UTC day are removed as bots, with all their sessions.
+    merge_repeats : an event with the action and item of the one before it, in the same session, is merged into it.
+    drop_duplicates : an event equal to another in everything is dropped (needs ties="content").
+    workers : threads; the result does not depend on it.
+
+    The limits look at events as logged, before merging. What was removed is counted in `report`.
+
+    Raises
+    ------
+    InputError : no session is left (the message says which rule to relax), or the log lacks what is asked of it.
+    """
+    if not isinstance(log, EventLog):
+        raise TypeError(parameter_message("log", _OWNER, "an EventLog", type(log).__name__))
+    gap_us = -1
+    if gap_seconds is not None:
+        gap_us = round(check_real("gap_seconds", _OWNER, gap_seconds, 0, 1e10, open_low=True) * 1e6)
+    min_length = check_int("min_length", _OWNER, min_length, 1)
+    limits = [
+        -1 if value is None else check_int(name, _OWNER, value, 1)
+        for name, value in (
+            ("max_events_per_session", max_events_per_session),
+            ("max_events_per_minute", max_events_per_minute),
+            ("max_events_per_day", max_events_per_day),
+        )
+    ]
+    merge = check_bool("merge_repeats", _OWNER, merge_repeats)
+    drop = check_bool("drop_duplicates", _OWNER, drop_duplicates)
+    content = check_choice("ties", _OWNER, ties, ("content", "row")) == "content"
+    if drop and not content:
+        raise ValueError(parameter_message("drop_duplicates", _OWNER, "False with ties='row'", True))
+    n_threads = resolve_workers(workers, _OWNER)
+    _check_log(log, gap_seconds, limits)
+    groups = _groups_of(log)
+    if groups.ready_made:
+        gap_us = -1
+    tell = progress or (lambda stage, done, total: None)
+    tell("sessions", 0, len(log))
+    order, bounds = _group_rows(groups, n_threads)
+    times = _sort(log, groups, order, bounds, content, n_threads)
+    if groups.ready_made and groups.owner is not None and log.timestamp_us is not None:
+        order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
+    tell("sessions", len(log) / 2, len(log))
+    sessions = _cut(log, groups, order, bounds, times, gap_us, min_length, limits, merge, drop, n_threads)
+    tell("sessions", len(log), len(log))
+    return sessions
+
+
+def _check_log(log: EventLog, gap_seconds: float | None, limits: list[int]) -> None:
+    if len(log) == 0:
+        raise InputError("The log has no events: there is nothing to split.")
+    if log.session is not None and gap_seconds not in (None, GAP_SECONDS):
+        rule = "left alone where the log has a session column"
+        raise ValueError(parameter_message("gap_seconds", _OWNER, rule, gap_seconds))
+    if log.session is None and log.user is None:
+        raise InputError("The log has neither users nor sessions: name the column of one or the other.")
+    if log.timestamp_us is None:
+        if log.session is None and gap_seconds is not None:
+            raise InputError(
+                "The log has no timestamps to cut at: name a timestamp or a session column, or pass "
+                "gap_seconds=None to make each customer's history one session."
+            )
+        if limits[1] >= 0 or limits[2] >= 0:
+            raise InputError("max_events_per_minute and max_events_per_day need timestamps; the log has none.")
+    if log.user is None and limits[2] >= 0:
+        raise InputError("max_events_per_day needs users; the log has none.")
+
+
+def _groups_of(log: EventLog) -> _Groups:
+    if log.session is None:
+        assert log.user is not None
+        assert log.user_ids is not None
+        n = len(log.user_ids)
+        return _Groups(log.user, n, np.arange(n, dtype=np.int32), False)
+    assert log.session_ids is not None
+    n_sessions = len(log.session_ids)
+    if log.user is None:
+        return _Groups(log.session, n_sessions, None, True)
+    code, pairs = code_integers(log.user.astype(np.int64) * n_sessions + log.session)
+    return _Groups(code, len(pairs), (pairs // n_sessions).astype(np.int32), True)
+
+
+def _group_rows(groups: _Groups, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(rows by group, in order within each; (n_groups + 1,) bounds): a counting sort, parallel over blocks of rows."""
+    n = len(groups.code)
+    # A block costs a table of counts: no more of them than pay for it.
+    blocks = even_blocks(n, max(1, min(workers, n // max(1, groups.n))))
+    counts = np.zeros((len(blocks), groups.n), dtype=np.int64)
+    tasks = [lambda b=b, c=c: kernels.count_groups(*b, groups.code, c) for b, c in zip(blocks, counts)]
+    run_tasks(tasks, workers)
+    bounds = np.zeros(groups.n + 1, dtype=np.int64)
+    np.cumsum(counts.sum(axis=0), out=bounds[1:])
+    cursors = np.cumsum(counts, axis=0) - counts + bounds[:-1]
+    order = np.empty(n, dtype=np.int64)
+    tasks = [lambda b=b, c=c: kernels.scatter_rows(*b, groups.code, c, order) for b, c in zip(blocks, cursors)]
+    run_tasks(tasks, workers)
+    return order, bounds
+
+
+def _sort(
+    log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], content: bool, workers: int
+) -> NDArray[np.int64]:
+    """Sort each group's part of `order` in place; returns the times in that order (no elements without times)."""
+    time = _NO_TIMES if log.timestamp_us is None else log.timestamp_us
+    position = _NO_TIMES if log.position is None else log.position
+    action = _NO_ACTIONS if log.action is None else log.action
+    times = np.empty(len(time), dtype=np.int64)
+    blocks = balanced_blocks(bounds, 4 * workers)
+    run_blocks(kernels.sort_groups, blocks, workers, bounds, order, time, position, action, log.item, content, times)
+    return times
+
+
+def _by_first_time(
+    groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], _Groups]:
+    """Put the ready-made sessions of each customer in order of their first event."""
+    assert groups.owner is not None
+    by_time = np.lexsort((times[bounds[:-1]], groups.owner))
+    if (np.diff(by_time) > 0).all():
+        return order, bounds, times, groups
+    lengths = np.diff(bounds)[by_time]
+    new_bounds = np.zeros_like(bounds)
+    np.cumsum(lengths, out=new_bounds[1:])
+    moved = np.repeat(bounds[by_time] - new_bounds[:-1], lengths) + np.arange(len(order))
+    return order[moved], new_bounds, times[moved], _Groups(groups.code, groups.n, groups.owner[by_time], True)
+
+
+def _cut(
+    log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64],
+    gap_us: int, min_length: int, limits: list[int], merge: bool, drop: bool, workers: int,
+) -> Sessions:  # fmt: skip
+    position = _NO_TIMES if log.position is None else log.position
+    action = _NO_ACTIONS if log.action is None else log.action
+    group_owner = np.zeros(0, dtype=np.int32) if groups.owner is None else groups.owner
+    banned = _banned(groups, bounds, times, limits[2], workers)
+    state = np.empty(len(order), dtype=np.uint8)
+    blocks = balanced_blocks(bounds, 4 * workers)
+    events = np.zeros((len(blocks), 8), dtype=np.int64)
+    found = np.zeros((len(blocks), 8), dtype=np.int64)
+    tasks = [
+        lambda b=b, e=e, s=s: kernels.cut_groups(
+            *b, bounds, group_owner, order, times, position, action, log.item, banned, gap_us, limits[0], limits[1],
+            60_000_000, merge, drop, min_length, state, e, s,
+        )
+        for b, e, s in zip(blocks, events, found)
+    ]  # fmt: skip
+    duplicates = sum(run_tasks(tasks, workers))
+    n_events, n_sessions = events.sum(axis=0), found.sum(axis=0)
+    offsets = np.empty(n_sessions[kernels.KEPT] + 1, dtype=np.int64)
+    owner = None if groups.owner is None else np.empty(len(offsets) - 1, dtype=np.int32)
+    no_owner = group_owner[:0]
+    kept = kernels.compact_sessions(
+        bounds, group_owner, state, order, times, offsets, no_owner if owner is None else owner
+    )
+    report = _report(log, n_events, n_sessions, duplicates, owner, int(banned.sum()), groups.ready_made, kept)
+    if kept == 0:
+        raise InputError(_nothing_left(report, min_length))
+    order, times = _shrunk(order, kept), _shrunk(times, kept)
+    return Sessions(log, order, offsets, owner, None if log.timestamp_us is None else times, report)
+
+
+def _banned(
+    groups: _Groups, bounds: NDArray[np.int64], times: NDArray[np.int64], limit: int, workers: int
+) -> NDArray[np.uint8]:
+    """(n_owners,) 1 where a customer has more than `limit` events on a day; no elements without a limit."""
+    if limit < 0 or groups.owner is None:
+        return np.zeros(0, dtype=np.uint8)
+    n_owners = int(groups.owner.max()) + 1
+    owner_bounds = np.append(bounds[np.searchsorted(groups.owner, np.arange(n_owners))], bounds[-1])
+    banned = np.zeros(n_owners, dtype=np.uint8)
+    blocks = balanced_blocks(owner_bounds, 4 * workers)
+    run_blocks(kernels.ban_busy_owners, blocks, workers, owner_bounds, times, limit, banned)
+    return banned
+
+
+def _shrunk(array: NDArray[Any], n: int) -> NDArray[Any]:
+    """The first n elements; a copy where a view would hold much more memory than it shows."""
+    part = array[:n]
+    part = part.copy() if n < 0.8 * len(array) else part
+    part.flags.writeable = False
+    return part
+
+
+def _report(
+    log: EventLog, events: NDArray[np.int64], sessions: NDArray[np.int64], duplicates: int,
+    owner: NDArray[np.int32] | None, n_banned: int, ready_made: bool, kept: int,
+) -> SessionReport:  # fmt: skip
+    k = kernels
+    return SessionReport(
+        events=len(log), events_kept=kept, sessions_kept=int(sessions[k.KEPT]),
+        customers=None if log.user_ids is None else len(log.user_ids),
+        customers_kept=None if owner is None else int((np.diff(owner) > 0).sum()) + (len(owner) > 0),
+        sessions_too_short=int(sessions[k.SHORT]), events_too_short=int(events[k.SHORT]),
+        sessions_too_long=int(sessions[k.LONG]), events_too_long=int(events[k.LONG]),
+        sessions_too_fast=int(sessions[k.FAST]), events_too_fast=int(events[k.FAST]),
+        sessions_of_busy_customers=int(sessions[k.DAY]), events_of_busy_customers=int(events[k.DAY]),
+        customers_too_busy=n_banned, events_merged=int(events[k.REPEAT]), events_duplicate=int(events[k.DUPLICATE]),
+        duplicates_seen=int(duplicates), cut_by="session column" if ready_made else "gap",
+    )  # fmt: skip
+
+
+def _nothing_left(report: SessionReport, min_length: int) -> str:
+    advice = {
+        f"min_length (now {min_length}), or raise gap_seconds": report.sessions_too_short,
+        "max_events_per_session": report.sessions_too_long,
+        "max_events_per_minute": report.sessions_too_fast,
+        "max_events_per_day": report.sessions_of_busy_customers,
+    }
+    rule = max(advice, key=lambda name: advice[name])
+    relax = "lower" if rule.startswith("min_length") else "raise"
+    return f"No session is left: {advice[rule]:,} were removed by one rule. To keep them, {relax} {rule}."
