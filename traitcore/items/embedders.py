@@ -11,10 +11,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._errors import parameter_message
 from .._params import ParamsMixin
 from .._progress import Progress
 from ..events.sequences import Sequences
-from .sgns import SgnsReport, SgnsResult, TrainingInterrupted, train_sgns
+from .cooccurrence import count_cooccurrences
+from .graph import GraphReport, ItemGraph, build_item_graph
+from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, train_sgns
+from .walks import WalkCorpus, WalkReport
 
 
 class Item2Vec(ParamsMixin):
@@ -107,5 +111,148 @@ class Item2Vec(ParamsMixin):
         self.item_vectors_ = result.item_vectors
         self.context_vectors_ = result.context_vectors
         self.n_items_ = len(result.item_vectors)
+        self.loss_ = result.loss
+        self.report_ = result.report
+
+
+class WalkEmbedder(ParamsMixin):
+    """Graph embedding: co-occurrence graph -> random walks -> skip-gram with negative sampling.
+
+    DeepWalk (Perozzi, Al-Rfou & Skiena 2014) on weighted graphs; with p or q other than 1, node2vec (Grover &
+    Leskovec 2016). Walks are made in blocks as the trainer consumes them, so their corpus is never in memory.
+
+    Parameters
+    ----------
+    graph_window, top_k, weighting, directed : how `fit` makes the graph of sequences (`count_cooccurrences`,
+        `build_item_graph`); `fit_graph` takes a graph as it is.
+    n_walks, walk_length, p, q, restart_probability : the walks (`random_walks`).
+    block_tokens : about how many tokens of walks are in memory at once.
+    the rest : the training (`train_sgns`); an epoch is one pass over all walks, the same walks in each.
+
+    Attributes
+    ----------
+    item_vectors_, context_vectors_ : (n_items, vector_size) float32; rows of isolated items, which no walk relates to
+        anything, are zero and named in `graph_report_.isolated`.
+    n_items_ : rows of both.
+    loss_ : mean log-loss per positive pair, by epoch.
+    graph_report_, walk_report_, report_ : GraphReport, WalkReport and SgnsReport.
+    """
+
+    item_vectors_: NDArray[np.float32]
+    context_vectors_: NDArray[np.float32]
+    n_items_: int
+    loss_: tuple[float, ...]
+    graph_report_: GraphReport
+    walk_report_: WalkReport
+    report_: SgnsReport
+
+    def __init__(
+        self,
+        *,
+        graph_window: int | None = 5,
+        top_k: int | None = 50,
+        weighting: str = "counts",
+        directed: bool = True,
+        n_walks: int = 10,
+        walk_length: int = 20,
+        p: float = 1.0,
+        q: float = 1.0,
+        restart_probability: float = 0.0,
+        block_tokens: int = 1 << 22,
+        vector_size: int = 64,
+        window: int | None = 5,
+        dynamic_window: bool = True,
+        negative: int = 5,
+        negatives: str = "shared",
+        ns_exponent: float = 0.75,
+        sample: float = 0.0,
+        alpha: float = 0.025,
+        min_alpha: float = 1e-4,
+        epochs: int = 1,
+        workers: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.graph_window = graph_window
+        self.top_k = top_k
+        self.weighting = weighting
+        self.directed = directed
+        self.n_walks = n_walks
+        self.walk_length = walk_length
+        self.p = p
+        self.q = q
+        self.restart_probability = restart_probability
+        self.block_tokens = block_tokens
+        self.vector_size = vector_size
+        self.window = window
+        self.dynamic_window = dynamic_window
+        self.negative = negative
+        self.negatives = negatives
+        self.ns_exponent = ns_exponent
+        self.sample = sample
+        self.alpha = alpha
+        self.min_alpha = min_alpha
+        self.epochs = epochs
+        self.workers = workers
+        self.seed = seed
+
+    def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
+        """Count which items stand together in `seqs`, link each to its `top_k`, walk, and train."""
+        counts = count_cooccurrences(
+            seqs, n_items=n_items, window=self.graph_window, self_pairs=False, workers=self.workers, progress=progress
+        )
+        graph = build_item_graph(
+            counts, top_k=self.top_k, weighting=self.weighting, directed=self.directed, workers=self.workers
+        )
+        return self.fit_graph(graph, progress=progress)
+
+    def fit_graph(self, graph: ItemGraph, *, progress: Progress | None = None) -> Self:
+        """Walk over `graph` (see `graph_from_edges`, `graph_from_matrix`, `read_graph`) and train.
+
+        After Ctrl-C in training a TrainingInterrupted is raised, and the attributes hold the vectors as of then, with
+        `report_.finished` False.
+
+        Raises
+        ------
+        ValueError : a graph without edges, a parameter out of range; TypeError : something else than an ItemGraph.
+        """
+        owner = type(self).__name__
+        if not isinstance(graph, ItemGraph):
+            raise TypeError(parameter_message("graph", owner, "an ItemGraph (see graph_from_matrix)", graph))
+        if graph.n_edges == 0:
+            raise ValueError(parameter_message("graph", owner, "a graph with at least one edge", graph))
+        corpus = WalkCorpus(
+            graph, n_walks=self.n_walks, walk_length=self.walk_length, p=self.p, q=self.q,
+            restart_probability=self.restart_probability, seed=self.seed, workers=self.workers,
+            block_tokens=self.block_tokens, shuffle=True, owner=owner,
+        )  # fmt: skip
+        counts, self.walk_report_ = corpus.count(progress=progress)
+        # Frequent rows side by side: the trainer's memory traffic is mostly theirs.
+        order = np.argsort(-counts, kind="stable")
+        rank = np.empty(len(order), dtype=np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        trainer = SgnsTrainer(
+            counts[order], vector_size=self.vector_size, window=self.window, dynamic_window=self.dynamic_window,
+            negative=self.negative, negatives=self.negatives, ns_exponent=self.ns_exponent, sample=self.sample,
+            alpha=self.alpha, min_alpha=self.min_alpha, epochs=self.epochs, workers=self.workers, seed=self.seed,
+            owner=owner,
+        )  # fmt: skip
+        self.graph_report_ = graph.report
+        try:
+            for _ in range(self.epochs):
+                for block in corpus:
+                    trainer.train_block(Sequences(rank[block.tokens], block.offsets), progress=progress)
+                trainer.end_epoch()
+        except KeyboardInterrupt as error:
+            self._keep(trainer.result(), rank)
+            raise TrainingInterrupted(trainer.result()) from error
+        self._keep(trainer.result(), rank)
+        return self
+
+    def _keep(self, result: SgnsResult, rank: NDArray[np.int32]) -> None:
+        self.item_vectors_ = result.item_vectors[rank]
+        self.context_vectors_ = result.context_vectors[rank]
+        self.item_vectors_[self.graph_report_.isolated] = 0.0
+        self.context_vectors_[self.graph_report_.isolated] = 0.0
+        self.n_items_ = len(rank)
         self.loss_ = result.loss
         self.report_ = result.report

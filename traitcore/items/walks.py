@@ -169,6 +169,22 @@ class WalkCorpus:
                 progress("walks", part[-1][1], stop - first)
         return _pack(walks, lengths)
 
+    def count(self, *, progress: Progress | None = None) -> tuple[NDArray[np.int64], WalkReport]:
+        """(n_nodes,) int64 visits of each node over all walks, and the report; walks are made and let go again."""
+        counts = np.zeros(self.n_nodes, dtype=np.int64)
+        n_tokens, n_short, dead_ends = 0, 0, [np.zeros(0, dtype=np.int32)]
+        done = 0
+        for block in self:
+            counts += block.token_counts(self.n_nodes)
+            done += len(block)
+            if block.report is not None:
+                n_tokens += block.report.n_tokens
+                n_short += block.report.n_short
+                dead_ends.append(block.report.dead_ends)
+            if progress:
+                progress("walks", done, len(self))
+        return counts, WalkReport(done, n_tokens, n_short, np.unique(np.concatenate(dead_ends)))
+
     def _keys(self, first: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Start and number of the walks first ... stop - 1."""
         n = len(self._starts)
