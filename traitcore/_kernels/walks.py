@@ -32,14 +32,14 @@ def mix64(z: Any) -> Any:
 
 
 @kernel(inline="always")
-def stream_state(seed: Any, node: int, number: int) -> Any:
+def stream_state(seed: Any, node: Any, number: Any) -> Any:
     """State of the stream of walk `number` from `node`: the same key as csrc/include/traitcore/rng.hpp."""
     stream = (np.uint64(number) << U32) | np.uint64(node)
     return mix64(mix64(seed + GOLDEN) ^ (stream * NODE_SPREAD + GOLDEN))
 
 
 @kernel(inline="always")
-def below(word: Any, n: int) -> int:
+def below(word: Any, n: Any) -> Any:
     """Uniform int in [0, n) from the high half of a random word (Lemire 2019; bias below n / 2**32)."""
     return np.int64(((word >> U32) * np.uint64(n)) >> U32)
 
@@ -104,7 +104,7 @@ def build_edge_sets(start: int, stop: int, indptr: Any, indices: Any, slots: Any
 
 
 @kernel(inline="always")
-def has_edge(indptr: Any, slots: Any, source: int, target: int) -> bool:
+def has_edge(indptr: Any, slots: Any, source: Any, target: Any) -> bool:
     first = 2 * indptr[source]
     size = 2 * indptr[source + 1] - first
     if size == 0:
@@ -123,7 +123,7 @@ def has_edge(indptr: Any, slots: Any, source: int, target: int) -> bool:
 
 @kernel()
 def place_by_scan(
-    u: float, first: int, degree: int, previous: int, indptr: Any, table: Any, weights: Any, slots: Any,
+    u: Any, first: int, degree: int, previous: Any, indptr: Any, table: Any, weights: Any, slots: Any,
     back_weight: float, out_weight: float,
 ) -> int:  # fmt: skip
     """Place in the row of a second-order draw, exactly, by inverting the cumulated weights at u in [0, 1)."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
-from .._validate import check_array, check_choice, check_csr, check_int, check_real
+from .._validate import check_array, check_choice, check_int, check_real
 
 BEHAVIOUR, FUSED, CONTENT, CATEGORY, MISSING = "behaviour", "fused", "content", "category", "missing"
 SOURCES = (BEHAVIOUR, FUSED, CONTENT, CATEGORY, MISSING)

@@ -244,7 +244,7 @@ def _prune(matrix: sparse.csr_array, top_k: int | None, workers: int) -> sparse.
         k = min(top_k, max(1, int(np.diff(indptr).max())))
         run_blocks(keep_heaviest, balanced_blocks(indptr, 4 * workers), workers, indptr, matrix.data, k, kept)
     if kept.all():
-        return matrix
+        return matrix.copy()  # never the caller's own arrays
     indptr = np.concatenate(([0], np.cumsum(kept)))[matrix.indptr]
     pruned = sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
     pruned.has_canonical_format = True

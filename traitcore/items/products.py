@@ -70,3 +70,23 @@ def _check_out(out: Any, shape: tuple[int, int], owner: str) -> NDArray[np.float
     if out.shape != shape or not good:
         raise ValueError(parameter_message("out", owner, rule, f"dtype {out.dtype}, shape {out.shape}"))
     return out
+
+
+def panel_gram(
+    panels: NDArray[np.float32], block: NDArray[np.float32], *, workers: int
+) -> NDArray[np.float64]:
+    """[P_0 P_1 ...]^T @ block for panels (p, n, b) and a block (n, q): (p b, q). Unchecked."""
+    return np.concatenate([panel.T @ block for panel in panels]).astype(np.float64)
+
+
+def panel_combine(
+    panels: NDArray[np.float32], coefficients: NDArray[np.float64], out: NDArray[np.float32],
+    *, alpha: float, beta: float, workers: int,
+) -> None:  # fmt: skip
+    """out = beta out + alpha [P_0 P_1 ...] @ coefficients, for panels (p, n, b), in place. Unchecked."""
+    b = panels.shape[2]
+    small = (alpha * coefficients).astype(np.float32)
+    if beta == 0.0:
+        out[:] = 0.0
+    for p, panel in enumerate(panels):
+        out += panel @ small[p * b : (p + 1) * b]

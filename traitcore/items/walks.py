@@ -124,7 +124,7 @@ class WalkCorpus:
             raise ValueError(parameter_message("restart_probability", owner, "a number in [0, 1)", 1.0))
         for name, value, factor in (("p", p, self._back), ("q", q, self._out)):
             if not np.isfinite(factor):
-                raise ValueError(parameter_message(name, owner, "large enough for 1 / " + name + " to be finite", value))
+                raise ValueError(parameter_message(name, owner, f"large enough for 1 / {name} to be finite", value))
         self._seed = np.uint64(check_seed("seed", owner, seed))
         self._workers = resolve_workers(workers, owner)
         self._block_tokens = check_int("block_tokens", owner, block_tokens, 1)
