@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,3 +46,38 @@ class SgnsModel:
     ) -> tuple[float, int, int, BaseException | None]: ...
     def item_vectors(self) -> NDArray[np.float32]: ...
     def context_vectors(self) -> NDArray[np.float32]: ...
+
+# nmf.cpp
+def nmf_row_pass(
+    dense: NDArray[Any] | None,
+    indptr: NDArray[np.int64] | None,
+    indices: NDArray[np.int32] | None,
+    data: NDArray[Any] | None,
+    A: NDArray[Any],
+    G: NDArray[Any],
+    inverse: NDArray[Any],
+    order: NDArray[np.int32],
+    l1: float,
+    sweeps: int,
+    tol: float,
+    start: NDArray[Any],
+    out: NDArray[Any] | None,
+    previous: NDArray[Any] | None,
+    extrapolated: NDArray[Any] | None,
+    beta: float,
+    row_weights: NDArray[Any] | None,
+    C: NDArray[Any] | None,
+    edges: NDArray[np.int64],
+    workers: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
+def nmf_column_pass(
+    C: NDArray[Any],
+    G: NDArray[Any],
+    inverse: NDArray[Any],
+    order: NDArray[np.int32],
+    l1: float,
+    sweeps: int,
+    start: NDArray[Any],
+    out: NDArray[Any],
+    workers: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...

@@ -1,0 +1,248 @@
+// Non-negative factorization by coordinate descent: the two passes an iteration is made of.
+//
+// `run_rows` goes through X once: for each block of rows it computes X A, sweeps the block's rows of the factor by
+// cyclic coordinate descent (HALS; Cichocki & Phan 2009, algorithm 2), optionally extrapolates them (Ang & Gillis
+// 2019, algorithm 1), and adds X^T B and B^T B while the block is still in the nearest cache. `run_columns` sums what
+// the strips gathered and sweeps the other factor. Two products, one reading of X.
+//
+// Strips of rows are cut by the caller, never by the number of threads, and their sums are added in order: results
+// are the same bytes for any number of threads.
+#pragma once
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <traitcore/simd.hpp>
+
+namespace traitcore::nmf {
+
+/// What one pass over the rows of X (n, m) reads and writes. Factors are (rows, width) row-major, columns k ... width
+/// zero, width * sizeof(T) a multiple of 64.
+template <class T>
+struct RowPass {
+  std::int64_t n = 0, m = 0;
+  int k = 0, width = 0;
+  const T* dense = nullptr;  ///< (n, m), or null: CSR below
+  const std::int64_t* indptr = nullptr;
+  const std::int32_t* indices = nullptr;
+  const T* data = nullptr;
+  const T* A = nullptr;              ///< (m, width) the other factor
+  const T* G = nullptr;              ///< (width, width) its Gram matrix, with the L2 penalty on the diagonal
+  const T* inverse = nullptr;        ///< (width) 1 / G[t, t], or 0 where that is 0
+  const std::int32_t* order = nullptr;  ///< (k) components in the order of the sweep
+  T l1 = 0, tol = 0, beta = 0;
+  int sweeps = 1;                    ///< 0: leave the factor alone, accumulate only
+  const T* start = nullptr;          ///< (n, width) where the sweeps start
+  const T* previous = nullptr;       ///< (n, width) with `extrapolated`
+  T* out = nullptr;                  ///< (n, width) after the sweeps; may be `start`
+  T* extrapolated = nullptr;         ///< (n, width) max(0, out + beta (out - previous)), or null
+  const T* row_weights = nullptr;    ///< (n) weights of rows in the sums, or null
+};
+
+template <class T>
+struct ColumnPass {
+  std::int64_t m = 0;
+  int k = 0, width = 0, strips = 0;
+  T* C = nullptr;                    ///< (strips, m, width); the sum is left in strip 0
+  const T* G = nullptr;
+  const T* inverse = nullptr;
+  const std::int32_t* order = nullptr;
+  T l1 = 0;
+  int sweeps = 1;                    ///< 0: sum only
+  const T* start = nullptr;
+  T* out = nullptr;
+};
+
+/// Where a kernel adds up, in double: Gram matrix (upper triangle) and column sums of the factor, <C, out>, and the
+/// 1-norm of the projected gradient.
+struct Sums {
+  double* gram;
+  double* sums;
+  double cross = 0, violation = 0;
+};
+
+/// The storage behind Sums.
+struct Totals {
+  std::vector<double> gram, sums;
+  double cross = 0, violation = 0;
+  explicit Totals(int width)
+      : gram(static_cast<std::size_t>(width) * static_cast<std::size_t>(width)), sums(static_cast<std::size_t>(width)) {}
+  Sums view() { return Sums{gram.data(), sums.data()}; }
+  void take(const Sums& done) { cross = done.cross, violation = done.violation; }
+  void add(const Totals& other) {
+    for (std::size_t i = 0; i < gram.size(); ++i) gram[i] += other.gram[i];
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += other.sums[i];
+    cross += other.cross;
+    violation += other.violation;
+  }
+};
+
+template <class T>
+struct Kernels {
+  void (*rows)(const RowPass<T>&, std::int64_t, std::int64_t, T*, T*, Sums&);
+  void (*columns)(const ColumnPass<T>&, std::int64_t, std::int64_t, T*, Sums&);
+  int block;
+};
+
+#if defined(__GNUC__)
+#define TC_BASE_BYTES 16
+#else
+#define TC_BASE_BYTES 0
+#endif
+
+namespace baseline_f32 {
+#define TC_REAL float
+#define TC_LANES (TC_BASE_BYTES ? 4 : 1)
+#include <traitcore/nmf_block.hpp>
+#undef TC_REAL
+#undef TC_LANES
+}  // namespace baseline_f32
+namespace baseline_f64 {
+#define TC_REAL double
+#define TC_LANES (TC_BASE_BYTES ? 2 : 1)
+#include <traitcore/nmf_block.hpp>
+#undef TC_REAL
+#undef TC_LANES
+}  // namespace baseline_f64
+
+#if TRAITCORE_X86
+TRAITCORE_BEGIN_AVX2
+namespace avx2_f32 {
+#define TC_REAL float
+#define TC_LANES 8
+#include <traitcore/nmf_block.hpp>
+#undef TC_REAL
+#undef TC_LANES
+}  // namespace avx2_f32
+namespace avx2_f64 {
+#define TC_REAL double
+#define TC_LANES 4
+#include <traitcore/nmf_block.hpp>
+#undef TC_REAL
+#undef TC_LANES
+}  // namespace avx2_f64
+TRAITCORE_END_TARGET
+TRAITCORE_BEGIN_AVX512
+#define TC_WIDE
+namespace avx512_f32 {
+#define TC_REAL float
+#define TC_LANES 16
+#include <traitcore/nmf_block.hpp>
+#undef TC_REAL
+#undef TC_LANES
+}  // namespace avx512_f32
+namespace avx512_f64 {
+#define TC_REAL double
+#define TC_LANES 8
+#include <traitcore/nmf_block.hpp>
+#undef TC_REAL
+#undef TC_LANES
+}  // namespace avx512_f64
+#undef TC_WIDE
+TRAITCORE_END_TARGET
+#endif
+
+inline const Kernels<float>& kernels_for(float) {
+#if TRAITCORE_X86
+  if (simd_level() == SimdLevel::avx512) return avx512_f32::kernels();
+  if (simd_level() == SimdLevel::avx2) return avx2_f32::kernels();
+#endif
+  return baseline_f32::kernels();
+}
+
+inline const Kernels<double>& kernels_for(double) {
+#if TRAITCORE_X86
+  if (simd_level() == SimdLevel::avx512) return avx512_f64::kernels();
+  if (simd_level() == SimdLevel::avx2) return avx2_f64::kernels();
+#endif
+  return baseline_f64::kernels();
+}
+
+/// Numbers of scratch a pass needs: four blocks, a Gram matrix and its column sums.
+inline std::size_t pass_scratch(int width, int block) {
+  return static_cast<std::size_t>(width) * (4 * static_cast<std::size_t>(block) + width + 1);
+}
+
+/// 64-byte aligned storage, so that no vector straddles two cache lines.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(std::size_t count) : bytes_(count * sizeof(T) + 64) {
+    const auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
+    data_ = reinterpret_cast<T*>((address + 63) / 64 * 64);
+  }
+  T* data() { return data_; }
+
+ private:
+  std::vector<unsigned char> bytes_;
+  T* data_;
+};
+
+/// work(task) for each task in [0, tasks) on up to `workers` threads; the first error is rethrown here.
+template <class Work>
+void for_each_task(std::int64_t tasks, int workers, const Work& work) {
+  std::atomic<std::int64_t> next{0};
+  std::exception_ptr error;
+  std::mutex guard;
+  const auto loop = [&] {
+    try {
+      for (std::int64_t task; (task = next.fetch_add(1)) < tasks;) work(task);
+    } catch (...) {
+      next.store(tasks);
+      const std::lock_guard<std::mutex> lock(guard);
+      if (!error) error = std::current_exception();
+    }
+  };
+  std::vector<std::thread> threads;
+  try {
+    for (std::int64_t i = 1; i < workers && i < tasks; ++i) threads.emplace_back(loop);
+  } catch (...) {  // no more threads to be had: fewer do the work
+  }
+  loop();
+  for (auto& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
+/// \param[in]  edges    (strips + 1) rows at which strips begin
+/// \param[out] C        (strips, m, width), or null where only the factor is wanted
+template <class T>
+Totals run_rows(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t strips, T* C, int workers) {
+  const Kernels<T>& kernels = kernels_for(T{});
+  std::vector<Totals> totals(static_cast<std::size_t>(strips), Totals(pass.width));
+  for_each_task(strips, workers, [&](std::int64_t s) {
+    Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
+    T* own = C ? C + s * pass.m * pass.width : nullptr;
+    Totals& mine = totals[static_cast<std::size_t>(s)];
+    Sums sums = mine.view();
+    kernels.rows(pass, edges[s], edges[s + 1], scratch.data(), own, sums);
+    mine.take(sums);
+  });
+  Totals sum(pass.width);
+  for (const Totals& part : totals) sum.add(part);
+  return sum;
+}
+
+template <class T>
+Totals run_columns(const ColumnPass<T>& pass, int workers) {
+  const Kernels<T>& kernels = kernels_for(T{});
+  constexpr std::int64_t rows = 512;  // a task: several blocks of any instruction set
+  const std::int64_t tasks = (pass.m + rows - 1) / rows;
+  std::vector<Totals> totals(static_cast<std::size_t>(tasks), Totals(pass.width));
+  for_each_task(tasks, workers, [&](std::int64_t s) {
+    Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
+    const std::int64_t end = (s + 1) * rows < pass.m ? (s + 1) * rows : pass.m;
+    Totals& mine = totals[static_cast<std::size_t>(s)];
+    Sums sums = mine.view();
+    kernels.columns(pass, s * rows, end, scratch.data(), sums);
+    mine.take(sums);
+  });
+  Totals sum(pass.width);
+  for (const Totals& part : totals) sum.add(part);
+  return sum;
+}
+
+}  // namespace traitcore::nmf

@@ -1,0 +1,461 @@
+// Kernels of the factorization for one number type and one instruction set. No include guard on purpose: nmf.hpp
+// includes this file once for each pair, inside a namespace and a target region, with
+//   TC_REAL   float or double
+//   TC_LANES  numbers in a vector (1: plain scalars, for compilers without vector extensions)
+// Nothing here is a template and nothing calls std::, because a template may be instantiated outside its region.
+//
+// Row factors are row-major, padded with zero columns to `width` (a multiple of 64 bytes). The coordinate-descent
+// sweep wants one component of many rows side by side, so blocks of TC_BLOCK rows are transposed on the way in and out.
+
+#define TC_BLOCK (4 * TC_LANES)
+
+#if TC_LANES == 1
+typedef TC_REAL Vec;
+#else
+// Unaligned by type: the arrays are aligned where it matters for speed, never assumed to be.
+typedef TC_REAL Vec __attribute__((vector_size(TC_LANES * sizeof(TC_REAL)), aligned(sizeof(TC_REAL)), may_alias));
+#endif
+
+TRAITCORE_INLINE Vec load(const TC_REAL* p) { return *reinterpret_cast<const Vec*>(p); }
+TRAITCORE_INLINE void store(TC_REAL* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
+TRAITCORE_INLINE Vec zero() { return Vec{}; }
+TRAITCORE_INLINE Vec splat(TC_REAL s) { return s - Vec{}; }
+TRAITCORE_INLINE Vec positive(Vec v) { return v > zero() ? v : zero(); }
+TRAITCORE_INLINE Vec magnitude(Vec v) { return v < zero() ? -v : v; }
+TRAITCORE_INLINE double lane_sum(Vec v) {
+  TC_REAL lanes[TC_LANES];
+  store(lanes, v);
+  double s = 0;
+  for (int i = 0; i < TC_LANES; ++i) s += lanes[i];
+  return s;
+}
+
+// ---- transposition of TC_LANES x TC_LANES tiles (Eklundh 1972: swap halves, quarters, ...) ----
+#if TC_LANES > 1
+#if defined(__clang__) || __GNUC__ >= 12
+#define TC_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define TC_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, decltype(a < b){__VA_ARGS__})
+#endif
+#define TC_STAGE(LANES, HALF, LOW, HIGH)                            \
+  _Pragma("GCC unroll 16") for (int i = 0; i < LANES; ++i) if (!(i & HALF)) { \
+    const Vec a = r[i], b = r[i + HALF];                            \
+    r[i] = LOW;                                                     \
+    r[i + HALF] = HIGH;                                             \
+  }
+#endif
+
+TRAITCORE_INLINE void transpose_tile(Vec* r) {
+#if TC_LANES == 1
+  (void)r;
+#elif TC_LANES == 16
+  TC_STAGE(16, 8, TC_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
+           TC_SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+  TC_STAGE(16, 4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
+           TC_SHUFFLE(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+  TC_STAGE(16, 2, TC_SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+           TC_SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+  TC_STAGE(16, 1, TC_SHUFFLE(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+           TC_SHUFFLE(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#elif TC_LANES == 8
+  TC_STAGE(8, 4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11),
+           TC_SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15))
+  TC_STAGE(8, 2, TC_SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13),
+           TC_SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
+  TC_STAGE(8, 1, TC_SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14),
+           TC_SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15))
+#elif TC_LANES == 4
+  TC_STAGE(4, 2, TC_SHUFFLE(a, b, 0, 1, 4, 5),
+           TC_SHUFFLE(a, b, 2, 3, 6, 7))
+  TC_STAGE(4, 1, TC_SHUFFLE(a, b, 0, 4, 2, 6),
+           TC_SHUFFLE(a, b, 1, 5, 3, 7))
+#elif TC_LANES == 2
+  TC_STAGE(2, 1, TC_SHUFFLE(a, b, 0, 2),
+           TC_SHUFFLE(a, b, 1, 3))
+#endif
+}
+
+/// rows (TC_BLOCK, width) -> columns (width, TC_BLOCK), minus `shift`.
+static void to_columns(const TC_REAL* rows, int width, TC_REAL shift, TC_REAL* columns) {
+  const Vec s = splat(shift);
+  for (int b = 0; b < TC_BLOCK; b += TC_LANES)
+    for (int c = 0; c < width; c += TC_LANES) {
+      Vec r[TC_LANES];
+#pragma GCC unroll 16
+      for (int i = 0; i < TC_LANES; ++i) r[i] = load(rows + (b + i) * width + c) - s;
+      transpose_tile(r);
+#pragma GCC unroll 16
+      for (int i = 0; i < TC_LANES; ++i) store(columns + (c + i) * TC_BLOCK + b, r[i]);
+    }
+}
+
+static void to_rows(const TC_REAL* columns, int width, TC_REAL* rows) {
+  for (int b = 0; b < TC_BLOCK; b += TC_LANES)
+    for (int c = 0; c < width; c += TC_LANES) {
+      Vec r[TC_LANES];
+#pragma GCC unroll 16
+      for (int i = 0; i < TC_LANES; ++i) r[i] = load(columns + (c + i) * TC_BLOCK + b);
+      transpose_tile(r);
+#pragma GCC unroll 16
+      for (int i = 0; i < TC_LANES; ++i) store(rows + (b + i) * width + c, r[i]);
+    }
+}
+
+// ---- products ----
+
+/// out (R rows, columns c ... c + Z vectors) = X[R rows] A, X dense with rows `stride` apart.
+TRAITCORE_INLINE void dense_tile(const int R, const int Z, const TC_REAL* X, std::int64_t stride, std::int64_t m,
+                                 const TC_REAL* A, int width, TC_REAL* out) {
+  Vec acc[8][2];
+#pragma GCC unroll 8
+  for (int u = 0; u < R; ++u)
+#pragma GCC unroll 2
+    for (int z = 0; z < Z; ++z) acc[u][z] = zero();
+  for (std::int64_t j = 0; j < m; ++j) {
+    Vec a[2];
+#pragma GCC unroll 2
+    for (int z = 0; z < Z; ++z) a[z] = load(A + j * width + z * TC_LANES);
+#pragma GCC unroll 8
+    for (int u = 0; u < R; ++u) {
+      const Vec x = splat(X[u * stride + j]);
+#pragma GCC unroll 2
+      for (int z = 0; z < Z; ++z) acc[u][z] += x * a[z];
+    }
+  }
+#pragma GCC unroll 8
+  for (int u = 0; u < R; ++u)
+#pragma GCC unroll 2
+    for (int z = 0; z < Z; ++z) store(out + u * width + z * TC_LANES, acc[u][z]);
+}
+
+// Accumulators that fit the register file: 32 registers with AVX-512, 16 below.
+#if defined(TC_WIDE)
+#define TC_TILE 8
+#else
+#define TC_TILE 4
+#endif
+
+/// out (rows, width) = X[rows] A.
+static void dense_product(const TC_REAL* X, std::int64_t stride, int rows, std::int64_t m, const TC_REAL* A,
+                          int width, TC_REAL* out) {
+  int r = 0;
+  for (; r + TC_TILE <= rows; r += TC_TILE) {
+    int c = 0;
+    for (; c + 2 * TC_LANES <= width; c += 2 * TC_LANES)
+      dense_tile(TC_TILE, 2, X + r * stride, stride, m, A + c, width, out + r * width + c);
+    for (; c < width; c += TC_LANES)
+      dense_tile(TC_TILE, 1, X + r * stride, stride, m, A + c, width, out + r * width + c);
+  }
+  for (; r < rows; ++r)
+    for (int c = 0; c < width; c += TC_LANES)
+      dense_tile(1, 1, X + r * stride, stride, m, A + c, width, out + r * width + c);
+}
+
+/// C (R columns of X, Z vectors) += X[rows]^T B, B (rows, width).
+TRAITCORE_INLINE void dense_transposed_tile(const int R, const int Z, const TC_REAL* X, std::int64_t stride, int rows,
+                                            const TC_REAL* B, int width, TC_REAL* C) {
+  Vec acc[8][2];
+#pragma GCC unroll 8
+  for (int u = 0; u < R; ++u)
+#pragma GCC unroll 2
+    for (int z = 0; z < Z; ++z) acc[u][z] = load(C + u * width + z * TC_LANES);
+  for (int r = 0; r < rows; ++r) {
+    Vec b[2];
+#pragma GCC unroll 2
+    for (int z = 0; z < Z; ++z) b[z] = load(B + r * width + z * TC_LANES);
+#pragma GCC unroll 8
+    for (int u = 0; u < R; ++u) {
+      const Vec x = splat(X[r * stride + u]);
+#pragma GCC unroll 2
+      for (int z = 0; z < Z; ++z) acc[u][z] += x * b[z];
+    }
+  }
+#pragma GCC unroll 8
+  for (int u = 0; u < R; ++u)
+#pragma GCC unroll 2
+    for (int z = 0; z < Z; ++z) store(C + u * width + z * TC_LANES, acc[u][z]);
+}
+
+/// C (m, width) += X[rows]^T B.
+static void dense_transposed_product(const TC_REAL* X, std::int64_t stride, int rows, std::int64_t m,
+                                     const TC_REAL* B, int width, TC_REAL* C) {
+  std::int64_t j = 0;
+  for (; j + TC_TILE <= m; j += TC_TILE) {
+    int c = 0;
+    for (; c + 2 * TC_LANES <= width; c += 2 * TC_LANES)
+      dense_transposed_tile(TC_TILE, 2, X + j, stride, rows, B + c, width, C + j * width + c);
+    for (; c < width; c += TC_LANES)
+      dense_transposed_tile(TC_TILE, 1, X + j, stride, rows, B + c, width, C + j * width + c);
+  }
+  for (; j < m; ++j)
+    for (int c = 0; c < width; c += TC_LANES)
+      dense_transposed_tile(1, 1, X + j, stride, rows, B + c, width, C + j * width + c);
+}
+
+/// Gram (width, width) += P^T Q in the upper triangle, P and Q (rows, width).
+static void gram_product(const TC_REAL* P, const TC_REAL* Q, int rows, int width, TC_REAL* gram) {
+  for (int t = 0; t < width; t += TC_TILE) {
+    int c = t / TC_LANES * TC_LANES;
+    for (; c + 2 * TC_LANES <= width; c += 2 * TC_LANES)
+      dense_transposed_tile(TC_TILE, 2, P + t, width, rows, Q + c, width, gram + t * width + c);
+    for (; c < width; c += TC_LANES)
+      dense_transposed_tile(TC_TILE, 1, P + t, width, rows, Q + c, width, gram + t * width + c);
+  }
+}
+
+#if defined(__GNUC__)
+#define TC_PREFETCH(p, w) __builtin_prefetch(p, w, 3)
+#else
+#define TC_PREFETCH(p, w) (void)(p)
+#endif
+#define TC_AHEAD 16
+
+/// Bring in the first lines of row `index` of a table.
+TRAITCORE_INLINE void prefetch_row(const TC_REAL* table, std::int32_t index, int width, const int write) {
+  const TC_REAL* row = table + static_cast<std::int64_t>(index) * width;
+  const int lines = width * static_cast<int>(sizeof(TC_REAL)) / 64;
+  for (int line = 0; line < lines && line < 4; ++line) {
+    if (write)
+      TC_PREFETCH(row + line * (64 / sizeof(TC_REAL)), 1);
+    else
+      TC_PREFETCH(row + line * (64 / sizeof(TC_REAL)), 0);
+  }
+}
+
+TRAITCORE_INLINE void sparse_tile(const int Z, const std::int32_t* index, const TC_REAL* value, std::int64_t begin,
+                                  std::int64_t end, std::int64_t last, const TC_REAL* A, int width, int column,
+                                  TC_REAL* out) {
+  Vec acc[8];
+#pragma GCC unroll 8
+  for (int z = 0; z < Z; ++z) acc[z] = zero();
+  for (std::int64_t e = begin; e < end; ++e) {
+    const std::int64_t ahead = e + TC_AHEAD < last ? e + TC_AHEAD : last;
+    prefetch_row(A, index[ahead], width, 0);
+    const TC_REAL* row = A + static_cast<std::int64_t>(index[e]) * width + column;
+    const Vec x = splat(value[e]);
+#pragma GCC unroll 8
+    for (int z = 0; z < Z; ++z) acc[z] += x * load(row + z * TC_LANES);
+  }
+#pragma GCC unroll 8
+  for (int z = 0; z < Z; ++z) store(out + column + z * TC_LANES, acc[z]);
+}
+
+/// out (width) = one sparse row times A; `last` is the last stored entry of the matrix.
+static void sparse_product(const std::int32_t* index, const TC_REAL* value, std::int64_t begin, std::int64_t end,
+                           std::int64_t last, const TC_REAL* A, int width, TC_REAL* out) {
+  int c = 0;
+  for (; c + 8 * TC_LANES <= width; c += 8 * TC_LANES)
+    sparse_tile(8, index, value, begin, end, last, A, width, c, out);
+  for (; c + 4 * TC_LANES <= width; c += 4 * TC_LANES)
+    sparse_tile(4, index, value, begin, end, last, A, width, c, out);
+  for (; c + 2 * TC_LANES <= width; c += 2 * TC_LANES)
+    sparse_tile(2, index, value, begin, end, last, A, width, c, out);
+  for (; c < width; c += TC_LANES) sparse_tile(1, index, value, begin, end, last, A, width, c, out);
+}
+
+/// C[index] += value * b for each entry of one sparse row, b (width).
+static void sparse_scatter(const std::int32_t* index, const TC_REAL* value, std::int64_t begin, std::int64_t end,
+                           std::int64_t last, const TC_REAL* b, int width, TC_REAL* C) {
+  for (std::int64_t e = begin; e < end; ++e) {
+    const std::int64_t ahead = e + TC_AHEAD < last ? e + TC_AHEAD : last;
+    prefetch_row(C, index[ahead], width, 1);
+    TC_REAL* row = C + static_cast<std::int64_t>(index[e]) * width;
+    const Vec x = splat(value[e]);
+    for (int c = 0; c < width; c += TC_LANES) store(row + c, load(row + c) + x * load(b + c));
+  }
+}
+
+// ---- coordinate descent ----
+
+/// Cyclic coordinate descent on min 0.5 w^T G w - x^T w, w >= 0, for the TC_BLOCK columns of w and x (width, TC_BLOCK)
+/// side by side (Cichocki & Phan 2009, algorithm 2). Up to `sweeps` sweeps; with tol > 0 each row stops by itself when
+/// its projected gradient has fallen to tol times that of its first sweep. Returns the 1-norm of the projected
+/// gradient met in the first sweep, component by component as scikit-learn sums it.
+static double descend(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
+                      const std::int32_t* order, int k, int width, int sweeps, TC_REAL tol) {
+  double result = 0;
+  Vec limit[4];
+  Vec moving[4];
+  for (int b = 0; b < 4; ++b) limit[b] = zero(), moving[b] = splat(1);
+  for (int sweep = 0; sweep < sweeps; ++sweep) {
+    Vec v0 = zero(), v1 = zero(), v2 = zero(), v3 = zero();
+    for (int s = 0; s < k; ++s) {
+      const int t = order[s];
+      const TC_REAL* g = G + t * width;
+      TC_REAL* p = w + t * TC_BLOCK;
+      const TC_REAL* q = x + t * TC_BLOCK;
+      Vec a0 = load(q), a1 = load(q + TC_LANES), a2 = load(q + 2 * TC_LANES), a3 = load(q + 3 * TC_LANES);
+#pragma GCC unroll 4
+      for (int r = 0; r < k; ++r) {
+        const Vec c = splat(g[r]);
+        const TC_REAL* u = w + r * TC_BLOCK;
+        a0 -= c * load(u);
+        a1 -= c * load(u + TC_LANES);
+        a2 -= c * load(u + 2 * TC_LANES);
+        a3 -= c * load(u + 3 * TC_LANES);
+      }
+      const Vec i = splat(inverse[t]);
+#define TC_STEP(a, v, n)                                                          \
+  {                                                                               \
+    const Vec old = load(p + n * TC_LANES);                                       \
+    v += old > zero() ? magnitude(a) : positive(a);                               \
+    const Vec next = positive(old + i * moving[n] * a);                           \
+    store(p + n * TC_LANES, next);                                                \
+  }
+      TC_STEP(a0, v0, 0)
+      TC_STEP(a1, v1, 1)
+      TC_STEP(a2, v2, 2)
+      TC_STEP(a3, v3, 3)
+#undef TC_STEP
+    }
+    if (sweep == 0) {
+      result = lane_sum(v0) + lane_sum(v1) + lane_sum(v2) + lane_sum(v3);
+      limit[0] = v0 * tol, limit[1] = v1 * tol, limit[2] = v2 * tol, limit[3] = v3 * tol;
+    }
+    if (tol > 0) {
+      moving[0] = v0 > limit[0] ? moving[0] : zero();
+      moving[1] = v1 > limit[1] ? moving[1] : zero();
+      moving[2] = v2 > limit[2] ? moving[2] : zero();
+      moving[3] = v3 > limit[3] ? moving[3] : zero();
+      if (lane_sum(moving[0] + moving[1] + moving[2] + moving[3]) == 0) break;
+    }
+  }
+  return result;
+}
+
+TRAITCORE_INLINE void fill_zero(TC_REAL* p, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) p[i] = 0;
+}
+TRAITCORE_INLINE void copy(TC_REAL* to, const TC_REAL* from, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
+}
+
+/// Add the block's Gram and column sums to the strip's, in double, and clear the block's.
+static void flush(const RowPass<TC_REAL>& pass, TC_REAL* gram, TC_REAL* sums, Sums& totals) {
+  for (int i = 0; i < pass.width * pass.width; ++i) totals.gram[i] += gram[i], gram[i] = 0;
+  for (int i = 0; i < pass.width; ++i) totals.sums[i] += sums[i], sums[i] = 0;
+}
+
+/// X[i ... i + rows) A, row-major, rows past the end zero.
+static void block_product(const RowPass<TC_REAL>& pass, std::int64_t i, int rows, TC_REAL* out) {
+  if (pass.dense) {
+    dense_product(pass.dense + i * pass.m, pass.m, rows, pass.m, pass.A, pass.width, out);
+  } else {
+    for (int r = 0; r < rows; ++r)
+      sparse_product(pass.indices, pass.data, pass.indptr[i + r], pass.indptr[i + r + 1], pass.indptr[pass.n] - 1,
+                     pass.A, pass.width, out + r * pass.width);
+  }
+  fill_zero(out + rows * pass.width, static_cast<std::int64_t>(TC_BLOCK - rows) * pass.width);
+}
+
+/// C += X[i ... i + rows)^T B, and the totals of U^T B and of B's columns.
+static void block_accumulate(const RowPass<TC_REAL>& pass, std::int64_t i, int rows, const TC_REAL* U,
+                             const TC_REAL* B, TC_REAL* gram, TC_REAL* sums, TC_REAL* C) {
+  const int width = pass.width;
+  gram_product(U, B, rows, width, gram);
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < width; c += TC_LANES) store(sums + c, load(sums + c) + load(B + r * width + c));
+  if (pass.dense) {
+    dense_transposed_product(pass.dense + i * pass.m, pass.m, rows, pass.m, B, width, C);
+  } else {
+    for (int r = 0; r < rows; ++r)
+      sparse_scatter(pass.indices, pass.data, pass.indptr[i + r], pass.indptr[i + r + 1], pass.indptr[pass.n] - 1,
+                     B + r * width, width, C);
+  }
+}
+
+/// One strip of the fused pass; see RowPass. `scratch` has pass_scratch(width) numbers.
+static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch,
+                     TC_REAL* C, Sums& totals) {
+  const int width = pass.width;
+  const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width;
+  TC_REAL *rows = scratch, *xt = rows + size, *wt = xt + size, *weighted = wt + size, *gram = weighted + size;
+  TC_REAL* sums = gram + width * width;
+  fill_zero(gram, width * width + width);
+  if (C) fill_zero(C, pass.m * width);
+  int unflushed = 0;
+  for (std::int64_t i = begin; i < end; i += TC_BLOCK) {
+    const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
+    const std::int64_t used = static_cast<std::int64_t>(count) * width;
+    const TC_REAL* use = pass.start + i * width;
+    if (pass.sweeps > 0) {
+      block_product(pass, i, count, rows);
+      to_columns(rows, width, pass.l1, xt);
+      copy(rows, use, used);
+      to_columns(rows, width, 0, wt);
+      totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps, pass.tol);
+      to_rows(wt, width, rows);
+      use = rows;
+      if (pass.extrapolated) {
+        const TC_REAL* previous = pass.previous + i * width;
+        TC_REAL* out = pass.extrapolated + i * width;
+        const Vec beta = splat(pass.beta);
+        for (std::int64_t q = 0; q < used; q += TC_LANES) {
+          const Vec w = load(rows + q);
+          store(out + q, positive(w + beta * (w - load(previous + q))));
+        }
+        use = out;
+      }
+      copy(pass.out + i * width, rows, used);
+    }
+    if (!C) continue;
+    const TC_REAL* B = use;
+    if (pass.row_weights) {
+      for (int r = 0; r < count; ++r) {
+        const Vec s = splat(pass.row_weights[i + r]);
+        for (int c = 0; c < width; c += TC_LANES)
+          store(weighted + r * width + c, s * load(use + r * width + c));
+      }
+      B = weighted;
+    }
+    block_accumulate(pass, i, count, use, B, gram, sums, C);
+    if (++unflushed == 8) flush(pass, gram, sums, totals), unflushed = 0;
+  }
+  flush(pass, gram, sums, totals);
+}
+
+/// Rows [begin, end) of the other factor: sum the strips' C in order (into strip 0), then coordinate descent.
+static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch,
+                        Sums& totals) {
+  const int width = pass.width;
+  const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width, stride = pass.m * width;
+  TC_REAL *rows = scratch, *xt = rows + size, *wt = xt + size, *gram = wt + size;
+  fill_zero(gram, width * width);
+  for (std::int64_t i = begin; i < end; i += TC_BLOCK) {
+    const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
+    const std::int64_t used = static_cast<std::int64_t>(count) * width;
+    TC_REAL* C = pass.C + i * width;
+    for (std::int64_t q = 0; q < used; q += TC_LANES) {
+      Vec sum = load(C + q);
+      for (int s = 1; s < pass.strips; ++s) sum += load(C + s * stride + q);
+      store(C + q, sum);
+    }
+    if (pass.sweeps == 0) continue;
+    copy(rows, C, used);
+    to_columns(rows, width, pass.l1, xt);
+    copy(rows, pass.start + i * width, used);
+    to_columns(rows, width, 0, wt);
+    totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps, 0);
+    to_rows(wt, width, rows);
+    copy(pass.out + i * width, rows, used);
+    gram_product(rows, rows, count, width, gram);
+    for (int q = 0; q < width * width; ++q) totals.gram[q] += gram[q], gram[q] = 0;
+    for (int r = 0; r < count; ++r)
+      for (int c = 0; c < width; ++c) {
+        totals.cross += static_cast<double>(rows[r * width + c]) * C[r * width + c];
+        totals.sums[c] += rows[r * width + c];
+      }
+  }
+}
+
+static const Kernels<TC_REAL>& kernels() {
+  static const Kernels<TC_REAL> table{row_pass, column_pass, TC_BLOCK};
+  return table;
+}
+
+#undef TC_BLOCK
+#undef TC_SHUFFLE
+#undef TC_STAGE
+#undef TC_TILE
+#undef TC_PREFETCH
+#undef TC_AHEAD

@@ -1,0 +1,166 @@
+"""The native passes of the factorization, and the padded arrays they work on.
+
+C++ and not numba: the sweep needs its blocks transposed in registers and its tiles sized to the register file, which
+numba's vectorizer doesn't reach (a fifth of the speed).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .. import _core
+from .._errors import parameter_message
+from .._parallel import balanced_blocks
+from .._validate import check_array, check_csr
+
+DTYPES = (np.float64, np.float32)
+_LINE_BYTES = 64
+# Rows are cut into this many strips whatever the number of threads (more only for more threads than this), so that
+# results don't depend on `workers`; fewer where each strip's sums of X^T W would be large.
+_STRIPS = 8
+_STRIP_BYTES = 1 << 29
+
+
+def check_data(X: Any, owner: str, *, nonnegative: bool = True) -> Any:
+    """X as a CSR with sorted indices or a C-contiguous array, float32 or float64 (others become float64)."""
+    if sparse.issparse(X):
+        return check_csr("X", owner, X, dtype=DTYPES, nonnegative=nonnegative)
+    return check_array("X", owner, X, dtype=DTYPES, shape=(None, None), nonnegative=nonnegative)
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """X (n, m) as the native passes take it: `dense`, or the three arrays of a CSR."""
+
+    n: int
+    m: int
+    dtype: np.dtype[Any]
+    dense: NDArray[Any] | None
+    indptr: NDArray[np.int64] | None
+    indices: NDArray[np.int32] | None
+    data: NDArray[Any] | None
+
+    @classmethod
+    def of(cls, X: Any, owner: str) -> Operand:
+        n, m = X.shape
+        if not sparse.issparse(X):
+            return cls(n, m, X.dtype, X, None, None, None)
+        if m > np.iinfo(np.int32).max:
+            raise ValueError(parameter_message("X", owner, "a matrix of fewer than 2**31 columns", f"shape {X.shape}"))
+        indptr = X.indptr.astype(np.int64, copy=False)
+        return cls(n, m, X.dtype, None, indptr, X.indices.astype(np.int32, copy=False), X.data)
+
+    @property
+    def entries(self) -> int:
+        """Numbers stored."""
+        return self.n * self.m if self.data is None else len(self.data)
+
+    def edges(self, width: int, workers: int, *, accumulate: bool = True) -> NDArray[np.int64]:
+        """(strips + 1,) rows where strips begin, of about equal work."""
+        strips = max(_STRIPS, workers)
+        if accumulate:
+            strips = max(1, min(strips, _STRIP_BYTES // max(1, self.m * width * self.dtype.itemsize)))
+        work = np.arange(self.n + 1) if self.indptr is None else self.indptr + width * np.arange(self.n + 1)
+        blocks = balanced_blocks(work, strips) or [(0, 0)]
+        return np.array([0, *(stop for _, stop in blocks)], dtype=np.int64)
+
+    def square(self, row_weights: NDArray[Any] | None = None) -> float:
+        """Sum of squares in float64, rows weighted."""
+        total = 0.0
+        step = max(1, (1 << 20) * self.n // max(1, self.entries))
+        for start in range(0, self.n, step):
+            stop = min(self.n, start + step)
+            if self.indptr is None:
+                assert self.dense is not None
+                part = np.einsum("ij,ij->i", *(self.dense[start:stop].astype(np.float64),) * 2)
+            else:
+                assert self.data is not None
+                low, high = self.indptr[start], self.indptr[stop]
+                squares = self.data[low:high].astype(np.float64) ** 2
+                rows = np.repeat(np.arange(stop - start), np.diff(self.indptr[start : stop + 1]))
+                part = np.bincount(rows, weights=squares, minlength=stop - start)
+            total += float(part.sum() if row_weights is None else part @ row_weights[start:stop])
+        return total
+
+
+def padded_width(k: int, dtype: Any) -> int:
+    """k rounded up to whole cache lines."""
+    lane = _LINE_BYTES // np.dtype(dtype).itemsize
+    return -(-k // lane) * lane
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Zeros that begin on a cache line."""
+    dtype = np.dtype(dtype)
+    count = int(np.prod(shape))
+    raw = np.zeros(count * dtype.itemsize + _LINE_BYTES, dtype=np.uint8)
+    skip = -raw.ctypes.data % _LINE_BYTES
+    return raw[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
+
+
+def padded(factor: NDArray[Any]) -> NDArray[Any]:
+    """A copy of (rows, k) with zero columns up to whole cache lines."""
+    rows, k = factor.shape
+    out = aligned_zeros((rows, padded_width(k, factor.dtype)), factor.dtype)
+    out[:, :k] = factor
+    return out
+
+
+class Quadratic:
+    """One side's subproblem: min 0.5 w G w - (x - l1) w, for all rows w of a factor at once.
+
+    `gram` (k, k) is the Gram matrix of the other factor; the L2 penalty goes on its diagonal.
+    """
+
+    def __init__(self, gram: NDArray[Any], l1: float, l2: float, dtype: Any, order: NDArray[Any] | None = None) -> None:
+        k = len(gram)
+        width = padded_width(k, dtype)
+        self.G = np.zeros((width, width), dtype=dtype)
+        self.G[:k, :k] = gram
+        if l2:
+            self.G[np.arange(k), np.arange(k)] += l2
+        self.inverse = np.zeros(width, dtype=dtype)
+        diagonal = self.G.diagonal()
+        np.divide(1, diagonal, out=self.inverse, where=diagonal != 0)
+        # Where the diagonal is so small that its reciprocal overflows, the component is as good as gone.
+        self.inverse[~np.isfinite(self.inverse)] = 0
+        self.l1 = l1
+        self.order = np.arange(k, dtype=np.int32) if order is None else order.astype(np.int32)
+
+
+def row_pass(
+    X: Operand,
+    A: NDArray[Any],
+    problem: Quadratic,
+    start: NDArray[Any],
+    out: NDArray[Any] | None,
+    edges: NDArray[np.int64],
+    workers: int,
+    *,
+    sweeps: int = 1,
+    tol: float = 0.0,
+    C: NDArray[Any] | None = None,
+    row_weights: NDArray[Any] | None = None,
+    previous: NDArray[Any] | None = None,
+    extrapolated: NDArray[Any] | None = None,
+    beta: float = 0.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+    """Sweep the row factor and accumulate C (strips, m, width) = X^T B; returns (B^T B, column sums, 0, violation)."""
+    return _core.nmf_row_pass(
+        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
+        start, out, previous, extrapolated, beta, row_weights, C, edges, workers,
+    )  # fmt: skip
+
+
+def column_pass(
+    C: NDArray[Any], problem: Quadratic, start: NDArray[Any], out: NDArray[Any], workers: int, *, sweeps: int = 1
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
+    """Sum C into C[0] and sweep the column factor; returns (H^T H, column sums, <C, H>, violation)."""
+    return _core.nmf_column_pass(
+        C, problem.G, problem.inverse, problem.order, problem.l1, sweeps, start, out, workers
+    )
