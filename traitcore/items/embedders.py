@@ -10,14 +10,18 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .._errors import parameter_message
 from .._params import ParamsMixin
 from .._progress import Progress
+from .._validate import check_int, check_real
 from ..events.sequences import Sequences
-from .cooccurrence import count_cooccurrences
+from .cooccurrence import count_cooccurrences, merge_counts
 from .graph import GraphReport, ItemGraph, build_item_graph
+from .ppmi import positive_pmi
 from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, train_sgns
+from .svd import svd_vectors
 from .walks import WalkCorpus, WalkReport
 
 
@@ -256,3 +260,121 @@ class WalkEmbedder(ParamsMixin):
         self.n_items_ = len(rank)
         self.loss_ = result.loss
         self.report_ = result.report
+
+
+class PPMIEmbedder(ParamsMixin):
+    """Counts, PPMI and SVD: the ships-first embedding, deterministic and without epochs.
+
+    Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings".
+
+    Parameters
+    ----------
+    vector_size : components of the SVD; where there are fewer items, the rest of a vector is zero.
+    window, weighting, min_pair_count : as of `count_cooccurrences` (pairs below `min_pair_count` are left out of the
+        PPMI, not of `counts_`).
+    shift, context_smoothing, discount : as of `positive_pmi`.
+    power, tol : as of `svd_vectors`.
+    decay : factor in (0, 1] on the counts so far at each `partial_fit`: 1 forgets nothing.
+    workers : threads, -1 for all cores. seed : of the SVD's starting block.
+
+    Attributes
+    ----------
+    item_vectors_, context_vectors_ : (n_items, vector_size) float32; item @ context approximates the PPMI. Items that met
+        nothing have zero vectors.
+    n_items_ : rows of both.
+    counts_ : (n_items, n_items) CSR, the counts so far, to which `partial_fit` adds.
+    singular_values_ : (vector_size,) float32.
+    """
+
+    item_vectors_: NDArray[np.float32]
+    context_vectors_: NDArray[np.float32]
+    n_items_: int
+    counts_: sparse.csr_array
+    singular_values_: NDArray[np.float32]
+
+    def __init__(
+        self,
+        *,
+        vector_size: int = 64,
+        window: int | None = 5,
+        weighting: str = "flat",
+        min_pair_count: float | None = None,
+        shift: float = 1.0,
+        context_smoothing: float = 0.75,
+        discount: float = 0.0,
+        power: float = 0.5,
+        tol: float = 1e-3,
+        decay: float = 1.0,
+        workers: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.vector_size = vector_size
+        self.window = window
+        self.weighting = weighting
+        self.min_pair_count = min_pair_count
+        self.shift = shift
+        self.context_smoothing = context_smoothing
+        self.discount = discount
+        self.power = power
+        self.tol = tol
+        self.decay = decay
+        self.workers = workers
+        self.seed = seed
+
+    def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
+        """Count `seqs` and factorize; what was learned before is forgotten.
+
+        Raises
+        ------
+        TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
+        """
+        return self._refit(self._count(seqs, n_items, progress), progress)
+
+    def partial_fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
+        """Add the counts of more sequences, after `decay` of those so far, and factorize again.
+
+        Without decay this is exactly the `fit` of all sequences so far. New items may come: rows are appended.
+        Each call's vectors have their own basis, as those of any fit do.
+        """
+        if not hasattr(self, "counts_"):
+            return self.fit(seqs, n_items=n_items, progress=progress)
+        decay = check_real("decay", type(self).__name__, self.decay, 0.0, 1.0, open_low=True)
+        if n_items is None and seqs.n_tokens == 0:
+            n_items = self.n_items_
+        new = self._count(seqs, n_items, progress)
+        return self._refit(merge_counts([self.counts_, new], weights=None if decay == 1.0 else (decay, 1.0)), progress)
+
+    def _count(self, seqs: Sequences, n_items: int | None, progress: Progress | None) -> sparse.csr_array:
+        return count_cooccurrences(
+            seqs, n_items=n_items, window=self.window, weighting=self.weighting, workers=self.workers, progress=progress
+        )
+
+    def _refit(self, counts: sparse.csr_array, progress: Progress | None) -> Self:
+        owner = type(self).__name__
+        size = check_int("vector_size", owner, self.vector_size, 1)
+        kept = counts
+        if self.min_pair_count is not None:
+            least = check_real("min_pair_count", owner, self.min_pair_count, 0.0)
+            kept = counts.copy()
+            kept.data[kept.data < least] = 0
+            kept.eliminate_zeros()
+        association = positive_pmi(
+            kept, shift=self.shift, context_smoothing=self.context_smoothing, discount=self.discount,
+            workers=self.workers,
+        )  # fmt: skip
+        n = counts.shape[0]
+        found = svd_vectors(
+            association, min(size, n), power=self.power, tol=self.tol, random_state=self.seed, workers=self.workers,
+            progress=progress,
+        )  # fmt: skip
+        # Items without any association keep zero rows, whatever null vectors the decomposition filled in.
+        items = np.zeros((n, size), dtype=np.float32)
+        contexts = np.zeros((n, size), dtype=np.float32)
+        real = found.singular_values > 0
+        items[:, : len(real)] = found.item_vectors * real
+        contexts[:, : len(real)] = found.context_vectors * real
+        self.counts_, self.n_items_ = counts, n
+        self.item_vectors_, self.context_vectors_ = items, contexts
+        self.singular_values_ = np.zeros(size, dtype=np.float32)
+        self.singular_values_[: len(real)] = found.singular_values
+        return self
