@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,10 @@ class SVDResult:
     n_iter: int
     converged: bool
     symmetric: bool
+
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """`U, s, Vt = randomized_svd(...)` works, as with scikit-learn's."""
+        return iter((self.U, self.singular_values, self.Vt))
 
 
 @dataclass(frozen=True, eq=False)
