@@ -48,12 +48,9 @@ def cut(text: str, width: int) -> str:
 def table(rows: Sequence[Sequence[Any]], heads: Sequence[str], *, width: int | None = None, indent: int = 0) -> str:
     """Aligned columns: numbers to the right, text to the left; the last text column gives way on a narrow terminal."""
     cells = [[show(value) for value in row] for row in rows]
-    right = [
-        bool(rows) and all(v is None or (isinstance(v, (int, float, np.number)) and not isinstance(v, bool)) for v in c)
-        for c in zip(*rows)
-    ] or [False] * len(heads)
+    right = [all(map(_is_number, column)) for column in zip(*rows)] or [False] * len(heads)
     widths = [max(width_of(line[i]) for line in [list(heads), *cells]) for i in range(len(heads))]
-    total = width or (shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 10_000)
+    total: int = width or (shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 10_000)
     texts = [i for i, number in enumerate(right) if not number]
     spare = total - indent - sum(widths) - 2 * (len(widths) - 1)
     if spare < 0 and texts:
@@ -67,6 +64,10 @@ def table(rows: Sequence[Sequence[Any]], heads: Sequence[str], *, width: int | N
             padded.append(fill + text if number else text + fill)
         lines.append(" " * indent + "  ".join(padded).rstrip())
     return "\n".join(lines)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
 
 
 def plain(value: Any) -> Any:

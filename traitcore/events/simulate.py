@@ -7,7 +7,7 @@ catalogue -> customers -> sessions -> visits (one item looked at) -> funnel even
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -98,12 +98,15 @@ class Simulation:
 
     @cached_property
     def log(self) -> EventLog:
-        """The columns as an EventLog."""
+        """The columns as an EventLog, with the items' texts."""
+        from .ids import text_array
         from .log import EventLog
 
-        return EventLog.from_columns(
-            self.columns, user="user_id", timestamp="timestamp", action="action", item="item_id"
+        log = EventLog.from_columns(
+            self.columns, user="user_id", timestamp="timestamp", action="action", item="item_id", timestamp_unit="s"
         )
+        item = np.searchsorted(self.truth.item_ids, log.item_ids.astype(self.truth.item_ids.dtype))
+        return replace(log, item_texts=text_array(self.truth.item_text[item].tolist()))
 
     def __len__(self) -> int:
         return len(self.columns["timestamp"])

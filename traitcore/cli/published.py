@@ -1,0 +1,72 @@
+"""What the commands that answer questions read: the published tables, as one."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from .._errors import TableError
+from ..events.vocabulary import Vocabulary
+from ..pipeline import vocabulary_of
+from ..serving.store import TableStore
+from ..serving.table import EmbeddingTable
+
+
+class Published:
+    """The latest tables of a store.
+
+    With `customers`, tokens and items are those that the customers were learned with, else simply the latest.
+    """
+
+    def __init__(self, store: str, version: str = "latest", *, customers: bool = True) -> None:
+        self._with_customers = customers
+        self.store = TableStore(store)
+        self.version = version
+        if not self.store.root.is_dir():
+            raise TableError(f"There is no store at {store!r}: `traitcore fit LOG --store {store}` makes one.")
+
+    @cached_property
+    def customers(self) -> EmbeddingTable:
+        return self._open("customers", self.version, "customers and traits")
+
+    @cached_property
+    def tokens(self) -> EmbeddingTable:
+        return self._open("tokens", self._beside("tokens"), "tokens")
+
+    @cached_property
+    def items(self) -> EmbeddingTable:
+        return self._open("items", self._beside("items"), "items")
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return vocabulary_of(self.tokens)
+
+    @property
+    def traits(self) -> list[dict[str, Any]]:
+        """Descriptions of the traits."""
+        found: list[dict[str, Any]] = self.customers.metadata["traits"]
+        return found
+
+    def text_of_item(self, row: int) -> str:
+        """Description of a row of `items`, "" where there is none."""
+        texts = self.items.metadata.get("texts")
+        return "" if not texts else str(texts[row])
+
+    def _beside(self, name: str) -> str:
+        """The version of a table to open."""
+        return str(self.customers.metadata["versions"][name]) if self._with_customers else self.version
+
+    def _open(self, name: str, version: str, what: str) -> EmbeddingTable:
+        if not (self.store.root / name).is_dir():
+            raise TableError(f"{str(self.store.root)!r} has no {what}: `traitcore fit` publishes them.")
+        return self.store.open(name, version)
+
+
+def parse_id(table: EmbeddingTable, text: str) -> int | str:
+    """An id as typed: a number where the table's ids are numbers."""
+    if table.id_kind == "int64":
+        try:
+            return int(text)
+        except ValueError:
+            raise KeyError(f"{text!r} is not in {table!r}: its ids are integers.") from None
+    return text

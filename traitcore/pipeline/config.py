@@ -1,0 +1,77 @@
+"""Every choice of a run, with its default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from .._validate import check_choice, check_int, check_real
+from ..events.sessions import GAP_SECONDS
+from ..events.tokens import DEFAULT_ACTION_MAP
+
+OWNER = "fit_pipeline"
+METHODS = ("item2vec", "ppmi", "walks")
+CUSTOMERS = ("auto", "users", "sessions", "none")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Every choice of a run, with its default; `fit_pipeline(log, n_traits=8)` changes one.
+
+    Attributes
+    ----------
+    gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
+        drop_duplicates : of `split_sessions`. Limits that the log can't be held to (it has no times, no users) rest.
+    action_map, tokens, min_count : of `tokenize`.
+    method : how token vectors are learned: "item2vec", "ppmi" or "walks" (over the graph of co-occurrences).
+    vector_size, window, negative, epochs : of the embedder; "ppmi" has no use for the last two.
+    customers : "users", "sessions" (each session is its own customer), "none" (item vectors only), or "auto": users
+        where the log has them, else none.
+    pooling : method of `customer_vectors`.
+    n_traits, trait_method : of `TraitModel`.
+    recent : how many latest tokens are kept with each customer, for recommendations.
+    workers, seed : threads (-1: all cores), and the seed of every stage.
+    """
+
+    gap_seconds: float = GAP_SECONDS
+    min_length: int = 2
+    max_events_per_session: int | None = 1000
+    max_events_per_minute: int | None = None
+    max_events_per_day: int | None = 3000
+    merge_repeats: bool = False
+    drop_duplicates: bool = False
+    action_map: Mapping[str, str | None] | None = field(default_factory=lambda: dict(DEFAULT_ACTION_MAP))
+    tokens: str = "auto"
+    min_count: int = 5
+    method: str = "item2vec"
+    vector_size: int = 64
+    window: int = 5
+    negative: int = 5
+    epochs: int = 15
+    customers: str = "auto"
+    pooling: str = "tfidf"
+    n_traits: int = 16
+    trait_method: str = "joint"
+    recent: int = 20
+    workers: int = 1
+    seed: int = 0
+
+    def with_options(self, options: Mapping[str, Any]) -> PipelineConfig:
+        """This configuration with some choices changed; an unknown name is a TypeError that lists the known ones."""
+        known = [f.name for f in fields(self)]
+        for name in options:
+            if name not in known:
+                raise TypeError(f"{OWNER} has no option {name!r}. It has {', '.join(known)}.")
+        return replace(self, **options)
+
+    def check(self) -> None:
+        """Refuse what no stage would: each stage checks its own parameters when its turn comes."""
+        check_choice("method", OWNER, self.method, METHODS)
+        check_choice("customers", OWNER, self.customers, CUSTOMERS)
+        check_int("recent", OWNER, self.recent, 0)
+        check_int("min_length", OWNER, self.min_length, 1)
+        check_int("min_count", OWNER, self.min_count, 1)
+        check_int("n_traits", OWNER, self.n_traits, 1)
+        check_int("vector_size", OWNER, self.vector_size, 1)
+        check_real("gap_seconds", OWNER, self.gap_seconds, 0.0, open_low=True)

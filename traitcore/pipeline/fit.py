@@ -1,0 +1,175 @@
+"""fit_pipeline: the whole way, a call into each room in turn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import InputError, parameter_message
+from .._progress import Progress
+from ..customers.describe import TraitDescription, describe_traits
+from ..customers.pooling import customer_vectors
+from ..customers.traits import TraitModel
+from ..events.log import EventLog
+from ..events.sequences import Sequences
+from ..events.tokens import Corpus
+from ..events.vocabulary import Vocabulary
+from ..items.embedders import Item2Vec
+from ..quality.guardrails import Verdict
+from ..serving.store import TableStore
+from ..serving.table import EmbeddingTable
+from .config import OWNER, PipelineConfig
+from .corpus import prepare_corpus, with_customers
+from .publish import TABLES, publish_tables
+from .stages import Run, Stage
+from .tables import customer_table, item_table, token_table
+
+
+@dataclass(frozen=True, eq=False)
+class PipelineResult:
+    """What `fit_pipeline` returns.
+
+    Attributes
+    ----------
+    config : PipelineConfig used. stages : what happened, in order, with times and reports.
+    sequences, vocabulary : the corpus that all was learned from; `sequences.owner` are rows of `customers`.
+    tokens : EmbeddingTable of the tokens ("view_prod_001"): vectors, context vectors, counts, loadings of the traits.
+    items : EmbeddingTable of the items: the mean of their tokens, by count.
+    customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without.
+    traits : descriptions, None without customers. model : the TraitModel behind them.
+    verdict : of the guardrails against the version before, by table. published : version by table; empty without store.
+    """
+
+    config: PipelineConfig
+    stages: tuple[Stage, ...]
+    sequences: Sequences
+    vocabulary: Vocabulary
+    tokens: EmbeddingTable
+    items: EmbeddingTable
+    customers: EmbeddingTable | None = None
+    traits: tuple[TraitDescription, ...] = ()
+    model: TraitModel | None = None
+    verdict: Mapping[str, Verdict] = field(default_factory=dict)
+    published: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def profiles(self) -> NDArray[np.float32]:
+        """(n_customers, n_traits) float32, rows adding up to 1."""
+        if self.customers is None:
+            raise InputError("The run made no customers: the log has no users, or customers='none' was asked for.")
+        return self.customers.vectors
+
+
+def fit_pipeline(
+    log: EventLog,
+    *,
+    config: PipelineConfig | None = None,
+    store: str | os.PathLike[str] | TableStore | None = None,
+    force: tuple[str, str] | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> PipelineResult:
+    """Learn token, item and customer vectors and traits from a log, and publish them where a store is given.
+
+    Parameters
+    ----------
+    log : EventLog. config : PipelineConfig, or None for its defaults. options : changes to it, by name.
+    store : TableStore or its directory; "tokens", "items" and, with customers, "customers" become new versions there,
+        or, where any stage fails or the guardrails object, none does.
+    force : (who, why): publish in spite of the guardrails; both are recorded.
+    progress : callback `progress(stage, done, total)`.
+
+    Raises
+    ------
+    InputError : no session or token is left. TableError : the guardrails object, the disk is full, another publisher
+        was first. TypeError, ValueError : an option.
+    """
+    if not isinstance(log, EventLog):
+        raise TypeError(parameter_message("log", OWNER, "an EventLog", type(log).__name__))
+    config = (PipelineConfig() if config is None else config).with_options(options)
+    config.check()
+    if store is not None and not isinstance(store, TableStore):
+        store = TableStore(store)
+    run = Run(progress)
+    corpus = prepare_corpus(log, config, run)
+    with run.stage(config.method) as kept:
+        embedder = make_embedder(config)
+        embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.tell(config.method))
+        kept["report"] = getattr(embedder, "report_", None)
+    learned = _learn_customers(corpus, embedder, config, run) if with_customers(config, log) else None
+    with run.stage("tables"):
+        result = _as_tables(corpus, embedder, learned, config, log, run)
+    if store is not None:
+        verdict, published = publish_tables(
+            {name: table for name in TABLES if (table := getattr(result, name)) is not None},
+            store, config=config, log=log, force=force, run=run,
+        )  # fmt: skip
+        result = replace(result, verdict=verdict, published=published)
+    return replace(result, stages=tuple(run.stages))
+
+
+@dataclass(frozen=True, eq=False)
+class _Learned:
+    vectors: NDArray[np.float32]
+    model: TraitModel
+    traits: tuple[TraitDescription, ...]
+
+
+def _learn_customers(corpus: Corpus, embedder: Any, config: PipelineConfig, run: Run) -> _Learned:
+    sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
+    with run.stage("customers") as kept:
+        pooled = customer_vectors(sequences, vectors, method=config.pooling, workers=config.workers)
+        kept["report"] = f"{len(pooled.vectors):,} customers, {pooled.n_empty:,} without known tokens"
+    with run.stage("traits"):
+        model = TraitModel(
+            config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
+        ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.tell("traits"))
+    with run.stage("descriptions"):
+        traits = tuple(describe_traits(model.profiles_, sequences, vocabulary))
+    return _Learned(pooled.vectors, model, traits)
+
+
+def _as_tables(
+    corpus: Corpus, embedder: Any, learned: _Learned | None, config: PipelineConfig, log: EventLog, run: Run
+) -> PipelineResult:
+    sequences, vocabulary = corpus.sequences, corpus.vocabulary
+    metadata = {
+        "config": asdict(config),
+        "log": log.report.as_dict(),
+        "stages": [
+            {"name": s.name, "seconds": round(s.seconds, 3), "report": None if s.report is None else str(s.report)}
+            for s in run.stages
+        ],
+    }
+    model = None if learned is None else learned.model
+    customers = None
+    if learned is not None:
+        customers = customer_table(
+            sequences, vocabulary, learned.vectors, learned.model, learned.traits, config, metadata
+        )
+    return PipelineResult(
+        config=config,
+        stages=tuple(run.stages),
+        sequences=sequences,
+        vocabulary=vocabulary,
+        tokens=token_table(vocabulary, embedder, model, metadata),
+        items=item_table(vocabulary, embedder, metadata, config.workers),
+        customers=customers,
+        traits=() if learned is None else learned.traits,
+        model=model,
+    )
+
+
+def make_embedder(config: PipelineConfig) -> Any:
+    """The embedder that a configuration asks for; after `fit` it has item_vectors_ and context_vectors_."""
+    if config.method == "item2vec":
+        return Item2Vec(
+            vector_size=config.vector_size, window=config.window, negative=config.negative, epochs=config.epochs,
+            workers=config.workers, seed=config.seed,
+        )  # fmt: skip
+    raise ValueError(config.method)

@@ -1,0 +1,80 @@
+"""All tables of a run become new versions, or none does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from ..events.log import EventLog
+from ..quality.guardrails import Verdict, judge
+from ..serving.store import TableStore
+from ..serving.table import EmbeddingTable
+from .config import PipelineConfig
+from .stages import Run
+
+TABLES = ("tokens", "items", "customers")  # in the order of publication: a reader begins at the last
+
+
+def publish_tables(
+    tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
+    force: tuple[str, str] | None, run: Run,
+) -> tuple[dict[str, Verdict], dict[str, str]]:  # fmt: skip
+    """(verdicts, versions) by table. Judged first, then published; where one can't be, the others are taken back.
+
+    Each table's metadata names the versions of those before it ("versions"), so that a reader of customers finds the
+    tokens they were learned with.
+    """
+    with run.stage("guardrails") as kept:
+        previous = store.open("items") if _has(store, "items") else None
+        verdicts = {"items": judge(tables["items"], previous, seed=config.seed, workers=config.workers)}
+        kept["report"] = "\n".join(f"{name}: {_told(verdict)}" for name, verdict in verdicts.items())
+    fingerprint = _fingerprint(log)
+    published: dict[str, str] = {}
+    with run.stage("publish") as kept:
+        try:
+            for name, table in tables.items():
+                table.metadata["versions"] = dict(published)
+                published[name] = store.publish(
+                    table, name, report=verdicts.get(name), parameters=asdict(config), seed=config.seed,
+                    input_fingerprint=fingerprint, forced_by=force and force[0], force_reason=force and force[1],
+                )  # fmt: skip
+        except BaseException:
+            for name, version in published.items():
+                _take_back(store, name, version)
+            raise
+        kept["report"] = ", ".join(f"{name} {version}" for name, version in published.items())
+    return verdicts, published
+
+
+def _has(store: TableStore, name: str) -> bool:
+    return (store.root / name / "LATEST").exists()
+
+
+def _take_back(store: TableStore, name: str, version: str) -> None:
+    """Make what was the latest before the latest again; where there was none, there is none again."""
+    if store.describe(name, version)["parent"] is not None:
+        store.rollback(name)
+    else:
+        (store.root / name / "LATEST").unlink()
+
+
+def _told(verdict: Verdict) -> str:
+    return verdict.status + "".join(f"\n  {reason}" for reason in verdict.reasons)
+
+
+def _fingerprint(log: EventLog) -> str:
+    """sha256 over the coded events and ids: equal logs, equal fingerprint."""
+    digest = hashlib.sha256()
+    for name in ("item", "user", "action", "timestamp_us", "session", "position"):
+        column = getattr(log, name)
+        if column is not None:
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(column).tobytes())
+    for ids in (log.item_ids, log.user_ids, log.session_ids):
+        if ids is not None:
+            digest.update(ids.tobytes() if ids.dtype.kind == "i" else "\0".join(ids.tolist()).encode())
+    digest.update("\0".join(log.actions).encode())
+    return digest.hexdigest()
