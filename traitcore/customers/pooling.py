@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
-from .._kernels.pooling import age_weights, pool_events, position_weights
-from .._parallel import balanced_blocks, resolve_workers, run_blocks
+from .._kernels.pooling import age_weights, event_token_weights, pool_events, position_weights
+from .._parallel import balanced_blocks, even_blocks, resolve_workers, run_blocks
 from .._validate import check_array, check_choice, check_int, check_real
 from ..events.sequences import Sequences
 
@@ -44,25 +44,31 @@ class CustomerVectors:
 
 
 @dataclass(frozen=True, eq=False)
-class OwnerOrder:
-    """Sequences grouped by owner: those of owner o are order[first[o]:first[o + 1]], in their order in the corpus."""
+class OwnerRuns:
+    """Where each owner's events lie in the corpus: runs [starts[r], stops[r]) for r in [first[o], first[o + 1]).
 
-    order: NDArray[np.int64]
+    `events` (n_owners + 1,) int64 counts the events of all owners before each: blocks of equal work.
+    """
+
     first: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
     events: NDArray[np.int64]
 
     @classmethod
-    def of(cls, sequences: Sequences) -> OwnerOrder:
-        """`events` (n_owners + 1,) int64 counts the tokens of all owners before each: blocks of equal work."""
+    def of(cls, sequences: Sequences) -> OwnerRuns:
+        """Runs of the sequences' owners, in the order of the corpus."""
         owners, n = sequences.owners(), sequences.n_owners
         first = np.zeros(n + 1, dtype=np.int64)
         np.cumsum(np.bincount(owners, minlength=n), out=first[1:])
         if len(owners) and (owners[1:] < owners[:-1]).any():
-            order = np.argsort(owners, kind="stable").astype(np.int64)
-        else:
-            order = np.arange(len(owners), dtype=np.int64)
-        lengths = np.concatenate(([0], np.cumsum(np.diff(sequences.offsets)[order])))
-        return cls(order, first, lengths[first])
+            order = np.argsort(owners, kind="stable")
+            starts, stops = sequences.offsets[order], sequences.offsets[order + 1]
+            events = np.concatenate(([0], np.cumsum(stops - starts)))[first]
+            return cls(first, starts, stops, events)
+        # An owner's sequences lie side by side: one run each.
+        edges = np.ascontiguousarray(sequences.offsets[first])
+        return cls(np.arange(n + 1), edges[:-1], edges[1:], edges)
 
 
 def inverse_document_frequencies(document_frequencies: Any, n_documents: int) -> NDArray[np.float32]:
@@ -127,13 +133,13 @@ def customer_vectors(
     threads = resolve_workers(workers, OWNER)
     vectors = check_array("item_vectors", OWNER, item_vectors, dtype=np.float32, shape=(None, None))
     check_tokens_covered(sequences, len(vectors), OWNER)
-    grouped = OwnerOrder.of(sequences)
+    grouped = OwnerRuns.of(sequences)
     token_weights = _action_factor(token_action, action_weights, len(vectors))
     event_weights = np.zeros(0, dtype=np.float32)
     if method == "tfidf":
         token_weights = token_weights * _idf(sequences, len(vectors), document_frequencies, n_documents)
     elif method == "recency":
-        event_weights = _recency(sequences, grouped, decay, half_life_days, threads)
+        event_weights = _recency(sequences, grouped, token_weights, decay, half_life_days, threads)
     elif method == "attention":
         if attention is None:
             raise ValueError(parameter_message("attention", OWNER, "a fitted AttentionPooling", None))
@@ -143,7 +149,7 @@ def customer_vectors(
 
 def pool(
     sequences: Sequences,
-    grouped: OwnerOrder,
+    grouped: OwnerRuns,
     vectors: NDArray[np.float32],
     token_weights: NDArray[np.float32],
     event_weights: NDArray[np.float32],
@@ -153,9 +159,17 @@ def pool(
     n = sequences.n_owners
     pooled = np.empty((n, vectors.shape[1]), dtype=np.float32)
     mass, known = np.empty(n), np.empty(n, dtype=np.int64)
+    by_event = len(event_weights) > 0
+    weights = token_weights
+    if by_event:
+        weights = np.empty(sequences.n_tokens, dtype=np.float32)
+        run_blocks(
+            event_token_weights, even_blocks(sequences.n_tokens, 8 * threads), threads, sequences.tokens,
+            token_weights, event_weights, weights,
+        )  # fmt: skip
     run_blocks(
         pool_events, balanced_blocks(grouped.events, 8 * threads), threads,
-        grouped.order, grouped.first, sequences.offsets, sequences.tokens, vectors, token_weights, event_weights,
+        grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, weights, by_event,
         pooled, mass, known,
     )  # fmt: skip
     return CustomerVectors(pooled, mass, known)
@@ -203,11 +217,16 @@ def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDA
 
 
 def _recency(
-    sequences: Sequences, grouped: OwnerOrder, decay: float, half_life_days: float | None, threads: int
+    sequences: Sequences,
+    grouped: OwnerRuns,
+    token_weights: NDArray[np.float32],
+    decay: float,
+    half_life_days: float | None,
+    threads: int,
 ) -> NDArray[np.float32]:
     weights = np.empty(sequences.n_tokens, dtype=np.float32)
     blocks = balanced_blocks(grouped.events, 8 * threads)
-    common = (grouped.order, grouped.first, sequences.offsets)
+    common = (grouped.first, grouped.starts, grouped.stops)
     if half_life_days is None:
         decay = check_real("decay", OWNER, decay, 0.0, 1.0, open_low=True)
         run_blocks(position_weights, blocks, threads, *common, decay, weights)
@@ -216,5 +235,8 @@ def _recency(
     if sequences.timestamps_us is None:
         rule = "None where the sequences have no timestamps_us (use decay by position)"
         raise ValueError(parameter_message("half_life_days", OWNER, rule, half_life_days))
-    run_blocks(age_weights, blocks, threads, *common, sequences.timestamps_us, half_life_us, weights)
+    run_blocks(
+        age_weights, blocks, threads, *common, sequences.tokens, token_weights, sequences.timestamps_us,
+        half_life_us, weights,
+    )  # fmt: skip
     return weights
