@@ -260,7 +260,7 @@ class TableStore:
 
     def verify(self, name: str, version: str = "latest", *, workers: int = 1) -> VersionInfo:
         """Hash every file of a version; TableError names the first that isn't what was published."""
-        resolve_workers(workers, OWNER)
+        workers = resolve_workers(workers, OWNER)
         found = self._resolve(name, version)
         try:
             with disk.Folder(self.root / name / found) as folder:
