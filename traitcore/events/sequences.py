@@ -79,7 +79,10 @@ class Sequences:
         cls, sequences: Iterable[Sequence[int]], *, owner: Any = None, owner_ids: Any = None
     ) -> Sequences:
         """From an iterable of sequences of token rows: the small, convenient way in."""
-        rows = [np.asarray(s, dtype=np.int64).reshape(-1) for s in sequences]
+        rows = [
+            check_array(f"sequences[{i}]", "Sequences.from_lists", s, dtype=np.int64, shape=(None,))
+            for i, s in enumerate(sequences)
+        ]
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
         np.cumsum([len(r) for r in rows], out=offsets[1:])
         tokens = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)

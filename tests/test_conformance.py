@@ -1,0 +1,203 @@
+"""One suite over the boundary: every public function, every array it takes, in every layout and dtype.
+
+The right answer, or the house error; never a wrong number, never a write into the caller's array.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import traitcore as tc
+
+from .variants import array_variants, sparse_variants
+
+RNG = np.random.default_rng(7)
+SESSIONS = [[0, 1, 2, 3], [4, 5, 6], [1, 2, 0, 5, 6], [3, 4], [2, 6, 1, 1]] * 4
+SEQS = tc.Sequences.from_lists(SESSIONS, owner=np.arange(20, dtype=np.int32) % 10)
+VECTORS = np.round(RNG.normal(size=(7, 6)), 2).astype(np.float32)
+OTHER = np.round(RNG.normal(size=(7, 6)), 2).astype(np.float32)
+DENSE = np.round(RNG.random((12, 7)) * (RNG.random((12, 7)) < 0.7), 2).astype(np.float32)
+COUNTS = sparse.csr_array(np.array([[0, 4, 2, 0], [4, 0, 6, 2], [2, 6, 2, 0], [0, 2, 0, 4]], dtype=np.float32))
+FACTOR = np.round(RNG.random((3, 7)) + 0.1, 2).astype(np.float32)
+SHORT: dict[str, Any] = {"n_components": 2, "max_iter": 30}
+QUICK: dict[str, Any] = {"n_items": 7, "vector_size": 8, "epochs": 1, "seed": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """`call` with each of `arrays` (or sparse matrices) by keyword; loose where float32 against float64 may differ."""
+
+    name: str
+    call: Callable[..., Any]
+    arrays: dict[str, Any]
+    rtol: float = 0.0
+
+
+def case(name: str, function: Callable[..., Any], rtol: float = 0.0, fixed: Any = None, **arrays: Any) -> Case:
+    return Case(name, lambda **given: function(**given, **(fixed or {})), arrays, rtol)
+
+
+def sgns(counts: Any = None, **given: Any) -> Any:
+    return tc.train_sgns(SEQS, counts=counts, **given, **QUICK)
+
+
+CASES = [
+    case("Sequences", tc.Sequences, tokens=SEQS.tokens, offsets=SEQS.offsets, owner=SEQS.owners()),
+    case(
+        "EventLog.from_columns",
+        lambda **c: tc.EventLog.from_columns(c, timestamp_unit="s"),
+        user_id=np.array([3, 3, 5, 5], dtype=np.int64),
+        item_id=np.array([7, 8, 7, 9], dtype=np.int64),
+        timestamp=np.array([10, 20, 30, 40], dtype=np.int64) + 1_400_000_000,
+        fixed={"action": ["view"] * 4},
+    ),
+    case("train_sgns counts", sgns, counts=SEQS.token_counts(7)),
+    case("positive_pmi", tc.positive_pmi, 1e-5, counts=COUNTS),
+    case("merge_counts", lambda a, b: tc.merge_counts([a, b]), a=COUNTS, b=COUNTS),
+    case("randomized_svd dense", tc.randomized_svd, 1e-3, {"n_components": 3}, A=DENSE),
+    case("randomized_svd sparse", tc.randomized_svd, 1e-3, {"n_components": 2}, A=COUNTS),
+    case("svd_vectors", tc.svd_vectors, 1e-3, {"n_components": 2}, M=COUNTS),
+    case("build_item_graph", lambda counts: tc.build_item_graph(counts).adjacency, counts=COUNTS),
+    case(
+        "graph_from_edges",
+        lambda **e: tc.graph_from_edges(e["sources"], e["targets"], e["weights"]).adjacency,
+        sources=np.array([0, 1, 2, 3], dtype=np.int64),
+        targets=np.array([1, 2, 3, 0], dtype=np.int64),
+        weights=np.array([1, 2, 0.5, 4], dtype=np.float32),
+    ),
+    case("graph_from_matrix", lambda adjacency: tc.graph_from_matrix(adjacency).adjacency, adjacency=COUNTS),
+    case("random_walks", lambda graph: tc.random_walks(graph, n_walks=2, walk_length=5), graph=COUNTS),
+    case("fuse_vectors", tc.fuse_vectors, 1e-5, behaviour=VECTORS, content=OTHER),
+    case("fit_content_map", tc.fit_content_map, 1e-3, content=OTHER, behaviour=VECTORS, fixed={"ridge": 1.0}),
+    case(
+        "customer_vectors",
+        lambda **a: tc.customer_vectors(SEQS, method="tfidf", n_documents=10, **a),
+        1e-5,
+        item_vectors=VECTORS,
+        document_frequencies=np.array([3, 4, 5, 2, 2, 4, 5], dtype=np.int64),
+    ),
+    case("factorize dense", tc.factorize_nonnegative, 2e-2, SHORT, X=DENSE),
+    case("factorize sparse", tc.factorize_nonnegative, 2e-2, SHORT, X=sparse.csr_array(DENSE)),
+    case("factorize semi", tc.factorize_semi_nonnegative, 2e-2, SHORT, X=DENSE - np.float32(0.3)),
+    case("NMF.fit", lambda X: tc.NMF(2, max_iter=30).fit(X).components_, 2e-2, X=DENSE),
+    case("EmbeddingTable", lambda **a: tc.EmbeddingTable(np.arange(7), **a).vectors, vectors=VECTORS),
+    case("EmbeddingTable ids", lambda ids: tc.EmbeddingTable(ids, VECTORS).ids, ids=np.arange(7, dtype=np.int64)),
+    case("top_k", lambda **a: tc.top_k(**a, k=3), 1e-5, queries=OTHER, vectors=VECTORS),
+    case("find_similar_customers", tc.find_similar_customers, 1e-5, {"customers": [0, 2], "k": 2}, profiles=DENSE),
+    case("recommend_products", tc.recommend_products, 1e-5, {"k": 3}, profiles=DENSE[:, :3], affinity=FACTOR),
+    case(
+        "next_items",
+        lambda **v: tc.next_items([0, 1, 3], **v, k=3),
+        1e-5,
+        item_vectors=VECTORS,
+        context_vectors=OTHER,
+    ),
+]
+# Called with the nouns alone (Sequences, tables, logs, files), or no data at all: nothing here to vary.
+NO_ARRAYS = {
+    "read_events", "split_sessions", "tokenize", "simulate_events", "count_cooccurrences", "read_graph",
+    "fit_pipeline", "get_include",
+    "describe_traits", "choose_n_traits", "evaluate_retrieval", "evaluate_traits", "compare_tables", "judge",
+    "build_index", "open_index",
+    # Their own modules test the mixture of arrays that they take.
+    "content_features", "backfill_vectors",
+}  # fmt: skip
+
+
+def raw(value: Any) -> list[bytes]:
+    """The bytes behind an array, a sparse matrix or nested lists, as they lie."""
+    if not sparse.issparse(value):
+        return [np.asarray(value).tobytes()]
+    return [getattr(value, part).tobytes() for part in ("data", "indices", "indptr", "row", "col") if hasattr(value, part)]
+
+
+def flatten(result: Any) -> Iterator[np.ndarray[Any, Any]]:
+    """Every number of a result, as dense arrays."""
+    if sparse.issparse(result):
+        yield result.toarray()
+    elif isinstance(result, np.ndarray):
+        yield result
+    elif isinstance(result, tc.Sequences):
+        yield from (result.tokens, result.offsets, result.owners())
+    elif isinstance(result, (tuple, list)):
+        for part in result:
+            yield from flatten(part)
+    elif dataclasses.is_dataclass(result):
+        for field in dataclasses.fields(result):
+            if "report" not in field.name and "second" not in field.name:
+                yield from flatten(getattr(result, field.name))
+    elif isinstance(result, (float, int)):
+        yield np.asarray(result)
+
+
+def assert_same(got: Any, expected: Any, rtol: float) -> None:
+    pairs = list(zip(flatten(got), flatten(expected), strict=True))
+    assert pairs, "the case returns nothing that can be compared"
+    for a, b in pairs:
+        if a.dtype.kind in "OUS" or not rtol:
+            np.testing.assert_array_equal(a, b)
+        else:
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * max(1.0, float(np.abs(b).max(initial=0))))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_every_layout_and_dtype_gives_the_same_answer(case: Case) -> None:
+    expected = case.call(**case.arrays)
+    for name, array in case.arrays.items():
+        variants = sparse_variants(array) if sparse.issparse(array) else array_variants(array)
+        for variant, value in variants:
+            before = raw(value)
+            got = case.call(**case.arrays | {name: value})
+            try:
+                assert_same(got, expected, case.rtol)
+            except AssertionError as error:
+                raise AssertionError(f"{case.name}, {name} as {variant}: {error}") from error
+            assert raw(value) == before, f"{case.name} wrote into {name} ({variant})"
+
+
+# An EventLog's columns may be strings, numbers or dates: its own module tests what they may not be.
+NUMERIC = [c for c in CASES if c.name != "EventLog.from_columns"]
+
+
+@pytest.mark.parametrize("case", NUMERIC, ids=lambda c: c.name)
+def test_wrong_kinds_of_array_are_the_house_error(case: Case) -> None:
+    for name, array in case.arrays.items():
+        shape = array.shape
+        wrong: list[Any] = [np.full(shape, "x"), np.full(shape, 1j), object(), np.zeros((1, 1, 1, 1), np.float32)]
+        if array.dtype.kind == "f":
+            nan = np.zeros(shape, dtype=np.float32)
+            nan.flat[-1] = np.nan
+            wrong.append(sparse.csr_array(nan) if sparse.issparse(array) else nan)
+        for value in wrong:
+            with pytest.raises((ValueError, TypeError)) as caught:
+                case.call(**case.arrays | {name: value})
+            assert len(str(caught.value)) > 20, f"{case.name}: {caught.value!r} says too little"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_empty_arrays_are_an_answer_or_the_house_error(case: Case) -> None:
+    for name, array in case.arrays.items():
+        empty = sparse.csr_array((0, array.shape[1])) if sparse.issparse(array) else array[:0]
+        try:
+            result: Any = case.call(**case.arrays | {name: empty})
+        except (ValueError, TypeError) as error:
+            result = str(error)
+        if isinstance(result, str):
+            assert "parameter of" in result or len(result) > 30, f"{case.name}, {name}: {result}"
+        else:
+            assert all(np.isfinite(part).all() for part in flatten(result) if part.dtype.kind == "f")
+
+
+def test_the_suite_covers_every_public_function() -> None:
+    functions = {n for n in tc.__all__ if inspect.isfunction(getattr(tc, n))}
+    tested = {c.name.split()[0] for c in CASES}
+    known = {"factorize": {"factorize_nonnegative", "factorize_semi_nonnegative"}}
+    covered = set().union(*(known.get(t, {t}) for t in tested))
+    assert functions - covered - NO_ARRAYS == set()

@@ -1,0 +1,96 @@
+"""What every estimator owes its user, whatever it learns: scikit-learn's manners without scikit-learn."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import traitcore as tc
+from traitcore._params import ParamsMixin
+
+ESTIMATORS = [
+    getattr(tc, name)
+    for name in tc.__all__
+    if inspect.isclass(getattr(tc, name)) and issubclass(getattr(tc, name), ParamsMixin)
+]
+SEQS = tc.Sequences.from_lists([[0, 1, 2, 3, 1], [3, 2, 1, 0], [2, 0, 3, 3]] * 4)
+
+
+def fit(estimator: Any) -> Any:
+    """Fit on data that suits the estimator; only parameters can be at fault."""
+    parameters = inspect.signature(estimator.fit).parameters
+    if "X" in parameters:
+        return estimator.fit(np.ones((6, 4)) + np.eye(6, 4))
+    if "vocabulary" in parameters:
+        return estimator.fit(SEQS, vocabulary())
+    if "item_vectors" in parameters:
+        return estimator.fit(SEQS, np.eye(4, 6, dtype=np.float32))
+    if isinstance(estimator, tc.ContentEncoder):
+        return estimator.fit(texts=["red jug", "blue jug", "green pan", "old pan"])
+    return estimator.fit(SEQS)
+
+
+def vocabulary() -> tc.Vocabulary:
+    rows = np.arange(4, dtype=np.int32)
+    return tc.Vocabulary(
+        item_ids=np.array([10, 11, 12, 13]),
+        actions=(),
+        token_item=rows,
+        token_action=np.full(4, -1, dtype=np.int32),
+        counts=SEQS.token_counts(4),
+        document_frequencies=np.full(4, 12, dtype=np.int64),
+        n_documents=12,
+    )
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_parameters_go_in_and_out_unchanged(cls: type[ParamsMixin]) -> None:
+    estimator = cls()
+    params = estimator.get_params()
+    assert cls(**params).get_params() == params
+    assert estimator.set_params(**params) is estimator
+    assert repr(estimator) == f"{cls.__name__}()"
+    with pytest.raises(ValueError, match="has no parameter 'nonsense'"):
+        estimator.set_params(nonsense=1)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_constructors_neither_train_nor_validate(cls: type[ParamsMixin]) -> None:
+    marker = object()
+    for name in cls().get_params():
+        assert getattr(cls(**{name: marker}), name) is marker
+    assert not [name for name in vars(cls()) if name.endswith("_") and not name.startswith("_")]
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_every_parameter_refuses_a_bad_type_by_name(cls: type[ParamsMixin]) -> None:
+    for name in cls().get_params():
+        estimator = cls(**{name: object()})
+        with pytest.raises((TypeError, ValueError)) as caught:
+            fit(estimator)
+        assert f"'{name}'" in str(caught.value), f"{cls.__name__}({name}=object()): {caught.value}"
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_every_number_refuses_nan_and_far_below_zero(cls: type[ParamsMixin]) -> None:
+    for name, value in cls().get_params().items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            continue
+        wrong = [float("nan")] if name == "ns_exponent" else [float("nan"), -7]
+        for bad in wrong:
+            with pytest.raises((TypeError, ValueError)) as caught:
+                fit(cls(**{name: bad}))
+            assert f"'{name}'" in str(caught.value), f"{cls.__name__}({name}={bad}): {caught.value}"
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_what_needs_fit_says_so(cls: type[ParamsMixin]) -> None:
+    estimator = cls()
+    for method in ("transform", "partial_transform", "recommend"):
+        if hasattr(estimator, method):
+            argument = np.ones((2, 4)) if "X" in inspect.signature(getattr(estimator, method)).parameters else SEQS
+            with pytest.raises(tc.NotFittedError, match="is not fitted yet"):
+                getattr(estimator, method)(argument)
