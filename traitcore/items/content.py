@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
+from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._validate import check_array, check_choice, check_int, check_real, check_seed
 from .fusion import normalize_rows
@@ -56,7 +57,7 @@ class ContentEncoder(ParamsMixin):
     n_price_bands : price bands, of equally many items each; a price between two centres belongs to both in part.
     text_weight, category_weight, brand_weight, price_weight : the share of each field in the cosine of two items that
         have all four, in any unit.
-    random_state : seed of the SVD.
+    random_state, workers : seed and threads of the SVD.
 
     Attributes
     ----------
@@ -89,6 +90,7 @@ class ContentEncoder(ParamsMixin):
         brand_weight: float = 0.5,
         price_weight: float = 0.25,
         random_state: int = 0,
+        workers: int = 1,
     ) -> None:
         self.n_components = n_components
         self.analyzer = analyzer
@@ -101,6 +103,7 @@ class ContentEncoder(ParamsMixin):
         self.brand_weight = brand_weight
         self.price_weight = price_weight
         self.random_state = random_state
+        self.workers = workers
 
     def fit(self, *, texts: Any = None, categories: Any = None, brands: Any = None, prices: Any = None) -> Self:
         """Learn document frequencies, price bands and the SVD; fields as in `fit_transform`."""
@@ -143,7 +146,9 @@ class ContentEncoder(ParamsMixin):
         k = min(self.n_components, features.shape[0], len(self.columns_))
         if k:
             seen = sparse.csr_array(features[:, self.columns_])
-            _, values, right = randomized_svd(seen, k, random_state=self.random_state)
+            _, values, right = randomized_svd(
+                seen, k, symmetric=False, random_state=self.random_state, workers=self.workers
+            )
             self.components_[:, :k] = np.asarray(right).T
             self.singular_values_[:k] = values
         return self._project(features)
@@ -198,6 +203,7 @@ class ContentEncoder(ParamsMixin):
         for name in WEIGHT_OF.values():
             check_real(name, owner, getattr(self, name), 0.0)
         check_seed("random_state", owner, self.random_state)
+        resolve_workers(self.workers, owner)
         rule = "a pair of ints (shortest, longest), 1 <= shortest <= longest"
         if not isinstance(self.ngrams, (tuple, list)) or len(self.ngrams) != 2:
             raise TypeError(parameter_message("ngrams", owner, rule, self.ngrams))

@@ -185,7 +185,7 @@ def fit_content_map(
     x, y = (x - x_mean) * root, (y - y_mean) * root
     values, basis = np.linalg.eigh(x.T @ x)
     values = np.maximum(values, 0.0)
-    scale = max(float(values.mean()), np.finfo(np.float64).tiny)
+    scale = max(float(values.mean()), 1e-9)  # of unit rows that hardly differ
     turned = x @ basis
     moment = turned.T @ y
     best, best_error = 0.0, np.inf
@@ -326,7 +326,7 @@ def _fill_from_categories(
     """Rows still missing get the weighted mean of the known rows of their finest category that has any."""
     shape = (len(vectors),) if np.ndim(categories) == 1 else (len(vectors), None)
     levels = check_array("categories", owner, categories, dtype=np.int64, shape=shape)
-    for level in levels.reshape(len(vectors), -1).T:
+    for level in levels[:, None].T if levels.ndim == 1 else levels.T:
         names, code = np.unique(level, return_inverse=True)
         share = sparse.csr_array(
             (np.where(known, weight, 0.0), (code.ravel(), np.arange(len(code)))), shape=(len(names), len(code))
