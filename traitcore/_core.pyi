@@ -81,3 +81,35 @@ def nmf_column_pass(
     out: NDArray[Any],
     workers: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
+
+# topk.cpp
+def search_top_k(
+    queries: NDArray[np.float32],
+    q_begin: int,
+    q_end: int,
+    vectors: NDArray[np.float32],
+    begin: int,
+    end: int,
+    scale: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    first: NDArray[np.int64] | None,
+    excluded: NDArray[np.int64] | None,
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float32],
+) -> None: ...
+
+# products.cpp
+def sparse_times_dense(
+    indptr: NDArray[Any],
+    indices: NDArray[Any],
+    values: NDArray[np.float32],
+    B: NDArray[np.float32],
+    C: NDArray[np.float32],
+    alpha: float,
+    beta: float,
+    workers: int,
+) -> None: ...
+def panels_gram(panels: NDArray[np.float32], W: NDArray[np.float32], workers: int) -> NDArray[np.float64]: ...
+def panels_combine(
+    panels: NDArray[np.float32], S: NDArray[np.float32], Y: NDArray[np.float32], fresh: bool, workers: int
+) -> None: ...

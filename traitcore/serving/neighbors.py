@@ -1,4 +1,9 @@
-"""Exact nearest neighbours over rows of vectors, and indexes bound to the table they were built from."""
+"""Exact nearest neighbours over rows of vectors.
+
+The product and the selection are one pass in C++ (csrc/include/traitcore/topk.hpp): a tile of scores is compared with
+each query's k-th best while still in registers. numba has no masks of vector comparisons and no run-time choice of
+instruction set. This module is the only one that calls it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .. import _core
 from .._errors import parameter_message
-from .._parallel import resolve_workers
+from .._parallel import even_blocks, resolve_workers, run_tasks
 from .._validate import check_array, check_choice, check_int
 
 METRICS = ("cosine", "dot", "euclidean")
+_LANES = 32  # queries in a tile of the kernel
+_QUERIES = 512  # queries in a call: their tiles fit the second-level cache
+_CALL = 1 << 35  # multiplications in a call
 
 
 def top_k(
@@ -73,43 +82,90 @@ class Searcher:
         n, d = self.vectors.shape
         queries = check_array("queries", self.owner, queries, dtype=np.float32, shape=(None, d))
         k = check_int("k", self.owner, k, 1)
-        resolve_workers(workers, self.owner)
+        threads = resolve_workers(workers, self.owner)
         if self.metric == "cosine":
             norms = np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
             queries = np.divide(queries, norms, out=np.zeros(queries.shape), where=norms > 0).astype(np.float32)
-        allowed = _check_mask(mask, n, self.owner)
-        starts, banned = _check_exclude(exclude, len(queries), n, self.owner)
-        rows = np.full((len(queries), k), -1, dtype=np.int64)
-        scores = np.full((len(queries), k), np.nan, dtype=np.float32)
-        for i, query in enumerate(queries):
-            score = (self.vectors @ query) * self.scale + self.bias
-            if allowed is not None:
-                score[~allowed] = -np.inf
-            score[banned[starts[i] : starts[i + 1]]] = -np.inf
-            best = np.argsort(-score, kind="stable")[:k]
-            best = best[score[best] > -np.inf]
-            rows[i, : len(best)], scores[i, : len(best)] = best, score[best]
-            if self.metric == "euclidean":
-                scores[i, : len(best)] = np.linalg.norm(self.vectors[best] - query, axis=1)
+        bias = self.bias
+        if mask is not None:
+            bias = np.where(_check_mask(mask, n, self.owner), bias, np.float32(-np.inf))
+        first, banned = _check_exclude(exclude, len(queries), n, self.owner)
+        rows, scores = _search(queries, self.vectors, k, self.scale, bias, first, banned, threads)
+        if self.metric == "euclidean":
+            self._to_distances(queries, rows, scores)
         return rows, scores
 
+    def _to_distances(
+        self, queries: NDArray[np.float32], rows: NDArray[np.int64], scores: NDArray[np.float32]
+    ) -> None:
+        """q.v - |v|^2 / 2 cancels where vectors are near; the few found are measured anew, and put in that order."""
+        at_once = max(1, (1 << 22) // max(rows.shape[1] * queries.shape[1], 1))
+        for start in range(0, len(queries), at_once):
+            part = slice(start, start + at_once)
+            found = rows[part] >= 0
+            gap = self.vectors[np.where(found, rows[part], 0)].astype(np.float64) - queries[part, None, :]
+            distance = np.where(found, np.sqrt((gap * gap).sum(axis=2)), np.nan).astype(np.float32)
+            order = np.lexsort((rows[part], distance), axis=1)
+            rows[part] = np.take_along_axis(rows[part], order, axis=1)
+            scores[part] = np.take_along_axis(distance, order, axis=1)
 
-def _check_mask(mask: Any, n: int, owner: str) -> NDArray[np.bool_] | None:
-    if mask is None:
-        return None
+
+def _search(
+    queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, scale: NDArray[np.float32],
+    bias: NDArray[np.float32], first: NDArray[np.int64] | None, banned: NDArray[np.int64] | None, threads: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+    """Blocks of queries over the threads; few queries: parts of the rows, merged. No cut changes a result."""
+    m, n = len(queries), len(vectors)
+    if threads > 1 and m < 2 * _LANES * threads and n * vectors.shape[1] > 1 << 20:
+        parts = even_blocks(n, threads)
+    else:
+        parts = [(0, n)]
+    found = [(np.empty((m, k), dtype=np.int64), np.empty((m, k), dtype=np.float32)) for _ in parts]
+
+    def search(start: int, stop: int, part: int) -> None:
+        begin, end = parts[part]
+        _core.search_top_k(
+            queries, start, stop, vectors, begin, end, scale, bias, first, banned, found[part][0], found[part][1]
+        )
+
+    # Whole tiles of queries, and less than about a second a call, so that Ctrl-C is heard between them.
+    at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
+    at_once = -(-at_once // _LANES) * _LANES
+    if len(parts) == 1 and threads > 1:
+        at_once = min(at_once, max(_LANES, -(-m // (threads * _LANES)) * _LANES))
+    blocks = [(a, min(a + at_once, m)) for a in range(0, m, at_once)]
+    run_tasks(
+        [lambda a=a, b=b, p=p: search(a, b, p) for p in range(len(parts)) for a, b in blocks],  # type: ignore[misc]
+        threads,
+    )
+    return found[0] if len(parts) == 1 else _merge(found, k)
+
+
+def _merge(
+    found: list[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    rows = np.concatenate([part[0] for part in found], axis=1)
+    scores = np.concatenate([part[1] for part in found], axis=1)
+    order = np.lexsort((rows, -scores), axis=1)[:, :k]  # NaN, of places not filled, sorts last
+    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+
+
+def _check_mask(mask: Any, n: int, owner: str) -> NDArray[np.bool_]:
     array = np.asarray(mask)
     rule = f"an array of shape ({n},) and dtype bool"
     if array.dtype != np.bool_:
         raise TypeError(parameter_message("mask", owner, rule, f"dtype {array.dtype}"))
     if array.shape != (n,):
         raise ValueError(parameter_message("mask", owner, rule, f"shape {array.shape}"))
-    return np.ascontiguousarray(array)
+    return array
 
 
-def _check_exclude(exclude: Any, m: int, n: int, owner: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(m + 1,) starts and the excluded rows, sorted within each query."""
+def _check_exclude(
+    exclude: Any, m: int, n: int, owner: str
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """(m + 1,) starts and the excluded rows, sorted within each query; both None without any."""
     if exclude is None:
-        return np.zeros(m + 1, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        return None, None
     rule = f"{m} sequences of rows in [0, {n})"
     if sparse.issparse(exclude):
         if exclude.shape != (m, n):
@@ -117,6 +173,10 @@ def _check_exclude(exclude: Any, m: int, n: int, owner: str) -> tuple[NDArray[np
         matrix = sparse.csr_array(exclude)
         matrix.sort_indices()
         return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)
+    if isinstance(exclude, np.ndarray) and exclude.shape == (m, 1) and exclude.dtype == np.int64:
+        if m and (exclude.min() < -1 or exclude.max() >= n):
+            raise ValueError(parameter_message("exclude", owner, rule, "a row out of range"))
+        return np.arange(m + 1, dtype=np.int64), np.ascontiguousarray(exclude[:, 0])
     if not isinstance(exclude, (np.ndarray, Sequence)) or isinstance(exclude, str):
         raise TypeError(parameter_message("exclude", owner, rule, exclude))
     if len(exclude) != m:

@@ -1,0 +1,286 @@
+// Exact top-k by inner product: the product and the selection in one pass, no matrix of scores.
+//
+// A tile of 2 vectors of queries x several rows is kept in registers; what leaves it is compared with each query's k-th
+// best so far and almost always dropped there. Each level has its own namespace, so that no instantiation is shared.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "simd.hpp"
+
+// Keeps the compiler from folding pointers into one base with twelve index registers, which spill.
+#if defined(__GNUC__) || defined(__clang__)
+#define TK_OPAQUE(pointer) __asm__("" : "+r"(pointer))
+#else
+#define TK_OPAQUE(pointer) (void)(pointer)
+#endif
+
+namespace traitcore {
+
+/// score(query, row) = scale[row] * <query, vectors[row]> + bias[row]; a bias of -infinity hides a row.
+struct TopKBlock {
+  const float* queries;           ///< (n_queries, width), row-major
+  std::size_t n_queries;
+  const float* vectors;           ///< (n_rows, width), row-major
+  std::size_t width;
+  std::size_t begin, end;         ///< rows to search
+  const float* scale;             ///< (n_rows,)
+  const float* bias;              ///< (n_rows,)
+  const std::int64_t* excluded;   ///< rows, rising within each query
+  const std::int64_t* first;      ///< (n_queries + 1,) where a query's rows begin in `excluded`; null: none
+  std::size_t k;
+};
+
+/// Best first, ties by row; row -1 and score NaN where fewer than k rows qualify.
+struct TopKOutput {
+  float* scores;       ///< (n_queries, k)
+  std::int64_t* rows;  ///< (n_queries, k)
+};
+
+namespace detail {
+
+template <int Width>
+inline constexpr std::size_t kQueries = 2 * Width;
+
+// Rows of about 256 KiB: they stay in the second-level cache while all queries pass over them.
+inline std::size_t rows_in_cache(std::size_t width) {
+  const std::size_t rows = (std::size_t{1} << 16) / (width ? width : 1);
+  return rows < 48 ? 48 : rows / 48 * 48;  // a multiple of every level's tile
+}
+
+/// The k best of each of up to 32 queries, as heaps whose root is the worst: least score, then largest row.
+struct TopKLane {
+  static constexpr int kMax = 32;
+  alignas(64) float threshold[kMax];  // a score must exceed it; +infinity in lanes without a query
+  const TopKBlock* block;
+  float* scores[kMax];
+  std::int64_t* rows[kMax];
+  std::size_t filled[kMax];
+  std::size_t query[kMax];
+
+  static bool worse(float a, std::int64_t i, float b, std::int64_t j) { return a < b || (a == b && i > j); }
+
+  bool is_excluded(std::size_t q, std::int64_t row) const {
+    if (!block->first) return false;
+    std::int64_t low = block->first[q], high = block->first[q + 1];
+    while (low < high) {
+      const std::int64_t middle = low + (high - low) / 2;
+      if (block->excluded[middle] < row) low = middle + 1;
+      else high = middle;
+    }
+    return low < block->first[q + 1] && block->excluded[low] == row;
+  }
+
+  void offer(int lane, float score, std::int64_t row) {
+    // The threshold may have risen since the tile compared: rows of one tile are offered one by one.
+    if (!(score > threshold[lane]) || is_excluded(query[lane], row)) return;
+    float* s = scores[lane];
+    std::int64_t* r = rows[lane];
+    std::size_t& n = filled[lane];
+    if (n < block->k) {
+      std::size_t i = n++;
+      for (; i > 0 && worse(score, row, s[(i - 1) / 2], r[(i - 1) / 2]); i = (i - 1) / 2) {
+        s[i] = s[(i - 1) / 2];
+        r[i] = r[(i - 1) / 2];
+      }
+      s[i] = score;
+      r[i] = row;
+    } else {
+      sink(s, r, n, score, row);
+    }
+    if (n == block->k) threshold[lane] = s[0];
+  }
+
+  /// Put (score, row) in place of the root of a heap of n.
+  static void sink(float* s, std::int64_t* r, std::size_t n, float score, std::int64_t row) {
+    std::size_t i = 0;
+    for (;;) {
+      std::size_t child = 2 * i + 1;
+      if (child >= n) break;
+      if (child + 1 < n && worse(s[child + 1], r[child + 1], s[child], r[child])) ++child;
+      if (!worse(s[child], r[child], score, row)) break;
+      s[i] = s[child];
+      r[i] = r[child];
+      i = child;
+    }
+    s[i] = score;
+    r[i] = row;
+  }
+
+  /// Heap to best-first order, and the rest filled up.
+  void finish(int lane) {
+    float* s = scores[lane];
+    std::int64_t* r = rows[lane];
+    for (std::size_t n = filled[lane]; n > 1; --n) {
+      const float score = s[n - 1];
+      const std::int64_t row = r[n - 1];
+      s[n - 1] = s[0];
+      r[n - 1] = r[0];
+      sink(s, r, n - 1, score, row);
+    }
+    for (std::size_t i = filled[lane]; i < block->k; ++i) {
+      s[i] = std::numeric_limits<float>::quiet_NaN();
+      r[i] = -1;
+    }
+  }
+};
+
+/// Queries packed by column for broadcasting rows against them, and their heaps, which live in the output.
+class TopKScratch {
+ public:
+  TopKScratch(const TopKBlock& block, const TopKOutput& out, std::size_t tiles, std::size_t tile)
+      : block_(block), tile_(tile), packed_(tiles * tile * block.width + 16), lanes_(tiles) {
+    for (std::size_t t = 0; t < tiles; ++t) {
+      TopKLane& lanes = lanes_[t];
+      lanes.block = &block_;
+      for (std::size_t lane = 0; lane < TopKLane::kMax; ++lane) {
+        const std::size_t q = t * tile + lane;
+        const bool used = lane < tile && q < block.n_queries && block.k > 0;
+        lanes.threshold[lane] = (used ? -1.0f : 1.0f) * std::numeric_limits<float>::infinity();
+        lanes.query[lane] = q;
+        lanes.filled[lane] = 0;
+        if (!used) continue;
+        lanes.scores[lane] = out.scores + q * block.k;
+        lanes.rows[lane] = out.rows + q * block.k;
+        for (std::size_t j = 0; j < block.width; ++j)
+          base()[t * tile * block.width + j * tile + lane] = block.queries[q * block.width + j];
+      }
+    }
+  }
+  const float* packed(std::size_t t) { return base() + t * tile_ * block_.width; }
+  TopKLane* lanes(std::size_t t) { return &lanes_[t]; }
+  void finish() {
+    for (std::size_t q = 0; q < block_.n_queries && block_.k > 0; ++q)
+      lanes_[q / tile_].finish(static_cast<int>(q % tile_));
+  }
+
+ private:
+  float* base() {  // on a cache line, so that no load is split
+    const auto address = reinterpret_cast<std::uintptr_t>(packed_.data());
+    return packed_.data() + ((64 - address % 64) % 64) / sizeof(float);
+  }
+  TopKBlock block_;
+  std::size_t tile_;
+  std::vector<float> packed_;
+  std::vector<TopKLane> lanes_;
+};
+
+namespace topk_baseline {
+#if defined(__SSE2__)
+using Four = __m128;
+static inline Four load(const float* p) { return _mm_loadu_ps(p); }
+static inline Four set1(float a) { return _mm_set1_ps(a); }
+static inline Four fma(Four a, Four b, Four c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
+static inline void store(float* p, Four a) { _mm_storeu_ps(p, a); }
+static inline unsigned above(Four a, Four b) { return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpgt_ps(a, b))); }
+#else
+struct Four {
+  float x[4];
+};
+static inline Four load(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+static inline Four set1(float a) { return {{a, a, a, a}}; }
+static inline Four fma(Four a, Four b, Four c) {
+  for (int i = 0; i < 4; ++i) c.x[i] += a.x[i] * b.x[i];
+  return c;
+}
+static inline void store(float* p, Four a) {
+  for (int i = 0; i < 4; ++i) p[i] = a.x[i];
+}
+static inline unsigned above(Four a, Four b) {
+  unsigned bits = 0;
+  for (int i = 0; i < 4; ++i) bits |= static_cast<unsigned>(a.x[i] > b.x[i]) << i;
+  return bits;
+}
+#endif
+#define TK_WIDTH 4
+#define TK_ROWS 4
+#define TK_VEC Four
+#define TK_LOAD load
+#define TK_SET1 set1
+#define TK_ZERO() set1(0.0f)
+#define TK_FMA fma
+#define TK_STORE store
+#define TK_ABOVE above
+#include "topk_tile.hpp"
+#undef TK_WIDTH
+#undef TK_ROWS
+#undef TK_VEC
+#undef TK_LOAD
+#undef TK_SET1
+#undef TK_ZERO
+#undef TK_FMA
+#undef TK_STORE
+#undef TK_ABOVE
+}  // namespace topk_baseline
+
+#if TRAITCORE_X86
+TRAITCORE_BEGIN_AVX2
+namespace topk_avx2 {
+#define TK_WIDTH 8
+#define TK_ROWS 6
+#define TK_VEC __m256
+#define TK_LOAD _mm256_loadu_ps
+#define TK_SET1 _mm256_set1_ps
+#define TK_ZERO _mm256_setzero_ps
+#define TK_FMA _mm256_fmadd_ps
+#define TK_STORE _mm256_storeu_ps
+#define TK_ABOVE(a, b) static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)))
+#include "topk_tile.hpp"
+#undef TK_WIDTH
+#undef TK_ROWS
+#undef TK_VEC
+#undef TK_LOAD
+#undef TK_SET1
+#undef TK_ZERO
+#undef TK_FMA
+#undef TK_STORE
+#undef TK_ABOVE
+}  // namespace topk_avx2
+TRAITCORE_END_TARGET
+
+TRAITCORE_BEGIN_AVX512
+namespace topk_avx512 {
+#define TK_WIDTH 16
+#define TK_ROWS 12
+#define TK_VEC __m512
+#define TK_LOAD _mm512_loadu_ps
+#define TK_SET1 _mm512_set1_ps
+#define TK_ZERO _mm512_setzero_ps
+#define TK_FMA _mm512_fmadd_ps
+#define TK_STORE _mm512_storeu_ps
+#define TK_ABOVE(a, b) static_cast<unsigned>(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ))
+#include "topk_tile.hpp"
+#undef TK_WIDTH
+#undef TK_ROWS
+#undef TK_VEC
+#undef TK_LOAD
+#undef TK_SET1
+#undef TK_ZERO
+#undef TK_FMA
+#undef TK_STORE
+#undef TK_ABOVE
+}  // namespace topk_avx512
+TRAITCORE_END_TARGET
+#endif
+
+}  // namespace detail
+
+/// Search rows [begin, end) for every query of the block; one thread, no allocation that grows with the rows.
+/// Each score is summed in the same order whatever the block, so cutting queries or rows changes no result.
+inline void search_top_k(const TopKBlock& block, const TopKOutput& out) {
+#if TRAITCORE_X86
+  switch (simd_level()) {
+    case SimdLevel::avx512:
+      // A few queries leave most of 16 lanes idle and gain nothing from them; both levels sum alike, by FMA in order.
+      if (block.n_queries <= 8) return detail::topk_avx2::search(block, out);
+      return detail::topk_avx512::search(block, out);
+    case SimdLevel::avx2: return detail::topk_avx2::search(block, out);
+    case SimdLevel::baseline: break;
+  }
+#endif
+  detail::topk_baseline::search(block, out);
+}
+
+}  // namespace traitcore
