@@ -21,7 +21,7 @@ _FACE: dict[str, tuple[str, ...]] = {
     "events.sessions": ("split_sessions",),
     "events.vocabulary": ("Vocabulary",),
     "events.sequences": ("Sequences",),
-    "events.tokens": ("tokenize",),
+    "events.tokens": ("encode_tokens", "tokenize"),
     "events.simulate": ("simulate_events",),
     # 2. items
     "items.cooccurrence": ("count_cooccurrences", "merge_counts"),

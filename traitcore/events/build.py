@@ -60,31 +60,31 @@ class LogReport:
             places = ", ".join(map(str, aside.first)) + (", ..." if aside.count > len(aside.first) else "")
             lines.append(f"  set aside {aside.count:,}: {reason} ({self.place} {places})")
         if self.timestamp_unit:
-            how = "detected" if self.timestamp_unit_detected else "given"
-            lines.append(f"  timestamps: {self.timestamp_unit} ({how})")
+            how = " (detected)" if self.timestamp_unit_detected else ""
+            lines.append(f"  timestamps: {self.timestamp_unit}{how}")
         return "\n".join(lines)
 
 
 class IdCoder:
     """Ids of one role, coded over blocks of rows; `finish` sorts them."""
 
-    def __init__(self, wanted: str = "auto") -> None:
+    def __init__(self, wanted: str) -> None:
         self.wanted = wanted
         self.kind = ""
+        self.invalid: set[int] = set()
         self._integers: coding.IntegerCoder | NDArray[np.int64] | None = None
         self._texts: dict[str, int] = {}
+        self._spans = coding.TextCoder()
 
     def code(self, column: Column) -> NDArray[np.int32]:
         """Codes of a block, -1 where null (an empty string is null)."""
-        self.kind = self.kind or column.kind
-        if column.kind == "texts":
-            rank = np.fromiter(
-                (self._texts.setdefault(t, len(self._texts)) if t else -1 for t in column.texts),
-                dtype=np.int32, count=len(column.texts),
-            )  # fmt: skip
-            codes = column.values.copy()
-            coding.kernels.remap_codes(codes, rank)
+        self.kind = column.kind
+        if column.kind == "spans":
+            codes = self._spans.code(column.buffer, column.values, column.stops)
+            self.invalid = self._spans.invalid
             return codes
+        if column.kind == "texts":
+            return coding.recoded(column.values, np.array([self._code_text(t) for t in column.texts], dtype=np.int32))
         if self._integers is None:
             codes, self._integers = coding.code_integers(column.values, column.valid)
             return codes
@@ -96,29 +96,43 @@ class IdCoder:
         codes[rows] = self._integers.code(np.ascontiguousarray(column.values[rows], dtype=np.int64))
         return codes
 
+    def _code_text(self, text: str) -> int:
+        if not text:
+            return -1
+        code = self._texts.setdefault(text, len(self._texts))
+        if not text.isascii():
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError:  # a lone surrogate, which no file can hold
+                self.invalid.add(code)
+        return code
+
     def finish(self, codes: NDArray[np.int32], dropped: bool) -> NDArray[Any]:
         """Distinct ids in rising order; codes are changed in place to point at them."""
         ids: NDArray[Any]
-        if self.kind == "texts":
-            texts = list(self._texts)
-            if self.wanted != "str" and all(map(_is_canonical, texts)):
-                ids = np.array([int(t) for t in texts], dtype=np.int64)
-            else:
-                ids = coding.text_array(texts)
-        elif isinstance(self._integers, coding.IntegerCoder):
-            ids = self._integers.ids().copy()
+        if self.kind in ("spans", "texts"):
+            texts = self._spans.texts if self.kind == "spans" else list(self._texts)
+            ids = self._typed(texts, coding.drop_unused(codes, np.arange(len(texts))) if dropped else None)
+        elif isinstance(self._integers, np.ndarray):
+            return coding.drop_unused(codes, self._integers) if dropped else self._integers
         else:
-            ids = np.zeros(0, dtype=np.int64) if self._integers is None else self._integers
-        if self.kind == "texts" or isinstance(self._integers, coding.IntegerCoder):
-            rank, ids = coding.sort_ids(ids)
-            coding.kernels.remap_codes(codes, rank)
-        if dropped:
-            ids = coding.drop_unused(codes, ids)
-        ids.flags.writeable = False
+            ids = np.zeros(0, dtype=np.int64) if self._integers is None else self._integers.ids().copy()
+            ids = coding.drop_unused(codes, ids) if dropped else ids
+        rank, ids = coding.sort_ids(ids)
+        coding.remap_codes(codes, rank)
         return ids
 
+    def _typed(self, texts: list[str], used: NDArray[np.int64] | None) -> NDArray[Any]:
+        """Texts as int64 if all are written as one would be (and strs are not asked for), else as str objects."""
+        if used is not None:
+            texts = [texts[i] for i in used.tolist()]
+        if self.wanted != "str" and all(map(is_canonical, texts)):
+            return np.array([int(t) for t in texts], dtype=np.int64)
+        return coding.text_array(texts)
 
-def _is_canonical(text: str) -> bool:
+
+def is_canonical(text: str) -> bool:
+    """Is the text what str() of an int64 gives?"""
     return _CANONICAL_INT.fullmatch(text) is not None and -(2**63) <= int(text) < 2**63
 
 
@@ -126,31 +140,45 @@ class LogBuilder:
     """Takes blocks of columns by role, checks and codes each row, and makes the parts of an EventLog.
 
     `names` gives each role's column name for messages; `place` is what a row's number counts ("line" or "row").
+    Rows set aside are written to `rejects` too: place, reason and record.
     """
 
     def __init__(
         self, names: Mapping[str, str], *, source: str, place: str, timestamp_unit: str | None, set_aside: bool,
-        id_types: Mapping[str, str], from_text: bool = False, rejects: TextIO | None = None,
+        id_types: Mapping[str, str], rejects: TextIO | None = None,
     ) -> None:  # fmt: skip
         self.names, self.source, self.place = names, source, place
         self.unit, self.unit_given = timestamp_unit, timestamp_unit is not None
-        self._iso: bool | None = None
-        self.aside, self.from_text = set_aside, from_text
-        self.coders = {role: IdCoder(id_types.get(role, "auto")) for role in ("user", "session", "item", "action")}
-        self.coders["action"].wanted = "str"
-        self.texts: dict[str, int] = {}
+        self.aside = set_aside
+        self.coders = {role: IdCoder(id_types.get(role, "str")) for role in ("user", "session", "item", "action")}
+        self.texts = coding.TextCoder()
         self.rows_read = 0
         self.counts: dict[str, int] = {}
         self.first: dict[str, list[int]] = {}
         self.parts: dict[str, list[NDArray[Any]]] = {role: [] for role in names}
-        self._writer = None if rejects is None else csv.writer(rejects)
+        self._writer = None if rejects is None else csv.writer(rejects, lineterminator="\n")
         if self._writer is not None:
-            self._writer.writerow([self.place, "reason", *names.values()])
+            self._writer.writerow([self.place, "reason", "record"])
 
-    def add(self, columns: Mapping[str, Column], places: Callable[[Any], Any]) -> None:
-        """Take one block; places(rows) gives the line or row numbers of rows of the block, for messages."""
+    def add(
+        self,
+        columns: Mapping[str, Column],
+        *,
+        places: NDArray[np.int64] | None = None,
+        record: Callable[[int], str] | None = None,
+        torn: tuple[NDArray[np.bool_], str] | None = None,
+    ) -> None:
+        """Take one block of rows.
+
+        places: their lines or numbers (None: they are counted on); record(row): a row as it was read; torn: which
+        rows have no columns to speak of, and why.
+        """
         n = len(next(iter(columns.values())))
+        if n == 0:
+            return
         faults = _Faults(n)
+        if torn is not None:
+            faults.mark(*torn)
         coded: dict[str, NDArray[Any]] = {}
         for role, column in columns.items():
             name = self.names[role]
@@ -159,13 +187,17 @@ class LogBuilder:
             elif role == "order":
                 coded[role] = _positions(name, column, faults)
             elif role == "item_text":
-                coded[role] = self._item_texts(column)
+                coded[role] = self._item_texts(name, column)
             else:
                 coded[role] = self._ids(role, name, column, faults)
+        if faults.any:
+            if places is None:
+                places = np.arange(self.rows_read, self.rows_read + n)
+            self._deal_with(faults, columns, places, record)
+            coded = {role: values[faults.codes == 0] for role, values in coded.items()}
         self.rows_read += n
-        good = self._deal_with(faults, columns, places)
         for role, values in coded.items():
-            self.parts[role].append(values if good is None else values[good])
+            self.parts[role].append(values)
 
     def _ids(self, role: str, name: str, column: Column, faults: _Faults) -> NDArray[np.int32]:
         if column.kind == "times":
@@ -177,97 +209,88 @@ class LogBuilder:
             raise InputError(
                 f"{self.source}: column {name!r} must hold ids of one type. Got {coder.kind}, then {column.kind}."
             )
-        if coder.wanted == "int" and column.kind == "texts":
-            column = _drop_texts(name, column, _is_canonical, "is not an integer", faults)
+        if column.kind == "integers" and coder.wanted == "str" and role != "action":
+            column = _as_texts(column)
         codes = coder.code(column)
         faults.mark(codes < 0, f"column {name!r} is null")
+        if coder.invalid:
+            faults.mark(np.isin(codes, list(coder.invalid)), f"column {name!r} is not valid UTF-8")
+        if coder.wanted == "int" and column.kind in ("texts", "spans"):
+            wrong = [row for row in np.flatnonzero(codes >= 0).tolist() if not is_canonical(column.text(row))]
+            faults.mark_rows(np.array(wrong, dtype=np.int64), f"column {name!r} is not an integer")
         return codes
 
-    def _item_texts(self, column: Column) -> NDArray[np.int32]:
-        if column.kind != "texts":
-            raise InputError(f"{self.source}: column {self.names['item_text']!r} must hold text.")
-        rank = [self.texts.setdefault(t, len(self.texts)) if t.strip() else -1 for t in column.texts]
-        codes = column.values.copy()
-        coding.kernels.remap_codes(codes, np.array(rank, dtype=np.int32))
-        return codes
+    def _item_texts(self, name: str, column: Column) -> NDArray[np.int32]:
+        if column.kind not in ("texts", "spans"):
+            raise InputError(f"{self.source}: column {name!r} must hold text. Got {column.kind} instead.")
+        spans = column.as_spans()
+        return self.texts.code(spans.buffer, spans.values, spans.stops)
 
     def _times(self, name: str, column: Column, faults: _Faults) -> NDArray[np.int64]:
-        if column.kind == "texts":
-            column = self._parse_times(name, column, faults)
+        if column.kind in ("texts", "spans"):
+            column = self._parse_times(name, column.as_spans(), faults)
         values = column.values
         if column.valid is not None:
             faults.mark(~column.valid, f"column {name!r} is null")
-        bad = faults.bad
-        good = values if not bad.any() else values[~bad]
-        unit = column.unit
-        if column.kind != "times":
-            if self.unit is None:
-                self.unit = timestamps.detect_unit(good)
-            unit = self.unit
-        low, stop = timestamps.unit_span(unit, column.kind != "times" and not self.unit_given)
+        good = values[faults.codes == 0] if faults.any else values
+        if column.kind == "times":
+            unit, detected = column.unit, False
+        else:
+            if self.unit == "iso":
+                raise InputError(f"{self.source}: column {name!r} must hold ISO 8601 text. Got numbers instead.")
+            self.unit = self.unit or timestamps.detect_unit(good)
+            unit, detected = self.unit, not self.unit_given
+        low, stop = timestamps.unit_span(unit, detected)
         if len(good) and (good.min() < low or good.max() >= stop):
-            with np.errstate(invalid="ignore"):
-                faults.mark(values < 0, f"column {name!r} is negative")
-                beyond = values >= timestamps.unit_span(unit, False)[1]
-                faults.mark(beyond, f"column {name!r} is after year 9999 (read as {unit})")
-                other = (values < low) | (values >= stop)
-                faults.mark(other, f"column {name!r} is not in {unit}, the unit of most rows")
-        if faults.bad.any():
-            values = np.where(faults.bad, low, values)
+            faults.mark(values < 0, f"column {name!r} is before 1970")
+            faults.mark(values >= timestamps.unit_span(unit, False)[1], f"column {name!r} is after the year 9999")
+            faults.mark((values < low) | (values >= stop), f"column {name!r} is not in {unit}, the unit of most rows")
+        if faults.any:
+            values = np.where(faults.codes == 0, values, low)
         if values.dtype.kind == "f":
             return timestamps.floats_to_us(values, unit)
         return timestamps.integers_to_us(values, unit)
 
     def _parse_times(self, name: str, column: Column, faults: _Faults) -> Column:
-        """Texts as epoch numbers if the first is one and a unit is not "iso", else as ISO 8601."""
-        first = next((t for t in column.texts if t), "")
-        if self._iso is None and first:
-            self._iso = self.unit == "iso" or (self.unit is None and _number(first) is None)
-        parsed = [timestamps.parse_iso(t) if self._iso else _number(t) for t in column.texts]
-        empty = np.array([not t for t in column.texts], dtype=np.bool_)
-        wrong = np.array([v is None for v in parsed], dtype=np.bool_) & ~empty
-        null = column.values < 0
-        codes = np.where(null, 0, column.values)
-        if not len(column.texts):
-            return Column("integers", np.zeros(len(column), dtype=np.int64), ~null)
-        null = null | empty[codes]
-        what = "is not an ISO 8601 time" if self._iso else "is not a number"
-        faults.mark(null, f"column {name!r} is null")
-        faults.mark(wrong[codes] & ~null, f"column {name!r} {what}")
-        integral = self._iso or all(v is None or isinstance(v, int) for v in parsed)
-        table = np.array([0 if v is None else v for v in parsed], dtype=np.int64 if integral else np.float64)
-        return Column("times" if self._iso else "integers" if integral else "floats", table[codes], unit="us")
+        """Spans as epoch numbers or ISO 8601, by the unit given or the first text met."""
+        if self.unit is None and (column.stops > column.values).any():
+            row = int(np.argmax(column.stops > column.values))
+            if not timestamps.is_number(column.text(row)):
+                self.unit = "iso"
+        iso = self.unit == "iso"
+        values, status = timestamps.parse_spans(column.buffer, column.values, column.stops, iso)
+        faults.mark(status == timestamps.EMPTY, f"column {name!r} is null")
+        what = "is not an ISO 8601 time" if iso else "is not a number"
+        faults.mark(status == timestamps.WRONG, f"column {name!r} {what}")
+        if iso:
+            return Column("times", values, unit="us")
+        return Column("floats" if values.dtype.kind == "f" else "integers", values)
 
     def _deal_with(
-        self, faults: _Faults, columns: Mapping[str, Column], places: Callable[[Any], Any]
-    ) -> NDArray[np.bool_] | None:
-        """Raise for the first bad row, or count the bad rows; returns which rows are good, None for all."""
-        if not faults.bad.any():
-            return None
-        rows = np.flatnonzero(faults.bad)
+        self, faults: _Faults, columns: Mapping[str, Column], places: NDArray[np.int64],
+        record: Callable[[int], str] | None,
+    ) -> None:  # fmt: skip
+        """Raise for the first bad row, or count and write out the bad rows."""
+        rows = np.flatnonzero(faults.codes)
         if not self.aside:
             row = int(rows[0])
             reason = faults.reason(row)
-            value = next((c.show(row) for r, c in columns.items() if repr(self.names[r]) in reason), "")
-            value = "" if "is null" in reason else f" Got {value}."
+            column = next((c for r, c in columns.items() if f"column {self.names[r]!r}" in reason), None)
+            got = "" if column is None or "is null" in reason else f" Got {column.show(row)}."
             raise InputError(
-                f"{self.source}, {self.place} {int(places(row))}: {reason}.{value} {len(rows):,} rows here can't be "
-                "read; on_bad_rows='set_aside' leaves them out and reports them."
+                f"{self.source}, {self.place} {int(places[row])}: {reason}.{got} "
+                "(on_bad_rows='set_aside' leaves such rows out and reports them.)"
             )
         for code, reason in enumerate(faults.reasons):
             these = np.flatnonzero(faults.codes == code + 1)
-            if not len(these):
-                continue
-            self.counts[reason] = self.counts.get(reason, 0) + len(these)
-            seen = self.first.setdefault(reason, [])
-            seen += [int(places(row)) for row in these[: _FIRST_PLACES - len(seen)]]
+            if len(these):
+                self.counts[reason] = self.counts.get(reason, 0) + len(these)
+                seen = self.first.setdefault(reason, [])
+                seen += places[these[: _FIRST_PLACES - len(seen)]].tolist()
         if self._writer is not None:
             for row in rows.tolist():
-                self._writer.writerow(
-                    [int(places(row)), faults.reason(row), *(columns[r].text(row) for r in self.names)]
-                )
-        good: NDArray[np.bool_] = ~faults.bad
-        return good
+                text = "|".join(c.text(row) for c in columns.values()) if record is None else record(row)
+                self._writer.writerow([int(places[row]), faults.reason(row), text])
 
     def finish(self) -> dict[str, Any]:
         """Keyword arguments of EventLog. Raises InputError where no row is left."""
@@ -284,11 +307,12 @@ class LogBuilder:
             if role in whole:
                 parts[role] = whole[role]
                 parts[f"{role}_ids"] = coder.finish(whole[role], bool(aside))
+                parts[f"{role}_ids"].flags.writeable = False
         if "action" in whole:
             parts["action"], parts["actions"] = _funnel_order(whole["action"], parts.pop("action_ids"), self)
         if "item_text" in whole:
             n_items = len(parts["item_ids"])
-            parts["item_texts"] = _usual_texts(whole["item"], whole["item_text"], list(self.texts), n_items)
+            parts["item_texts"] = _usual_texts(whole["item"], whole["item_text"], self.texts.texts, n_items)
         parts["timestamp_us"], parts["position"] = whole.get("timestamp"), whole.get("order")
         parts["report"] = LogReport(
             source=self.source, rows_read=self.rows_read, rows_kept=kept, set_aside=aside,
@@ -301,35 +325,28 @@ class LogBuilder:
 
 
 class _Faults:
-    """The first fault of each row of a block."""
+    """The first fault of each row of a block; `codes` (n_rows,) is 0 for a good row."""
 
     def __init__(self, n_rows: int) -> None:
         self.codes = np.zeros(n_rows, dtype=np.int8)
         self.reasons: list[str] = []
 
     @property
-    def bad(self) -> NDArray[np.bool_]:
-        return self.codes > 0
+    def any(self) -> bool:
+        return bool(self.reasons)
 
     def mark(self, rows: NDArray[np.bool_], reason: str) -> None:
         if rows.any():
+            self.mark_rows(np.flatnonzero(rows), reason)
+
+    def mark_rows(self, rows: NDArray[np.int64], reason: str) -> None:
+        rows = rows[self.codes[rows] == 0]
+        if len(rows):
             self.reasons.append(reason)
-            self.codes[rows & (self.codes == 0)] = len(self.reasons)
+            self.codes[rows] = len(self.reasons)
 
     def reason(self, row: int) -> str:
-        return self.reasons[self.codes[row] - 1]
-
-
-def _number(text: str) -> int | float | None:
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
+        return self.reasons[int(self.codes[row]) - 1]
 
 
 def _integral(name: str, column: Column, faults: _Faults) -> Column:
@@ -343,23 +360,21 @@ def _integral(name: str, column: Column, faults: _Faults) -> Column:
     return Column("integers", np.where(valid, values, 0).astype(np.int64), None if valid.all() else valid)
 
 
-def _drop_texts(name: str, column: Column, allowed: Callable[[str], bool], what: str, faults: _Faults) -> Column:
-    wrong = np.array([bool(t) and not allowed(t) for t in column.texts] + [False], dtype=np.bool_)
-    rows = wrong[column.values]
-    if not rows.any():
-        return column
-    faults.mark(rows, f"column {name!r} {what}")
-    codes = np.where(rows, -1, column.values).astype(np.int32)
-    return Column("texts", codes, codes >= 0, texts=["" if w else t for t, w in zip(column.texts, wrong)])
+def _as_texts(column: Column) -> Column:
+    """Integers as strs: asked for with id_types."""
+    codes, ids = coding.code_integers(column.values, column.valid)
+    return Column("texts", codes, texts=[str(i) for i in ids.tolist()])
 
 
 def _positions(name: str, column: Column, faults: _Faults) -> NDArray[np.int64]:
-    if column.kind == "texts":
-        numbers = [_number(t) for t in column.texts] + [None]
-        wrong = np.array([not isinstance(v, int) for v in numbers], dtype=np.bool_)
-        faults.mark(wrong[column.values], f"column {name!r} is not an integer")
-        table = np.array([v if isinstance(v, int) else 0 for v in numbers], dtype=np.int64)
-        return table[column.values]
+    if column.kind == "times":
+        raise InputError(f"Column {name!r} must hold integers, the order of events. Got datetimes instead.")
+    if column.kind in ("texts", "spans"):
+        spans = column.as_spans()
+        values, status = timestamps.parse_spans(spans.buffer, spans.values, spans.stops, False)
+        faults.mark(status == timestamps.EMPTY, f"column {name!r} is null")
+        faults.mark(status == timestamps.WRONG, f"column {name!r} is not an integer")
+        column = Column("floats" if values.dtype.kind == "f" else "integers", values)
     if column.kind == "floats":
         column = _integral(name, column, faults)
     if column.valid is not None:
@@ -390,8 +405,9 @@ def _usual_texts(
     item: NDArray[np.int32], text: NDArray[np.int32], texts: list[str], n_items: int
 ) -> NDArray[Any]:
     """The text met most often with each item, of equals the first in the alphabet; "" where there is none."""
-    rank, ordered = coding.sort_ids(coding.text_array(texts))
+    rank, ordered = coding.sort_ids(coding.text_array([t.strip() for t in texts]))
     has = text >= 0
+    has[has] = ordered[rank[text[has]]] != ""
     pairs = item[has].astype(np.int64) * max(1, len(texts)) + rank[text[has]]
     distinct, counts = np.unique(pairs, return_counts=True)
     best = np.lexsort((distinct, -counts, distinct // max(1, len(texts))))

@@ -1,15 +1,16 @@
 """Columns: what callers pass as a column, in one of five plain forms.
 
-integers  values int64 (or any int dtype)             ids, epoch timestamps
-floats    values float64                              epoch timestamps with fractions; ids if all are integral
-times     values int64 + unit                         datetimes
-texts     codes int32 into a list of distinct str     ids, actions, ISO timestamps
+integers  values int64 (or another int dtype)                  ids, epoch timestamps
+floats    values float64                                       epoch timestamps with fractions; ids if all are whole
+times     values int64 + unit                                  datetimes
+texts     codes int32 into a list of distinct str, -1 null     Python strings
+spans     starts (values) and stops in a buffer of UTF-8       fields of a CSV, Arrow strings; an empty span is null
 A null is False in `valid`; None: no nulls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -18,76 +19,170 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError
-from .ids import code_texts
+from .._kernels import text as text_kernels
+from .ids import TextCoder, code_integers, code_texts, recoded, sort_ids, text_array
 from .timestamps import datetime_to_us
+
+_NO_BYTES = np.zeros(0, dtype=np.uint8)
+_NO_STOPS = np.zeros(0, dtype=np.int64)
 
 
 @dataclass
 class Column:
-    """`kind` is "integers", "floats", "times" or "texts"; `texts` are the distinct strings that codes stand for."""
+    """`kind` is one of the five; see the module."""
 
     kind: str
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None = None
     unit: str = ""
     texts: list[str] = field(default_factory=list)
+    buffer: NDArray[np.uint8] = field(default_factory=lambda: _NO_BYTES)
+    stops: NDArray[np.int64] = field(default_factory=lambda: _NO_STOPS)
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def show(self, row: int) -> str:
-        """The value of a row, for an error message."""
-        if self.valid is not None and not self.valid[row]:
-            return "null"
-        value = self.texts[self.values[row]] if self.kind == "texts" else self.values[row]
-        shown = repr(value) if isinstance(value, str) else str(value)
-        return shown if len(shown) <= 60 else shown[:57] + "..."
-
     def text(self, row: int) -> str:
-        """The value of a row, for a file of rejects; "" for null."""
+        """The value of a row as text; "" for null."""
         if self.valid is not None and not self.valid[row]:
             return ""
-        return self.texts[self.values[row]] if self.kind == "texts" else str(self.values[row])
+        value = self.values[row]
+        if self.kind == "spans":
+            return self.buffer[value : self.stops[row]].tobytes().decode("utf-8", "backslashreplace")
+        if self.kind == "texts":
+            return self.texts[value] if value >= 0 else ""
+        return str(self.values[row : row + 1].view(f"datetime64[{self.unit}]")[0]) if self.kind == "times" else str(value)
+
+    def show(self, row: int) -> str:
+        """The value of a row, for an error message."""
+        text = self.text(row)
+        shown = repr(text) if self.kind in ("spans", "texts") else text or "null"
+        return shown if len(shown) <= 60 else shown[:57] + "..."
+
+    def at(self, rows: NDArray[np.int64], valid: NDArray[np.bool_] | None) -> Column:
+        """The values of the given rows, null where not valid."""
+        inner = None if self.valid is None else self.valid[rows]
+        both = inner if valid is None else valid if inner is None else inner & valid
+        stops = self.stops
+        if self.kind == "spans":
+            stops = stops[rows] if both is None else np.where(both, stops[rows], self.values[rows])
+        return Column(self.kind, self.values[rows], both, self.unit, self.texts, self.buffer, stops)
+
+    def owned(self) -> Column:
+        """The same, with text copied from a buffer that is about to go."""
+        if self.kind == "spans":
+            self.buffer = self.buffer.copy()
+            self.values, self.stops = self.values.copy(), self.stops.copy()
+        return self
+
+    def as_spans(self) -> Column:
+        """Texts as spans; spans as they are."""
+        if self.kind != "texts":
+            return self
+        encoded = [t.encode("utf-8", "surrogatepass") for t in self.texts]
+        ends = np.zeros(len(encoded) + 2, dtype=np.int64)  # the last entry is for nulls, code -1
+        np.cumsum([len(e) for e in encoded], out=ends[1:-1])
+        ends[-1] = ends[-2]
+        starts, stops = ends[:-1][self.values], ends[1:][self.values]
+        buffer = np.frombuffer(bytearray(b"".join(encoded)), dtype=np.uint8)
+        return Column("spans", starts, buffer=buffer, stops=stops)
+
+
+def null_column(n: int) -> Column:
+    """n nulls."""
+    nothing = np.zeros(n, dtype=np.int64)
+    return Column("spans", nothing, stops=nothing)
+
+
+def concatenate(name: str, parts: Sequence[Column]) -> Column:
+    """Blocks of one column as one."""
+    if len({part.kind for part in parts}) > 1:
+        kinds = ", ".join(sorted({part.kind for part in parts}))
+        raise InputError(f"Column {name!r} must hold values of one type. Got {kinds}.")
+    shift = np.cumsum([0] + [len(part.buffer) for part in parts])
+    first = parts[0]
+    valid = None
+    if any(part.valid is not None for part in parts):
+        valid = np.concatenate([np.ones(len(p), dtype=np.bool_) if p.valid is None else p.valid for p in parts])
+    moved = [p.values + s for p, s in zip(parts, shift)] if first.kind == "spans" else [p.values for p in parts]
+    return Column(
+        first.kind, np.concatenate(moved), valid, first.unit, first.texts, np.concatenate([p.buffer for p in parts]),
+        np.concatenate([p.stops + s for p, s in zip(parts, shift)]),
+    )  # fmt: skip
 
 
 def read_column(name: str, values: Any) -> Column:
     """Any 1-D array-like as a Column; InputError names the column where it can't be one."""
     if isinstance(values, Column):
         return values
-    if type(values).__module__.split(".")[0] == "pandas":
-        values = _plain_pandas(values)
-    elif hasattr(values, "to_numpy"):
-        values = values.to_numpy()
-    array = values if isinstance(values, np.ndarray) else np.asarray(_as_objects(values))
     if isinstance(values, np.ma.MaskedArray):
         column = read_column(name, np.asarray(values.data))
-        mask = ~np.ma.getmaskarray(values)
-        column.valid = mask if column.valid is None else column.valid & mask
+        there = ~np.ma.getmaskarray(values)
+        column.valid = there if column.valid is None else column.valid & there
+        if column.kind in ("spans", "texts") and not there.all():
+            column = column.as_spans().at(np.arange(len(there)), there)
         return column
-    if array.ndim != 1:
-        raise InputError(f"Column {name!r} must have one dimension. Got shape {array.shape} instead.")
-    return _numpy_column(name, array)
+    if not isinstance(values, np.ndarray):
+        if type(values).__module__.split(".")[0] == "pandas":
+            return _pandas_column(name, values)
+        if hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__"):
+            from .arrow import read_array
+
+            return read_array(name, values)
+        values = _as_array(name, values)
+    if values.ndim != 1:
+        raise InputError(f"Column {name!r} must have one dimension. Got shape {values.shape} instead.")
+    return _numpy_column(name, values)
 
 
-def _as_objects(values: Any) -> Any:
+def _as_array(name: str, values: Any) -> NDArray[Any]:
     """Lists keep their Python types: np.asarray would turn [1, "a"] into strings without a word."""
     if isinstance(values, (list, tuple)):
+        if len(values) and set(map(type, values)) == {int}:
+            try:
+                return np.fromiter(values, dtype=np.int64, count=len(values))
+            except OverflowError as error:
+                raise InputError(f"Column {name!r} must fit int64: {error}.") from error
         array = np.empty(len(values), dtype=object)
         array[:] = values
         return array
-    return values
+    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
+        raise InputError(f"Column {name!r} must be a 1-D array or list. Got {type(values).__name__} instead.")
+    return np.asarray(values)
 
 
-def _plain_pandas(series: Any) -> Any:
-    """A pandas Series or Index as a numpy array; datetimes with a zone become UTC."""
-    if isinstance(getattr(series.dtype, "tz", None), object) and getattr(series.dtype, "tz", None) is not None:
-        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+def _pandas_column(name: str, series: Any) -> Column:
+    """A pandas Series or Index; datetimes with a zone become UTC, categories stay coded."""
+    dtype = series.dtype
+    if hasattr(dtype, "categories"):
+        codes = np.asarray(series.cat.codes if hasattr(series, "cat") else series.codes).astype(np.int64)
+        inner = read_column(name, dtype.categories)
+        if len(inner) == 0:
+            return null_column(len(codes))
+        return inner.at(np.maximum(codes, 0), None if codes.min(initial=0) >= 0 else codes >= 0)
+    missing = np.asarray(series.isna())
+    if getattr(dtype, "tz", None) is not None:
+        times = series.dt if hasattr(series, "dt") else series
+        series = times.tz_convert("UTC")
+        series = (series.dt if hasattr(series, "dt") else series).tz_localize(None)
+    if missing.any() and getattr(dtype, "kind", "O") in "iu":  # pandas' nullable integers
+        return integer_column(name, series.to_numpy(dtype=np.int64, na_value=0), ~missing)
     array = series.to_numpy()
     if array.dtype.kind == "O":
-        missing = series.isna().to_numpy()
         array = array.copy()
         array[missing] = None
-    return array
+    return _numpy_column(name, array)
+
+
+def integer_column(name: str, values: NDArray[Any], valid: NDArray[np.bool_] | None) -> Column:
+    """Integers of any width as a column; unsigned ones must fit int64."""
+    if values.dtype == np.uint64:
+        top = values if valid is None else np.where(valid, values, 0)
+        if len(top) and top.max() > np.iinfo(np.int64).max:
+            row = int(np.argmax(top))
+            raise InputError(f"Column {name!r} must fit int64. Got {top[row]} in row {row} instead.")
+        values = values.astype(np.int64)
+    return Column("integers", values, valid)
 
 
 def _numpy_column(name: str, array: NDArray[Any]) -> Column:
@@ -95,30 +190,42 @@ def _numpy_column(name: str, array: NDArray[Any]) -> Column:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if kind in "iu":
-        if array.dtype == np.uint64:
-            if len(array) and array.max() > np.iinfo(np.int64).max:
-                row = int(np.argmax(array > np.iinfo(np.int64).max))
-                raise InputError(f"Column {name!r} must fit int64. Got {array[row]} in row {row} instead.")
-            array = array.astype(np.int64)
-        return Column("integers", array)
+        return integer_column(name, array, None)
     if kind == "f":
         array = array.astype(np.float64, copy=False)
         missing = np.isnan(array)
         return Column("floats", array, ~missing if missing.any() else None)
     if kind == "M":
-        unit = np.datetime_data(array.dtype)[0]
-        if unit not in ("s", "ms", "us", "ns"):
-            array, unit = array.astype("datetime64[s]"), "s"
-        elif np.datetime_data(array.dtype)[1] != 1:
-            array = array.astype(f"datetime64[{unit}]")
+        unit, step = np.datetime_data(array.dtype)
+        if unit not in ("s", "ms", "us", "ns") or step != 1:
+            array, unit = array.astype("datetime64[us]"), "us"
         missing = np.isnat(array)
         return Column("times", array.view(np.int64), ~missing if missing.any() else None, unit)
-    if kind in "US" or type(array.dtype).__name__ == "StringDType":
-        objects = np.char.decode(array, "utf-8") if kind == "S" else array
-        return _object_column(name, objects.astype(object))
-    if kind == "O":
-        return _object_column(name, array)
+    if kind in "US":
+        return _fixed_width_column(array)
+    if kind == "O" or type(array.dtype).__name__ == "StringDType":
+        return _object_column(name, array.astype(object, copy=False))
     raise InputError(f"Column {name!r} must hold integers, strings or times. Got dtype {array.dtype} instead.")
+
+
+def _fixed_width_column(array: NDArray[Any]) -> Column:
+    """numpy's fixed-width strings as spans."""
+    array = np.ascontiguousarray(array)
+    n, width = len(array), array.dtype.itemsize // (4 if array.dtype.kind == "U" else 1)
+    if n == 0 or width == 0:
+        return null_column(n)
+    if array.dtype.kind == "U":
+        points = array.view(np.uint32)
+        if points.max() >= 128:
+            array = np.char.encode(array, "utf-8")
+            width = array.dtype.itemsize
+        else:
+            array = points.astype(np.uint8)
+    buffer = array.view(np.uint8).reshape(-1)
+    buffer = buffer if buffer.flags.writeable else buffer.copy()
+    stops = np.empty(n, dtype=np.int64)
+    text_kernels.fixed_stops(buffer, width, stops)
+    return Column("spans", np.arange(n, dtype=np.int64) * width, buffer=buffer, stops=stops)
 
 
 def _object_column(name: str, array: NDArray[Any]) -> Column:
@@ -126,7 +233,7 @@ def _object_column(name: str, array: NDArray[Any]) -> Column:
     values = array.tolist()
     kinds = {_kind_of(kind) for kind in set(map(type, values))}
     if kinds & {"NAType", "NaTType"} or ("floats" in kinds and len(kinds - {"null"}) > 1):
-        values = [None if v != v or type(v).__name__ in ("NAType", "NaTType") else v for v in values]
+        values = [None if type(v).__name__ in ("NAType", "NaTType") or v != v else v for v in values]
         kinds = {_kind_of(kind) for kind in set(map(type, values))}
     kinds.discard("null")
     unfit = kinds - {"texts", "integers", "floats", "times"}
@@ -136,61 +243,57 @@ def _object_column(name: str, array: NDArray[Any]) -> Column:
         row = next(i for i, v in enumerate(values) if _kind_of(type(v)) in unfit)
         raise InputError(
             f"Column {name!r} must hold values of one type: str, int, float or datetime. "
-            f"Got {values[row]!r} ({type(values[row]).__name__}) in row {row} instead."
+            f"Got {values[row]!r:.60} ({type(values[row]).__name__}) in row {row} instead."
         )
     if not kinds or kinds == {"texts"}:
         codes, texts = code_texts(values)
-        valid = codes >= 0
-        return Column("texts", codes, None if valid.all() else valid, texts=texts)
+        return Column("texts", codes, texts=texts)
     present = np.fromiter((v is not None for v in values), dtype=np.bool_, count=len(values))
-    valid_or_none = None if present.all() else present
-    if kinds == {"times"}:
-        us = [0 if v is None else _us_of(v) for v in values]
-        return Column("times", np.array(us, dtype=np.int64), valid_or_none, "us")
-    if kinds == {"integers"}:
-        try:
-            ints = np.array([0 if v is None else int(v) for v in values], dtype=np.int64)
-        except OverflowError as error:
-            raise InputError(f"Column {name!r} must fit int64: {error}.") from error
-        return Column("integers", ints, valid_or_none)
-    return _numpy_column(name, np.array([np.nan if v is None else v for v in values], dtype=np.float64))
+    valid = None if present.all() else present
+    if kinds == {"floats"}:
+        return _numpy_column(name, np.array([np.nan if v is None else v for v in values], dtype=np.float64))
+    convert = _us_of if kinds == {"times"} else int
+    try:
+        numbers = np.array([0 if v is None else convert(v) for v in values], dtype=np.int64)
+    except OverflowError as error:
+        raise InputError(f"Column {name!r} must fit int64: {error}.") from error
+    return Column("times", numbers, valid, "us") if kinds == {"times"} else Column("integers", numbers, valid)
 
 
 def _kind_of(kind: type) -> str:
     if kind is type(None):
         return "null"
-    if issubclass(kind, (bool, np.bool_)):
+    if issubclass(kind, (bool, np.bool_)) or kind.__name__ == "NaTType":
         return kind.__name__
     for name, types in (
-        ("texts", str),
+        ("texts", (str,)),
         ("integers", (int, np.integer)),
         ("floats", (float, np.floating)),
         ("times", (datetime, date, np.datetime64)),
     ):
-        if kind.__name__ != "NaTType" and issubclass(kind, types):  # type: ignore[arg-type]
+        if issubclass(kind, types):
             return name
     return kind.__name__
 
 
 def _us_of(value: Any) -> int:
-    if isinstance(value, datetime):
-        return datetime_to_us(value)
-    return int(np.datetime64(value, "us").astype(np.int64))
+    return datetime_to_us(value) if isinstance(value, datetime) else int(np.datetime64(value, "us").astype(np.int64))
 
 
-def pick_columns(data: Any, wanted: Mapping[str, str]) -> tuple[dict[str, Column], int]:
+def pick_columns(data: Any, wanted: Mapping[str, str]) -> dict[str, Column]:
     """Columns by role from a mapping or a table; InputError lists the columns there are when one is missing."""
     names = _names_of(data)
     for role, name in wanted.items():
-        if name not in names:
+        if names.count(name) != 1:
+            what = "missing" if name not in names else "there more than once"
             raise InputError(
-                f"Column {name!r}, wanted as {role}, is missing. There are: {', '.join(map(repr, names))}."
+                f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
             )
     columns = {role: read_column(name, data[name]) for role, name in wanted.items()}
     lengths = {wanted[role]: len(column) for role, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"Columns must be of one length. Got {lengths} instead.")
-    return columns, next(iter(lengths.values()))
+    return columns
 
 
 def _names_of(data: Any) -> list[str]:
@@ -198,6 +301,28 @@ def _names_of(data: Any) -> list[str]:
         return [str(name) for name in data]
     names = getattr(data, "column_names", None)
     names = getattr(data, "columns", None) if names is None else names
-    if names is None:
+    if names is None or callable(names):
         raise TypeError(f"A log comes from a mapping of columns or a table. Got {type(data).__name__} instead.")
     return [str(name) for name in names]
+
+
+def code_column(name: str, column: Column) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """(codes, -1 where null; distinct ids in rising order) of a column of ids that are all ints or all strs."""
+    if column.kind == "integers":
+        return code_integers(column.values, column.valid)
+    if column.kind == "spans":
+        coder = TextCoder()
+        codes, texts = coder.code(column.buffer, column.values, column.stops), coder.texts
+        if coder.invalid:
+            row = int(np.argmax(np.isin(codes, list(coder.invalid))))
+            raise InputError(f"Column {name!r} must be valid UTF-8. Got {column.show(row)} in row {row} instead.")
+    elif column.kind == "texts":
+        codes, texts = column.values, column.texts
+        if "" in texts:
+            codes = np.where(codes == texts.index(""), np.int32(-1), codes)
+    else:
+        raise InputError(f"Column {name!r} must hold ints or strs. Got {column.kind} instead.")
+    rank, ids = sort_ids(text_array(texts))
+    if len(ids) and ids[0] == "":
+        ids, rank = ids[1:], rank - np.int32(1)
+    return recoded(codes, rank), ids

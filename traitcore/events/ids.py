@@ -6,12 +6,14 @@ depend on the order of the rows.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._kernels import ids as kernels
+from .._kernels import text as text_kernels
 
 Codes = NDArray[np.int32]
 
@@ -78,6 +80,64 @@ class IntegerCoder:
         kernels.hash_integers(known, 0, self._slots, self._distinct, 0, np.empty(len(known), dtype=np.int32))
 
 
+class TextCoder:
+    """Codes spans of UTF-8 by order of first sight, a block at a time; an empty span is -1.
+
+    `texts` are the distinct texts by code; `invalid` the codes of those that aren't UTF-8.
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.invalid: set[int] = set()
+        self._slots = np.zeros(1 << 12, dtype=np.int32)
+        self._hashes = np.empty(1 << 11, dtype=np.uint64)
+        self._ends = np.zeros((1 << 11) + 1, dtype=np.int64)
+        self._arena = np.empty(1 << 16, dtype=np.uint8)
+        self._n = 0
+
+    def code(self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Codes:
+        """Codes of a block of spans."""
+        codes = np.empty(len(starts), dtype=np.int32)
+        starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
+        done = 0
+        while True:
+            done, self._n = text_kernels.hash_spans(
+                buffer, starts, stops, done, self._slots, self._hashes, self._arena, self._ends, self._n, codes
+            )
+            if done == len(starts):
+                break
+            self._grow(int(stops[done] - starts[done]))
+        self._decode()
+        return codes
+
+    def _grow(self, wanted: int) -> None:
+        if int(self._ends[self._n]) + wanted > len(self._arena):
+            self._arena = np.concatenate((self._arena, np.empty(len(self._arena) + wanted, dtype=np.uint8)))
+        if self._n >= len(self._hashes):
+            n = len(self._hashes)
+            self._hashes = np.concatenate((self._hashes, np.empty(3 * n, dtype=np.uint64)))
+            self._ends = np.concatenate((self._ends, np.zeros(3 * n, dtype=np.int64)))
+            self._slots = np.zeros(4 * len(self._slots), dtype=np.int32)
+            text_kernels.fill_slots(self._hashes, self._n, self._slots)
+
+    def _decode(self) -> None:
+        """Texts of the codes that are new."""
+        first = len(self.texts)
+        ends = self._ends[first : self._n + 1]
+        data = self._arena[ends[0] : ends[-1]].tobytes()
+        places = (ends - ends[0]).tolist()
+        try:
+            text = data.decode("ascii")
+            self.texts += [text[a:b] for a, b in pairwise(places)]
+        except UnicodeDecodeError:
+            for a, b in pairwise(places):
+                try:
+                    self.texts.append(data[a:b].decode("utf-8"))
+                except UnicodeDecodeError:
+                    self.invalid.add(len(self.texts))
+                    self.texts.append(data[a:b].decode("utf-8", "backslashreplace"))
+
+
 def code_texts(texts: list[Any]) -> tuple[Codes, list[str]]:
     """Codes by order of first sight of a list of str, None standing for null (-1), and the distinct texts."""
     place = dict.fromkeys(texts)
@@ -93,6 +153,18 @@ def text_array(texts: list[str]) -> NDArray[Any]:
     array = np.empty(len(texts), dtype=object)
     array[:] = texts
     return array
+
+
+def remap_codes(codes: Codes, rank: Codes) -> None:
+    """codes = rank[codes] in place, with nulls (-1) kept."""
+    kernels.remap_codes(codes, np.ascontiguousarray(rank))
+
+
+def recoded(codes: Codes, rank: Codes) -> Codes:
+    """rank[codes], with nulls (-1) kept."""
+    codes = codes.copy()
+    remap_codes(codes, rank)
+    return codes
 
 
 def sort_ids(ids: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:

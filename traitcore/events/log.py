@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._errors import parameter_message
 from .._validate import check_array, check_choice
 from . import ids as coding
+from .arrow import read_stream
 from .build import LogBuilder, LogReport
 from .columns import pick_columns
 from .timestamps import UNITS, format_us
@@ -120,13 +121,15 @@ class EventLog:
         """
         names = column_names("EventLog.from_columns", user, timestamp, action, item, session, order, item_text)
         check_options("EventLog.from_columns", timestamp_unit, on_bad_rows, action, action_value)
-        columns, n = pick_columns(data, names)
         builder = LogBuilder(
             names, source="columns", place="row", timestamp_unit=timestamp_unit,
             set_aside=on_bad_rows == "set_aside", id_types=check_id_types("EventLog.from_columns", id_types),
         )  # fmt: skip
-        if n:
-            builder.add(columns, lambda rows: rows)
+        if _streams(data):
+            for batch in read_stream(_only(data, list(names.values())), names):
+                builder.add(batch)
+        else:
+            builder.add(pick_columns(data, names))
         return log_from(builder, action_value)
 
     def take(self, rows: ArrayLike) -> EventLog:
@@ -172,6 +175,19 @@ class EventLog:
             os.replace(scratch, target)
         finally:
             scratch.unlink(missing_ok=True)
+
+
+def _streams(data: Any) -> bool:
+    """Is it a table that comes as an Arrow stream? pandas' own arrays need no Arrow library."""
+    return hasattr(data, "__arrow_c_stream__") and type(data).__module__.split(".")[0] != "pandas"
+
+
+def _only(data: Any, names: list[str]) -> Any:
+    """A polars or pyarrow table without the columns that aren't wanted, so that they aren't converted."""
+    if type(data).__module__.split(".")[0] in ("polars", "pyarrow") and hasattr(data, "select"):
+        there = getattr(data, "column_names", None) or getattr(data, "columns", [])
+        return data.select([name for name in dict.fromkeys(names) if name in there])
+    return data
 
 
 def column_names(

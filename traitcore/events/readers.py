@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import os
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
-
-from .._errors import InputError, parameter_message
+from .._errors import parameter_message
 from .._progress import Progress
 from .build import LogBuilder
-from .columns import Column, pick_columns
-from .ids import code_texts
+from .csv_file import read_csv
 from .log import EventLog, check_id_types, check_options, column_names, log_from
+from .parquet_file import read_parquet
 
 _OWNER = "read_events"
-_ROWS = 100_000
 
 
 def read_events(
@@ -75,107 +69,29 @@ def read_events(
     parquet = name.lower().endswith((".parquet", ".parq", ".pq"))
     if where is not None and not parquet:
         raise ValueError(parameter_message("where", _OWNER, "None for CSV files", where))
-    sink = io.StringIO() if rejects is not None else None
-    builder = LogBuilder(
-        names, source=Path(name).name, place="row" if parquet else "line", timestamp_unit=timestamp_unit,
-        set_aside=on_bad_rows == "set_aside", id_types=types, from_text=not parquet, rejects=sink,
-    )  # fmt: skip
-    if parquet:
-        _read_parquet(name, names, where, builder, progress)
-    else:
-        _read_csv(name, names, delimiter, builder, progress)
-    log = log_from(builder, action_value)
-    if rejects is not None and sink is not None:
-        _write_rejects(Path(rejects), sink)
-    return log
+    with _rejects_file(rejects) as sink:
+        builder = LogBuilder(
+            names, source=Path(name).name, place="row" if parquet else "line", timestamp_unit=timestamp_unit,
+            set_aside=on_bad_rows == "set_aside", id_types=types, rejects=sink,
+        )  # fmt: skip
+        if parquet:
+            read_parquet(name, names, where, builder, progress)
+        else:
+            read_csv(name, names, delimiter, builder, progress)
+        return log_from(builder, action_value)
 
 
-def _write_rejects(path: Path, sink: io.StringIO) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextmanager
+def _rejects_file(path: str | os.PathLike[str] | None) -> Iterator[TextIO | None]:
+    """A file that appears under its name when all went well, and not at all otherwise."""
+    if path is None:
+        yield None
+        return
+    target = Path(path)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        scratch.write_text(sink.getvalue(), encoding="utf-8", newline="")
-        os.replace(scratch, path)
+        with open(scratch, "w", encoding="utf-8", newline="") as file:
+            yield file
+        os.replace(scratch, target)
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def _open_csv(name: str) -> TextIO:
-    if name.lower().endswith(".gz"):
-        return gzip.open(name, "rt", encoding="utf-8-sig", newline="")
-    return open(name, encoding="utf-8-sig", newline="")
-
-
-def _read_csv(
-    name: str, names: Mapping[str, str], delimiter: str, builder: LogBuilder, progress: Progress | None
-) -> None:
-    source = builder.source
-    total = os.path.getsize(name)
-    try:
-        with _open_csv(name) as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            header = next(reader, None)
-            if header is None:
-                raise InputError(f"{source} is empty: it has no header.")
-            for role, column in names.items():
-                if column not in header:
-                    raise InputError(
-                        f"{source}: column {column!r}, wanted as {role}, is missing. "
-                        f"There are: {', '.join(map(repr, header))}."
-                    )
-            places = {role: header.index(column) for role, column in names.items()}
-            rows: list[list[str]] = []
-            lines: list[int] = []
-            for row in reader:
-                if len(row) != len(header):
-                    if not row:
-                        continue
-                    raise InputError(
-                        f"{source}, line {reader.line_num}: {len(header)} fields are expected. Got {len(row)}."
-                    )
-                rows.append(row)
-                lines.append(reader.line_num)
-                if len(rows) == _ROWS:
-                    _add_rows(rows, lines, places, builder)
-                    rows, lines = [], []
-            if rows:
-                _add_rows(rows, lines, places, builder)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source}: invalid UTF-8 ({error.reason} at byte {error.start}).") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{source} is damaged or cut short: {error}.") from error
-    if progress is not None:
-        progress("read", total, total)
-
-
-def _add_rows(rows: list[list[str]], lines: list[int], places: Mapping[str, int], builder: LogBuilder) -> None:
-    columns = {}
-    for role, place in places.items():
-        codes, texts = code_texts([row[place] for row in rows])
-        columns[role] = Column("texts", codes, texts=texts)
-    numbers = np.array(lines, dtype=np.int64)
-    builder.add(columns, lambda where: numbers[where])
-
-
-def _read_parquet(
-    name: str, names: Mapping[str, str], where: str | None, builder: LogBuilder, progress: Progress | None
-) -> None:
-    try:
-        import duckdb
-    except ImportError as error:
-        raise ImportError(
-            "Reading Parquet needs DuckDB, which is in the `io` extra: pip install 'traitcore[io]'."
-        ) from error
-    if not any(c in name for c in "*?[") and not os.path.exists(name):
-        raise FileNotFoundError(f"There is no file {name!r}.")
-    picked = ", ".join(f"({expression}) AS c{i}" for i, expression in enumerate(names.values()))
-    condition = f" WHERE {where}" if where else ""
-    with duckdb.connect(":memory:") as connection:
-        try:
-            data = connection.execute(f"SELECT {picked} FROM read_parquet(?){condition}", [name]).fetchnumpy()
-        except duckdb.Error as error:
-            raise InputError(f"{builder.source}: {error}") from error
-    columns, n = pick_columns(data, {role: f"c{i}" for i, role in enumerate(names)})
-    if n:
-        builder.add(columns, lambda rows: rows)
-    if progress is not None:
-        progress("read", n, n)

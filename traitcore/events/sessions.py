@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,10 @@ from .log import EventLog
 
 GAP_SECONDS = 1800
 _OWNER = "split_sessions"
-_NO_TIMES = np.zeros(0, dtype=np.int64)
-_NO_ACTIONS = np.zeros(0, dtype=np.int16)
+# Read-only as a log's columns are: numba compiles a kernel once for each kind of array it meets.
+_NO_TIMES: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+_NO_ACTIONS: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
+_NO_TIMES.flags.writeable = _NO_ACTIONS.flags.writeable = False
 
 
 @dataclass(frozen=True)
@@ -235,14 +238,14 @@ def _group_rows(groups: _Groups, workers: int) -> tuple[NDArray[np.int64], NDArr
     # A block costs a table of counts: no more of them than pay for it.
     blocks = even_blocks(n, max(1, min(workers, n // max(1, groups.n))))
     counts = np.zeros((len(blocks), groups.n), dtype=np.int64)
-    tasks = [lambda b=b, c=c: kernels.count_groups(*b, groups.code, c) for b, c in zip(blocks, counts)]
-    run_tasks(tasks, workers)
+    run_tasks([partial(kernels.count_groups, a, z, groups.code, c) for (a, z), c in zip(blocks, counts)], workers)
     bounds = np.zeros(groups.n + 1, dtype=np.int64)
     np.cumsum(counts.sum(axis=0), out=bounds[1:])
     cursors = np.cumsum(counts, axis=0) - counts + bounds[:-1]
     order = np.empty(n, dtype=np.int64)
-    tasks = [lambda b=b, c=c: kernels.scatter_rows(*b, groups.code, c, order) for b, c in zip(blocks, cursors)]
-    run_tasks(tasks, workers)
+    run_tasks(
+        [partial(kernels.scatter_rows, a, z, groups.code, c, order) for (a, z), c in zip(blocks, cursors)], workers
+    )
     return order, bounds
 
 
@@ -287,11 +290,11 @@ def _cut(
     events = np.zeros((len(blocks), 8), dtype=np.int64)
     found = np.zeros((len(blocks), 8), dtype=np.int64)
     tasks = [
-        lambda b=b, e=e, s=s: kernels.cut_groups(
-            *b, bounds, group_owner, order, times, position, action, log.item, banned, gap_us, limits[0], limits[1],
+        partial(
+            kernels.cut_groups, a, z, bounds, group_owner, order, times, position, action, log.item, banned, gap_us, limits[0], limits[1],
             60_000_000, merge, drop, min_length, state, e, s,
         )
-        for b, e, s in zip(blocks, events, found)
+        for (a, z), e, s in zip(blocks, events, found)
     ]  # fmt: skip
     duplicates = sum(run_tasks(tasks, workers))
     n_events, n_sessions = events.sum(axis=0), found.sum(axis=0)

@@ -7,11 +7,14 @@ UTC. Nanoseconds are cut to microseconds.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .._kernels import text as kernels
 
 UNITS = ("s", "ms", "us", "ns")
 # First value of each unit's class of sizes, and one past the last.
@@ -58,13 +61,50 @@ def floats_to_us(values: NDArray[np.float64], unit: str) -> NDArray[np.int64]:
     return np.rint(values * _US_PER[unit]).astype(np.int64)
 
 
+FINE, EMPTY, WRONG = kernels.FINE, kernels.EMPTY, kernels.WRONG
+_FLOAT = re.compile(r"\s*-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
+
+
+def is_number(text: str) -> bool:
+    """Is the text a plain decimal number, perhaps with an exponent?"""
+    return _FLOAT.fullmatch(text) is not None
+
+
+def parse_spans(
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], iso: bool
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """(values, status) of spans of text: ISO 8601 as int64 us, or numbers as int64, float64 if any has a fraction.
+
+    status: FINE, EMPTY or WRONG. What the fast parsers don't know (exponents; ISO 8601 week dates and the basic
+    form) is tried by Python's.
+    """
+    n = len(starts)
+    starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
+    whole, status = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.uint8)
+    if iso:
+        kernels.parse_iso_times(buffer, starts, stops, whole, status)
+        parts = None
+    else:
+        nanos = np.empty(n, dtype=np.int64)
+        kernels.parse_decimals(buffer, starts, stops, whole, nanos, status)
+        parts = nanos if nanos.any() else None
+    values: NDArray[Any] = whole if parts is None else whole + parts * 1e-9
+    for row in np.flatnonzero(status == WRONG).tolist():
+        text = buffer[starts[row] : stops[row]].tobytes().decode("utf-8", "replace")
+        value = parse_iso(text) if iso else float(text) if is_number(text) else None
+        if value is not None and abs(value) < 2**63:
+            if value != int(value):
+                values = values.astype(np.float64)
+            values[row], status[row] = value, FINE
+    return values, status
+
+
 def parse_iso(text: str) -> int | None:
     """Microseconds since 1970 UTC of an ISO 8601 date or date and time (no zone: UTC), or None."""
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return datetime_to_us(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
         return None
-    return datetime_to_us(moment)
 
 
 def datetime_to_us(moment: datetime) -> int:

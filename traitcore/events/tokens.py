@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from .._errors import InputError, parameter_message
 from .._kernels import tokens as kernels
 from .._parallel import even_blocks, resolve_workers, run_blocks, run_tasks
-from .._validate import check_choice, check_int
+from .._validate import check_array, check_choice, check_int
+from .columns import code_column, read_column
 from .ids import code_integers
 from .log import EventLog
 from .sequences import Sequences
@@ -111,8 +113,74 @@ def tokenize(
     with_actions = log.action is not None and kind != "item"
     names, new_action = _map_actions(log.actions if with_actions else (), action_map)
     pairs, n_pairs, pair_ids = _pairs(sessions, log, new_action, max(1, len(names)), with_actions, n_threads)
-    kind = "action_item" if with_actions else "item"
-    return _build(sessions, pairs, n_pairs, pair_ids, names, min_count, min_length, n_threads, kind)
+    coded = _Coded(pairs, n_pairs, sessions.offsets, sessions.owner, sessions.timestamps_us)
+    kept = _keep(coded, min_count, min_length, n_threads)
+    tokens_kept = kept.present if pair_ids is None else pair_ids[kept.present]
+    item, action_of = np.divmod(tokens_kept, max(1, len(names)))
+    return kept.corpus(
+        log.user_ids, log.item_ids, item, action_of if names else None, names, log.item_texts,
+        "action_item" if with_actions else "item",
+    )  # fmt: skip
+
+
+def encode_tokens(
+    tokens: Any,
+    offsets: Any = None,
+    *,
+    owner: Any = None,
+    min_count: int = 1,
+    min_length: int = 1,
+    workers: int = 1,
+) -> Corpus:
+    """Ready-made sequences of tokens (ints or strs) as rows of a vocabulary: the door for corpora of other systems.
+
+    Parameters
+    ----------
+    tokens : an iterable of sequences of tokens, as gensim takes it; or, with `offsets`, one flat array-like
+        (n_tokens,) of ints or strs.
+    offsets : (n_sequences + 1,) ints rising from 0 to n_tokens, or None.
+    owner : (n_sequences,) ints >= 0, whose sequence it is, or None: each its own.
+    min_count, min_length, workers : as in `tokenize`.
+
+    Raises
+    ------
+    InputError : tokens of mixed type or null, or nothing is left; TypeError, ValueError : parameters.
+    """
+    name = "encode_tokens"
+    min_count = check_int("min_count", name, min_count, 1)
+    min_length = check_int("min_length", name, min_length, 1)
+    n_threads = resolve_workers(workers, name)
+    flat, ends = (_flattened(tokens) if offsets is None else (tokens, offsets))
+    codes, ids = code_column("tokens", read_column("tokens", flat))
+    if owner is not None:
+        owner = check_array("owner", name, owner, dtype=np.int32, shape=(None,), nonnegative=False)
+    # Sequences checks offsets and owner; -1, a null, is not a row.
+    if len(codes) and codes.min() < 0:
+        raise InputError(f"Tokens must not be null or empty. Got one at place {int(np.argmax(codes < 0))}.")
+    checked = Sequences(tokens=codes, offsets=ends, owner=owner)
+    if len(codes) == 0:
+        raise InputError("There are no tokens to encode.")
+    coded = _Coded(codes, len(ids), checked.offsets, checked.owner, None)
+    kept = _keep(coded, min_count, min_length, n_threads)
+    return kept.corpus(None, ids, kept.present, None, (), None, "item")
+
+
+def _flattened(sequences: Any) -> tuple[Any, NDArray[np.int64]]:
+    """(all tokens, offsets) of an iterable of sequences."""
+    if isinstance(sequences, (str, bytes, Mapping)) or not isinstance(sequences, Iterable):
+        rule = "an iterable of sequences of tokens, or a flat array with offsets"
+        raise TypeError(parameter_message("tokens", "encode_tokens", rule, type(sequences).__name__))
+    lists = sequences if isinstance(sequences, (list, tuple)) else list(sequences)
+    kinds = set(map(type, lists))
+    if kinds & {str, bytes} or not all(hasattr(k, "__len__") and hasattr(k, "__iter__") for k in kinds):
+        wrong = next(s for s in lists if isinstance(s, (str, bytes)) or not hasattr(s, "__len__"))
+        rule = "an iterable of sequences of tokens, or a flat array with offsets"
+        raise TypeError(parameter_message("tokens", "encode_tokens", rule, wrong))
+    offsets = np.zeros(len(lists) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(map(len, lists), dtype=np.int64, count=len(lists)), out=offsets[1:])
+    if kinds and all(issubclass(kind, np.ndarray) for kind in kinds):
+        return np.concatenate(lists), offsets
+    return list(chain.from_iterable(lists)), offsets
 
 
 def _map_actions(
@@ -150,19 +218,122 @@ def _pairs(
     return codes, len(ids), ids
 
 
-def _count(
-    tokens: NDArray[np.int32], offsets: NDArray[np.int64], owner: NDArray[np.int32], n: int, workers: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(occurrences, owners with one) of each of n tokens."""
+@dataclass
+class _Coded:
+    """Events in sequence order, as codes in [0, n); -1: the event has no token."""
+
+    codes: NDArray[np.int32]
+    n: int
+    offsets: NDArray[np.int64]
+    owner: NDArray[np.int32] | None
+    times: NDArray[np.int64] | None
+
+
+@dataclass
+class _Kept:
+    """What min_count and min_length left: rows in place of codes, and the codes present by falling count."""
+
+    sequences: _Coded
+    present: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    documents: NDArray[np.int64]
+    events: int
+    n_rare: int
+    lost: NDArray[np.int64]
+
+    def corpus(
+        self, owner_ids: NDArray[Any] | None, item_ids: NDArray[Any], item: NDArray[np.int64],
+        action: NDArray[np.int64] | None, names: tuple[str, ...], texts: NDArray[Any] | None, kind: str,
+    ) -> Corpus:  # fmt: skip
+        """The corpus, given the item and action of each code present."""
+        kept = self.sequences
+        n_owners = len(kept.offsets) - 1 if kept.owner is None else _n_distinct(kept.owner)
+        used = np.zeros(len(item_ids), dtype=np.bool_)
+        used[item] = True
+        place = np.cumsum(used, dtype=np.int32) - np.int32(1)
+        token_action = np.full(len(item), -1, dtype=np.int32) if action is None else action.astype(np.int32)
+        vocabulary = Vocabulary(
+            item_ids[used], names, place[item], token_action, self.counts, self.documents, n_owners,
+            None if texts is None else texts[used],
+        )  # fmt: skip
+        report = TokenReport(
+            events=self.events, tokens=len(kept.codes), sequences=len(kept.offsets) - 1, vocabulary=len(item),
+            customers=None if kept.owner is None else n_owners, token_kind=kind,
+            events_unmapped=int(self.lost[0]), tokens_rare=self.n_rare, events_rare=int(self.lost[1]),
+            sequences_too_short=int(self.lost[3]), events_too_short=int(self.lost[2]),
+        )  # fmt: skip
+        sequences = Sequences(
+            tokens=kept.codes, offsets=kept.offsets, owner=kept.owner, timestamps_us=kept.times,
+            owner_ids=None if kept.owner is None else owner_ids,
+        )  # fmt: skip
+        return Corpus(sequences, vocabulary, report)
+
+
+def _n_distinct(owner: NDArray[np.int32]) -> int:
+    return int(np.count_nonzero(np.bincount(owner)))
+
+
+def _keep(coded: _Coded, min_count: int, min_length: int, workers: int) -> _Kept:
+    """Count, drop what is rare or short, rank by falling count, and put rows in place of codes (changed in place)."""
+    n_events = len(coded.codes)
+    counts, documents = _count(coded, workers)
+    frequent = counts >= min_count
+    n_rare = int(((counts > 0) & ~frequent).sum())
+    lost = np.zeros(4, dtype=np.int64)
+    if n_rare or counts.sum() < n_events or int(np.diff(coded.offsets).min(initial=min_length)) < min_length:
+        coded = _dropped(coded, frequent, min_length, lost)
+        if len(coded.codes) == 0:
+            raise InputError(
+                f"No token is left of {n_events:,} events: {lost[1]:,} are of tokens rarer than min_count={min_count}, "
+                f"{lost[2]:,} in sequences shorter than min_length={min_length}, {lost[0]:,} of actions mapped to "
+                "None. Lower min_count or min_length."
+            )
+        if lost[2]:
+            counts, documents = _count(coded, workers)
+    present = np.flatnonzero(frequent & (counts > 0))
+    present = present[np.argsort(-counts[present], kind="stable")]
+    row = np.empty(coded.n, dtype=np.int32)
+    row[present] = np.arange(len(present), dtype=np.int32)
+    run_blocks(kernels.map_tokens, even_blocks(len(coded.codes), 4 * workers), workers, coded.codes, row)
+    return _Kept(coded, present, counts[present], documents[present], n_events, n_rare, lost)
+
+
+def _dropped(coded: _Coded, frequent: NDArray[np.bool_], min_length: int, lost: NDArray[np.int64]) -> _Coded:
+    """Without rare tokens and short sequences; `lost` counts them."""
+    same = np.where(frequent, np.arange(coded.n, dtype=np.int32), np.int32(-1))
+    offsets = coded.offsets.copy()
+    owner = np.zeros(0, dtype=np.int32) if coded.owner is None else coded.owner.copy()
+    times = np.zeros(0, dtype=np.int64) if coded.times is None else coded.times.copy()
+    n, n_sequences = kernels.keep_tokens(coded.codes, offsets, owner, times, same, min_length, lost)
+    return _Coded(
+        coded.codes[:n].copy(), coded.n, offsets[: n_sequences + 1].copy(),
+        None if coded.owner is None else owner[:n_sequences].copy(), None if coded.times is None else times[:n].copy(),
+    )  # fmt: skip
+
+
+def _count(coded: _Coded, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(occurrences, owners with one) of each code."""
+    owner = np.zeros(0, dtype=np.int32) if coded.owner is None else coded.owner
+    if len(owner) and (np.diff(owner) < 0).any():
+        return _count_scattered(coded, owner)
     # A block costs three tables of n; no more of them than pay for it.
-    blocks = _owner_blocks(offsets, owner, max(1, min(workers, len(tokens) // max(1, n))))
-    counts = np.zeros((len(blocks), n), dtype=np.int64)
-    documents = np.zeros((len(blocks), n), dtype=np.int32)
+    blocks = _owner_blocks(coded.offsets, owner, max(1, min(workers, len(coded.codes) // max(1, coded.n))))
+    counts = np.zeros((len(blocks), coded.n), dtype=np.int64)
+    documents = np.zeros((len(blocks), coded.n), dtype=np.int32)
     run_tasks(
-        [lambda b=b, c=c, d=d: kernels.count_tokens(*b, tokens, offsets, owner, c, d)
-         for b, c, d in zip(blocks, counts, documents)], workers,
+        [partial(kernels.count_tokens, a, z, coded.codes, coded.offsets, owner, c, d)
+         for (a, z), c, d in zip(blocks, counts, documents)], workers,
     )  # fmt: skip
     return counts.sum(axis=0), documents.sum(axis=0, dtype=np.int64)
+
+
+def _count_scattered(coded: _Coded, owner: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same where an owner's sequences don't stand together."""
+    has = coded.codes >= 0
+    codes = coded.codes[has].astype(np.int64)
+    whose = np.repeat(owner.astype(np.int64), np.diff(coded.offsets))[has]
+    met = np.unique(whose * coded.n + codes) % max(1, coded.n)
+    return np.bincount(codes, minlength=coded.n), np.bincount(met, minlength=coded.n)
 
 
 def _owner_blocks(
@@ -174,74 +345,3 @@ def _owner_blocks(
         edges = np.searchsorted(owner, owner[np.minimum(edges, len(owner) - 1)])
     edges = np.unique(np.concatenate(([0], edges, [len(offsets) - 1])))
     return [(int(a), int(b)) for a, b in pairwise(edges)]
-
-
-def _build(
-    sessions: Sessions, tokens: NDArray[np.int32], n_pairs: int, pair_ids: NDArray[np.int64] | None,
-    names: tuple[str, ...], min_count: int, min_length: int, workers: int, kind: str,
-) -> Corpus:  # fmt: skip
-    """Count, rank, and put rows in place of pair codes (`tokens` is changed)."""
-    log = sessions.log
-    offsets, times = sessions.offsets, sessions.timestamps_us
-    owner = np.zeros(0, dtype=np.int32) if sessions.owner is None else sessions.owner
-    counts, documents = _count(tokens, offsets, owner, n_pairs, workers)
-    keep = counts >= min_count
-    rank = np.where(keep, np.arange(n_pairs, dtype=np.int32), np.int32(-1))
-    lost = np.zeros(4, dtype=np.int64)
-    lengths = np.diff(offsets)
-    n_events = len(tokens)
-    n_rare = int(((counts > 0) & ~keep).sum())
-    drops = not keep[counts > 0].all() or counts.sum() < n_events or int(lengths.min()) < min_length
-    if drops:
-        offsets, owner = offsets.copy(), owner.copy()
-        moved = np.zeros(0, dtype=np.int64) if times is None else times.copy()
-        n, n_seq = kernels.keep_tokens(tokens, offsets, owner, moved, rank, min_length, lost)
-        if n == 0:
-            raise InputError(
-                f"No token is left of {n_events:,} events: {lost[1]:,} are of tokens rarer than min_count={min_count}, "
-                f"{lost[2]:,} in sequences shorter than min_length={min_length}, {lost[0]:,} of actions mapped to "
-                "None. Lower min_count or min_length."
-            )
-        tokens, offsets, owner = tokens[:n].copy(), offsets[: n_seq + 1].copy(), owner[:n_seq].copy()
-        times = None if times is None else moved[:n].copy()
-        if lost[2]:
-            counts, documents = _count(tokens, offsets, owner, n_pairs, workers)
-    present = np.flatnonzero(keep & (counts > 0))
-    present = present[np.argsort(-counts[present], kind="stable")]
-    row = np.full(n_pairs, -1, dtype=np.int32)
-    row[present] = np.arange(len(present), dtype=np.int32)
-    run_blocks(kernels.map_tokens, even_blocks(len(tokens), 4 * workers), workers, tokens, row)
-    return Corpus(
-        Sequences(
-            tokens=tokens, offsets=offsets, owner=None if sessions.owner is None else owner, timestamps_us=times,
-            owner_ids=log.user_ids if sessions.owner is not None else None,
-        ),
-        _vocabulary(log, present if pair_ids is None else pair_ids[present], names, counts[present], documents[present],
-                    int((np.diff(owner) > 0).sum()) + 1 if len(owner) else len(offsets) - 1),
-        TokenReport(
-            events=n_events, tokens=len(tokens), sequences=len(offsets) - 1, vocabulary=len(present),
-            customers=None if sessions.owner is None else int((np.diff(owner) > 0).sum()) + 1, token_kind=kind,
-            events_unmapped=int(lost[0]), tokens_rare=n_rare, events_rare=int(lost[1]),
-            sequences_too_short=int(lost[3]), events_too_short=int(lost[2]),
-        ),
-    )  # fmt: skip
-
-
-def _vocabulary(
-    log: EventLog, pairs: NDArray[np.int64], names: tuple[str, ...], counts: NDArray[np.int64],
-    documents: NDArray[np.int64], n_documents: int,
-) -> Vocabulary:  # fmt: skip
-    item, action = np.divmod(pairs, max(1, len(names)))
-    used = np.unique(item)
-    place = np.zeros(len(log.item_ids), dtype=np.int32)
-    place[used] = np.arange(len(used), dtype=np.int32)
-    return Vocabulary(
-        item_ids=log.item_ids[used],
-        actions=names,
-        token_item=place[item],
-        token_action=action.astype(np.int32) if names else np.full(len(item), -1, dtype=np.int32),
-        counts=counts,
-        document_frequencies=documents,
-        n_documents=n_documents,
-        item_texts=None if log.item_texts is None else log.item_texts[used],
-    )

@@ -218,9 +218,9 @@ class Vocabulary:
             item_ids = np.array(arrays["item_ids"]) if "item_ids" in arrays else text_array(_unpack(arrays, "item_ids"))
             texts = text_array(_unpack(arrays, "item_texts")) if "item_texts_bytes" in arrays else None
             vocabulary = cls(
-                item_ids, tuple(_unpack(arrays, "actions")),
-                *(np.array(arrays[k]) for k in ("token_item", "token_action", "counts", "document_frequencies")),
-                int(arrays["n_documents"][0]), texts,
+                item_ids, tuple(_unpack(arrays, "actions")), np.array(arrays["token_item"]),
+                np.array(arrays["token_action"]), np.array(arrays["counts"]),
+                np.array(arrays["document_frequencies"]), int(arrays["n_documents"][0]), texts,
             )  # fmt: skip
         except (KeyError, IndexError, UnicodeDecodeError) as error:
             raise InputError(f"The arrays of a vocabulary are damaged: {error}.") from error
@@ -243,7 +243,7 @@ class Vocabulary:
         scratch = f"{target}.{os.getpid()}.tmp"
         try:
             with open(scratch, "wb") as file:
-                np.savez(file, **self.to_arrays())
+                np.savez(file, allow_pickle=False, **self.to_arrays())
             os.replace(scratch, target)
         finally:
             if os.path.exists(scratch):
