@@ -1,7 +1,8 @@
-"""The recipes of `TraitModel`: from token sequences to trait loadings of tokens and trait weights of customers."""
+"""The recipes of `TraitModel` over token counts: from sequences to loadings of tokens and weights of customers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,24 +13,36 @@ from scipy import sparse
 from ..events.sequences import Sequences
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
+from .consensus import consensus_components
 from .counts import count_tokens, count_windows, tie_tokens, token_idf, unit_rows, weigh_counts
 from .folding import fold_in
 from .nmf import factorize_nonnegative
 
+# A customer's rows count as (number of different tokens) ** HISTORY_POWER: long histories say more, but not in
+# proportion, or a few of them would be the traits.
+HISTORY_POWER = 0.2
+# Windows likewise; and PPMI rows as df ** TOKEN_POWER, for the row of a token few customers have is mostly chance.
+WINDOW_POWER = 0.5
+TOKEN_POWER = 0.5
+# PPMI values are multiplied by n / (n + PAIR_DISCOUNT) for a pair met n times.
+PAIR_DISCOUNT = 5.0
 
-@dataclass
+
+@dataclass(frozen=True)
 class Settings:
-    """Parameters of a fit, checked."""
+    """Parameters of a fit, checked. `ppmi_weight` None: chosen on inner validation splits."""
 
     n_traits: int
-    tie: float
-    window: int
-    windows_weight: float
-    ppmi_weight: float
-    max_iter: int
-    tol: float
-    seed: int
-    workers: int
+    tie: float = 0.5
+    window: int = 10
+    windows_weight: float = 3.0
+    ppmi_weight: float | None = None
+    n_restarts: int = 1
+    max_iter: int = 200
+    tol: float = 1e-4
+    seed: int = 0
+    workers: int = 1
+    progress: Callable[[str, float, float], None] | None = None
 
 
 @dataclass
@@ -38,7 +51,7 @@ class Fitted:
 
     components : (n_traits, n_tokens) float32 loadings of the tokens.
     raw : (n_customers, n_traits) float32 weights of the customers.
-    arrays : what `encode` needs for other customers.
+    arrays : what `encode` needs for other customers. figures : numbers worth reporting.
     """
 
     components: NDArray[np.float32]
@@ -47,42 +60,137 @@ class Fitted:
     figures: dict[str, float] = field(default_factory=dict)
 
 
+def unit_components(H: NDArray[Any]) -> NDArray[np.float32]:
+    """Rows of Euclidean length 1, so that the customers' weights are on one scale; zero rows stay zero."""
+    norms = np.linalg.norm(H, axis=1, keepdims=True)
+    return np.ascontiguousarray(H / np.where(norms > 0, norms, 1.0), dtype=np.float32)
+
+
 def factorize(matrix: Any, settings: Settings) -> NDArray[np.float32]:
-    """(n_traits, n_columns) components of a non-negative matrix; scale-free: each has Euclidean length 1."""
-    found = factorize_nonnegative(
-        matrix, settings.n_traits, init="nndsvda", max_iter=settings.max_iter, tol=settings.tol,
-        random_state=settings.seed, workers=settings.workers,
-    )  # fmt: skip
-    norms = np.linalg.norm(found.H, axis=1, keepdims=True)
-    return np.ascontiguousarray(found.H / np.where(norms > 0, norms, 1.0), dtype=np.float32)
+    """(n_traits, n_columns) unit components of a non-negative matrix; with restarts, those that the runs agree on.
+
+    The first run starts from the SVD, each restart from that start with other random fill-ins ("nndsvdar").
+    """
+    runs = []
+    for restart in range(settings.n_restarts):
+        found = factorize_nonnegative(
+            matrix, settings.n_traits, init="nndsvda" if restart == 0 else "nndsvdar", max_iter=settings.max_iter,
+            tol=settings.tol, random_state=settings.seed + restart, workers=settings.workers,
+            progress=settings.progress,
+        )  # fmt: skip
+        runs.append(unit_components(found.H))
+    return runs[0] if len(runs) == 1 else consensus_components(runs)[0]
 
 
-def customer_rows(sequences: Sequences, idf: NDArray[np.float32], tied: sparse.csr_array | None) -> sparse.csr_array:
-    """(n_customers, n_tokens) CSR: unit rows of log(1 + count) * idf, spread over the tokens of one item."""
-    rows = weigh_counts(count_tokens(sequences, n_tokens=len(idf)), idf)
-    return rows if tied is None else sparse.csr_array(rows @ tied)
+# --- counts ---
 
 
 def fit_counts(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> Fitted:
     """NMF of the tf-idf weighted customer x token counts: the simple baseline."""
-    idf = token_idf(count_tokens(sequences, n_tokens=len(token_item)))
-    rows = customer_rows(sequences, idf, None)
+    counts = count_tokens(sequences, n_tokens=len(token_item))
+    idf = token_idf(counts)
+    rows = weigh_counts(counts, idf)
     components = factorize(rows, settings)
-    return Fitted(components, fold_in(rows, components), {"idf": idf})
+    return Fitted(components, fold_in(rows, components, workers=settings.workers), {"idf": idf})
+
+
+def encode_counts(sequences: Sequences, fitted: Fitted, settings: Settings) -> NDArray[np.float32]:
+    """Weights of other customers on the counts' components."""
+    counts = count_tokens(sequences, n_tokens=fitted.components.shape[1])
+    return fold_in(weigh_counts(counts, fitted.arrays["idf"]), fitted.components, workers=settings.workers)
+
+
+# --- joint ---
+
+
+@dataclass
+class JointParts:
+    """The three views of one corpus over the same tokens: customers (without and with row weights), windows, PPMI."""
+
+    counts: sparse.csr_array
+    idf: NDArray[np.float32]
+    rows: sparse.csr_array
+    weighted: sparse.csr_array
+    windows: sparse.csr_array
+    ppmi: sparse.csr_array
+
+    @classmethod
+    def of(cls, sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> JointParts:
+        """Build them; each part's rows have mean square length 1, so that weights compare parts, not sizes."""
+        counts = count_tokens(sequences, n_tokens=len(token_item))
+        idf = token_idf(counts)
+        rows = joint_rows(counts, idf, token_item, settings.tie)
+        windows = count_windows(sequences, n_tokens=len(token_item), length=settings.window,
+                                stride=max(1, settings.window // 2))  # fmt: skip
+        distinct = np.diff(windows.indptr)
+        windows = _scaled(weigh_counts(windows, idf), distinct**WINDOW_POWER)
+        return cls(
+            counts, idf, rows, _scaled(rows, np.diff(counts.indptr) ** HISTORY_POWER), windows,
+            ppmi_rows(sequences, counts, settings),
+        )  # fmt: skip
+
+    def stacked(self, windows_weight: float, ppmi_weight: float) -> sparse.csr_array:
+        """One matrix whose parts have total squares N, windows_weight N and ppmi_weight N for N customers."""
+        n = self.rows.shape[0]
+        parts = [self.weighted]
+        for part, weight in ((self.windows, windows_weight), (self.ppmi, ppmi_weight)):
+            if weight > 0 and part.nnz:
+                live = int((np.diff(part.indptr) > 0).sum())
+                parts.append(sparse.csr_array(part * np.float32(np.sqrt(weight * n / live))))
+        return sparse.csr_array(sparse.vstack(parts, format="csr", dtype=np.float32))
+
+
+def joint_rows(
+    counts: sparse.csr_array, idf: NDArray[np.float32], token_item: NDArray[np.int32], tie: float
+) -> sparse.csr_array:
+    """(n_customers, n_tokens) CSR: unit rows of presence x idf, spread over the tokens of one item.
+
+    Presence, not counts: a customer who looks ten times at one thing does not have ten interests.
+    """
+    rows = counts.copy()
+    rows.data = idf[counts.indices]
+    rows = unit_rows(rows)
+    tied = tie_tokens(token_item, tie)
+    return rows if tied is None else sparse.csr_array(rows @ tied)
+
+
+def ppmi_rows(sequences: Sequences, counts: sparse.csr_array, settings: Settings) -> sparse.csr_array:
+    """(n_tokens, n_tokens) CSR: PPMI within sessions, rows of length df ** TOKEN_POWER with mean square 1."""
+    pairs = count_cooccurrences(
+        sequences, n_items=counts.shape[1], window=settings.window, workers=settings.workers
+    )
+    ppmi = positive_pmi(pairs, context_smoothing=1.0, discount=PAIR_DISCOUNT, workers=settings.workers)
+    df = np.bincount(counts.indices, minlength=counts.shape[1])
+    return _scaled(unit_rows(sparse.csr_array(ppmi)), df**TOKEN_POWER)
 
 
 def fit_joint(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> Fitted:
     """Customers, session windows and PPMI rows stacked, and factored for one set of token loadings."""
-    n_tokens = len(token_item)
-    idf = token_idf(count_tokens(sequences, n_tokens=n_tokens))
-    tied = tie_tokens(token_item, settings.tie)
-    rows = customer_rows(sequences, idf, tied)
-    windows = weigh_counts(count_windows(sequences, n_tokens=n_tokens, length=settings.window), idf)
-    counts = count_cooccurrences(sequences, n_items=n_tokens, window=settings.window)
-    ppmi = unit_rows(sparse.csr_array(positive_pmi(counts, context_smoothing=1.0, discount=5.0)))
-    parts = [rows]
-    for part, weight in ((windows, settings.windows_weight), (ppmi, settings.ppmi_weight)):
-        if weight > 0 and part.shape[0]:
-            parts.append(part * np.float32(np.sqrt(weight * rows.shape[0] / part.shape[0])))
-    components = factorize(sparse.vstack(parts, format="csr", dtype=np.float32), settings)
-    return Fitted(components, fold_in(rows, components), {"idf": idf})
+    from .selection import choose_ppmi_weight
+
+    weight = settings.ppmi_weight
+    if weight is None:
+        weight = choose_ppmi_weight(sequences, token_item, settings)
+    parts = JointParts.of(sequences, token_item, settings)
+    components = factorize(parts.stacked(settings.windows_weight, weight), settings)
+    raw = fold_in(parts.rows, components, workers=settings.workers)
+    arrays = {"idf": parts.idf, "token_item": token_item}
+    return Fitted(components, raw, arrays, {"ppmi_weight": weight})
+
+
+def encode_joint(sequences: Sequences, fitted: Fitted, settings: Settings) -> NDArray[np.float32]:
+    """Weights of other customers on the joint components."""
+    counts = count_tokens(sequences, n_tokens=fitted.components.shape[1])
+    rows = joint_rows(counts, fitted.arrays["idf"], fitted.arrays["token_item"], settings.tie)
+    return fold_in(rows, fitted.components, workers=settings.workers)
+
+
+def _scaled(matrix: sparse.csr_array, lengths: NDArray[Any]) -> sparse.csr_array:
+    """Rows multiplied by `lengths`, these first brought to mean square 1 over the rows that hold anything."""
+    live = np.diff(matrix.indptr) > 0
+    factor = np.where(live, lengths, 0.0).astype(np.float64)
+    mean_square = float((factor[live] ** 2).mean()) if live.any() else 1.0
+    factor /= np.sqrt(mean_square) if mean_square > 0 else 1.0
+    scaled = matrix.copy()
+    scaled.data = (matrix.data * np.repeat(factor, np.diff(matrix.indptr))).astype(np.float32)
+    return scaled

@@ -11,14 +11,19 @@ from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_choice, check_int, check_real, check_seed
+from .._validate import check_array, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .counts import tie_tokens
+from .coherence import presence
+from .counts import count_tokens
 from .folding import fold_in, normalise_rows
-from .recipes import Settings, customer_rows, fit_counts, fit_joint
+from .pooling import check_tokens_covered
+from .recipes import Fitted, Settings, encode_counts, encode_joint, fit_counts, fit_joint
+from .vector_recipes import encode_codes, encode_smoothed, encode_vectors, fit_codes, fit_smoothed, fit_vectors
 
-METHODS = ("joint", "counts")
+METHODS = ("joint", "counts", "codes", "smoothed", "semi", "split", "shift")
+NEED_VECTORS = ("smoothed", "semi", "split", "shift")
+_FORMAT = 1
 
 
 class TraitModel(ParamsMixin):
@@ -27,22 +32,34 @@ class TraitModel(ParamsMixin):
     Parameters
     ----------
     n_traits : traits to find.
-    method : "joint" factors customers x tokens, session windows and PPMI rows together for one set of token
-        loadings; "counts" factors the tf-idf weighted customers x tokens alone.
+    method : "joint" (default): customers x tokens, session windows and PPMI rows factored together for one set of
+        token loadings. "counts": NMF of tf-idf weighted customers x tokens, the simple baseline. "codes":
+        non-negative codes of tokens from PPMI, pooled. "smoothed": counts spread over tokens that are similar by
+        `item_vectors`. "semi", "split": from the customers' pooled `item_vectors`, by semi-NMF or by [C+, C-].
+        "shift": the recipe first proposed (C - min, NMF, cosines), which warns (ShiftWarning): its traits depend on
+        the coordinate system.
     tie : in [0, 1], how far a token's count also speaks for the other tokens of its item ("joint").
-    window : events in a session window, and the reach of the PPMI counts ("joint").
-    windows_weight, ppmi_weight : weight of the windows and of the PPMI rows against the customers' ("joint").
-    max_iter, tol : stopping of the factorization.
-    random_state : seed.
-    workers : threads, -1 for all cores.
+    window : events in a session window, and the reach of the PPMI counts ("joint", "codes").
+    windows_weight : weight of the windows against the customers' rows ("joint").
+    ppmi_weight : weight of the PPMI rows against the customers' ("joint"); "auto" chooses it on inner validation
+        splits (`ppmi_weight_` tells), at the cost of about fifteen small fits.
+    n_restarts : runs whose consensus is taken ("joint", "counts", "smoothed", "split").
+    max_iter, tol : stopping of the factorization. random_state : seed. workers : threads, -1 for all cores.
 
     Attributes
     ----------
-    components_ : (n_traits, n_tokens) float32 loadings of the tokens.
+    components_ : (n_traits, n_tokens) float32 loadings of the tokens (cosines, of any sign, for "shift").
     raw_profiles_ : (n_customers, n_traits) float32 weights W of the customers fitted.
     profiles_ : the same with rows that add up to 1 (a customer without known tokens keeps a zero row).
+    token_rates_ : (n_traits, n_tokens) float32, for each trait how readily its customers take up each token: the
+        non-negative least-squares fit of who has which token on `profiles_`. Recommend by these.
     tokens_ : (n_tokens,) external tokens, in the vocabulary's order.
-    n_empty_ : customers without known tokens.
+    n_empty_ : customers without known tokens. ppmi_weight_ : the weight used ("joint").
+
+    Notes
+    -----
+    Method: NMF (Lee & Seung 1999) of stacked views that share H, as in collective matrix factorization (Singh & Gordon
+    2008); PPMI after Levy & Goldberg 2014.
     """
 
     def __init__(
@@ -53,7 +70,8 @@ class TraitModel(ParamsMixin):
         tie: float = 0.5,
         window: int = 10,
         windows_weight: float = 3.0,
-        ppmi_weight: float = 0.1,
+        ppmi_weight: float | str = "auto",
+        n_restarts: int = 1,
         max_iter: int = 200,
         tol: float = 1e-4,
         random_state: int = 0,
@@ -65,6 +83,7 @@ class TraitModel(ParamsMixin):
         self.window = window
         self.windows_weight = windows_weight
         self.ppmi_weight = ppmi_weight
+        self.n_restarts = n_restarts
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state
@@ -78,41 +97,165 @@ class TraitModel(ParamsMixin):
         item_vectors: Any = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn traits from the customers' sequences; returns self."""
+        """Learn the traits of the customers (owners) of `sequences`; returns self.
+
+        Parameters
+        ----------
+        sequences : token sequences with owners; a window never leaves its sequence.
+        vocabulary : of those tokens.
+        item_vectors : (n_tokens, d) float32, needed by "smoothed", "semi", "split" and "shift".
+        progress : callback progress(stage, done, total).
+
+        Raises
+        ------
+        ValueError, TypeError : a parameter out of range, no tokens at all, vectors that are needed and missing.
+        """
         method = check_choice("method", "TraitModel", self.method, METHODS)
-        settings = self._settings()
+        settings = self._settings(progress)
+        n_tokens = len(vocabulary)
+        check_tokens_covered(sequences, n_tokens, "TraitModel.fit")
         if sequences.n_tokens == 0:
-            raise ValueError(parameter_message("sequences", "TraitModel.fit", "not empty", sequences))
-        recipe = fit_joint if method == "joint" else fit_counts
-        fitted = recipe(sequences, vocabulary.token_item, settings)
-        self.components_ = fitted.components
-        self.raw_profiles_ = fitted.raw
-        self.profiles_ = normalise_rows(fitted.raw)
-        self.n_empty_ = int((fitted.raw.sum(axis=1) == 0).sum())
-        self._arrays = fitted.arrays | {"token_item": vocabulary.token_item}
+            rule = "Sequences with at least one known token"
+            raise ValueError(parameter_message("sequences", "TraitModel.fit", rule, sequences))
+        vectors = None
+        if method in NEED_VECTORS:
+            if item_vectors is None:
+                rule = f"an array (n_tokens, d), which method={method!r} needs"
+                raise ValueError(parameter_message("item_vectors", "TraitModel.fit", rule, None))
+            vectors = check_array(
+                "item_vectors", "TraitModel.fit", item_vectors, dtype=np.float32, shape=(n_tokens, None)
+            )
+        self._fitted = _fit(method, sequences, vocabulary.token_item, vectors, settings)
+        self._fitted_with = (method, settings)
+        self.components_ = self._fitted.components
+        self.raw_profiles_ = self._fitted.raw
+        self.profiles_ = normalise_rows(self.raw_profiles_)
+        self.n_empty_ = sequences.n_owners - len(np.unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
+        self.token_rates_ = _token_rates(self.profiles_, sequences, n_tokens, settings.workers)
+        self.tokens_ = vocabulary.tokens
+        self.ppmi_weight_ = self._fitted.figures.get("ppmi_weight", 0.0)
         return self
 
-    def transform(self, sequences: Sequences) -> NDArray[np.float32]:
-        """(n_customers, n_traits) float32 profiles of new or changed customers, rows adding up to 1."""
-        return normalise_rows(self.transform_raw(sequences))
+    def transform(self, sequences: Sequences, *, vocabulary: Vocabulary | None = None) -> NDArray[np.float32]:
+        """(n_customers, n_traits) float32 profiles of new or changed customers, rows that add up to 1; see
+        `transform_raw`."""
+        return normalise_rows(self.transform_raw(sequences, vocabulary=vocabulary))
 
-    def transform_raw(self, sequences: Sequences) -> NDArray[np.float32]:
-        """(n_customers, n_traits) float32 raw weights W of new or changed customers; traits stay as fitted."""
+    def transform_raw(self, sequences: Sequences, *, vocabulary: Vocabulary | None = None) -> NDArray[np.float32]:
+        """(n_customers, n_traits) float32 raw weights W of new or changed customers; the traits stay as fitted.
+
+        Parameters
+        ----------
+        sequences : the customers' whole histories.
+        vocabulary : what the tokens of `sequences` are rows of; None: the one the model was fitted with. Tokens are
+            then matched by what they are, not by row; those the model doesn't know are left out.
+
+        Raises
+        ------
+        ValueError : the model was fitted on tokens that `vocabulary` no longer has (the first is named), or a token
+            lies beyond the model's.
+        """
         self._check_fitted("components_")
-        tied = tie_tokens(self._arrays["token_item"], self.tie) if self.method == "joint" else None
-        rows = customer_rows(sequences, self._arrays["idf"], tied)
-        return fold_in(rows, self.components_)
+        if vocabulary is not None:
+            sequences = self._own_rows(sequences, vocabulary)
+        check_tokens_covered(sequences, self.components_.shape[1], "TraitModel.transform")
+        method, settings = self._fitted_with
+        return _encode(method, sequences, self._fitted, settings)
 
-    def _settings(self) -> Settings:
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The fitted model as plain arrays (no objects); with `get_params()`, all that `from_arrays` needs."""
+        self._check_fitted("components_")
+        tokens = self.tokens_ if self.tokens_.dtype.kind == "i" else np.array(self.tokens_.tolist(), dtype=np.str_)
+        arrays = {
+            "format": np.array([_FORMAT]), "components": self.components_, "raw_profiles": self.raw_profiles_,
+            "token_rates": self.token_rates_, "tokens": tokens, "n_empty": np.array([self.n_empty_]),
+            "ppmi_weight": np.array([self.ppmi_weight_], dtype=np.float64),
+        }  # fmt: skip
+        return arrays | {f"recipe_{name}": array for name, array in self._fitted.arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], params: dict[str, Any]) -> Self:
+        """A fitted model from `to_arrays()` and `get_params()` of another; it transforms to the same numbers."""
+        made = int(np.asarray(arrays["format"])[0])
+        if made != _FORMAT:
+            raise ValueError(parameter_message("arrays", "TraitModel.from_arrays", f"of format {_FORMAT}", made))
+        model = cls(**params)
+        recipe = {name.removeprefix("recipe_"): a for name, a in arrays.items() if name.startswith("recipe_")}
+        weight = float(np.asarray(arrays["ppmi_weight"])[0])
+        model._fitted = Fitted(arrays["components"], arrays["raw_profiles"], recipe, {"ppmi_weight": weight})
+        model._fitted_with = (check_choice("method", "TraitModel", model.method, METHODS), model._settings(None))
+        model.components_, model.raw_profiles_ = arrays["components"], arrays["raw_profiles"]
+        model.profiles_ = normalise_rows(model.raw_profiles_)
+        model.token_rates_, model.tokens_ = arrays["token_rates"], arrays["tokens"]
+        model.n_empty_, model.ppmi_weight_ = int(np.asarray(arrays["n_empty"])[0]), weight
+        return model
+
+    def _own_rows(self, sequences: Sequences, vocabulary: Vocabulary) -> Sequences:
+        """`sequences` over the model's own tokens."""
+        check_tokens_covered(sequences, len(vocabulary), "TraitModel.transform")
+        own = {token: row for row, token in enumerate(self.tokens_.tolist())}
+        theirs = vocabulary.tokens.tolist()
+        known = set(theirs)
+        gone = [token for token in own if token not in known]
+        if gone:
+            raise ValueError(
+                f"This TraitModel was fitted on {len(gone)} tokens that the vocabulary no longer has, the first "
+                f"{gone[0]!r}. Refit it on the new vocabulary, or pass the vocabulary it was fitted with."
+            )
+        row = np.array([own.get(token, -1) for token in theirs], dtype=np.int32)
+        mapped = row[sequences.tokens]
+        kept = mapped >= 0
+        ends = np.concatenate(([0], np.cumsum(kept)))[sequences.offsets]
+        times = sequences.timestamps_us
+        return Sequences(
+            mapped[kept], ends, sequences.owner, None if times is None else times[kept], sequences.owner_ids
+        )
+
+    def _settings(self, progress: Progress | None) -> Settings:
         name = "TraitModel"
+        weight = self.ppmi_weight
+        if isinstance(weight, str):
+            check_choice("ppmi_weight", name, weight, ("auto",))
         return Settings(
             n_traits=check_int("n_traits", name, self.n_traits, 1),
             tie=check_real("tie", name, self.tie, 0.0, 1.0),
             window=check_int("window", name, self.window, 1),
             windows_weight=check_real("windows_weight", name, self.windows_weight, 0.0),
-            ppmi_weight=check_real("ppmi_weight", name, self.ppmi_weight, 0.0),
+            ppmi_weight=None if isinstance(weight, str) else check_real("ppmi_weight", name, weight, 0.0),
+            n_restarts=check_int("n_restarts", name, self.n_restarts, 1),
             max_iter=check_int("max_iter", name, self.max_iter, 1),
             tol=check_real("tol", name, self.tol, 0.0),
             seed=check_seed("random_state", name, self.random_state),
             workers=resolve_workers(self.workers, name),
+            progress=progress,
         )
+
+
+def _fit(
+    method: str, sequences: Sequences, token_item: NDArray[np.int32], vectors: Any, settings: Settings
+) -> Fitted:
+    if method == "joint":
+        return fit_joint(sequences, token_item, settings)
+    if method == "counts":
+        return fit_counts(sequences, token_item, settings)
+    if method == "codes":
+        return fit_codes(sequences, token_item, settings)
+    if method == "smoothed":
+        return fit_smoothed(sequences, token_item, vectors, settings)
+    return fit_vectors(sequences, token_item, vectors, settings, method)
+
+
+def _encode(method: str, sequences: Sequences, fitted: Fitted, settings: Settings) -> NDArray[np.float32]:
+    if method in ("semi", "split", "shift"):
+        return encode_vectors(sequences, fitted, settings, method)
+    encode = {
+        "joint": encode_joint, "counts": encode_counts, "codes": encode_codes, "smoothed": encode_smoothed
+    }[method]  # fmt: skip
+    return encode(sequences, fitted, settings)
+
+
+def _token_rates(
+    profiles: NDArray[np.float32], sequences: Sequences, n_tokens: int, workers: int
+) -> NDArray[np.float32]:
+    have = presence(count_tokens(sequences, n_tokens=n_tokens))
+    return np.ascontiguousarray(fold_in(have.T, np.ascontiguousarray(profiles.T), workers=workers).T)
