@@ -55,8 +55,9 @@ def scan_records(
     slot_of_field (n_fields,) int32: the slot of each field, -1 where it isn't wanted; starts, stops (rows * n_slots,):
     the span of slot k of row r at r * n_slots + k; fields (rows,): fields met; lines and begins (rows,): the line on
     which a row begins, the first being `line`, and its place. Fields with doubled quotes are copied to
-    buffer[arena:], which is as long as the text. `last`: no text follows. Records end at LF, CR or CRLF; blank lines are skipped. Returns (rows, place after the
-    last whole record, next line, arena, state): MORE text is wanted, the row arrays are FULL, or a quote is UNCLOSED.
+    buffer[arena:], which is as long as the text. `last`: no text follows. Records end at LF, CR or CRLF; blank lines
+    are skipped. Returns (rows, place after the last whole record, next line, arena, state): MORE text is wanted, the
+    row arrays are FULL, or a quote is UNCLOSED.
     """
     rows = 0
     while at < stop and rows < len(fields):

@@ -51,7 +51,9 @@ class Column:
             return self.buffer[value : self.stops[row]].tobytes().decode("utf-8", "backslashreplace")
         if self.kind == "texts":
             return self.texts[value] if value >= 0 else ""
-        return str(self.values[row : row + 1].view(f"datetime64[{self.unit}]")[0]) if self.kind == "times" else str(value)
+        if self.kind == "times":
+            value = self.values[row : row + 1].view(f"datetime64[{self.unit}]")[0]
+        return str(value)
 
     def show(self, row: int) -> str:
         """The value of a row, for an error message."""

@@ -30,7 +30,7 @@ class EventLog:
     Attributes
     ----------
     item : (n,) int32 codes into `item_ids`.
-    item_ids : (n_items,) int64 or object (str), in rising order; every id occurs.
+    item_ids : (n_items,) int64 or object (str), in rising order.
     user : (n,) int32 codes into `user_ids`, or None: the log has no users.
     user_ids : (n_users,) as item_ids, or None.
     action : (n,) int16 codes into `actions`, or None.
@@ -135,6 +135,7 @@ class EventLog:
     def take(self, rows: ArrayLike) -> EventLog:
         """The events of the given rows (int indices or a boolean mask), in that order; ids keep their codes."""
         index = np.asarray(rows)
+        index = index.astype(np.int64) if index.size == 0 else index  # np.asarray([]) is float64
         if index.dtype.kind not in "iub" or index.ndim != 1:
             raise TypeError(parameter_message("rows", "EventLog.take", "a 1-D array of ints or bools", rows))
         fields = ("item", "user", "action", "timestamp_us", "session", "position")

@@ -291,8 +291,8 @@ def _cut(
     found = np.zeros((len(blocks), 8), dtype=np.int64)
     tasks = [
         partial(
-            kernels.cut_groups, a, z, bounds, group_owner, order, times, position, action, log.item, banned, gap_us, limits[0], limits[1],
-            60_000_000, merge, drop, min_length, state, e, s,
+            kernels.cut_groups, a, z, bounds, group_owner, order, times, position, action, log.item, banned, gap_us,
+            limits[0], limits[1], 60_000_000, merge, drop, min_length, state, e, s,
         )
         for (a, z), e, s in zip(blocks, events, found)
     ]  # fmt: skip
