@@ -115,7 +115,8 @@ def raw(value: Any) -> list[bytes]:
     """The bytes behind an array, a sparse matrix or nested lists, as they lie."""
     if not sparse.issparse(value):
         return [np.asarray(value).tobytes()]
-    return [getattr(value, part).tobytes() for part in ("data", "indices", "indptr", "row", "col") if hasattr(value, part)]
+    parts = ("data", "indices", "indptr", "row", "col")
+    return [getattr(value, part).tobytes() for part in parts if hasattr(value, part)]
 
 
 def flatten(result: Any) -> Iterator[np.ndarray[Any, Any]]:
