@@ -37,12 +37,15 @@ _FACE: dict[str, tuple[str, ...]] = {
     # 3. customers
     "customers.pooling": ("customer_vectors",),
     "customers.attention": ("AttentionPooling",),
-    "customers.nmf": ("NMF", "factorize_nonnegative", "factorize_semi_nonnegative"),
+    "customers.nmf": (
+        "NMF", "WeightSolver", "factorize_nonnegative", "factorize_semi_nonnegative", "solve_weights",
+    ),  # fmt: skip
     "customers.traits": ("TraitModel", "choose_n_traits", "describe_traits"),
     # 4. serving
     "serving.table": ("EmbeddingTable",),
     "serving.store": ("TableStore",),
-    "serving.neighbors": ("build_index", "open_index", "top_k"),
+    "serving.neighbors": ("top_k",),
+    "serving.index": ("build_index", "open_index"),
     "serving.recommend": ("find_similar_customers", "next_items", "recommend_products"),
     "serving.live": ("LiveCustomers",),
     # 5. quality

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -218,11 +219,18 @@ class TableStore:
                 for version in victims:
                     trash.append(folder / f"{disk.Workspace.TRASH}{secrets.token_hex(8)}")
                     os.rename(folder / version, trash[-1])
+                    shutil.rmtree(folder / ".indexes" / version, ignore_errors=True)
                 disk.sync_directory(folder)
                 disk.Workspace.remove_leftovers(folder)
         except OSError as error:
             raise TableError(f"{name!r} was not pruned: {error.strerror or error}.") from error
         return victims
+
+    def index_path(self, name: str, version: str, kind: str) -> Path:
+        """Where an index over a version belongs: beside it, `Index.save(path)`; pruned together with it."""
+        for parameter, value in (("name", name), ("version", version), ("kind", kind)):
+            disk.check_name(parameter, OWNER, value)
+        return self.root / name / ".indexes" / version / kind
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,264 @@
+"""Indexes for approximate search, each bound to the very table it was built from."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import secrets
+import shutil
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import TableError, parameter_message
+from .._parallel import resolve_workers
+from .._validate import check_array, check_choice, check_int, check_seed
+from . import disk, manifest
+from .neighbors import METRICS, Searcher
+from .table import SIDES, EmbeddingTable
+
+OWNER = "build_index"
+KINDS = ("exact", "hnsw")
+_META, _DATA = "index.json", "index.faiss"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What an index is, and which table it belongs to.
+
+    fingerprint : of the table (ids, order and numbers); name, version : where it was published, or None.
+    recall_at_10 : mean share of the ten exact neighbours found, on a sample of `sample` rows, measured at the build.
+    """
+
+    kind: str
+    metric: str
+    against: str
+    fingerprint: str
+    name: str | None
+    version: str | None
+    n_rows: int
+    dimension: int
+    recall_at_10: float
+    sample: int
+    links: int
+    ef_construction: int
+    ef_search: int
+
+
+class Index:
+    """Search over one table. Made by `build_index` or `open_index`.
+
+    `info` says what it is; `fingerprint` is its table's, which guardrails compare.
+    """
+
+    def __init__(self, table: EmbeddingTable, info: IndexInfo, native: Any) -> None:
+        self.table, self.info = table, info
+        self._native = native
+        self._exact: Searcher | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the table it was built from."""
+        return self.info.fingerprint
+
+    def __repr__(self) -> str:
+        return f"Index({self.info.kind!r}, {self.info.n_rows:,} rows, recall@10 {self.info.recall_at_10:.3f})"
+
+    def search(self, queries: Any, k: int = 10, *, workers: int = 1) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Rows (m, k) int64 and scores (m, k) float32 for queries (m, d), best first; -1 and NaN past the end.
+
+        As `top_k`, exactly for kind "exact" and approximately for "hnsw".
+        """
+        queries = check_array("queries", "Index", queries, dtype=np.float32, shape=(None, self.info.dimension))
+        k = check_int("k", "Index", k, 1)
+        threads = resolve_workers(workers, "Index")
+        if self._native is None:
+            with self._lock:
+                side = _side(self.table, self.info.against)
+                self._exact = self._exact or Searcher(side, self.info.metric, owner="Index")
+            return self._exact.search(queries, k, workers=workers)
+        faiss = _faiss()
+        if self.info.metric == "cosine":
+            queries = _unit(queries)
+        with self._lock:  # the number of threads is faiss' own, global to a thread
+            faiss.omp_set_num_threads(threads)
+            self._native.hnsw.efSearch = max(self.info.ef_search, k)
+            scores, rows = self._native.search(queries, min(k, self.info.n_rows))
+        if self.info.metric == "euclidean":
+            scores = np.sqrt(np.maximum(scores, 0.0))
+        return _padded(rows, scores, k)
+
+    def most_similar(self, token: Any, topn: int = 10) -> list[tuple[Any, float]]:
+        """(id, score) of the nearest rows of an id, itself left out."""
+        row = self.table.row(token)
+        rows, scores = self.search(self.table.vectors[row][None], topn + 1)
+        found = [(r, s) for r, s in zip(rows[0].tolist(), scores[0].tolist()) if r >= 0 and r != row][:topn]
+        return [(self.table._ids[r], s) for r, s in found]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index as a new folder `path`, whole or not at all; TableError where it exists."""
+        target = Path(path)
+        if os.path.lexists(target):
+            raise TableError(f"{target} exists: an index is never overwritten.")
+        temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
+        try:
+            os.makedirs(temporary)
+            raw = b"" if self._native is None else _faiss().serialize_index(self._native).tobytes()
+            sha, size = disk.write_file(temporary / _DATA, [raw])
+            fields = {"format": _FORMAT, "kind": "traitcore index", "sha256": sha, "size": size}
+            disk.write_file(temporary / _META, [manifest.encode(fields | {"info": asdict(self.info)})])
+            disk.sync_directory(temporary)
+            os.rename(temporary, target)
+            disk.sync_directory(target.parent)
+        except OSError as error:
+            raise TableError(f"{target} was not written: {error.strerror or error}.") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def build_index(
+    table: EmbeddingTable,
+    *,
+    kind: str = "exact",
+    metric: str = "cosine",
+    against: str = "vectors",
+    links: int = 32,
+    ef_construction: int = 200,
+    ef_search: int = 64,
+    sample: int = 500,
+    seed: int = 0,
+    workers: int = 1,
+) -> Index:
+    """An index over the rows of a table; its recall@10 is measured at once.
+
+    Parameters
+    ----------
+    kind : "exact" (brute force, no extra), or "hnsw" (faiss, through the extra `ann`; Malkov & Yashunin 2018).
+    metric, against : as `EmbeddingTable.most_similar`.
+    links, ef_construction, ef_search : HNSW's M, and its candidate lists when built and when searched.
+    sample : rows on which recall is measured, drawn by `seed`.
+
+    Raises
+    ------
+    ImportError : faiss is not installed. ValueError, TypeError : bad parameters, an empty table.
+    """
+    check_choice("kind", OWNER, kind, KINDS)
+    check_choice("metric", OWNER, metric, METRICS)
+    check_choice("against", OWNER, against, SIDES)
+    threads = resolve_workers(workers, OWNER)
+    for name, value in (("links", links), ("ef_construction", ef_construction), ("ef_search", ef_search)):
+        check_int(name, OWNER, value, 2)
+    vectors = _side(table, against)
+    if not len(vectors):
+        raise ValueError(parameter_message("table", OWNER, "a table with rows", table))
+    sample = min(check_int("sample", OWNER, sample, 1), len(vectors))
+    native = None
+    if kind == "hnsw":
+        faiss = _faiss()
+        faiss.omp_set_num_threads(threads)
+        similarity = faiss.METRIC_L2 if metric == "euclidean" else faiss.METRIC_INNER_PRODUCT
+        native = faiss.IndexHNSWFlat(vectors.shape[1], links, similarity)
+        native.hnsw.efConstruction = ef_construction
+        native.add(_unit(vectors) if metric == "cosine" else np.ascontiguousarray(vectors))
+
+    def describe(recall: float) -> IndexInfo:
+        return IndexInfo(
+            kind, metric, against, table.fingerprint, table.name, table.version, len(vectors), vectors.shape[1],
+            recall, sample, links, ef_construction, ef_search,
+        )  # fmt: skip
+
+    draft = Index(table, describe(1.0), native)
+    if native is None:
+        return draft
+    rng = np.random.default_rng(check_seed("seed", OWNER, seed))
+    picked = np.sort(rng.choice(len(vectors), sample, replace=False))
+    k = min(10, len(vectors))
+    exact = Searcher(vectors, metric, owner=OWNER).search(vectors[picked], k, workers=workers)[0]
+    found = draft.search(vectors[picked], k, workers=workers)[0]
+    return Index(table, describe(float((exact[:, :, None] == found[:, None, :]).any(axis=2).mean())), native)
+
+
+def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
+    """Open an index over the table it was built from.
+
+    Raises
+    ------
+    TableError : the index is missing or damaged, or belongs to another version, other ids, another order or other
+        numbers than `table`: an index that has fallen behind its table never answers.
+    """
+    folder_path = Path(path)
+    try:
+        with disk.Folder(folder_path) as folder:
+            fields = _read_meta(folder)
+            raw = folder.map(_DATA, size=fields["size"])
+            if hashlib.sha256(raw).hexdigest() != fields["sha256"]:
+                raise TableError(f"{folder_path / _DATA} is damaged: its sha256 is not that of {_META}.")
+    except OSError as error:
+        raise TableError(f"{folder_path} can't be opened as an index: {error.strerror or error}.") from error
+    info = IndexInfo(**fields["info"])
+    _refuse_skew(info, table, folder_path)
+    native = None
+    if info.kind != "exact":
+        native = _faiss().deserialize_index(np.frombuffer(raw, dtype=np.uint8))
+    return Index(table, info, native)
+
+
+def _read_meta(folder: disk.Folder) -> dict[str, Any]:
+    path = folder.path / _META
+    raw = bytes(folder.map(_META, at_most=manifest.MAX_BYTES))
+    manifest.check_sum(raw, path)
+    try:
+        fields = json.loads(raw)
+        if fields["kind"] != "traitcore index" or fields["format"] != _FORMAT or type(fields["size"]) is not int:
+            raise ValueError(f"it has kind {fields['kind']!r} and format {fields['format']!r}")
+        IndexInfo(**fields["info"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise TableError(f"{path} does not describe an index: {error}.") from error
+    return fields  # type: ignore[no-any-return]
+
+
+def _refuse_skew(info: IndexInfo, table: EmbeddingTable, path: Path) -> None:
+    built = f"{info.name}@{info.version}" if info.version else "another table"
+    published = info.version is not None and table.version is not None
+    if published and (info.name, info.version) != (table.name, table.version):
+        raise TableError(f"{path} was built over {built}, not over {table.name}@{table.version}: build it anew.")
+    if info.fingerprint != table.fingerprint:
+        raise TableError(f"{path} was built over {built}: its ids, their order or their vectors are not this table's.")
+
+
+def _side(table: EmbeddingTable, against: str) -> NDArray[np.float32]:
+    side = table.vectors if against == "vectors" else table.context_vectors
+    if side is None:
+        raise ValueError(parameter_message("against", OWNER, "'vectors': this table has no context vectors", against))
+    return side
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0))
+
+
+def _padded(
+    rows: NDArray[Any], scores: NDArray[Any], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    out_rows = np.full((len(rows), k), -1, dtype=np.int64)
+    out_scores = np.full((len(rows), k), np.nan, dtype=np.float32)
+    width = rows.shape[1]
+    out_rows[:, :width] = rows
+    out_scores[:, :width] = np.where(rows >= 0, scores, np.nan)
+    return out_rows, out_scores
+
+
+def _faiss() -> Any:
+    try:
+        return importlib.import_module("faiss")
+    except ImportError as error:
+        raise ImportError("An 'hnsw' index needs faiss: pip install 'traitcore[ann]'.") from error

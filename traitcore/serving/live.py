@@ -1,0 +1,300 @@
+"""LiveCustomers: each new event moves its customer's vector and traits at once, without a refit."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import TableError, parameter_message
+from .._kernels.live import add_live_events
+from .._validate import check_array, check_bool, check_choice, check_int, check_real
+from ..customers.folding import fold_in
+from ..customers.pooling import inverse_document_frequencies
+from . import npy
+from .table import EmbeddingTable
+
+OWNER = "LiveCustomers"
+METHODS = ("mean", "tfidf", "recency")
+_DAY_US = 86_400_000_000.0
+_STATE = ("sums", "mass", "known", "newest_us", "exponent", "seen")
+_SLOW_START = 1024
+
+
+class LiveCustomers:
+    """Running sums of `customer_vectors` for each customer: sum(w_e v_e) and sum(w_e), in float64.
+
+    The vector read is what `customer_vectors` gives for all the customer's events so far, in any order of arrival: the
+    sums are kept in float64, so the two differ by no more than the rounding of its float32 sums. Memory is O(d) for a
+    customer, however many events; `max_customers` bounds the number of customers.
+
+    Parameters
+    ----------
+    items : an `EmbeddingTable` of tokens (events then name its ids), or (n_tokens, d) float32 (events name rows).
+    method : "mean", "tfidf" (needs `document_frequencies` (n_tokens,) and `n_documents`), or "recency" by elapsed time
+        (needs `half_life_days`, and a timestamp with each event).
+    token_action, action_weights : as in `customer_vectors`: factors of an event's weight by its token's action.
+    components : (k, d) float32 of any sign, or (k, 2d) with `split`: traits are the weights W >= 0 that minimise
+        ||(vector - offset) - W components||, as `TraitModel.transform` computes them. None: no traits.
+    offset : (d,) subtracted before; None: nothing. split : fold in [C+, C-] in place of C.
+    max_customers : when a new customer is one too many, the sixteenth that went longest without an event is forgotten
+        (counted in `n_evicted`). None: no limit.
+
+    One lock guards the sums: updates and reads may come from several threads. Traits are computed outside of it.
+    """
+
+    def __init__(
+        self,
+        items: Any,
+        *,
+        method: str = "mean",
+        document_frequencies: Any = None,
+        n_documents: int | None = None,
+        half_life_days: float | None = None,
+        token_action: Any = None,
+        action_weights: Any = None,
+        components: Any = None,
+        offset: Any = None,
+        split: bool = False,
+        max_customers: int | None = None,
+    ) -> None:
+        self._table = items if isinstance(items, EmbeddingTable) else None
+        vectors = items.vectors if isinstance(items, EmbeddingTable) else items
+        self._vectors = check_array("items", OWNER, vectors, dtype=np.float32, shape=(None, None))
+        n, d = self._vectors.shape
+        self.method = check_choice("method", OWNER, method, METHODS)
+        self._weights = _action_weights(token_action, action_weights, n)
+        if method == "tfidf":
+            if document_frequencies is None or n_documents is None:
+                rule = "given, with n_documents, for method='tfidf'"
+                raise ValueError(parameter_message("document_frequencies", OWNER, rule, document_frequencies))
+            df = check_array("document_frequencies", OWNER, document_frequencies, dtype=np.float64, shape=(n,))
+            self._weights = self._weights * inverse_document_frequencies(df, n_documents)
+        self._half_life_us = 0
+        if method == "recency":
+            days = check_real("half_life_days", OWNER, half_life_days, 0.0, open_low=True)
+            self._half_life_us = max(1, round(days * _DAY_US))
+        elif half_life_days is not None:
+            raise ValueError(parameter_message("half_life_days", OWNER, "None unless method='recency'", half_life_days))
+        self._split = check_bool("split", OWNER, split)
+        self._offset = np.zeros(d, np.float32)
+        if offset is not None:
+            self._offset = check_array("offset", OWNER, offset, dtype=np.float32, shape=(d,))
+        self._components = None
+        if components is not None:
+            width = 2 * d if split else d
+            self._components = check_array("components", OWNER, components, dtype=np.float32, shape=(None, width))
+        self.max_customers = None if max_customers is None else check_int("max_customers", OWNER, max_customers, 1)
+        self._lock = threading.RLock()
+        self._row_of: dict[Any, int] = {}
+        self._free: list[int] = []
+        self._clock = 0
+        self.n_evicted = 0
+        self.n_unknown = 0
+        self._state = _empty_state(0, d)
+        # Compiles the kernel, or reads it from its cache, now: the first event is then as fast as the others.
+        self._add(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def __contains__(self, customer: object) -> bool:
+        return customer in self._row_of
+
+    def __repr__(self) -> str:
+        d = self._vectors.shape[1]
+        return f"LiveCustomers({len(self):,} customers, method={self.method!r}, d={d})"
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def update(self, customer: int | str, token: Any, *, timestamp_us: int | None = None) -> None:
+        """Add one event. A token that `items` doesn't have is counted in `n_unknown`, and changes nothing else."""
+        if timestamp_us is None and self.method != "recency":
+            timestamp_us = 0
+        self.update_batch([customer], [token], timestamps_us=None if timestamp_us is None else [timestamp_us])
+
+    def update_batch(self, customers: Any, tokens: Any, *, timestamps_us: Any = None) -> None:
+        """Add m events in their order: customers (m,) ids, tokens (m,), timestamps_us (m,) int64 since 1970.
+
+        All are checked before the first is added, so that an error leaves everything as it was.
+        """
+        ids = customers.tolist() if isinstance(customers, np.ndarray) else list(customers)
+        rows = self._token_rows(tokens, len(ids))
+        if timestamps_us is None and self.method == "recency":
+            raise ValueError(parameter_message("timestamps_us", OWNER, "given: method='recency' needs times", None))
+        if timestamps_us is None:
+            times = np.zeros(len(ids), dtype=np.int64)
+        else:
+            times = check_array("timestamps_us", OWNER, timestamps_us, dtype=np.int64, shape=(len(ids),))
+        for one in set(map(type, ids)):
+            if not issubclass(one, (int, str, np.integer)) or issubclass(one, bool):
+                raise TypeError(parameter_message("customers", OWNER, "ids that are ints or strings", one))
+        known = rows >= 0
+        if not known.all():
+            ids = [one for one, keep in zip(ids, known.tolist()) if keep]
+            rows, times = rows[known], times[known]
+        with self._lock:
+            self.n_unknown += int(len(known) - len(ids))
+            # A batch may bring more new customers than are kept; so many at a time always fit.
+            step = len(ids) if self.max_customers is None else max(1, self.max_customers)
+            for start in range(0, len(ids), max(step, 1)):
+                part = slice(start, start + step)
+                self._add(self._customer_rows(ids[part]), rows[part], times[part])
+
+    def _add(self, rows: NDArray[np.int64], tokens: NDArray[np.int64], times: NDArray[np.int64]) -> None:
+        s = self._state
+        add_live_events(  # type: ignore[no-untyped-call]
+            rows, tokens, times, self._vectors, self._weights, self._half_life_us,
+            s["sums"], s["mass"], s["known"], s["newest_us"], s["exponent"],
+        )  # fmt: skip
+
+    def _token_rows(self, tokens: Any, n: int) -> NDArray[np.int64]:
+        if self._table is not None:
+            rows = self._table.rows(tokens, missing="mark")
+            if len(rows) != n:
+                raise ValueError(parameter_message("tokens", OWNER, f"as many as customers ({n})", f"{len(rows)}"))
+            return rows
+        rows = check_array("tokens", OWNER, tokens, dtype=np.int64, shape=(n,))
+        if n and (rows.min() < 0 or rows.max() >= len(self._vectors)):
+            odd = int(rows[(rows < 0) | (rows >= len(self._vectors))][0])
+            raise ValueError(parameter_message("tokens", OWNER, f"rows in [0, {len(self._vectors)})", odd))
+        return rows
+
+    def _customer_rows(self, ids: list[Any]) -> NDArray[np.int64]:
+        """Rows of customers, made where new; marks all as seen. Under the lock."""
+        row_of = self._row_of
+        rows = [row_of.get(one, -1) for one in ids]
+        if -1 in rows:
+            fresh = {one for one, row in zip(ids, rows) if row < 0}
+            self._make_room(len(fresh), set(rows))
+            for place, (one, row) in enumerate(zip(ids, rows)):
+                if row < 0:
+                    if one not in row_of:
+                        row_of[one] = self._free.pop()
+                    rows[place] = row_of[one]
+        found = np.array(rows, dtype=np.int64)
+        self._state["seen"][found] = np.arange(self._clock, self._clock + len(found))
+        self._clock += len(found)
+        return found
+
+    def _make_room(self, wanted: int, in_use: set[int]) -> None:
+        limit = self.max_customers
+        excess = 0 if limit is None else len(self._row_of) + wanted - limit
+        if excess > 0:
+            row_of = self._row_of
+            asleep = sorted((int(self._state["seen"][r]), one) for one, r in row_of.items() if r not in in_use)
+            for _, one in asleep[: max(excess, (limit or 0) // 16)]:
+                row = row_of.pop(one)
+                self._state["known"][row] = 0
+                self._state["mass"][row] = 0.0
+                self._state["sums"][row] = 0.0
+                self._free.append(row)
+                self.n_evicted += 1
+        if wanted > len(self._free):
+            old = len(self._state["mass"])
+            new = max(_SLOW_START, 2 * old, old + wanted)
+            new = new if limit is None else min(new, max(limit, old + wanted - len(self._free)))
+            grown = _empty_state(new, self._vectors.shape[1])
+            for key, array in self._state.items():
+                grown[key][:old] = array
+            self._state = grown
+            self._free.extend(range(new - 1, old - 1, -1))
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def vector(self, customer: int | str) -> NDArray[np.float32]:
+        """(d,) float32: the weighted mean of the customer's events; KeyError for a customer without any."""
+        return self.vectors([customer])[0]  # type: ignore[no-any-return]
+
+    def vectors(self, customers: Any) -> NDArray[np.float32]:
+        """(m, d) float32 vectors of m customers; a customer whose events all weigh nothing has a zero row."""
+        with self._lock:
+            rows = self._rows(customers)
+            mass = self._state["mass"][rows, None]
+            sums = self._state["sums"][rows]
+        mean = np.divide(sums, mass, out=np.zeros_like(sums), where=mass > 0)
+        return np.asarray(mean, dtype=np.float32)
+
+    def traits(self, customer: int | str) -> NDArray[np.float32]:
+        """(k,) float32 trait weights of one customer."""
+        return self.traits_batch([customer])[0]  # type: ignore[no-any-return]
+
+    def traits_batch(self, customers: Any, *, workers: int = 1) -> NDArray[np.float32]:
+        """(m, k) float32 trait weights; zero for a customer whose events all weigh nothing."""
+        if self._components is None:
+            raise ValueError(parameter_message("components", OWNER, "given: without them there are no traits", None))
+        with self._lock:
+            vectors = self.vectors(customers)
+            empty = self._state["mass"][self._rows(customers)] <= 0
+        moved = vectors - self._offset
+        if self._split:
+            moved = np.concatenate([np.maximum(moved, 0.0), np.maximum(-moved, 0.0)], axis=1)
+        weights = fold_in(moved, self._components, workers=workers)
+        weights[empty] = 0.0
+        return weights
+
+    def _rows(self, customers: Any) -> NDArray[np.int64]:
+        ids = customers.tolist() if isinstance(customers, np.ndarray) else list(customers)
+        try:
+            return np.array([self._row_of[one] for one in ids], dtype=np.int64)
+        except KeyError as error:
+            raise KeyError(f"no events of customer {error.args[0]!r}") from None
+
+    # -- snapshot --------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> EmbeddingTable:
+        """All state as a table (ids, vectors, sums), to be published to a `TableStore` and restored from it."""
+        with self._lock:
+            ids = list(self._row_of)
+            vectors = self.vectors(ids)
+            rows = self._rows(ids)
+            arrays = {key: self._state[key][rows] for key in _STATE}
+            live = {"method": self.method, "half_life_us": self._half_life_us, "clock": self._clock,
+                    "n_evicted": self.n_evicted, "n_unknown": self.n_unknown, "items": self._digest()}  # fmt: skip
+        return EmbeddingTable(ids, vectors, arrays=arrays, metadata={"live": live})
+
+    def restore(self, table: EmbeddingTable) -> None:
+        """Take up the state of a snapshot in place of the present one.
+
+        TableError where it was taken with another method, half-life, item vectors or weights: its sums would be wrong.
+        """
+        live = table.metadata.get("live")
+        if not isinstance(live, dict) or any(key not in table.arrays for key in _STATE):
+            raise TableError(f"{table!r} is not a snapshot of LiveCustomers.")
+        mine = {"method": self.method, "half_life_us": self._half_life_us, "items": self._digest()}
+        for key, value in mine.items():
+            if live.get(key) != value:
+                raise TableError(f"The snapshot was taken with other {key}: {live.get(key)!r}, here {value!r}.")
+        state = _empty_state(len(table), self._vectors.shape[1])
+        for key in _STATE:
+            if table.arrays[key].shape != state[key].shape or table.arrays[key].dtype != state[key].dtype:
+                raise TableError(f"{table!r} is not a snapshot of LiveCustomers: {key} has another form.")
+            state[key][:] = table.arrays[key]
+        with self._lock:
+            self._state, self._free = state, []
+            self._row_of = {one: row for row, one in enumerate(table.ids.tolist())}
+            self._clock, self.n_evicted = int(live["clock"]), int(live["n_evicted"])
+            self.n_unknown = int(live["n_unknown"])
+
+    def _digest(self) -> str:
+        return npy.digest(self._vectors)[:32] + npy.digest(self._weights)[:32]
+
+
+def _empty_state(n: int, d: int) -> dict[str, NDArray[Any]]:
+    whole = {key: np.zeros(n, dtype=np.int64) for key in ("known", "newest_us", "exponent", "seen")}
+    return {"sums": np.zeros((n, d)), "mass": np.zeros(n), **whole}
+
+
+def _action_weights(token_action: Any, action_weights: Any, n: int) -> NDArray[np.float32]:
+    factor = np.ones(n, dtype=np.float32)
+    if action_weights is None:
+        return factor
+    weights = check_array("action_weights", OWNER, action_weights, dtype=np.float32, shape=(None,), nonnegative=True)
+    action = check_array("token_action", OWNER, token_action, dtype=np.int32, shape=(n,))
+    if n and (action.min() < -1 or action.max() >= len(weights)):
+        got = f"values from {action.min()} to {action.max()}"
+        raise ValueError(parameter_message("token_action", OWNER, f"ints in [-1, {len(weights) - 1}]", got))
+    factor[action >= 0] = weights[action[action >= 0]]
+    return factor
