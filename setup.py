@@ -18,7 +18,7 @@ class build_py_with_headers(build_py):
         super().run()
         if self.editable_mode:
             return  # get_include() finds csrc/include beside the package
-        for header in Path(HEADERS).rglob("*.hpp"):
+        for header in [p for p in Path(HEADERS).rglob("*") if p.suffix in (".hpp", ".inl")]:
             target = Path(self.build_lib, "traitcore/include", header.relative_to(HEADERS))
             self.mkpath(str(target.parent))
             self.copy_file(str(header), str(target))
@@ -34,7 +34,7 @@ setup(
             "traitcore._core",
             sorted(glob("csrc/bindings/*.cpp")),
             include_dirs=[HEADERS],
-            depends=sorted(glob("csrc/include/**/*.hpp", recursive=True) + glob("csrc/bindings/*.hpp")),
+            depends=sorted(glob("csrc/include/**/*.*", recursive=True) + glob("csrc/bindings/*.hpp")),
             cxx_std=17,
             extra_compile_args=flags,
         )

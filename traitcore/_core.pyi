@@ -113,3 +113,34 @@ def panels_gram(panels: NDArray[np.float32], W: NDArray[np.float32], workers: in
 def panels_combine(
     panels: NDArray[np.float32], S: NDArray[np.float32], Y: NDArray[np.float32], fresh: bool, workers: int
 ) -> None: ...
+def nmf_entry_pass(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    data: NDArray[Any],
+    A: NDArray[Any],
+    k: int,
+    poisson: bool,
+    measure: bool,
+    column_sums: NDArray[Any] | None,
+    column_weights: NDArray[Any] | None,
+    row_weights: NDArray[Any] | None,
+    l1: float,
+    l2: float,
+    floor: float,
+    sweeps: int,
+    start: NDArray[Any],
+    out: NDArray[Any] | None,
+    edges: NDArray[np.int64],
+    workers: int,
+) -> tuple[float, float]: ...
+def nmf_residual(
+    dense: NDArray[Any] | None,
+    indptr: NDArray[np.int64] | None,
+    indices: NDArray[np.int32] | None,
+    data: NDArray[Any] | None,
+    A: NDArray[Any],
+    start: NDArray[Any],
+    row_weights: NDArray[Any] | None,
+    edges: NDArray[np.int64],
+    workers: int,
+) -> float: ...

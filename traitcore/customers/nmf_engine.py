@@ -24,6 +24,8 @@ _LINE_BYTES = 64
 # results don't depend on `workers`; fewer where each strip's sums of X^T W would be large.
 _STRIPS = 8
 _STRIP_BYTES = 1 << 29
+# Predictions of the Kullback-Leibler loss are held above this, as scikit-learn's.
+_FLOOR = float(np.finfo(np.float32).eps)
 
 
 def check_data(X: Any, owner: str, *, nonnegative: bool = True) -> Any:
@@ -55,6 +57,13 @@ class Operand:
         indptr = X.indptr.astype(np.int64, copy=False)
         return cls(n, m, X.dtype, None, indptr, X.indices.astype(np.int32, copy=False), X.data)
 
+    def csr(self) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+        """indptr, indices, data of a sparse X."""
+        assert self.indptr is not None
+        assert self.indices is not None
+        assert self.data is not None
+        return self.indptr, self.indices, self.data
+
     @property
     def entries(self) -> int:
         """Numbers stored."""
@@ -69,20 +78,22 @@ class Operand:
         blocks = balanced_blocks(work, strips) or [(0, 0)]
         return np.array([0, *(stop for _, stop in blocks)], dtype=np.int64)
 
+    def sums(self, width: int, edges: NDArray[np.int64]) -> NDArray[Any]:
+        """(strips, m, width) zeros for the passes' C: float64 where X is dense and the sums are long."""
+        return aligned_zeros((len(edges) - 1, self.m, width), np.float64 if self.data is None else self.dtype)
+
     def square(self, row_weights: NDArray[Any] | None = None) -> float:
         """Sum of squares in float64, rows weighted."""
         total = 0.0
         step = max(1, (1 << 20) * self.n // max(1, self.entries))
         for start in range(0, self.n, step):
             stop = min(self.n, start + step)
-            if self.indptr is None:
-                assert self.dense is not None
+            if self.dense is not None:
                 part = np.einsum("ij,ij->i", *(self.dense[start:stop].astype(np.float64),) * 2)
             else:
-                assert self.data is not None
-                low, high = self.indptr[start], self.indptr[stop]
-                squares = self.data[low:high].astype(np.float64) ** 2
-                rows = np.repeat(np.arange(stop - start), np.diff(self.indptr[start : stop + 1]))
+                indptr, _, data = self.csr()
+                squares = data[indptr[start] : indptr[stop]].astype(np.float64) ** 2
+                rows = np.repeat(np.arange(stop - start), np.diff(indptr[start : stop + 1]))
                 part = np.bincount(rows, weights=squares, minlength=stop - start)
             total += float(part.sum() if row_weights is None else part @ row_weights[start:stop])
         return total
@@ -90,7 +101,7 @@ class Operand:
 
 def padded_width(k: int, dtype: Any) -> int:
     """k rounded up to whole cache lines."""
-    lane = _LINE_BYTES // np.dtype(dtype).itemsize
+    lane: int = _LINE_BYTES // np.dtype(dtype).itemsize
     return -(-k // lane) * lane
 
 
@@ -100,7 +111,8 @@ def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     count = int(np.prod(shape))
     raw = np.zeros(count * dtype.itemsize + _LINE_BYTES, dtype=np.uint8)
     skip = -raw.ctypes.data % _LINE_BYTES
-    return raw[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
+    zeros: NDArray[Any] = raw[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
+    return zeros
 
 
 def padded(factor: NDArray[Any]) -> NDArray[Any]:
@@ -164,3 +176,48 @@ def column_pass(
     return _core.nmf_column_pass(
         C, problem.G, problem.inverse, problem.order, problem.l1, sweeps, start, out, workers
     )
+
+
+def entry_pass(
+    X: Operand,
+    A: NDArray[Any],
+    k: int,
+    start: NDArray[Any],
+    out: NDArray[Any] | None,
+    edges: NDArray[np.int64],
+    workers: int,
+    *,
+    poisson: bool,
+    measure: bool,
+    sweeps: int = 1,
+    column_sums: NDArray[Any] | None = None,
+    column_weights: NDArray[Any] | None = None,
+    row_weights: NDArray[Any] | None = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+) -> tuple[float, float]:
+    """Update each row of a factor from its stored entries alone; returns (loss at `start`, violation).
+
+    Kullback-Leibler with `poisson`, else least squares. With `column_sums` (width,) entries not stored are zeros,
+    without they are unknown.
+    """
+    return _core.nmf_entry_pass(
+        *X.csr(), A, k, poisson, measure, column_sums, column_weights, row_weights, l1, l2,
+        _FLOOR, sweeps, start, out, edges, workers,
+    )  # fmt: skip
+
+
+def half_squared_error(
+    X: Operand, W: NDArray[Any], Ht: NDArray[Any], row_weights: NDArray[Any] | None, workers: int
+) -> float:
+    """0.5 |X - W H|^2 in float64 from the entries themselves, rows weighted; factors padded. X is never densified."""
+    edges = X.edges(W.shape[1], workers, accumulate=False)
+    error = _core.nmf_residual(X.dense, X.indptr, X.indices, X.data, Ht, W, row_weights, edges, workers)
+    if X.dense is None:  # what the stored entries left out: 0.5 |W H|^2
+        gram_H = Ht.astype(np.float64)
+        gram_H = gram_H.T @ gram_H
+        for start in range(0, X.n, 1 << 16):
+            part = W[start : start + (1 << 16)].astype(np.float64)
+            weighted = part if row_weights is None else part * row_weights[start : start + (1 << 16), None]
+            error += 0.5 * float(np.sum((weighted.T @ part) * gram_H))
+    return max(0.0, error)

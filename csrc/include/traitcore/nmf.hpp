@@ -8,6 +8,8 @@
 // Strips of rows are cut by the caller, never by the number of threads, and their sums are added in order: results
 // are the same bytes for any number of threads.
 #pragma once
+#include <math.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -47,12 +49,35 @@ template <class T>
 struct ColumnPass {
   std::int64_t m = 0;
   int k = 0, width = 0, strips = 0;
-  T* C = nullptr;                    ///< (strips, m, width); the sum is left in strip 0
+  T* C = nullptr;                    ///< (strips, m, width), or `C_total`; the sum is left in strip 0
+  double* C_total = nullptr;
   const T* G = nullptr;
   const T* inverse = nullptr;
   const std::int32_t* order = nullptr;
   T l1 = 0;
   int sweeps = 1;                    ///< 0: sum only
+  const T* start = nullptr;
+  T* out = nullptr;
+};
+
+/// A pass over the rows of a sparse X (n, m) that looks at stored entries only. For H, pass X^T.
+template <class T>
+struct EntryPass {
+  std::int64_t n = 0, m = 0;
+  int k = 0, width = 0;
+  const std::int64_t* indptr = nullptr;
+  const std::int32_t* indices = nullptr;
+  const T* data = nullptr;
+  const T* A = nullptr;               ///< (m, width) the other factor
+  bool poisson = false;               ///< Kullback-Leibler loss, else least squares over the stored entries
+  bool measure = false;               ///< add up the loss at `start`
+  const T* column_sums = nullptr;     ///< (width) A's column sums, weighted: entries not stored are zeros (poisson).
+                                      ///< Null: entries not stored are unknown
+  const T* column_weights = nullptr;  ///< (m) or null
+  const T* row_weights = nullptr;     ///< (n) weights in the loss, or null
+  T l1 = 0, l2 = 0;
+  T floor = 0;                        ///< least prediction that is divided by
+  int sweeps = 1;                     ///< 0: measure only
   const T* start = nullptr;
   T* out = nullptr;
 };
@@ -83,8 +108,10 @@ struct Totals {
 
 template <class T>
 struct Kernels {
-  void (*rows)(const RowPass<T>&, std::int64_t, std::int64_t, T*, T*, Sums&);
+  void (*rows)(const RowPass<T>&, std::int64_t, std::int64_t, T*, T*, double*, Sums&);
   void (*columns)(const ColumnPass<T>&, std::int64_t, std::int64_t, T*, Sums&);
+  void (*entries)(const EntryPass<T>&, std::int64_t, std::int64_t, T*, Sums&);
+  void (*residual)(const EntryPass<T>&, const T*, std::int64_t, std::int64_t, Sums&);
   int block;
 };
 
@@ -96,51 +123,81 @@ struct Kernels {
 
 namespace baseline_f32 {
 #define TC_REAL float
+#define TC_LOG logf
+#define TC_SQRT sqrtf
 #define TC_LANES (TC_BASE_BYTES ? 4 : 1)
-#include <traitcore/nmf_block.hpp>
+#include <traitcore/detail/nmf_block.inl>
+#include <traitcore/detail/nmf_entries.inl>
 #undef TC_REAL
 #undef TC_LANES
+#undef TC_LOG
+#undef TC_SQRT
 }  // namespace baseline_f32
 namespace baseline_f64 {
 #define TC_REAL double
+#define TC_LOG log
+#define TC_SQRT sqrt
 #define TC_LANES (TC_BASE_BYTES ? 2 : 1)
-#include <traitcore/nmf_block.hpp>
+#include <traitcore/detail/nmf_block.inl>
+#include <traitcore/detail/nmf_entries.inl>
 #undef TC_REAL
 #undef TC_LANES
+#undef TC_LOG
+#undef TC_SQRT
 }  // namespace baseline_f64
 
 #if TRAITCORE_X86
 TRAITCORE_BEGIN_AVX2
 namespace avx2_f32 {
 #define TC_REAL float
+#define TC_LOG logf
+#define TC_SQRT sqrtf
 #define TC_LANES 8
-#include <traitcore/nmf_block.hpp>
+#include <traitcore/detail/nmf_block.inl>
+#include <traitcore/detail/nmf_entries.inl>
 #undef TC_REAL
 #undef TC_LANES
+#undef TC_LOG
+#undef TC_SQRT
 }  // namespace avx2_f32
 namespace avx2_f64 {
 #define TC_REAL double
+#define TC_LOG log
+#define TC_SQRT sqrt
 #define TC_LANES 4
-#include <traitcore/nmf_block.hpp>
+#include <traitcore/detail/nmf_block.inl>
+#include <traitcore/detail/nmf_entries.inl>
 #undef TC_REAL
 #undef TC_LANES
+#undef TC_LOG
+#undef TC_SQRT
 }  // namespace avx2_f64
 TRAITCORE_END_TARGET
 TRAITCORE_BEGIN_AVX512
 #define TC_WIDE
 namespace avx512_f32 {
 #define TC_REAL float
+#define TC_LOG logf
+#define TC_SQRT sqrtf
 #define TC_LANES 16
-#include <traitcore/nmf_block.hpp>
+#include <traitcore/detail/nmf_block.inl>
+#include <traitcore/detail/nmf_entries.inl>
 #undef TC_REAL
 #undef TC_LANES
+#undef TC_LOG
+#undef TC_SQRT
 }  // namespace avx512_f32
 namespace avx512_f64 {
 #define TC_REAL double
+#define TC_LOG log
+#define TC_SQRT sqrt
 #define TC_LANES 8
-#include <traitcore/nmf_block.hpp>
+#include <traitcore/detail/nmf_block.inl>
+#include <traitcore/detail/nmf_entries.inl>
 #undef TC_REAL
 #undef TC_LANES
+#undef TC_LOG
+#undef TC_SQRT
 }  // namespace avx512_f64
 #undef TC_WIDE
 TRAITCORE_END_TARGET
@@ -208,17 +265,21 @@ void for_each_task(std::int64_t tasks, int workers, const Work& work) {
 }
 
 /// \param[in]  edges    (strips + 1) rows at which strips begin
-/// \param[out] C        (strips, m, width), or null where only the factor is wanted
+/// \param[out] C        (strips, m, width) for sparse X, or null
+/// \param[out] C_total  (strips, m, width) for dense X, whose sums are long and whose m is short, or null
 template <class T>
-Totals run_rows(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t strips, T* C, int workers) {
+Totals run_rows(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t strips, T* C, double* C_total,
+                int workers) {
   const Kernels<T>& kernels = kernels_for(T{});
+  const std::int64_t size = pass.m * pass.width;
   std::vector<Totals> totals(static_cast<std::size_t>(strips), Totals(pass.width));
   for_each_task(strips, workers, [&](std::int64_t s) {
     Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
-    T* own = C ? C + s * pass.m * pass.width : nullptr;
+    Scratch<T> part(C_total ? static_cast<std::size_t>(size) : 0);
     Totals& mine = totals[static_cast<std::size_t>(s)];
     Sums sums = mine.view();
-    kernels.rows(pass, edges[s], edges[s + 1], scratch.data(), own, sums);
+    kernels.rows(pass, edges[s], edges[s + 1], scratch.data(), C_total ? part.data() : C ? C + s * size : nullptr,
+                 C_total ? C_total + s * size : nullptr, sums);
     mine.take(sums);
   });
   Totals sum(pass.width);
@@ -242,6 +303,42 @@ Totals run_columns(const ColumnPass<T>& pass, int workers) {
   });
   Totals sum(pass.width);
   for (const Totals& part : totals) sum.add(part);
+  return sum;
+}
+
+/// Numbers of scratch an entry pass needs.
+inline std::size_t entry_scratch(int width) { return static_cast<std::size_t>(width) * (static_cast<std::size_t>(width) + 3); }
+
+/// {loss at `start`, projected gradient}; each row is its own problem.
+template <class T>
+Totals run_entries(const EntryPass<T>& pass, const std::int64_t* edges, std::int64_t strips, int workers) {
+  const Kernels<T>& kernels = kernels_for(T{});
+  std::vector<Totals> totals(static_cast<std::size_t>(strips), Totals(0));
+  for_each_task(strips, workers, [&](std::int64_t s) {
+    Scratch<T> scratch(entry_scratch(pass.width));
+    Totals& mine = totals[static_cast<std::size_t>(s)];
+    Sums sums = mine.view();
+    kernels.entries(pass, edges[s], edges[s + 1], scratch.data(), sums);
+    mine.take(sums);
+  });
+  Totals sum(0);
+  for (const Totals& part : totals) sum.add(part);
+  return sum;
+}
+
+/// \param[in] dense  (n, m), or null: `pass` holds a CSR
+template <class T>
+double run_residual(const EntryPass<T>& pass, const T* dense, const std::int64_t* edges, std::int64_t strips,
+                    int workers) {
+  const Kernels<T>& kernels = kernels_for(T{});
+  std::vector<double> parts(static_cast<std::size_t>(strips));
+  for_each_task(strips, workers, [&](std::int64_t s) {
+    Sums sums{nullptr, nullptr};
+    kernels.residual(pass, dense, edges[s], edges[s + 1], sums);
+    parts[static_cast<std::size_t>(s)] = sums.cross;
+  });
+  double sum = 0;
+  for (const double part : parts) sum += part;
   return sum;
 }
 

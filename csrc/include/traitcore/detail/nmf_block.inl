@@ -1,5 +1,5 @@
-// Kernels of the factorization for one number type and one instruction set. No include guard on purpose: nmf.hpp
-// includes this file once for each pair, inside a namespace and a target region, with
+// Kernels of the Frobenius factorization for one number type and one instruction set. No include guard on purpose:
+// nmf.hpp includes this file and nmf_entries.inl once for each pair, inside a namespace and a target region, with
 //   TC_REAL   float or double
 //   TC_LANES  numbers in a vector (1: plain scalars, for compilers without vector extensions)
 // Nothing here is a template and nothing calls std::, because a template may be instantiated outside its region.
@@ -22,12 +22,14 @@ TRAITCORE_INLINE Vec zero() { return Vec{}; }
 TRAITCORE_INLINE Vec splat(TC_REAL s) { return s - Vec{}; }
 TRAITCORE_INLINE Vec positive(Vec v) { return v > zero() ? v : zero(); }
 TRAITCORE_INLINE Vec magnitude(Vec v) { return v < zero() ? -v : v; }
-TRAITCORE_INLINE double lane_sum(Vec v) {
+TRAITCORE_INLINE TC_REAL lane_sum(Vec v) {
   TC_REAL lanes[TC_LANES];
   store(lanes, v);
-  double s = 0;
-  for (int i = 0; i < TC_LANES; ++i) s += lanes[i];
-  return s;
+#pragma GCC unroll 4
+  for (int half = TC_LANES / 2; half; half /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
 }
 
 // ---- transposition of TC_LANES x TC_LANES tiles (Eklundh 1972: swap halves, quarters, ...) ----
@@ -309,7 +311,7 @@ static double descend(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_R
 #undef TC_STEP
     }
     if (sweep == 0) {
-      result = lane_sum(v0) + lane_sum(v1) + lane_sum(v2) + lane_sum(v3);
+      result = lane_sum(v0 + v1 + v2 + v3);
       limit[0] = v0 * tol, limit[1] = v1 * tol, limit[2] = v2 * tol, limit[3] = v3 * tol;
     }
     if (tol > 0) {
@@ -317,7 +319,7 @@ static double descend(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_R
       moving[1] = v1 > limit[1] ? moving[1] : zero();
       moving[2] = v2 > limit[2] ? moving[2] : zero();
       moving[3] = v3 > limit[3] ? moving[3] : zero();
-      if (lane_sum(moving[0] + moving[1] + moving[2] + moving[3]) == 0) break;
+      if (lane_sum(moving[0] + moving[1] + moving[2] + moving[3]) == TC_REAL(0)) break;
     }
   }
   return result;
@@ -330,10 +332,12 @@ TRAITCORE_INLINE void copy(TC_REAL* to, const TC_REAL* from, std::int64_t count)
   for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
 }
 
-/// Add the block's Gram and column sums to the strip's, in double, and clear the block's.
-static void flush(const RowPass<TC_REAL>& pass, TC_REAL* gram, TC_REAL* sums, Sums& totals) {
-  for (int i = 0; i < pass.width * pass.width; ++i) totals.gram[i] += gram[i], gram[i] = 0;
-  for (int i = 0; i < pass.width; ++i) totals.sums[i] += sums[i], sums[i] = 0;
+/// total += part, in double; part = 0.
+TRAITCORE_INLINE void flush(double* total, TC_REAL* part, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    total[i] += part[i];
+    part[i] = 0;
+  }
 }
 
 /// X[i ... i + rows) A, row-major, rows past the end zero.
@@ -364,15 +368,17 @@ static void block_accumulate(const RowPass<TC_REAL>& pass, std::int64_t i, int r
   }
 }
 
-/// One strip of the fused pass; see RowPass. `scratch` has pass_scratch(width) numbers.
+/// One strip of the fused pass; see RowPass and run_rows. `scratch` has pass_scratch(width) numbers.
 static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch,
-                     TC_REAL* C, Sums& totals) {
+                     TC_REAL* C, double* C_total, Sums& totals) {
   const int width = pass.width;
   const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width;
   TC_REAL *rows = scratch, *xt = rows + size, *wt = xt + size, *weighted = wt + size, *gram = weighted + size;
   TC_REAL* sums = gram + width * width;
   fill_zero(gram, width * width + width);
   if (C) fill_zero(C, pass.m * width);
+  if (C_total)
+    for (std::int64_t q = 0; q < pass.m * width; ++q) C_total[q] = 0;
   int unflushed = 0;
   for (std::int64_t i = begin; i < end; i += TC_BLOCK) {
     const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
@@ -409,9 +415,14 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
       B = weighted;
     }
     block_accumulate(pass, i, count, use, B, gram, sums, C);
-    if (++unflushed == 8) flush(pass, gram, sums, totals), unflushed = 0;
+    // Sums of a few hundred rows are exact enough in TC_REAL; longer ones are not.
+    if (++unflushed == 8 || i + count == end) {
+      flush(totals.gram, gram, width * width);
+      flush(totals.sums, sums, width);
+      if (C_total) flush(C_total, C, pass.m * width);
+      unflushed = 0;
+    }
   }
-  flush(pass, gram, sums, totals);
 }
 
 /// Rows [begin, end) of the other factor: sum the strips' C in order (into strip 0), then coordinate descent.
@@ -424,14 +435,22 @@ static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std
   for (std::int64_t i = begin; i < end; i += TC_BLOCK) {
     const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
     const std::int64_t used = static_cast<std::int64_t>(count) * width;
-    TC_REAL* C = pass.C + i * width;
-    for (std::int64_t q = 0; q < used; q += TC_LANES) {
-      Vec sum = load(C + q);
-      for (int s = 1; s < pass.strips; ++s) sum += load(C + s * stride + q);
-      store(C + q, sum);
+    if (pass.C_total) {
+      double* C = pass.C_total + i * width;
+      for (std::int64_t q = 0; q < used; ++q) {
+        for (int s = 1; s < pass.strips; ++s) C[q] += C[s * stride + q];
+        rows[q] = static_cast<TC_REAL>(C[q]);
+      }
+    } else {
+      TC_REAL* C = pass.C + i * width;
+      for (std::int64_t q = 0; q < used; q += TC_LANES) {
+        Vec sum = load(C + q);
+        for (int s = 1; s < pass.strips; ++s) sum += load(C + s * stride + q);
+        store(C + q, sum);
+        store(rows + q, sum);
+      }
     }
     if (pass.sweeps == 0) continue;
-    copy(rows, C, used);
     to_columns(rows, width, pass.l1, xt);
     copy(rows, pass.start + i * width, used);
     to_columns(rows, width, 0, wt);
@@ -439,23 +458,13 @@ static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std
     to_rows(wt, width, rows);
     copy(pass.out + i * width, rows, used);
     gram_product(rows, rows, count, width, gram);
-    for (int q = 0; q < width * width; ++q) totals.gram[q] += gram[q], gram[q] = 0;
+    flush(totals.gram, gram, width * width);
     for (int r = 0; r < count; ++r)
       for (int c = 0; c < width; ++c) {
-        totals.cross += static_cast<double>(rows[r * width + c]) * C[r * width + c];
-        totals.sums[c] += rows[r * width + c];
+        const std::int64_t q = (i + r) * width + c;
+        const double h = rows[r * width + c];
+        totals.cross += h * (pass.C_total ? pass.C_total[q] : static_cast<double>(pass.C[q]));
+        totals.sums[c] += h;
       }
   }
 }
-
-static const Kernels<TC_REAL>& kernels() {
-  static const Kernels<TC_REAL> table{row_pass, column_pass, TC_BLOCK};
-  return table;
-}
-
-#undef TC_BLOCK
-#undef TC_SHUFFLE
-#undef TC_STAGE
-#undef TC_TILE
-#undef TC_PREFETCH
-#undef TC_AHEAD
