@@ -70,7 +70,8 @@ def run_similar(args: argparse.Namespace) -> None:
     heads = ("next to" if args.next else "like", "score" if args.next else "cosine", "events", "description")
     title = f"{answer['token']}  {answer['description']}".rstrip()
     print(f"{title}  ({answer['events']:,} events)")
-    print(table([(r["token"], r["score"], r["events"], r["description"]) for r in answer["found"]], heads, indent=2))
+    rows = [(str(r["token"]), r["score"], r["events"], r["description"]) for r in answer["found"]]
+    print(table(rows, heads, indent=2))
 
 
 def similar_rows(published: Published, text: str, topn: int, following: bool) -> dict[str, Any]:
@@ -78,7 +79,6 @@ def similar_rows(published: Published, text: str, topn: int, following: bool) ->
     from .published import parse_id
 
     vocabulary = published.vocabulary
-    against = {"against": "context_vectors", "metric": "dot"} if following else {}
     try:
         rows = vocabulary.parse(text)
     except KeyError as unknown:
@@ -92,8 +92,12 @@ def similar_rows(published: Published, text: str, topn: int, following: bool) ->
         source, describe = items, published.text_of_item
     else:
         source, own, describe = published.tokens, rows, vocabulary.text_of
-    found = source.most_similar(source.ids[own], topn, **against)
     counts = source.arrays["counts"]
+    if following:  # rows without events have no context vector
+        silent = source.ids[counts == 0]
+        found = source.most_similar(source.ids[own], topn, against="context_vectors", metric="dot", exclude=silent)
+    else:
+        found = source.most_similar(source.ids[own], topn)
 
     def row(token: Any, score: float | None) -> dict[str, Any]:
         place = source.row(token)
@@ -126,7 +130,8 @@ def trait_title(trait: dict[str, Any]) -> str:
 
 def trait_rows(published: Published, trait: dict[str, Any], topn: int) -> list[tuple[Any, ...]]:
     return [
-        (t["token"], t["lift"], t["customers"], published.vocabulary.text_of(t["row"])) for t in trait["tokens"][:topn]
+        (str(t["token"]), t["lift"], t["customers"], published.vocabulary.text_of(t["row"]))
+        for t in trait["tokens"][:topn]
     ]
 
 
@@ -158,9 +163,9 @@ def run_customer(args: argparse.Namespace) -> None:
     print(table([(t["share"], f"trait {t['trait']}", t["name"]) for t in answer["traits"]],
                 ("share", "trait", "name"), indent=2))  # fmt: skip
     print("\nlatest events")
-    print(table([(t["token"], t["description"]) for t in answer["latest"]], ("token", "description"), indent=2))
+    print(table([(str(t["token"]), t["description"]) for t in answer["latest"]], ("token", "description"), indent=2))
     print("\nsimilar customers")
-    print(table([(c["customer"], c["cosine"], c["most"]) for c in answer["similar"]],
+    print(table([(str(c["customer"]), c["cosine"], c["most"]) for c in answer["similar"]],
                 ("customer", "cosine", "mostly"), indent=2))  # fmt: skip
     print("\nrecommended")
     _print_recommended(answer["recommended"])
@@ -180,7 +185,7 @@ def run_recommend(args: argparse.Namespace) -> None:
 
 
 def _print_recommended(rows: list[dict[str, Any]]) -> None:
-    print(table([(r["item"], r["score"], r["why"], r["description"]) for r in rows],
+    print(table([(str(r["item"]), r["score"], r["why"], r["description"]) for r in rows],
                 ("item", "score", "because of", "description"), indent=2))  # fmt: skip
 
 
@@ -214,7 +219,7 @@ def recommended_rows(
     if following:
         latest = customers.arrays["recent"][row]
         history = vocabulary.token_item[latest[latest >= 0]][::-1]
-        shut = np.zeros(len(items), dtype=bool)
+        shut = items.arrays["counts"] == 0  # items without events have no context vector
         shut[bought] = True
         shut[[] if listed["deny"] is None else listed["deny"]] = True
         if listed["allow"] is not None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import getpass
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_common, add_learning_options, add_log_options, config_of, read_log
+from .options import add_common, add_learning_options, add_log_options, config_of, read_items, read_log
 from .progress import ProgressLine
 from .render import table, write_json
 
@@ -41,6 +42,8 @@ def add_commands(commands: Any) -> None:
         simulate.add_argument(flag, dest=name, type=int, default=default, metavar="N", help="(%(default)s)")
     text = "share of events that no trait drew (%(default)s)"
     simulate.add_argument("--noise", type=float, default=0.35, metavar="X", help=text)
+    text = "also write text, category and price of every item, as CSV"
+    simulate.add_argument("--catalogue", metavar="FILE", help=text)
     add_common(simulate, store=False)
     simulate.set_defaults(run=run_simulate)
 
@@ -69,6 +72,12 @@ def run_simulate(args: argparse.Namespace) -> None:
         n_users=args.n_users, n_items=args.n_items, n_traits=args.n_traits, seed=args.seed, noise=args.noise
     )
     sim.log.to_csv(args.out)
+    if args.catalogue is not None:
+        truth = sim.truth
+        with open(args.catalogue, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("item_id", "text", "category", "price"))
+            writer.writerows(zip(truth.item_ids, truth.item_text, truth.item_category, truth.item_price))
     if args.json:
         write_json({"path": args.out, "events": len(sim), "traits": sim.truth.trait_names})
     else:
@@ -83,7 +92,9 @@ def run_fit(args: argparse.Namespace) -> None:
         config = config_of(args)
         log = read_log(args, progress)
         force = None if args.force is None else (getpass.getuser(), args.force)
-        result = fit_pipeline(log, config=config, store=args.store, force=force, progress=progress)
+        result = fit_pipeline(
+            log, config=config, catalogue=read_items(args, log), store=args.store, force=force, progress=progress
+        )
     finally:
         progress.clear()
     if args.json:
@@ -101,7 +112,7 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
     return {
         "store": store,
         "published": result.published,
-        "log": log.report.as_dict(),
+        "log": log.report,
         "stages": [
             {"name": s.name, "seconds": s.seconds,
              "report": s.report.as_dict() if hasattr(s.report, "as_dict") else s.report}
@@ -110,7 +121,7 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
         "tokens": len(result.tokens),
         "items": len(result.items),
         "customers": None if result.customers is None else len(result.customers),
-        "guardrails": {name: verdict.as_dict() for name, verdict in result.verdict.items()},
+        "guardrails": None if result.verdict is None else result.verdict.as_dict(),
         "traits": result.traits,
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .._progress import Progress
     from ..events.log import EventLog
-    from ..pipeline import PipelineConfig
+    from ..pipeline import Catalogue, PipelineConfig
 
 STORE = "traitcore-store"
 NONE = "-"
@@ -25,9 +25,14 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
     "pooling": (("mean", "tfidf", "recency"), "tfidf", "how a customer's tokens become a vector"),
     "method": (("item2vec", "ppmi", "walks"), "item2vec", "how token vectors are learned"),
     "vector_size": (int, 64, "dimensions of the vectors"),
-    "window": (int, 5, "how many tokens before and after one belong to it"),
+    "window": (int, None, "how many tokens before and after one belong to it; 5, or 20 where events are baskets"),
     "negative": (int, 5, "negative samples"),
-    "epochs": (int, 15, "passes over the sessions"),
+    "epochs": (int, None, "passes over the sessions (15), or over the walks (1)"),
+    "content": (
+        ("backfill", "fuse", "none"), "backfill",
+        "what --items is for: vectors for items without events; also mixed into the others; or texts only",
+    ),
+    "behaviour_weight": (float, 0.7, "share of behaviour where content is fused"),
     "tokens": (("auto", "action_item", "item"), "auto", "what a token is; auto: action_item where there are actions"),
     "min_count": (int, 5, "leave out tokens that occur less often"),
     "gap_seconds": (float, 1800, "a session ends after so long without an event"),
@@ -79,6 +84,10 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
         "--map-action", action="append", default=[], metavar="OLD=NEW",
         help="rename an action; OLD= drops it. add_cart, remove_cart, purchase become cart, remove, buy anyway",
     )  # fmt: skip
+    group.add_argument(
+        "--items", metavar="FILE",
+        help="CSV that describes items, new ones too: item_id and any of text, category, brand, price",
+    )  # fmt: skip
     group.add_argument("--set-aside", action="store_true", help="leave bad rows out and report them; default: refuse")
     group.add_argument("--rejects", metavar="FILE", help="write the rows set aside here (implies --set-aside)")
 
@@ -99,6 +108,15 @@ def read_log(args: argparse.Namespace, progress: Progress | None) -> EventLog:
     )  # fmt: skip
 
 
+def read_items(args: argparse.Namespace, log: EventLog) -> Catalogue | None:
+    """The catalogue that --items names."""
+    if args.items is None:
+        return None
+    from ..pipeline import read_catalogue
+
+    return read_catalogue(args.items, integer_ids=log.item_ids.dtype.kind == "i")
+
+
 def add_learning_options(parser: argparse.ArgumentParser) -> None:
     """One option for each choice of PipelineConfig."""
     group = parser.add_argument_group("learning")
@@ -108,7 +126,7 @@ def add_learning_options(parser: argparse.ArgumentParser) -> None:
         if kind is bool:
             group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=text)
             continue
-        shown = f"{text} ({'no limit' if default is None else default})"
+        shown = text if default is None else f"{text} ({default})"
         if isinstance(kind, tuple):
             group.add_argument(flag, choices=kind, default=argparse.SUPPRESS, help=shown)
         else:

@@ -57,8 +57,9 @@ class Published:
         return str(self.customers.metadata["versions"][name]) if self._with_customers else self.version
 
     def _open(self, name: str, version: str, what: str) -> EmbeddingTable:
-        if not (self.store.root / name).is_dir():
-            raise TableError(f"{str(self.store.root)!r} has no {what}: `traitcore fit` publishes them.")
+        if not (self.store.root / name / "LATEST").exists():
+            hint = " of a log with users, or with --customers sessions," if name == "customers" else ""
+            raise TableError(f"{str(self.store.root)!r} has no {what}: `traitcore fit`{hint} publishes them.")
         return self.store.open(name, version)
 
 

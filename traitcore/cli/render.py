@@ -23,7 +23,7 @@ def show(value: Any) -> str:
     if isinstance(value, (int, np.integer)):
         return f"{value:,}"
     if isinstance(value, (float, np.floating)):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:,.1f}"
+        return f"{value:.3f}" if abs(float(value)) < 10 else f"{value:,.1f}"
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
 
 

@@ -4,14 +4,15 @@ It owns no maths: each stage is a call into its room. What a stage left out is i
 the result and in what is published.
 """
 
+from .catalogue import Catalogue, read_catalogue
 from .config import PipelineConfig
-from .corpus import prepare_corpus
+from .corpus import Prepared, prepare_corpus
 from .fit import PipelineResult, fit_pipeline, make_embedder
 from .publish import TABLES
 from .stages import Stage
 from .tables import vocabulary_of
 
 __all__ = [
-    "TABLES", "PipelineConfig", "PipelineResult", "Stage", "fit_pipeline", "make_embedder", "prepare_corpus",
-    "vocabulary_of",
+    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Prepared", "Stage", "fit_pipeline", "make_embedder",
+    "prepare_corpus", "read_catalogue", "vocabulary_of",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from ..events.tokens import DEFAULT_ACTION_MAP
 
 OWNER = "fit_pipeline"
 METHODS = ("item2vec", "ppmi", "walks")
+CONTENT = ("backfill", "fuse", "none")
 CUSTOMERS = ("auto", "users", "sessions", "none")
 
 
@@ -25,7 +26,11 @@ class PipelineConfig:
         drop_duplicates : of `split_sessions`. Limits that the log can't be held to (it has no times, no users) rest.
     action_map, tokens, min_count : of `tokenize`.
     method : how token vectors are learned: "item2vec", "ppmi" or "walks" (over the graph of co-occurrences).
-    vector_size, window, negative, epochs : of the embedder; "ppmi" has no use for the last two.
+    vector_size, window, negative, epochs : of the embedder; "ppmi" has no use for the last two. window None: 5, or 20
+        where most neighbouring events have the same time (baskets, whose order says nothing). epochs None: 15, or 1
+        over walks.
+    content : what a catalogue is for: "backfill" gives vectors to items without events, "fuse" also mixes content into
+        the others by `behaviour_weight`, the more the rarer they are; "none": its texts only.
     customers : "users", "sessions" (each session is its own customer), "none" (item vectors only), or "auto": users
         where the log has them, else none.
     pooling : method of `customer_vectors`.
@@ -46,9 +51,11 @@ class PipelineConfig:
     min_count: int = 5
     method: str = "item2vec"
     vector_size: int = 64
-    window: int = 5
+    window: int | None = None
     negative: int = 5
-    epochs: int = 15
+    epochs: int | None = None
+    content: str = "backfill"
+    behaviour_weight: float = 0.7
     customers: str = "auto"
     pooling: str = "tfidf"
     n_traits: int = 16
@@ -68,6 +75,8 @@ class PipelineConfig:
     def check(self) -> None:
         """Refuse what no stage would: each stage checks its own parameters when its turn comes."""
         check_choice("method", OWNER, self.method, METHODS)
+        check_choice("content", OWNER, self.content, CONTENT)
+        check_real("behaviour_weight", OWNER, self.behaviour_weight, 0.0, 1.0)
         check_choice("customers", OWNER, self.customers, CUSTOMERS)
         check_int("recent", OWNER, self.recent, 0)
         check_int("min_length", OWNER, self.min_length, 1)

@@ -17,14 +17,14 @@ from ..customers.pooling import customer_vectors
 from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.sequences import Sequences
-from ..events.tokens import Corpus
 from ..events.vocabulary import Vocabulary
-from ..items.embedders import Item2Vec
+from ..items.embedders import Item2Vec, PPMIEmbedder, WalkEmbedder
 from ..quality.guardrails import Verdict
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
+from .catalogue import Catalogue
 from .config import OWNER, PipelineConfig
-from .corpus import prepare_corpus, with_customers
+from .corpus import Prepared, prepare_corpus, with_customers
 from .publish import TABLES, publish_tables
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table
@@ -42,7 +42,7 @@ class PipelineResult:
     items : EmbeddingTable of the items: the mean of their tokens, by count.
     customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without.
     traits : descriptions, None without customers. model : the TraitModel behind them.
-    verdict : of the guardrails against the version before, by table. published : version by table; empty without store.
+    verdict : of the guardrails against the items published before. published : version by table. Neither without store.
     """
 
     config: PipelineConfig
@@ -54,7 +54,7 @@ class PipelineResult:
     customers: EmbeddingTable | None = None
     traits: tuple[TraitDescription, ...] = ()
     model: TraitModel | None = None
-    verdict: Mapping[str, Verdict] = field(default_factory=dict)
+    verdict: Verdict | None = None
     published: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -69,6 +69,7 @@ def fit_pipeline(
     log: EventLog,
     *,
     config: PipelineConfig | None = None,
+    catalogue: Catalogue | None = None,
     store: str | os.PathLike[str] | TableStore | None = None,
     force: tuple[str, str] | None = None,
     progress: Progress | None = None,
@@ -79,6 +80,7 @@ def fit_pipeline(
     Parameters
     ----------
     log : EventLog. config : PipelineConfig, or None for its defaults. options : changes to it, by name.
+    catalogue : Catalogue of descriptions, categories, prices or content vectors, for items without events and names.
     store : TableStore or its directory; "tokens", "items" and, with customers, "customers" become new versions there,
         or, where any stage fails or the guardrails object, none does.
     force : (who, why): publish in spite of the guardrails; both are recorded.
@@ -98,12 +100,12 @@ def fit_pipeline(
     run = Run(progress)
     corpus = prepare_corpus(log, config, run)
     with run.stage(config.method) as kept:
-        embedder = make_embedder(config)
+        embedder = make_embedder(config, corpus.window)
         embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.tell(config.method))
         kept["report"] = getattr(embedder, "report_", None)
     learned = _learn_customers(corpus, embedder, config, run) if with_customers(config, log) else None
-    with run.stage("tables"):
-        result = _as_tables(corpus, embedder, learned, config, log, run)
+    with run.stage("tables") as kept:
+        result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
     if store is not None:
         verdict, published = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
@@ -120,7 +122,7 @@ class _Learned:
     traits: tuple[TraitDescription, ...]
 
 
-def _learn_customers(corpus: Corpus, embedder: Any, config: PipelineConfig, run: Run) -> _Learned:
+def _learn_customers(corpus: Prepared, embedder: Any, config: PipelineConfig, run: Run) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     with run.stage("customers") as kept:
         pooled = customer_vectors(sequences, vectors, method=config.pooling, workers=config.workers)
@@ -135,12 +137,13 @@ def _learn_customers(corpus: Corpus, embedder: Any, config: PipelineConfig, run:
 
 
 def _as_tables(
-    corpus: Corpus, embedder: Any, learned: _Learned | None, config: PipelineConfig, log: EventLog, run: Run
-) -> PipelineResult:
+    corpus: Prepared, embedder: Any, learned: _Learned | None, config: PipelineConfig, log: EventLog,
+    catalogue: Catalogue | None, run: Run,
+) -> tuple[PipelineResult, str]:  # fmt: skip
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
     metadata = {
         "config": asdict(config),
-        "log": log.report.as_dict(),
+        "log": None if log.report is None else log.report.as_dict(),
         "stages": [
             {"name": s.name, "seconds": round(s.seconds, 3), "report": None if s.report is None else str(s.report)}
             for s in run.stages
@@ -152,24 +155,32 @@ def _as_tables(
         customers = customer_table(
             sequences, vocabulary, learned.vectors, learned.model, learned.traits, config, metadata
         )
-    return PipelineResult(
+    items, told = item_table(vocabulary, embedder, metadata, config, catalogue)
+    result = PipelineResult(
         config=config,
         stages=tuple(run.stages),
         sequences=sequences,
         vocabulary=vocabulary,
         tokens=token_table(vocabulary, embedder, model, metadata),
-        items=item_table(vocabulary, embedder, metadata, config.workers),
+        items=items,
         customers=customers,
         traits=() if learned is None else learned.traits,
         model=model,
     )
+    return result, told
 
 
-def make_embedder(config: PipelineConfig) -> Any:
+def make_embedder(config: PipelineConfig, window: int) -> Any:
     """The embedder that a configuration asks for; after `fit` it has item_vectors_ and context_vectors_."""
-    if config.method == "item2vec":
-        return Item2Vec(
-            vector_size=config.vector_size, window=config.window, negative=config.negative, epochs=config.epochs,
-            workers=config.workers, seed=config.seed,
+    size, seed, workers = config.vector_size, config.seed, config.workers
+    if config.method == "ppmi":
+        return PPMIEmbedder(vector_size=size, window=window, workers=workers, seed=seed)
+    if config.method == "walks":
+        return WalkEmbedder(
+            graph_window=window, vector_size=size, negative=config.negative, epochs=config.epochs or 1, workers=workers,
+            seed=seed,
         )  # fmt: skip
-    raise ValueError(config.method)
+    return Item2Vec(
+        vector_size=size, window=window, negative=config.negative, epochs=config.epochs or 15, workers=workers,
+        seed=seed,
+    )  # fmt: skip

@@ -21,16 +21,16 @@ TABLES = ("tokens", "items", "customers")  # in the order of publication: a read
 def publish_tables(
     tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
     force: tuple[str, str] | None, run: Run,
-) -> tuple[dict[str, Verdict], dict[str, str]]:  # fmt: skip
-    """(verdicts, versions) by table. Judged first, then published; where one can't be, the others are taken back.
+) -> tuple[Verdict, dict[str, str]]:  # fmt: skip
+    """(verdict, version by table). The items are judged first; the verdict on them stands for all tables of the run.
 
-    Each table's metadata names the versions of those before it ("versions"), so that a reader of customers finds the
-    tokens they were learned with.
+    Where a table can't be published, those before it are taken back. Each table's metadata names the versions of
+    those before it ("versions"), so that a reader of customers finds the tokens they were learned with.
     """
     with run.stage("guardrails") as kept:
         previous = store.open("items") if _has(store, "items") else None
-        verdicts = {"items": judge(tables["items"], previous, seed=config.seed, workers=config.workers)}
-        kept["report"] = "\n".join(f"{name}: {_told(verdict)}" for name, verdict in verdicts.items())
+        verdict = judge(tables["items"], previous, seed=config.seed, workers=config.workers)
+        kept["report"] = "".join([verdict.status, *(f"\n{reason}" for reason in verdict.reasons)])
     fingerprint = _fingerprint(log)
     published: dict[str, str] = {}
     with run.stage("publish") as kept:
@@ -38,7 +38,7 @@ def publish_tables(
             for name, table in tables.items():
                 table.metadata["versions"] = dict(published)
                 published[name] = store.publish(
-                    table, name, report=verdicts.get(name), parameters=asdict(config), seed=config.seed,
+                    table, name, report=verdict, parameters=asdict(config), seed=config.seed,
                     input_fingerprint=fingerprint, forced_by=force and force[0], force_reason=force and force[1],
                 )  # fmt: skip
         except BaseException:
@@ -46,7 +46,7 @@ def publish_tables(
                 _take_back(store, name, version)
             raise
         kept["report"] = ", ".join(f"{name} {version}" for name, version in published.items())
-    return verdicts, published
+    return verdict, published
 
 
 def _has(store: TableStore, name: str) -> bool:
@@ -59,10 +59,6 @@ def _take_back(store: TableStore, name: str, version: str) -> None:
         store.rollback(name)
     else:
         (store.root / name / "LATEST").unlink()
-
-
-def _told(verdict: Verdict) -> str:
-    return verdict.status + "".join(f"\n  {reason}" for reason in verdict.reasons)
 
 
 def _fingerprint(log: EventLog) -> str:

@@ -14,8 +14,10 @@ from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from ..items.fusion import SOURCES
 from ..items.products import sparse_dense
 from ..serving.table import EmbeddingTable
+from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
 
 
@@ -43,23 +45,46 @@ def vocabulary_of(tokens: EmbeddingTable) -> Vocabulary:
 
 
 def item_table(
-    vocabulary: Vocabulary, embedder: Any, metadata: dict[str, Any], workers: int
-) -> EmbeddingTable:
-    """Rows are items, each the mean of its tokens' vectors by count."""
+    vocabulary: Vocabulary, embedder: Any, metadata: dict[str, Any], config: PipelineConfig, catalogue: Catalogue | None
+) -> tuple[EmbeddingTable, str]:
+    """Rows are items, each the mean of its tokens' vectors by count; with a catalogue its other items too.
+
+    Also says in words where the vectors come from. `arrays["source"]` has it by row, a place in
+    `metadata["sources"]`. Items that nothing is known of have no row. The vocabulary's items come first, in its order.
+    """
     n_items, n_tokens = len(vocabulary.item_ids), len(vocabulary)
-    totals = np.bincount(vocabulary.token_item, weights=vocabulary.counts, minlength=n_items)
-    shares = (vocabulary.counts / totals[vocabulary.token_item]).astype(np.float32)
+    counts = np.bincount(vocabulary.token_item, weights=vocabulary.counts, minlength=n_items).astype(np.int64)
+    shares = (vocabulary.counts / counts[vocabulary.token_item]).astype(np.float32)
     means = sparse.csr_array((shares, (vocabulary.token_item, np.arange(n_tokens))), shape=(n_items, n_tokens))
-    return EmbeddingTable(
-        vocabulary.item_ids,
-        sparse_dense(means, embedder.item_vectors_, workers=workers),
-        context_vectors=sparse_dense(means, embedder.context_vectors_, workers=workers),
-        arrays={"counts": totals.astype(np.int64)},
-        metadata=metadata | {
-            "kind": "items",
-            "texts": None if vocabulary.item_texts is None else vocabulary.item_texts.tolist(),
-        },
+    vectors = sparse_dense(means, embedder.item_vectors_, workers=config.workers)
+    context = sparse_dense(means, embedder.context_vectors_, workers=config.workers)
+    ids, source, told = vocabulary.item_ids, np.zeros(n_items, dtype=np.uint8), f"{n_items:,} items with events"
+    texts = None if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
+    if catalogue is not None and config.content != "none":
+        ids, own, completed = complete_vectors(
+            ids, vectors, counts, catalogue, content=config.content, behaviour_weight=config.behaviour_weight,
+            seed=config.seed,
+        )  # fmt: skip
+        source = np.asarray([SOURCES.index(name) for name in completed.source.tolist()], dtype=np.uint8)
+        found = (completed.source != "missing") | (own >= 0)
+        told = ", ".join(f"{n:,} {name}" for name, n in completed.source_counts().items() if n)
+        ids, own, source, vectors = ids[found], own[found], source[found], completed.vectors[found]
+        context = np.concatenate([context, np.zeros((len(ids) - n_items, context.shape[1]), dtype=np.float32)])
+        counts = np.concatenate([counts, np.zeros(len(ids) - n_items, dtype=np.int64)])
+    if catalogue is not None and catalogue.texts is not None:
+        texts = _texts(ids, texts, catalogue)
+    table = EmbeddingTable(
+        ids, vectors, context_vectors=context, arrays={"counts": counts, "source": source},
+        metadata=metadata | {"kind": "items", "texts": texts, "sources": list(SOURCES)},
     )  # fmt: skip
+    return table, told
+
+
+def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> list[str]:
+    """Descriptions by row of the table: the catalogue's, else the log's."""
+    of = dict(zip(ids.tolist(), texts or []))
+    of |= {key: text for key, text in zip(catalogue.item_ids.tolist(), catalogue.texts) if text}
+    return [str(of.get(key, "")) for key in ids.tolist()]
 
 
 def customer_table(

@@ -1,0 +1,174 @@
+"""What a shop knows of its items besides their events: descriptions, categories, brands, prices, content vectors."""
+
+from __future__ import annotations
+
+import csv
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import InputError, parameter_message
+from .._validate import check_array
+from ..items.content import content_features
+from ..items.fusion import SourcedVectors, backfill_vectors, fuse_vectors
+
+OWNER = "Catalogue"
+FIELDS = ("text", "category", "brand", "price")
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """Items and what is known of them; new items, which no log has seen yet, among them.
+
+    Attributes
+    ----------
+    item_ids : (n,) distinct ids, all ints or all str, as in the log.
+    texts, categories, brands : (n,) str, "" or None where unknown; or None. prices : (n,) numbers, NaN where unknown.
+    vectors : (n, c) float32 content vectors of the shop's own, or None: made of the fields above (`content_features`).
+    """
+
+    item_ids: Any
+    texts: Any = None
+    categories: Any = None
+    brands: Any = None
+    prices: Any = None
+    vectors: Any = None
+
+    def __post_init__(self) -> None:
+        ids = np.asarray(self.item_ids)
+        if ids.ndim != 1 or ids.dtype.kind not in "iuUO":
+            raise TypeError(parameter_message("item_ids", OWNER, "ids, all ints or all str", f"dtype {ids.dtype}"))
+        if len(set(ids.tolist())) != len(ids):
+            raise ValueError(parameter_message("item_ids", OWNER, "distinct", "an id that repeats"))
+        for name in ("texts", "categories", "brands", "prices", "vectors"):
+            value = getattr(self, name)
+            if value is not None and len(value) != len(ids):
+                raise ValueError(parameter_message(name, OWNER, f"of {len(ids)} items", f"{len(value)}"))
+        object.__setattr__(self, "item_ids", ids)
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that are known, as `content_features` takes them."""
+        given = {"categories": self.categories, "brands": self.brands}
+        fields = {name: [v or None for v in value] for name, value in given.items() if value is not None}
+        if self.texts is not None:
+            fields["texts"] = [text or "" for text in self.texts]
+        if self.prices is not None:
+            fields["prices"] = np.asarray(self.prices, dtype=np.float64)  # type: ignore[assignment]
+        return fields
+
+    def content(self, *, seed: int = 0) -> NDArray[np.float32]:
+        """(n, c) float32 content vectors; a zero row where nothing is known."""
+        if self.vectors is not None:
+            return check_array("vectors", OWNER, self.vectors, dtype=np.float32, shape=(len(self.item_ids), None))
+        return content_features(**self.fields(), random_state=seed)
+
+    def category_codes(self) -> NDArray[np.int64] | None:
+        """(n,) code of each item's category, -1 where unknown; None without categories."""
+        if self.categories is None:
+            return None
+        names = np.asarray([str(c) if c else "" for c in self.categories])
+        distinct, codes = np.unique(names, return_inverse=True)
+        return np.where(distinct[codes] == "", -1, codes).astype(np.int64)
+
+
+def read_catalogue(
+    path: str | os.PathLike[str], *, item: str = "item_id", integer_ids: bool = False
+) -> Catalogue:
+    """A catalogue from a CSV with a column of item ids and any of "text", "category", "brand" and "price".
+
+    Raises InputError (file, line, column) for a missing column, an id that repeats or isn't an integer where the
+    log's are, or a price that is no number; FileNotFoundError.
+    """
+    source = Path(path).name
+    columns: dict[str, list[Any]] = {}
+    seen: dict[Any, int] = {}
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            names = list(reader.fieldnames or ())
+            if item not in names:
+                raise InputError(f"{source}: column {item!r} is missing. There are: {', '.join(map(repr, names))}.")
+            columns = {name: [] for name in FIELDS if name in names}
+            for row in reader:
+                key = _item_id(row[item], integer_ids, f"{source}, line {reader.line_num}: column {item!r}")
+                if key in seen:
+                    raise InputError(f"{source}, line {reader.line_num}: {item} {key!r} was in line {seen[key]} too.")
+                seen[key] = reader.line_num
+                for name, values in columns.items():
+                    place = f"{source}, line {reader.line_num}: column {name!r}"
+                    values.append(_price(row[name], place) if name == "price" else row[name] or "")
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{source} can't be read: {error}.") from error
+    if not seen:
+        raise InputError(f"{source} has no items.")
+    if not columns:
+        raise InputError(f"{source} has none of the columns {', '.join(map(repr, FIELDS))}.")
+    return Catalogue(
+        np.asarray(list(seen), dtype=np.int64 if integer_ids else object),
+        texts=columns.get("text"), categories=columns.get("category"), brands=columns.get("brand"),
+        prices=columns.get("price"),
+    )  # fmt: skip
+
+
+def _item_id(text: str | None, integer: bool, place: str) -> int | str:
+    if not text:
+        raise InputError(f"{place} is empty.")
+    if not integer:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{place} is not an integer, as the log's items are. Got {text!r}.") from None
+
+
+def _price(text: str | None, place: str) -> float:
+    if not text:
+        return float("nan")
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{place} is not a number. Got {text!r}.") from None
+
+
+def complete_vectors(
+    item_ids: NDArray[Any], vectors: NDArray[np.float32], counts: NDArray[np.int64], catalogue: Catalogue, *,
+    content: str, behaviour_weight: float, seed: int,
+) -> tuple[NDArray[Any], NDArray[np.int64], SourcedVectors]:  # fmt: skip
+    """(ids, (n,) row of each in `vectors` or -1, vectors): all items of the log's vocabulary and of the catalogue.
+
+    content="backfill": items without events get vectors from their content, or else their category; "fuse" also mixes
+    content into the others, the more the rarer they are.
+    """
+    if (catalogue.item_ids.dtype.kind in "iu") != (item_ids.dtype.kind in "iu"):
+        kind = "integers" if item_ids.dtype.kind in "iu" else "strings"
+        raise InputError(f"The catalogue's item ids must be {kind}, as the log's are.")
+    known = {key: row for row, key in enumerate(item_ids.tolist())}
+    new = [key for key in catalogue.item_ids.tolist() if key not in known]
+    ids = np.concatenate([item_ids, np.asarray(new, dtype=item_ids.dtype)])
+    place = {key: row for row, key in enumerate(ids.tolist())}
+    rows = np.asarray([place[key] for key in catalogue.item_ids.tolist()], dtype=np.int64)
+    source_row = np.concatenate([np.arange(len(item_ids)), np.full(len(new), -1)]).astype(np.int64)
+    behaviour = np.zeros((len(ids), vectors.shape[1]), dtype=np.float32)
+    behaviour[: len(item_ids)] = vectors
+    events = np.zeros(len(ids), dtype=np.int64)
+    events[: len(item_ids)] = counts
+    described = catalogue.content(seed=seed)
+    features = np.zeros((len(ids), described.shape[1]), dtype=np.float32)
+    features[rows] = described
+    codes = catalogue.category_codes()
+    categories = None
+    if codes is not None:
+        categories = np.full(len(ids), -1, dtype=np.int64)
+        categories[rows] = codes
+    if content == "fuse":
+        fused = fuse_vectors(
+            behaviour, features, behaviour_weight=behaviour_weight, method="map", item_counts=events
+        )
+        filled = backfill_vectors(fused.vectors, categories=categories, item_counts=events)
+        source = np.where(fused.source == "missing", filled.source, fused.source)
+        return ids, source_row, SourcedVectors(filled.vectors, source, fused.behaviour_weight)
+    return ids, source_row, backfill_vectors(behaviour, content=features, categories=categories, item_counts=events)
