@@ -59,7 +59,6 @@ def nmf_row_pass(
     order: NDArray[np.int32],
     l1: float,
     sweeps: int,
-    tol: float,
     start: NDArray[Any],
     out: NDArray[Any] | None,
     previous: NDArray[Any] | None,
@@ -70,6 +69,23 @@ def nmf_row_pass(
     edges: NDArray[np.int64],
     workers: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
+def nmf_solve_pass(
+    dense: NDArray[Any] | None,
+    indptr: NDArray[np.int64] | None,
+    indices: NDArray[np.int32] | None,
+    data: NDArray[Any] | None,
+    A: NDArray[Any],
+    G: NDArray[Any],
+    inverse: NDArray[Any],
+    order: NDArray[np.int32],
+    l1: float,
+    sweeps: int,
+    tol: float,
+    solution: NDArray[Any],
+    out: NDArray[Any],
+    edges: NDArray[np.int64],
+    workers: int,
+) -> None: ...
 def nmf_column_pass(
     C: NDArray[Any],
     G: NDArray[Any],

@@ -49,22 +49,14 @@ std::int64_t strips_in(const Array<std::int64_t>& edges, std::int64_t rows) {
   return strips;
 }
 
-/// (strips, m, width) sums, of double where X is dense.
-template <class N>
-void strips_of(py::array& C, N*& pointer) {
-  require(C.ndim() == 3 && C.writeable() && py::isinstance<Array<N>>(C), "C");
-  pointer = static_cast<N*>(C.mutable_data());
-}
-
+/// X, the other factor and the least-squares problem; start and out are the caller's.
 template <class T>
-py::tuple row_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
-                   const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
-                   const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1, int sweeps,
-                   double tol, const Array<T>& start, Maybe<T> out, const Maybe<T>& previous, Maybe<T> extrapolated,
-                   double beta, const Maybe<T>& row_weights, std::optional<py::array> C, const Array<std::int64_t>& edges,
-                   int workers) {
+nmf::RowPass<T> rows_of(std::int64_t n, const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
+                        const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
+                        const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1,
+                        int sweeps) {
   nmf::RowPass<T> pass;
-  pass.n = start.shape(0), pass.m = A.shape(0), pass.k = static_cast<int>(order.shape(0));
+  pass.n = n, pass.m = A.shape(0), pass.k = static_cast<int>(order.shape(0));
   pass.width = static_cast<int>(A.shape(1));
   require(pass.width * sizeof(T) % 64 == 0 && pass.k <= pass.width, "width");
   if (dense) {
@@ -79,8 +71,28 @@ py::tuple row_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t
   pass.G = shaped(G, pass.width, pass.width, "G");
   pass.inverse = long_as(inverse, pass.width, "inverse");
   pass.order = order.data();
-  pass.l1 = static_cast<T>(l1), pass.tol = static_cast<T>(tol), pass.beta = static_cast<T>(beta);
+  pass.l1 = static_cast<T>(l1);
   pass.sweeps = sweeps;
+  return pass;
+}
+
+/// (strips, m, width) sums, of double where X is dense.
+template <class N>
+void strips_of(py::array& C, N*& pointer) {
+  require(C.ndim() == 3 && C.writeable() && py::isinstance<Array<N>>(C), "C");
+  pointer = static_cast<N*>(C.mutable_data());
+}
+
+template <class T>
+py::tuple row_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
+                   const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
+                   const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1, int sweeps,
+                   const Array<T>& start, Maybe<T> out, const Maybe<T>& previous, Maybe<T> extrapolated,
+                   double beta, const Maybe<T>& row_weights, std::optional<py::array> C, const Array<std::int64_t>& edges,
+                   int workers) {
+  nmf::RowPass<T> pass =
+      rows_of(start.shape(0), dense, indptr, indices, data, A, G, inverse, order, l1, sweeps);
+  pass.beta = static_cast<T>(beta);
   pass.start = shaped(start, pass.n, pass.width, "start");
   if (sweeps > 0) {
     require(out.has_value(), "out");
@@ -109,6 +121,21 @@ py::tuple row_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t
     totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers);
   }
   return totals_of(totals, pass.k, pass.width);
+}
+
+template <class T>
+void solve_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
+                const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
+                const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1, int sweeps,
+                double tol, const Array<T>& solution, Array<T> out, const Array<std::int64_t>& edges, int workers) {
+  nmf::RowPass<T> pass = rows_of(out.shape(0), dense, indptr, indices, data, A, G, inverse, order, l1, sweeps);
+  pass.tol = static_cast<T>(tol);
+  pass.solution = shaped(solution, pass.width, pass.width, "solution");
+  require(out.writeable(), "out");
+  pass.out = const_cast<T*>(shaped(out, pass.n, pass.width, "out"));
+  const std::int64_t strips = strips_in(edges, pass.n);
+  py::gil_scoped_release release;
+  nmf::run_solve(pass, edges.data(), strips, workers);
 }
 
 template <class T>
@@ -198,10 +225,13 @@ void bind(py::module_& m) {
   const auto array = [](const char* name) { return py::arg(name).noconvert(); };
   const auto maybe = [](const char* name) { return py::arg(name).noconvert().none(true); };
   m.def("nmf_row_pass", &row_pass<T>, maybe("dense"), maybe("indptr"), maybe("indices"), maybe("data"), array("A"),
-        array("G"), array("inverse"), array("order"), py::arg("l1"), py::arg("sweeps"), py::arg("tol"), array("start"),
+        array("G"), array("inverse"), array("order"), py::arg("l1"), py::arg("sweeps"), array("start"),
         maybe("out"), maybe("previous"), maybe("extrapolated"), py::arg("beta"), maybe("row_weights"), py::arg("C").none(true),
         array("edges"), py::arg("workers"),
         "One pass over X's rows; see RowPass in nmf.hpp. Returns (Gram (k, k), sums (k,), 0, violation) in float64.");
+  m.def("nmf_solve_pass", &solve_pass<T>, maybe("dense"), maybe("indptr"), maybe("indices"), maybe("data"), array("A"),
+        array("G"), array("inverse"), array("order"), py::arg("l1"), py::arg("sweeps"), py::arg("tol"), array("solution"), array("out"),
+        array("edges"), py::arg("workers"), "Write the factor's rows to `out` (n, width), the other factor A fixed.");
   m.def("nmf_column_pass", &column_pass<T>, py::arg("C"), array("G"), array("inverse"), array("order"), py::arg("l1"),
         py::arg("sweeps"), array("start"), array("out"), py::arg("workers"),
         "Sum C (strips, m, width) into strip 0 and sweep the other factor (m, width). Returns (Gram (k, k), sums (k,), "

@@ -6,6 +6,7 @@ numba's vectorizer doesn't reach (a fifth of the speed).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,7 +109,7 @@ def padded_width(k: int, dtype: Any) -> int:
 def aligned_zeros(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     """Zeros that begin on a cache line."""
     dtype = np.dtype(dtype)
-    count = int(np.prod(shape))
+    count = math.prod(shape)
     raw = np.zeros(count * dtype.itemsize + _LINE_BYTES, dtype=np.uint8)
     skip = -raw.ctypes.data % _LINE_BYTES
     zeros: NDArray[Any] = raw[skip : skip + count * dtype.itemsize].view(dtype).reshape(shape)
@@ -145,6 +146,18 @@ class Quadratic:
         self.order = np.arange(k, dtype=np.int32) if order is None else order.astype(np.int32)
 
 
+def free_solution(problem: Quadratic) -> NDArray[Any]:
+    """(width, width) about the inverse of G, padding zero: takes x to the minimum without the constraint."""
+    k = len(problem.order)
+    G = problem.G[:k, :k].astype(np.float64)
+    # A ridge far below G's scale keeps a singular G from sending the start far away.
+    ridge = 1e-6 * float(np.trace(G)) / k
+    out = np.zeros_like(problem.G)
+    if ridge > 0:
+        out[:k, :k] = np.linalg.pinv(G + ridge * np.eye(k), hermitian=True)
+    return out
+
+
 def row_pass(
     X: Operand,
     A: NDArray[Any],
@@ -155,7 +168,6 @@ def row_pass(
     workers: int,
     *,
     sweeps: int = 1,
-    tol: float = 0.0,
     C: NDArray[Any] | None = None,
     row_weights: NDArray[Any] | None = None,
     previous: NDArray[Any] | None = None,
@@ -164,8 +176,19 @@ def row_pass(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
     """Sweep the row factor and accumulate C (strips, m, width) = X^T B; returns (B^T B, column sums, 0, violation)."""
     return _core.nmf_row_pass(
-        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
+        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps,
         start, out, previous, extrapolated, beta, row_weights, C, edges, workers,
+    )  # fmt: skip
+
+
+def solve_pass(
+    X: Operand, A: NDArray[Any], problem: Quadratic, solution: NDArray[Any], out: NDArray[Any],
+    edges: NDArray[np.int64], workers: int, *, sweeps: int, tol: float,
+) -> None:  # fmt: skip
+    """Write each row's solution with A fixed, to the tolerance or `sweeps` sweeps; `solution` from `Quadratic`."""
+    _core.nmf_solve_pass(
+        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
+        solution, out, edges, workers,
     )  # fmt: skip
 
 

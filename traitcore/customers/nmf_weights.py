@@ -12,7 +12,7 @@ from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._validate import check_array, check_choice, check_csr, check_int, check_real
 from .nmf_descent import Penalty
-from .nmf_engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, padded, row_pass
+from .nmf_engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
 from .nmf_entries import fold_entries, observed_entries
 
 LOSSES = ("frobenius", "kullback-leibler")
@@ -51,7 +51,7 @@ class WeightSolver:
         self._Ht = padded(H.T)
         exact = H.astype(np.float64)
         self._problem = Quadratic(exact @ exact.T, penalty.l1_W, penalty.l2_W, H.dtype)
-        self._zero = aligned_zeros((1, self._Ht.shape[1]), H.dtype)
+        self._solution = free_solution(self._problem)
         self._edge = np.array([0, 1], dtype=np.int64)
 
     def __call__(self, X: Any, *, workers: int = 1) -> NDArray[Any]:
@@ -71,10 +71,9 @@ class WeightSolver:
         return self._solve(operand, operand.edges(self._Ht.shape[1], 4 * workers, accumulate=False), workers)
 
     def _solve(self, X: Operand, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
-        start = self._zero if X.n == 1 else aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
-        out = aligned_zeros(start.shape, self.dtype) if X.n == 1 else start
-        row_pass(X, self._Ht, self._problem, start, out, edges, workers, sweeps=self._max_iter, tol=self._tol)
-        return out[:, : self.n_components].copy()
+        out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
+        solve_pass(X, self._Ht, self._problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol)
+        return np.ascontiguousarray(out[:, : self.n_components])
 
 
 def solve_weights(

@@ -36,7 +36,9 @@ struct RowPass {
   const T* G = nullptr;              ///< (width, width) its Gram matrix, with the L2 penalty on the diagonal
   const T* inverse = nullptr;        ///< (width) 1 / G[t, t], or 0 where that is 0
   const std::int32_t* order = nullptr;  ///< (k) components in the order of the sweep
-  T l1 = 0, tol = 0, beta = 0;
+  T l1 = 0, beta = 0;
+  T tol = 0;                         ///< of run_solve
+  const T* solution = nullptr;       ///< of run_solve: (width, width) about G's inverse, where rows start
   int sweeps = 1;                    ///< 0: leave the factor alone, accumulate only
   const T* start = nullptr;          ///< (n, width) where the sweeps start
   const T* previous = nullptr;       ///< (n, width) with `extrapolated`
@@ -109,6 +111,7 @@ struct Totals {
 template <class T>
 struct Kernels {
   void (*rows)(const RowPass<T>&, std::int64_t, std::int64_t, T*, T*, double*, Sums&);
+  void (*solve)(const RowPass<T>&, std::int64_t, std::int64_t, T*);
   void (*columns)(const ColumnPass<T>&, std::int64_t, std::int64_t, T*, Sums&);
   void (*entries)(const EntryPass<T>&, std::int64_t, std::int64_t, T*, Sums&);
   void (*residual)(const EntryPass<T>&, const T*, std::int64_t, std::int64_t, Sums&);
@@ -285,6 +288,16 @@ Totals run_rows(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t 
   Totals sum(pass.width);
   for (const Totals& part : totals) sum.add(part);
   return sum;
+}
+
+/// Rows of the factor with A fixed, each to pass.tol or pass.sweeps sweeps; writes pass.out.
+template <class T>
+void run_solve(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t strips, int workers) {
+  const Kernels<T>& kernels = kernels_for(T{});
+  for_each_task(strips, workers, [&](std::int64_t s) {
+    Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
+    kernels.solve(pass, edges[s], edges[s + 1], scratch.data());
+  });
 }
 
 template <class T>

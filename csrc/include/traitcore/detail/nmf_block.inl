@@ -269,58 +269,43 @@ static void sparse_scatter(const std::int32_t* index, const TC_REAL* value, std:
 
 // ---- coordinate descent ----
 
-/// Cyclic coordinate descent on min 0.5 w^T G w - x^T w, w >= 0, for the TC_BLOCK columns of w and x (width, TC_BLOCK)
-/// side by side (Cichocki & Phan 2009, algorithm 2). Up to `sweeps` sweeps; with tol > 0 each row stops by itself when
-/// its projected gradient has fallen to tol times that of its first sweep. Returns the 1-norm of the projected
-/// gradient met in the first sweep, component by component as scikit-learn sums it.
-static double descend(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
-                      const std::int32_t* order, int k, int width, int sweeps, TC_REAL tol) {
-  double result = 0;
-  Vec limit[4];
-  Vec moving[4];
-  for (int b = 0; b < 4; ++b) limit[b] = zero(), moving[b] = splat(1);
-  for (int sweep = 0; sweep < sweeps; ++sweep) {
-    Vec v0 = zero(), v1 = zero(), v2 = zero(), v3 = zero();
-    for (int s = 0; s < k; ++s) {
-      const int t = order[s];
-      const TC_REAL* g = G + t * width;
-      TC_REAL* p = w + t * TC_BLOCK;
-      const TC_REAL* q = x + t * TC_BLOCK;
-      Vec a0 = load(q), a1 = load(q + TC_LANES), a2 = load(q + 2 * TC_LANES), a3 = load(q + 3 * TC_LANES);
+/// One cyclic sweep on min 0.5 w^T G w - x^T w, w >= 0, for the TC_BLOCK columns of w and x (width, TC_BLOCK) side by
+/// side (Cichocki & Phan 2009, algorithm 2). Adds to `met` (4 vectors, a number per column) the projected gradient's
+/// 1-norm, each component's as the sweep comes to it: scikit-learn's measure.
+TRAITCORE_INLINE void sweep(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
+                            const std::int32_t* order, int k, int width, Vec* met) {
+  for (int s = 0; s < k; ++s) {
+    const int t = order[s];
+    const TC_REAL* g = G + t * width;
+    TC_REAL* p = w + t * TC_BLOCK;
+    Vec a[4];
 #pragma GCC unroll 4
-      for (int r = 0; r < k; ++r) {
-        const Vec c = splat(g[r]);
-        const TC_REAL* u = w + r * TC_BLOCK;
-        a0 -= c * load(u);
-        a1 -= c * load(u + TC_LANES);
-        a2 -= c * load(u + 2 * TC_LANES);
-        a3 -= c * load(u + 3 * TC_LANES);
-      }
-      const Vec i = splat(inverse[t]);
-#define TC_STEP(a, v, n)                                                          \
-  {                                                                               \
-    const Vec old = load(p + n * TC_LANES);                                       \
-    v += old > zero() ? magnitude(a) : positive(a);                               \
-    const Vec next = positive(old + i * moving[n] * a);                           \
-    store(p + n * TC_LANES, next);                                                \
+    for (int b = 0; b < 4; ++b) a[b] = load(x + t * TC_BLOCK + b * TC_LANES);
+#pragma GCC unroll 4
+    for (int r = 0; r < k; ++r) {
+      const Vec c = splat(g[r]);
+      const TC_REAL* u = w + r * TC_BLOCK;
+#pragma GCC unroll 4
+      for (int b = 0; b < 4; ++b) a[b] -= c * load(u + b * TC_LANES);
+    }
+    const Vec i = splat(inverse[t]);
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; ++b) {
+      const Vec old = load(p + b * TC_LANES);
+      met[b] += old > zero() ? magnitude(a[b]) : positive(a[b]);
+      store(p + b * TC_LANES, positive(old + i * a[b]));
+    }
   }
-      TC_STEP(a0, v0, 0)
-      TC_STEP(a1, v1, 1)
-      TC_STEP(a2, v2, 2)
-      TC_STEP(a3, v3, 3)
-#undef TC_STEP
-    }
-    if (sweep == 0) {
-      result = lane_sum(v0 + v1 + v2 + v3);
-      limit[0] = v0 * tol, limit[1] = v1 * tol, limit[2] = v2 * tol, limit[3] = v3 * tol;
-    }
-    if (tol > 0) {
-      moving[0] = v0 > limit[0] ? moving[0] : zero();
-      moving[1] = v1 > limit[1] ? moving[1] : zero();
-      moving[2] = v2 > limit[2] ? moving[2] : zero();
-      moving[3] = v3 > limit[3] ? moving[3] : zero();
-      if (lane_sum(moving[0] + moving[1] + moving[2] + moving[3]) == TC_REAL(0)) break;
-    }
+}
+
+/// `sweeps` sweeps; returns what the first met, over all columns.
+static double descend(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
+                      const std::int32_t* order, int k, int width, int sweeps) {
+  double result = 0;
+  for (int n = 0; n < sweeps; ++n) {
+    Vec met[4] = {zero(), zero(), zero(), zero()};
+    sweep(w, x, G, inverse, order, k, width, met);
+    if (n == 0) result = lane_sum(met[0] + met[1] + met[2] + met[3]);
   }
   return result;
 }
@@ -389,7 +374,7 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
       to_columns(rows, width, pass.l1, xt);
       copy(rows, use, used);
       to_columns(rows, width, 0, wt);
-      totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps, pass.tol);
+      totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps);
       to_rows(wt, width, rows);
       use = rows;
       if (pass.extrapolated) {
@@ -425,6 +410,63 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
   }
 }
 
+/// Rows [begin, end) of X: the factor's rows with A fixed, from the free solution cut at zero, each until its projected gradient has fallen to
+/// tol times that at zero, or for `sweeps` sweeps. A column of the block whose row is done takes the next row, so a
+/// slow row holds nobody up, and no row's answer depends on its neighbours.
+static void solve_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch) {
+  const int width = pass.width, k = pass.k;
+  const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width;
+  TC_REAL *products = scratch, *x = products + size, *w = x + size, *guess = w + size;
+  TC_REAL limit[TC_BLOCK], met[TC_BLOCK];
+  std::int64_t row[TC_BLOCK];
+  int age[TC_BLOCK];
+  fill_zero(x, 2 * size);
+  for (int b = 0; b < TC_BLOCK; ++b) row[b] = -1;
+  std::int64_t next = begin, known = begin;  // rows next ... known - 1 have their products
+  int active = 0;
+  bool first = true;
+  while (first || active) {
+    for (int b = 0; b < TC_BLOCK; ++b) {
+      if (!first && (row[b] < 0 || (met[b] > limit[b] && age[b] < pass.sweeps))) continue;
+      if (row[b] >= 0) {
+        for (int t = 0; t < k; ++t) pass.out[row[b] * width + t] = w[t * TC_BLOCK + b];
+        row[b] = -1;
+        --active;
+      }
+      limit[b] = 0;
+      for (int t = 0; t < k; ++t) w[t * TC_BLOCK + b] = x[t * TC_BLOCK + b] = 0;
+      if (next == end) continue;
+      if (next == known) {
+        const int count = static_cast<int>(end - next < TC_BLOCK ? end - next : TC_BLOCK);
+        block_product(pass, next, count, products);
+        known = next + count;
+      }
+      const TC_REAL* product = products + (next - begin) % TC_BLOCK * width;
+      fill_zero(guess, width);
+      for (int t = 0; t < k; ++t) {
+        const TC_REAL value = product[t] - pass.l1;
+        const Vec v = splat(value);
+        x[t * TC_BLOCK + b] = value;
+        limit[b] += value > 0 ? value * pass.tol : 0;
+        for (int c = 0; c < width; c += TC_LANES)
+          store(guess + c, load(guess + c) + v * load(pass.solution + t * width + c));
+      }
+      for (int t = 0; t < k; ++t) w[t * TC_BLOCK + b] = guess[t] > 0 ? guess[t] : 0;
+      row[b] = next++;
+      age[b] = 0;
+      ++active;
+    }
+    first = false;
+    Vec last[4];
+    for (int n = 0; n < 2; ++n) {
+      for (int b = 0; b < 4; ++b) last[b] = zero();
+      sweep(w, x, pass.G, pass.inverse, pass.order, k, width, last);
+    }
+    for (int b = 0; b < 4; ++b) store(met + b * TC_LANES, last[b]);
+    for (int b = 0; b < TC_BLOCK; ++b) age[b] += 2;
+  }
+}
+
 /// Rows [begin, end) of the other factor: sum the strips' C in order (into strip 0), then coordinate descent.
 static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch,
                         Sums& totals) {
@@ -454,7 +496,7 @@ static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std
     to_columns(rows, width, pass.l1, xt);
     copy(rows, pass.start + i * width, used);
     to_columns(rows, width, 0, wt);
-    totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps, 0);
+    totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps);
     to_rows(wt, width, rows);
     copy(pass.out + i * width, rows, used);
     gram_product(rows, rows, count, width, gram);

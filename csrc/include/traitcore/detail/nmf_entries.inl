@@ -137,7 +137,7 @@ static void residual(const EntryPass<TC_REAL>& pass, const TC_REAL* dense, std::
 }
 
 static const Kernels<TC_REAL>& kernels() {
-  static const Kernels<TC_REAL> table{row_pass, column_pass, entry_pass, residual, TC_BLOCK};
+  static const Kernels<TC_REAL> table{row_pass, solve_pass, column_pass, entry_pass, residual, TC_BLOCK};
   return table;
 }
 
