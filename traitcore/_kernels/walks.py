@@ -13,7 +13,8 @@ import numpy as np
 from . import kernel
 from .alias import ALIAS, ALIAS_PLACE, OWN, THRESHOLD
 
-LANES = 16  # walks in flight
+LANES = 64  # walks in flight: measured best of 8 ... 64
+DEAD_END, RESTART = -1, -2
 PATIENCE = 32  # rejections in a row after which a step is drawn by a scan of its row
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 NODE_SPREAD = np.uint64(0xD1342543DE82EF95)
@@ -29,6 +30,12 @@ def mix64(z: Any) -> Any:
     z = (z ^ (z >> U30)) * MIX_A
     z = (z ^ (z >> U27)) * MIX_B
     return z ^ (z >> U31)
+
+
+@kernel(inline="always")
+def unit(state: Any) -> Any:
+    """Uniform float64 in [0, 1) with 53 random bits."""
+    return np.float64(mix64(state) >> U11) * TO_UNIT
 
 
 @kernel(inline="always")
@@ -56,7 +63,9 @@ def first_order_walks(
     """
     length = walks.shape[1]
     state = np.empty(LANES, dtype=np.uint64)
-    at = np.empty(LANES, dtype=np.int64)
+    at = np.empty(LANES, dtype=np.int64)  # -1: the walk has ended
+    entry = np.empty(LANES, dtype=np.int64)  # drawn place in the table; -1: back to the start
+    coin = np.empty(LANES, dtype=np.uint32)
     for base in range(start, stop, LANES):
         lanes = min(LANES, stop - base)
         for j in range(lanes):
@@ -65,15 +74,15 @@ def first_order_walks(
             walks[base + j, 0] = at[j]
             lengths[base + j] = length
         for t in range(1, length):
+            # Two passes, so that the reads of the table stand close together and wait for memory side by side.
             for j in range(lanes):
                 node = at[j]
                 if node < 0:
-                    continue  # this walk has ended
+                    continue
                 if restart > 0.0:
                     state[j] += GOLDEN
-                    if np.float64(mix64(state[j]) >> U11) * TO_UNIT < restart:
-                        at[j] = nodes[base + j]
-                        walks[base + j, t] = at[j]
+                    if unit(state[j]) < restart:
+                        entry[j] = -1
                         continue
                 first = indptr[node]
                 degree = indptr[node + 1] - first
@@ -83,9 +92,16 @@ def first_order_walks(
                     continue
                 state[j] += GOLDEN
                 word = mix64(state[j])
-                entry = first + below(word, degree)
-                keep = np.uint32(word & LOW_WORD) < np.uint32(table[entry, THRESHOLD])
-                at[j] = table[entry, ALIAS - np.int64(keep)]  # OWN stands before ALIAS: no branch to mispredict
+                entry[j] = first + below(word, degree)
+                coin[j] = np.uint32(word & LOW_WORD)
+            for j in range(lanes):
+                if at[j] < 0:
+                    continue
+                if restart > 0.0 and entry[j] < 0:
+                    at[j] = nodes[base + j]
+                else:
+                    keep = coin[j] < np.uint32(table[entry[j], THRESHOLD])
+                    at[j] = table[entry[j], ALIAS - np.int64(keep)]  # OWN stands before ALIAS: no branch to mispredict
                 walks[base + j, t] = at[j]
 
 
@@ -104,40 +120,40 @@ def build_edge_sets(start: int, stop: int, indptr: Any, indices: Any, slots: Any
 
 
 @kernel(inline="always")
-def has_edge(indptr: Any, slots: Any, source: Any, target: Any) -> bool:
+def first_slot(indptr: Any, source: Any, target: Any) -> Any:
+    """Where in the edge set of `source`, which has edges, the search for `target` begins."""
     first = 2 * indptr[source]
-    size = 2 * indptr[source + 1] - first
-    if size == 0:
-        return False
-    slot = below(mix64(np.uint64(target)), size)
-    while True:
-        found = slots[first + slot]
-        if found == target:
-            return True
-        if found < 0:
-            return False
-        slot += 1
-        if slot == size:
-            slot = 0
+    return first + below(mix64(np.uint64(target)), 2 * indptr[source + 1] - first)
 
 
 @kernel()
-def place_by_scan(
-    u: Any, first: int, degree: int, previous: Any, indptr: Any, table: Any, weights: Any, slots: Any,
-    back_weight: float, out_weight: float,
-) -> int:  # fmt: skip
-    """Place in the row of a second-order draw, exactly, by inverting the cumulated weights at u in [0, 1)."""
+def has_edge(indptr: Any, slots: Any, source: Any, target: Any) -> bool:
+    slot, end = first_slot(indptr, source, target), 2 * indptr[source + 1]
+    while slots[slot] != target:
+        if slots[slot] < 0:
+            return False
+        slot += 1
+        if slot == end:
+            slot = 2 * indptr[source]
+    return True
+
+
+@kernel()
+def edge_by_scan(
+    u: Any, node: Any, previous: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float,
+    out_weight: float,
+) -> Any:  # fmt: skip
+    """Place in the table of a second-order draw, exactly, by inverting the row's cumulated weights at u in [0, 1)."""
     total = 0.0
+    last = indptr[node]
     for scan in range(2):
         mass = 0.0
-        last = 0
-        for k in range(degree):
-            target = table[first + k, OWN]
+        for k in range(indptr[node], indptr[node + 1]):
             factor = back_weight
-            if target != previous:
-                factor = 1.0 if has_edge(indptr, slots, previous, target) else out_weight
-            if weights[first + k] * factor > 0.0:
-                mass += weights[first + k] * factor
+            if table[k, OWN] != previous:
+                factor = 1.0 if has_edge(indptr, slots, previous, table[k, OWN]) else out_weight
+            if own[k] * factor > 0.0:
+                mass += own[k] * factor
                 last = k
                 if scan == 1 and mass > u * total:
                     return k
@@ -148,7 +164,7 @@ def place_by_scan(
 @kernel()
 def second_order_walks(
     start: int, stop: int, nodes: Any, numbers: Any, seed: Any, indptr: Any, table: Any, restart: float,
-    weights: Any, slots: Any, chances: Any, back_weight: float, out_weight: float, walks: Any, lengths: Any,
+    own: Any, slots: Any, chances: Any, back_weight: float, out_weight: float, walks: Any, lengths: Any,
 ) -> None:  # fmt: skip
     """node2vec walks (Grover & Leskovec 2016, section 3.2) by rejection from the first-order draw.
 
@@ -158,86 +174,111 @@ def second_order_walks(
     (the "outlier" of KnightKing, Yang et al. 2019, section 4.2). Where nearly all is rejected (a large p at a leaf,
     a small q in a clique) the row is scanned instead: the same distribution. Memory is O(edges).
 
-    weights (nnz,) float64; slots: `build_edge_sets`; chances (nnz, 2) float32: of each edge, the first-order chance
-    of its reverse (0 where there is none) and its own. The rest as in `first_order_walks`.
+    own (nnz,) float64: first-order chance of each edge; slots: `build_edge_sets`; chances (nnz, 2) float32: of each
+    edge, the first-order chance of its reverse (0 where there is none) and its own. The rest as `first_order_walks`.
     """
     length = walks.shape[1]
     bound, sure = max(1.0, out_weight), min(1.0, out_weight)
+    heavy = back_weight - bound  # > 0: the way back is drawn apart
     state = np.empty(LANES, dtype=np.uint64)
-    walk = np.zeros(LANES, dtype=np.int64)  # which walk a lane is on; -1: out of work
-    step = np.zeros(LANES, dtype=np.int64)  # length so far; 0: load the next walk
-    tries = np.zeros(LANES, dtype=np.int64)  # rejections so far of this step
+    walk = np.full(LANES, -1, dtype=np.int64)  # -1: out of work
+    step = np.empty(LANES, dtype=np.int64)  # nodes so far
+    tries = np.empty(LANES, dtype=np.int64)  # rejections so far of this step
     at = np.empty(LANES, dtype=np.int64)
     previous = np.empty(LANES, dtype=np.int64)  # -1: the next step is of first order
-    back = np.empty(LANES, dtype=np.float64)  # chance of node -> previous
-    there = np.empty(LANES, dtype=np.float64)  # chance of previous -> node
-    pending, running = start, LANES
+    back = np.empty((LANES, 2), dtype=np.float64)  # chance of at -> previous, and of previous -> at
+    edge = np.empty(LANES, dtype=np.int64)  # drawn place in the table, or DEAD_END or RESTART
+    drawn = np.empty(LANES, dtype=np.int64)  # the node it leads to
+    u = np.empty(LANES, dtype=np.float64)
+    coin = np.empty(LANES, dtype=np.uint32)
+    probe = np.empty(LANES, dtype=np.int64)  # first slot of the edge set of `previous` where `drawn` would be
+    ahead = np.zeros((LANES, 2), dtype=np.float64)  # chances of the drawn edge
+    pending, running = start, 1
     while running > 0:
+        # Passes, so that the reads of one table stand close together and wait for memory side by side.
+        running = 0
+        for j in range(LANES):
+            if walk[j] < 0:
+                if pending == stop:
+                    continue
+                walk[j], step[j], tries[j] = pending, 1, 0
+                at[j], previous[j] = nodes[pending], -1
+                back[j, 0], back[j, 1] = 0.0, 0.0
+                state[j] = stream_state(seed, at[j], numbers[pending])
+                walks[pending, 0] = at[j]
+                pending += 1
+            running += 1
+            if restart > 0.0 and tries[j] == 0 and length > 1:
+                state[j] += GOLDEN
+                if unit(state[j]) < restart:
+                    edge[j] = RESTART
+                    continue
+            first = indptr[at[j]]
+            degree = indptr[at[j] + 1] - first
+            if degree == 0 or length == 1:
+                edge[j] = DEAD_END
+                continue
+            state[j] += GOLDEN
+            u[j] = unit(state[j]) * (bound + max(heavy, 0.0) * back[j, 0])
+            state[j] += GOLDEN
+            word = mix64(state[j])
+            edge[j] = first + below(word, degree)
+            coin[j] = np.uint32(word & LOW_WORD)
+        for j in range(LANES):
+            if walk[j] >= 0 and edge[j] >= 0:
+                keep = coin[j] < np.uint32(table[edge[j], THRESHOLD])
+                drawn[j] = table[edge[j], ALIAS - np.int64(keep)]
+                if not keep:
+                    edge[j] = indptr[at[j]] + table[edge[j], ALIAS_PLACE]
+        for j in range(LANES):
+            if walk[j] >= 0 and edge[j] >= 0:
+                if previous[j] >= 0:
+                    probe[j] = slots[first_slot(indptr, previous[j], drawn[j])]
+                if heavy > 0.0:
+                    ahead[j, 0], ahead[j, 1] = chances[edge[j], 0], chances[edge[j], 1]
         for j in range(LANES):
             if walk[j] < 0:
                 continue
-            if step[j] == 0:
-                if pending == stop:
-                    walk[j] = -1
-                    running -= 1
-                    continue
-                walk[j], at[j] = pending, nodes[pending]
-                state[j] = stream_state(seed, at[j], numbers[pending])
-                previous[j], back[j], there[j] = -1, 0.0, 0.0
-                walks[pending, 0], lengths[pending] = at[j], length
-                pending += 1
-                step[j] = 1 if length > 1 else 0
-                continue
-            node = at[j]
-            if restart > 0.0 and tries[j] == 0:
-                state[j] += GOLDEN
-                if np.float64(mix64(state[j]) >> U11) * TO_UNIT < restart:
-                    at[j] = nodes[walk[j]]
-                    previous[j], back[j], there[j] = -1, 0.0, 0.0
-                    walks[walk[j], step[j]] = at[j]
-                    step[j] = 0 if step[j] + 1 == length else step[j] + 1
-                    continue
-            first = indptr[node]
-            degree = indptr[node + 1] - first
-            if degree == 0:
+            if edge[j] == DEAD_END:
                 lengths[walk[j]] = step[j]
-                step[j] = 0
+                walk[j] = -1
                 continue
-            extra = max(back_weight - bound, 0.0) * back[j]
-            state[j] += GOLDEN
-            u = np.float64(mix64(state[j]) >> U11) * TO_UNIT * (bound + extra)
-            if u >= bound and previous[j] >= 0:
-                chosen = previous[j]
-                back[j], there[j] = there[j], back[j]
+            if edge[j] == RESTART:
+                drawn[j] = nodes[walk[j]]
+                at[j] = -1
+                back[j, 0], back[j, 1] = 0.0, 0.0
+            elif previous[j] >= 0 and u[j] >= bound:
+                drawn[j] = previous[j]
+                back[j, 0], back[j, 1] = back[j, 1], back[j, 0]
             else:
-                state[j] += GOLDEN
-                word = mix64(state[j])
-                place = below(word, degree)
-                keep = np.uint32(word & LOW_WORD) < np.uint32(table[first + place, THRESHOLD])
-                chosen = np.int64(table[first + place, ALIAS - np.int64(keep)])
-                if not keep:
-                    place = np.int64(table[first + place, ALIAS_PLACE])
                 if previous[j] >= 0:
-                    if chosen == previous[j]:
-                        kept = u < back_weight
+                    if drawn[j] == previous[j]:
+                        kept = u[j] < back_weight
+                    elif u[j] < sure:
+                        kept = True
                     else:
-                        kept = u < sure or has_edge(indptr, slots, previous[j], chosen) == (out_weight < 1.0)
+                        known = probe[j] == drawn[j]
+                        if not known and probe[j] >= 0:
+                            known = has_edge(indptr, slots, previous[j], drawn[j])
+                        kept = known == (out_weight < 1.0)
                     if not kept:
                         tries[j] += 1
                         if tries[j] < PATIENCE:
                             continue
                         state[j] += GOLDEN
-                        place = place_by_scan(
-                            np.float64(mix64(state[j]) >> U11) * TO_UNIT, first, degree, previous[j], indptr, table,
-                            weights, slots, back_weight, out_weight,
-                        )  # fmt: skip
-                        chosen = np.int64(table[first + place, OWN])
-                if back_weight > bound:
-                    back[j], there[j] = chances[first + place, 0], chances[first + place, 1]
+                        edge[j] = edge_by_scan(
+                            unit(state[j]), at[j], previous[j], indptr, table, own, slots, back_weight, out_weight
+                        )
+                        drawn[j] = table[edge[j], OWN]
+                        ahead[j, 0], ahead[j, 1] = chances[edge[j], 0], chances[edge[j], 1]
+                back[j, 0], back[j, 1] = ahead[j, 0], ahead[j, 1]
             tries[j] = 0
-            previous[j], at[j] = node, chosen
-            walks[walk[j], step[j]] = chosen
-            step[j] = 0 if step[j] + 1 == length else step[j] + 1
+            previous[j], at[j] = at[j], drawn[j]
+            walks[walk[j], step[j]] = drawn[j]
+            step[j] += 1
+            if step[j] == length:
+                lengths[walk[j]] = length
+                walk[j] = -1
 
 
 @kernel()

@@ -1,0 +1,169 @@
+"""Random walks against pecanpy, and BlogCatalog against DeepWalk's own table.
+
+pecanpy needs numpy < 2, so it runs in an interpreter of its own, named by the environment variable PECANPY_PYTHON
+(a virtual environment with pecanpy in it); without one its rows say "missing". It is timed generously: its kernel
+alone, without its alias tables and without turning walks into lists of strings, which its users wait for too. Our
+figure is the whole call, tables included.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import io, sparse
+
+import traitcore as tc
+from benchmarks.multilabel import label_scores
+
+# Runs in the peer's interpreter: reads commands on stdin, answers with seconds.
+PEER = """
+import sys, time
+import numpy as np
+from pecanpy import pecanpy as node2vec
+parts = np.load(sys.argv[1])
+def graph(cls, p, q):
+    g = cls(p=p, q=q, workers=1, random_state=0)
+    g.indptr = parts["indptr"].astype(np.uint32)
+    g.indices = parts["indices"].astype(np.uint32)
+    g.data = parts["data"].astype(np.float32)
+    g.set_node_ids([str(i) for i in range(len(g.indptr) - 1)])
+    g._preprocess_transition_probs()
+    return g
+class Silent:
+    pass
+made = {}
+def walk(cls, p, q, n_walks, length):
+    key = (cls, p, q)
+    if key not in made:
+        g = graph(getattr(node2vec, cls), p, q)
+        made[key] = (g, g.get_has_nbrs(), g.get_move_forward())
+    g, has, move = made[key]
+    starts = np.concatenate([np.arange(g.num_nodes, dtype=np.uint32)] * n_walks)
+    np.random.seed(0)
+    np.random.shuffle(starts)
+    with node2vec.ProgressBar(total=len(starts), disable=True) as bar:
+        began = time.perf_counter()
+        g._random_walks(len(starts), length, 0, starts, has, move, bar)
+        return time.perf_counter() - began
+print("ready", flush=True)
+for line in sys.stdin:
+    cls, p, q, n_walks, length = line.split()
+    print(walk(cls, float(p), float(q), int(n_walks), int(length)), flush=True)
+"""
+
+
+class Pecanpy:
+    """pecanpy in its own process, on one graph; `walk` gives the seconds of its kernel."""
+
+    def __init__(self, python: str, graph: sparse.csr_array, folder: str, threads: int) -> None:
+        path = Path(folder, "graph.npz")
+        np.savez(path, indptr=graph.indptr, indices=graph.indices, data=graph.data)
+        self.process = subprocess.Popen(
+            [python, "-c", PEER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"},
+        )  # fmt: skip
+        self._answer("ready")
+
+    def walk(self, cls: str, p: float, q: float, n_walks: int, length: int) -> float:
+        assert self.process.stdin is not None
+        # Its walk_length counts steps, ours nodes.
+        print(cls, p, q, n_walks, length - 1, file=self.process.stdin, flush=True)
+        return float(self._answer(""))
+
+    def _answer(self, expected: str) -> str:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline().strip()
+        if not line or (expected and line != expected):
+            raise RuntimeError(f"pecanpy's process stopped or answered {line!r}; its error is above")
+        return line
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def item_graph(n_nodes: int, degree: int, seed: int = 0) -> sparse.csr_array:
+    """Top-`degree` graph of as many items: neighbours partly close by, partly popular, weights exponential."""
+    rng = np.random.default_rng(seed)
+    near = (np.arange(n_nodes)[:, None] + rng.integers(1, 500, (n_nodes, degree))) % n_nodes
+    popular = (n_nodes * rng.random((n_nodes, degree)) ** 2).astype(np.int64)
+    target = np.where(rng.random((n_nodes, degree)) < 0.5, near, popular)
+    weight = rng.exponential(size=(n_nodes, degree)) + 0.01
+    edges = (weight.ravel(), (np.repeat(np.arange(n_nodes), degree), target.ravel()))
+    return tc.build_item_graph(sparse.coo_array(edges, shape=(n_nodes, n_nodes)), top_k=degree).adjacency
+
+
+def run(bench: Any) -> None:
+    n_nodes, degree = (2_000, 20) if bench.quick else (50_000, 50)
+    graph = item_graph(n_nodes, degree)
+    python = os.environ.get("PECANPY_PYTHON")
+    with tempfile.TemporaryDirectory() as folder:
+        peer = Pecanpy(python, graph, folder, threads=1) if python else None
+        if peer is None:
+            print("  pecanpy: missing (set PECANPY_PYTHON to an interpreter that has it)")
+        for length in (20, 80):
+            speed(bench, f"first order, length {length}", graph, peer, "PreCompFirstOrder", 1.0, 1.0, length,
+                  "10 M steps/s and 6x pecanpy on 1 thread; 1.8x on 2")  # fmt: skip
+        speed(bench, "second order, p .5 q 2", graph, peer, "SparseOTF", 0.5, 2.0, 20, "5x pecanpy's SparseOTF")
+        if peer is not None:
+            peer.close()
+    blogcatalog(bench)
+
+
+def speed(
+    bench: Any, job: str, graph: sparse.csr_array, peer: Pecanpy | None, cls: str, p: float, q: float, length: int,
+    bar: str,
+) -> None:  # fmt: skip
+    n_walks = 60 if length < 50 else 15
+    steps = n_walks * graph.shape[0] * (length - 1)
+
+    def ours(workers: int) -> Callable[[], Any]:
+        return lambda: tc.random_walks(graph, n_walks=n_walks, walk_length=length, p=p, q=q, workers=workers)
+
+    few = 1 if cls == "SparseOTF" else 5  # the slower peer walks less, and its seconds are scaled
+    contenders: dict[str, Callable[[], Any]] = {"traitcore, 1 thread": ours(1), "traitcore, 2 threads": ours(2)}
+    if peer is not None:
+        contenders[f"pecanpy {cls}"] = lambda: peer.walk(cls, p, q, few, length) * n_walks / few
+    for call in contenders.values():
+        call()  # compiles
+    median = bench.race(job, contenders, ours="traitcore, 1 thread", bar=bar)
+    for name, seconds in median.items():
+        bench.row(job, name, million_steps_per_s=steps / seconds / 1e6)
+    if peer is None:
+        print(f"  {job:34s} {'pecanpy ' + cls:28s} missing")
+    bench.row(job, "2 threads over 1", ratio=median["traitcore, 1 thread"] / median["traitcore, 2 threads"])
+
+
+# DeepWalk's table 2 (Perozzi et al. 2014) at 10, 50, 90% of labels: the bar; its README: 20 minutes on 20 workers.
+TABLE = {0.1: (0.359, 0.211), 0.5: (0.415, 0.277), 0.9: (0.424, 0.282)}
+SETTINGS: dict[str, Any] = {"n_walks": 80, "walk_length": 40, "window": 10, "vector_size": 128, "workers": 2}
+
+
+def blogcatalog(bench: Any) -> None:
+    path = bench.path("graphs/blogcatalog.mat")
+    if path is None:
+        return
+    settings = {**SETTINGS, "n_walks": 2} if bench.quick else SETTINGS
+    began = time.perf_counter()
+    model = tc.WalkEmbedder(**settings).fit_graph(tc.read_graph(path, key="network", directed=False))
+    seconds = time.perf_counter() - began
+    job = "BlogCatalog, 80 walks of 40"
+    bench.row(job, "traitcore, 2 threads", seconds=seconds, tokens=float(model.report_.tokens), bar="120 s")
+    labels = io.loadmat(path)["group"].toarray() > 0
+    for share, (micro, macro) in TABLE.items():
+        scores = label_scores(model.item_vectors_, labels, share, shuffles=2 if bench.quick else 10)
+        bar = f"micro {micro}, macro {macro} (DeepWalk's table)"
+        bench.row(f"{job}, {share:.0%} of labels", "traitcore", micro_f1=scores.micro, macro_f1=scores.macro, bar=bar)
+
+
+if __name__ == "__main__":
+    sys.exit("Run it as: python benchmarks/versus.py walks")
