@@ -56,8 +56,7 @@ class SgnsModel {
     check(block, workers);
     items_.expand();
     contexts_.expand();
-    const detail::SgnsTask task{items_.data(), contexts_.data(), items_.stride(), options_.negative,
-                                options_.shared, update};
+    const detail::SgnsTask task{items_.data(), contexts_.data(), items_.stride(), &options_, &noise_, update};
     std::atomic<std::int64_t> next_chunk{0};
     std::vector<SgnsStats> stats(static_cast<std::size_t>(workers));
     const auto work = [&](int id, const std::atomic<bool>& stop) {
@@ -92,13 +91,17 @@ class SgnsModel {
   SgnsStats run(const detail::SgnsTask& task, const SgnsBlock& block, std::atomic<std::int64_t>& next_chunk,
                 const std::atomic<bool>& stop) const {
     SgnsStats stats;
-    SgnsSampler sampler(options_, noise_, keep_, block, next_chunk);
-    detail::SgnsScratch scratch;
+    SgnsSampler sampler(options_, keep_, block, next_chunk);
+    const detail::SgnsRunner runner = detail::sgns_runner();
+    detail::SgnsScratch scratch(options_.negative);
     SgnsBatch now, next;
     bool more = sampler.fill(now);
+    runner.draw(task, now);
     while (more && !stop.load(std::memory_order_relaxed)) {
       more = sampler.fill(next);
-      stats.loss += detail::run_batch(task, now, next, scratch);
+      runner.draw(task, next);
+      now.look_ahead(next);
+      stats.loss += runner.run(task, now, scratch);
       stats.pairs += now.pairs;
       std::swap(now, next);
     }

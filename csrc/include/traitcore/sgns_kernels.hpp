@@ -1,9 +1,10 @@
-// The arithmetic of skip-gram with negative sampling.
+// The arithmetic of skip-gram with negative sampling: a window's inputs against its target and negatives as a small
+// matrix product, scores, gradients and moves, in the best instruction set of the machine.
 #pragma once
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "hogwild.hpp"
@@ -16,87 +17,78 @@ struct SgnsTask {
   float* items;
   float* contexts;
   std::size_t stride;
-  int negative;
-  bool shared;
+  const SgnsOptions* options;
+  const SgnsNoise* noise;
   bool update;
 };
 
-struct SgnsScratch {
-  std::vector<float> weight, gradient, delta;
-  std::vector<float*> in, out;
+/// Rows and working memory of one window: at most 16 inputs, any number of outputs, out[0] the target.
+struct SgnsWindow {
+  float* const* in;  ///< (n_in + 1,), the last one any row: inputs are taken two at a time
+  float* const* out;
+  int n_in, n_out;
+  const float* weight;  ///< 16 for each tile of 6 outputs: learning rate times how often the output was drawn
+  float* gradient;  ///< 128 for each tile
+  float* scale;  ///< (128,)
+  float* moves;  ///< (16 * 32,)
 };
 
-inline int EXP_CHUNK = getenv("CHUNK") ? atoi(getenv("CHUNK")) : 2;
-inline float EXP_THETA = getenv("THETA") ? atof(getenv("THETA")) : 0.f;
-
-// n inputs against the target and its negatives. Gradients are taken at the values before the update; contexts move
-// first, then items by the contexts' values halfway through their move.
-TRAITCORE_RACY inline double update_window(const SgnsTask& task, SgnsScratch& s, int n, float alpha) {
-  const std::size_t d = task.stride, m = s.out.size();
-  double loss = 0;
-  s.gradient.assign(static_cast<std::size_t>(n) * m, 0.0f);
-  for (int j = 0; j < n; ++j)
-    for (std::size_t t = 0; t < m; ++t) {
-      float dot = 0;
-      for (std::size_t k = 0; k < d; ++k) dot += s.in[j][k] * s.out[t][k];
-      const float label = t == 0;
-      const float sigmoid = 1.0f / (1.0f + std::exp(-dot));
-      loss += s.weight[t] * (std::log1p(std::exp(-std::fabs(dot))) + std::max(0.0f, t == 0 ? -dot : dot));
-      s.gradient[static_cast<std::size_t>(j) * m + t] = alpha * s.weight[t] * (label - sigmoid);
-    }
-  if (!task.update) return loss;
-  s.delta.assign(m * d, 0.0f);
-  for (std::size_t t = 0; t < m; ++t)
-    for (int j = 0; j < n; ++j) {
-      const float g = s.gradient[static_cast<std::size_t>(j) * m + t];
-      for (std::size_t k = 0; k < d; ++k) s.delta[t * d + k] += g * s.in[j][k];
-    }
-  const float theta = EXP_THETA;
-  for (int j = 0; j < n; ++j)
-    for (std::size_t t = 0; t < m; ++t) {
-      const float g = s.gradient[static_cast<std::size_t>(j) * m + t];
-      for (std::size_t k = 0; k < d; ++k) s.in[j][k] += g * (s.out[t][k] + theta * s.delta[t * d + k]);
-    }
-  for (std::size_t t = 0; t < m; ++t)
-    for (std::size_t k = 0; k < d; ++k) s.out[t][k] += s.delta[t * d + k];
-  return loss;
-}
-
-inline double run_batch(const SgnsTask& task, const SgnsBatch& batch, const SgnsBatch&, SgnsScratch& s) {
-  double loss = 0;
-  std::vector<float*> inputs;
-  for (const SgnsJob& job : batch.jobs) {
-    inputs.clear();
-    for (std::uint32_t i = job.first; i < job.last; ++i)
-      if (i != job.skip) inputs.push_back(task.items + static_cast<std::size_t>(batch.items[i]) * task.stride);
-    const std::size_t sets = task.shared ? 1 : inputs.size();
-    const std::size_t each = task.shared ? std::min<std::size_t>(EXP_CHUNK, inputs.size()) : 1;
-    for (std::size_t set = 0; set < sets; ++set) {
-      // A negative drawn twice is one output of weight two; one equal to the target is left out.
-      std::vector<std::int32_t> ids{job.target};
-      s.weight.assign(1, 1.0f);
-      for (int k = 0; k < task.negative; ++k) {
-        const std::int32_t id = batch.noise[job.noise + set * static_cast<std::size_t>(task.negative) + static_cast<std::size_t>(k)];
-        if (id == job.target) continue;
-        const auto same = std::find(ids.begin() + 1, ids.end(), id);
-        if (same != ids.end()) {
-          s.weight[static_cast<std::size_t>(same - ids.begin())] += 1.0f;
-          continue;
-        }
-        ids.push_back(id);
-        s.weight.push_back(1.0f);
-      }
-      s.out.clear();
-      for (const auto id : ids) s.out.push_back(task.contexts + static_cast<std::size_t>(id) * task.stride);
-      const std::size_t from0 = task.shared ? 0 : set, to0 = task.shared ? inputs.size() : set + 1;
-      for (std::size_t from = from0; from < to0; from += each) {
-        const std::size_t to = std::min(to0, from + each);
-        s.in.assign(inputs.begin() + static_cast<std::ptrdiff_t>(from), inputs.begin() + static_cast<std::ptrdiff_t>(to));
-        loss += update_window(task, s, static_cast<int>(to - from), job.alpha);
-      }
-    }
+struct SgnsScratch {
+  explicit SgnsScratch(int negative)
+      : tiles(static_cast<std::size_t>(negative) / 6 + 1), memory(tiles * 144 + 128 + 512 + 16), out(tiles * 6),
+        repeats(tiles * 6) {
+    const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
+    weight = memory.data() + (((at + 63) & ~std::uintptr_t{63}) - at) / sizeof(float);
+    gradient = weight + 16 * tiles;
+    scale = gradient + 128 * tiles;
+    moves = scale + 128;
   }
-  return loss;
+  std::size_t tiles;
+  std::vector<float> memory;
+  float *weight, *gradient, *scale, *moves;  ///< on cache lines
+  std::vector<float*> out;
+  std::vector<int> repeats;
+  float* in[SgnsSampler::kMaxInputs + 1];
+};
+
+/// Prepares and trains batches at one level.
+struct SgnsRunner {
+  void (*draw)(const SgnsTask&, SgnsBatch&);
+  double (*run)(const SgnsTask&, const SgnsBatch&, SgnsScratch&);  ///< returns the summed log-loss
+};
+
+namespace baseline {
+#include "detail/vec_baseline.inl"
+#include "detail/sgns_level.inl"
+#include "detail/sgns_batch.inl"
+}  // namespace baseline
+
+#if TRAITCORE_X86
+TRAITCORE_BEGIN_AVX2
+namespace avx2 {
+#include "detail/vec_avx2.inl"
+#include "detail/sgns_level.inl"
+#include "detail/sgns_batch.inl"
+}  // namespace avx2
+TRAITCORE_END_TARGET
+
+#define TRAITCORE_LEVEL_AVX512 1
+TRAITCORE_BEGIN_AVX512
+namespace avx512 {
+#include "detail/vec_avx512.inl"
+#include "detail/sgns_level.inl"
+#include "detail/sgns_batch.inl"
+}  // namespace avx512
+TRAITCORE_END_TARGET
+#undef TRAITCORE_LEVEL_AVX512
+#endif
+
+inline SgnsRunner sgns_runner() {
+#if TRAITCORE_X86 && !defined(TRAITCORE_RELAXED_ATOMICS)
+  if (simd_level() == SimdLevel::avx512) return {avx512::draw_noise, avx512::run_batch};
+  if (simd_level() == SimdLevel::avx2) return {avx2::draw_noise, avx2::run_batch};
+#endif
+  return {baseline::draw_noise, baseline::run_batch};
 }
 
 }  // namespace traitcore::detail

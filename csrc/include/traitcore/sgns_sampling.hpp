@@ -48,27 +48,49 @@ struct SgnsBlock {
   double schedule_start = 0, schedule_stop = 1;  ///< share of the whole training done before and after this block
 };
 
-/// Contexts that meet one target, with the negatives drawn for them.
+/// Contexts that meet one target, and the key of the negatives drawn for them.
 struct SgnsJob {
-  std::uint32_t first, last;  ///< inputs are items[first ... last) of the batch
-  std::uint32_t skip;  ///< but this place (the target's own), where it lies within
+  std::uint32_t first, last;  ///< inputs are items[first ... last) of the batch, at most 16 without `skip`
+  std::uint32_t skip;  ///< this place (the target's own) is left out, where it lies within
+  std::uint32_t inputs;
   std::int32_t target;
-  std::uint32_t noise;  ///< first of its negatives: `negative` of them, in fresh mode `negative` for each input
   float alpha;
+  std::uint32_t noise;  ///< first of its negatives: `negative` of them, in fresh mode `negative` for each input
+  bool repeats = false;  ///< some negative is drawn twice for the same inputs, or is the target
+  std::uint64_t key;  ///< negative number i comes from mix64(key + (i + 1) * kGolden)
 };
 
+/// Jobs of consecutive pieces of text. Storage only grows; the counts say what is in use.
 struct SgnsBatch {
+  static constexpr std::size_t kAhead = 16;  ///< jobs of the following batch that are shown after this one's own
+
   std::vector<std::int32_t> items;
   std::vector<SgnsJob> jobs;
   std::vector<std::int32_t> noise;
+  std::size_t n_items = 0, n_jobs = 0, n_noise = 0;
   std::uint64_t pairs = 0;
 
-  void clear() {
-    items.clear();
-    jobs.clear();
-    noise.clear();
-    pairs = 0;
+  void clear() { n_items = n_jobs = n_noise = pairs = 0; }
+
+  template <class T>
+  static void reserve(std::vector<T>& v, std::size_t n) {
+    if (v.size() < n) v.resize(n + n / 2);
   }
+
+  /// Show the first jobs of the batch to come behind the end of this one, so that their rows can be fetched in time.
+  void look_ahead(const SgnsBatch& next) {
+    reserve(jobs, n_jobs + kAhead);
+    std::size_t jobs_shown = 0, noise_shown = 0;
+    for (; jobs_shown < kAhead && jobs_shown < next.n_jobs; ++jobs_shown)
+      jobs[n_jobs + jobs_shown] = next.jobs[jobs_shown];
+    if (jobs_shown > 0) noise_shown = std::min(next.n_noise, kAhead * (next.n_noise / next.n_jobs + 1));
+    reserve(noise, n_noise + noise_shown);
+    std::copy_n(next.noise.begin(), noise_shown, noise.begin() + static_cast<std::ptrdiff_t>(n_noise));
+    jobs_ahead = n_jobs + jobs_shown;
+    noise_ahead = n_noise + noise_shown;
+  }
+
+  std::size_t jobs_ahead = 0, noise_ahead = 0;  ///< ends of what look_ahead has shown
 };
 
 /// What negatives are drawn from: counts^exponent over all items, and the same within each group.
@@ -91,6 +113,7 @@ class SgnsNoise {
   }
 
   std::int32_t draw(std::uint64_t word) const { return static_cast<std::int32_t>(all_(word)); }
+  const AliasTable& all() const { return all_; }
 
   /// From the group of `item`; from all items where its group has none that occurs.
   std::int32_t draw_beside(std::int32_t item, std::uint64_t word) const {
@@ -159,19 +182,20 @@ class SgnsSampler {
   static constexpr std::uint32_t kMaxInputs = 16;  ///< contexts that share negatives at most
   static constexpr std::size_t kBatchJobs = 256;
 
-  SgnsSampler(const SgnsOptions& options, const SgnsNoise& noise, const std::vector<std::uint32_t>& keep,
-              const SgnsBlock& block, std::atomic<std::int64_t>& next_chunk)
-      : options_(options), noise_(noise), keep_(keep), block_(block), next_chunk_(next_chunk),
+  SgnsSampler(const SgnsOptions& options, const std::vector<std::uint32_t>& keep, const SgnsBlock& block,
+              std::atomic<std::int64_t>& next_chunk)
+      : options_(options), keep_(keep), block_(block), next_chunk_(next_chunk),
         epoch_key_(mix64(options.seed ^ mix64(block.epoch + kGolden))) {}
 
-  /// Fill the batch with at least kBatchJobs jobs, or what is left; false when there was nothing left.
+  /// Fill the batch with at least kBatchJobs jobs, or what is left; false when there was nothing left. Their
+  /// negatives are still to be drawn.
   bool fill(SgnsBatch& batch) {
     batch.clear();
-    while (batch.jobs.size() < kBatchJobs) {
+    while (batch.n_jobs < kBatchJobs) {
       if (at_ == chunk_end_ && !take_chunk()) break;
       add_piece(batch);
     }
-    return !batch.jobs.empty();
+    return batch.n_jobs > 0;
   }
 
   std::uint64_t kept_tokens() const { return kept_tokens_; }
@@ -199,80 +223,95 @@ class SgnsSampler {
     while (s.offsets[sequence_ + 1] <= at_) ++sequence_;
     const std::int64_t begin = s.offsets[sequence_], end = s.offsets[sequence_ + 1];
     const bool whole = options_.window == 0;
-    const std::int64_t reach = whole ? end - begin : options_.window;
+    const std::int64_t reach = whole ? end - begin : std::min(options_.window, end - begin);
     // With whole sequences as windows the number of jobs grows with the square of the length.
     const std::int64_t most = whole ? std::max<std::int64_t>(1, kPiece * kMaxInputs / (end - begin)) : kPiece;
     const std::int64_t stop = std::min({chunk_end_, end, at_ + std::min(most, kPiece)});
     const CounterRng words(epoch_key_, block_.first_sequence + static_cast<std::uint64_t>(sequence_));
 
-    before_.clear();
-    for (std::int64_t i = at_; i-- > begin && static_cast<std::int64_t>(before_.size()) < reach;)
-      if (stays(words.at(static_cast<std::uint64_t>(i - begin)), s.tokens[i])) before_.push_back(s.tokens[i]);
-    const auto base = static_cast<std::uint32_t>(batch.items.size());
-    batch.items.insert(batch.items.end(), before_.rbegin(), before_.rend());
-    const auto first_centre = static_cast<std::uint32_t>(batch.items.size());
-    centre_words_.clear();
+    const auto room = static_cast<std::size_t>(std::min(at_ - begin, reach) + (stop - at_) + std::min(end - stop, reach));
+    SgnsBatch::reserve(batch.items, batch.n_items + room);
+    const std::size_t base = batch.n_items;
+    std::size_t n = base;
+    if (at_ > begin) n += kept_before(words, begin, reach, batch.items.data() + n);
+    const std::size_t first_centre = n;
+    if (centre_words_.size() < static_cast<std::size_t>(kPiece)) centre_words_.resize(kPiece);
     for (std::int64_t i = at_; i < stop; ++i) {
       const std::uint64_t word = words.at(static_cast<std::uint64_t>(i - begin));
-      if (!stays(word, s.tokens[i])) continue;
-      batch.items.push_back(s.tokens[i]);
-      centre_words_.push_back(word);
+      centre_words_[n - first_centre] = word;
+      batch.items[n] = s.tokens[i];
+      n += stays(word, s.tokens[i]);
     }
-    const auto last_centre = static_cast<std::uint32_t>(batch.items.size());
+    const std::size_t last_centre = n;
     std::int64_t beyond = 0;
     for (std::int64_t i = stop; i < end && beyond < reach; ++i)
       if (stays(words.at(static_cast<std::uint64_t>(i - begin)), s.tokens[i])) {
-        batch.items.push_back(s.tokens[i]);
+        batch.items[n++] = s.tokens[i];
         ++beyond;
       }
+    batch.n_items = n;
     kept_tokens_ += last_centre - first_centre;
 
     const float alpha = rate(begin + ((at_ - begin) & ~(kPiece - 1)));
-    const auto last_item = static_cast<std::uint32_t>(batch.items.size());
-    for (std::uint32_t c = first_centre; c < last_centre; ++c) {
+    SgnsBatch::reserve(batch.jobs, batch.n_jobs + (last_centre - first_centre) * (n - base + kMaxInputs) / kMaxInputs);
+    for (std::size_t c = first_centre; c < last_centre; ++c) {
       const std::uint64_t word = centre_words_[c - first_centre];
-      std::int64_t half = reach;
-      if (!whole && options_.dynamic_window)
-        half = 1 + static_cast<std::int64_t>(((word & 0xFFFFFFFFu) * static_cast<std::uint64_t>(reach)) >> 32);
-      const std::uint32_t first = c - static_cast<std::uint32_t>(std::min<std::int64_t>(half, c - base));
-      const std::uint32_t last = c + 1 + static_cast<std::uint32_t>(std::min<std::int64_t>(half, last_item - 1 - c));
+      auto half = static_cast<std::size_t>(reach);
+      if (options_.dynamic_window && !whole)
+        half = 1 + static_cast<std::size_t>(((word & 0xFFFFFFFFu) * static_cast<std::uint64_t>(options_.window)) >> 32);
+      const std::size_t first = c - std::min(half, c - base), last = c + 1 + std::min(half, n - 1 - c);
       add_jobs(batch, first, last, c, batch.items[c], mix64(word), alpha);
     }
     if (block_.global_context) add_global(batch, first_centre, last_centre, alpha);
     at_ = stop;
   }
 
+  /// The last `reach` tokens that stay before place at_, in their order; returns their number.
+  std::size_t kept_before(const CounterRng& words, std::int64_t begin, std::int64_t reach, std::int32_t* out) const {
+    std::int64_t n = 0;
+    for (std::int64_t i = at_; i-- > begin && n < reach;) {
+      const std::int32_t item = block_.sequences.tokens[i];
+      if (stays(words.at(static_cast<std::uint64_t>(i - begin)), item)) out[n++] = item;
+    }
+    std::reverse(out, out + n);
+    return static_cast<std::size_t>(n);
+  }
+
   // The global item is one more target for every other item of its sequence.
-  void add_global(SgnsBatch& batch, std::uint32_t first, std::uint32_t last, float alpha) {
+  void add_global(SgnsBatch& batch, std::size_t first, std::size_t last, float alpha) {
     const std::int32_t item = block_.global_context[sequence_];
     if (item < 0) return;
     if (static_cast<std::uint32_t>(item) >= keep_.size()) throw std::out_of_range("a global context is not an item");
-    for (std::uint32_t i = first; i < last;) {
-      std::uint32_t run = i;
+    for (std::size_t i = first; i < last;) {
+      std::size_t run = i;
       while (run < last && batch.items[run] != item) ++run;
-      if (run > i)
-        add_jobs(batch, i, run, run, item, mix64(centre_words_[i - first] + kGolden), alpha);
+      if (run > i) add_jobs(batch, i, run, run, item, mix64(centre_words_[i - first] + kGolden), alpha);
       i = run + 1;
     }
   }
 
-  void add_jobs(SgnsBatch& batch, std::uint32_t first, std::uint32_t last, std::uint32_t skip, std::int32_t target,
+  void add_jobs(SgnsBatch& batch, std::size_t first, std::size_t last, std::size_t skip, std::int32_t target,
                 std::uint64_t key, float alpha) {
-    std::uint64_t drawn = 0;
-    for (std::uint32_t from = first; from < last;) {
-      std::uint32_t to = std::min(last, from + kMaxInputs);
+    for (std::size_t from = first; from < last;) {
+      std::size_t to = std::min<std::size_t>(last, from + kMaxInputs);
       const bool skips = skip >= from && skip < to;
       if (skips && to < last) ++to;
-      const std::uint32_t inputs = to - from - (skips ? 1 : 0);
+      const auto inputs = static_cast<std::uint32_t>(to - from - skips);
       if (inputs > 0) {
-        batch.jobs.push_back({from, to, skip, target, static_cast<std::uint32_t>(batch.noise.size()), alpha});
+        if (batch.n_jobs == batch.jobs.size()) SgnsBatch::reserve(batch.jobs, batch.n_jobs + 1);
+        const std::size_t drawn = static_cast<std::size_t>(options_.negative) * (options_.shared ? 1 : inputs);
+        SgnsJob& job = batch.jobs[batch.n_jobs++];
+        job.first = static_cast<std::uint32_t>(from);
+        job.last = static_cast<std::uint32_t>(to);
+        job.skip = static_cast<std::uint32_t>(skip);
+        job.inputs = inputs;
+        job.target = target;
+        job.alpha = alpha;
+        job.noise = static_cast<std::uint32_t>(batch.n_noise);
+        job.key = key;
+        batch.n_noise += drawn;
         batch.pairs += inputs;
-        const std::uint32_t sets = options_.shared ? 1 : inputs;
-        for (std::uint32_t set = 0; set < sets; ++set)
-          for (int k = 0; k < options_.negative; ++k) {
-            const std::uint64_t word = mix64(key + ++drawn * kGolden);
-            batch.noise.push_back(k < options_.group_negative ? noise_.draw_beside(target, word) : noise_.draw(word));
-          }
+        key += drawn * kGolden;
       }
       from = to;
     }
@@ -286,15 +325,26 @@ class SgnsSampler {
   }
 
   const SgnsOptions& options_;
-  const SgnsNoise& noise_;
   const std::vector<std::uint32_t>& keep_;
   const SgnsBlock& block_;
   std::atomic<std::int64_t>& next_chunk_;
   std::uint64_t epoch_key_;
   std::int64_t at_ = 0, chunk_end_ = 0, sequence_ = 0;
   std::uint64_t kept_tokens_ = 0;
-  std::vector<std::int32_t> before_;
   std::vector<std::uint64_t> centre_words_;
 };
+
+/// The negatives of one set, and whether one of them repeats or is the target.
+inline bool draw_set(const SgnsOptions& options, const SgnsNoise& noise, std::int32_t target, std::uint64_t key,
+                     std::int32_t* out) {
+  bool repeats = false;
+  for (int k = 0; k < options.negative; ++k) {
+    const std::uint64_t word = mix64(key + (static_cast<std::uint64_t>(k) + 1) * kGolden);
+    out[k] = k < options.group_negative ? noise.draw_beside(target, word) : noise.draw(word);
+    repeats |= out[k] == target;
+    for (int i = 0; i < k; ++i) repeats |= out[k] == out[i];
+  }
+  return repeats;
+}
 
 }  // namespace traitcore

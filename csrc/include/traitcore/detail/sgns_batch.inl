@@ -1,0 +1,172 @@
+// The loops over a batch's windows, for one instruction set; included after sgns_level.inl.
+
+#if defined(TRAITCORE_LEVEL_AVX512)
+/// Eight random words, as mix64.
+TRAITCORE_INLINE __m512i mix_words(__m512i z) {
+  z = _mm512_mullo_epi64(_mm512_xor_si512(z, _mm512_maskz_srli_epi64(0xFF, z, 30)),
+                         _mm512_set1_epi64(static_cast<long long>(0xBF58476D1CE4E5B9ull)));
+  z = _mm512_mullo_epi64(_mm512_xor_si512(z, _mm512_maskz_srli_epi64(0xFF, z, 27)),
+                         _mm512_set1_epi64(static_cast<long long>(0x94D049BB133111EBull)));
+  return _mm512_xor_si512(z, _mm512_maskz_srli_epi64(0xFF, z, 31));
+}
+
+/// Eight draws at once for every job: the same values as draw_set().
+TRAITCORE_INLINE bool draw_eight(const AliasTable& table, int n, std::int32_t target, std::uint64_t key,
+                                 std::int32_t* out) {
+  const __m512i steps = _mm512_setr_epi64(
+      static_cast<long long>(kGolden), static_cast<long long>(2 * kGolden), static_cast<long long>(3 * kGolden),
+      static_cast<long long>(4 * kGolden), static_cast<long long>(5 * kGolden), static_cast<long long>(6 * kGolden),
+      static_cast<long long>(7 * kGolden), static_cast<long long>(8 * kGolden));
+  const __m512i word = mix_words(_mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(key)), steps));
+  const __m512i size = _mm512_set1_epi64(static_cast<long long>(table.size()));
+  const __m512i place = _mm512_maskz_srli_epi64(
+      0xFF, _mm512_maskz_mul_epu32(0xFF, _mm512_maskz_srli_epi64(0xFF, word, 32), size), 32);
+  const __m512i slot = _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xFF, place, table.slots(), 8);
+  const __m512i low = _mm512_set1_epi64(0xFFFFFFFFll);
+  const __mmask8 own = _mm512_cmplt_epu64_mask(_mm512_and_si512(word, low), _mm512_and_si512(slot, low));
+  const __m512i drawn = _mm512_mask_mov_epi64(_mm512_maskz_srli_epi64(0xFF, slot, 32), own, place);
+  const auto used = static_cast<__mmask8>((1u << n) - 1);
+  // Lanes not in use get values that no item has, each its own.
+  const __m256i v = _mm256_mask_mov_epi32(_mm256_setr_epi32(-1, -2, -3, -4, -5, -6, -7, -8), used,
+                                          _mm512_maskz_cvtepi64_epi32(0xFF, drawn));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), v);
+  const __m256i turn = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0);
+  const __m256i v1 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v), v2 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v1);
+  const __m256i v3 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v2), v4 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v3);
+  return (_mm256_cmpeq_epi32_mask(v, _mm256_set1_epi32(target)) | _mm256_cmpeq_epi32_mask(v, v1) |
+          _mm256_cmpeq_epi32_mask(v, v2) | _mm256_cmpeq_epi32_mask(v, v3) | _mm256_cmpeq_epi32_mask(v, v4)) != 0;
+}
+#endif
+
+/// Draw the negatives of every job of the batch.
+inline void draw_noise(const SgnsTask& task, SgnsBatch& batch) {
+  const SgnsOptions& options = *task.options;
+  const auto each = static_cast<std::size_t>(options.negative);
+  SgnsBatch::reserve(batch.noise, batch.n_noise + 8);
+  for (std::size_t q = 0; q < batch.n_jobs; ++q) {
+    SgnsJob& job = batch.jobs[q];
+    const std::uint32_t sets = options.shared ? 1 : job.inputs;
+    bool repeats = false;
+    for (std::uint32_t set = 0; set < sets; ++set) {
+      const std::uint64_t key = job.key + set * each * kGolden;
+      std::int32_t* out = batch.noise.data() + job.noise + set * each;
+#if defined(TRAITCORE_LEVEL_AVX512)
+      if (each <= 8 && options.group_negative == 0) {
+        repeats |= draw_eight(task.noise->all(), options.negative, job.target, key, out);
+        continue;
+      }
+#endif
+      repeats |= draw_set(options, *task.noise, job.target, key, out);
+    }
+    job.repeats = repeats;
+  }
+}
+
+template <std::size_t Stride>
+TRAITCORE_INLINE void prefetch_row(const float* row, std::size_t stride) {
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC unroll 8
+  for (std::size_t k = 0; k < (Stride ? Stride : stride); k += 16) __builtin_prefetch(row + k, 1, 3);
+#else
+  (void)row, (void)stride;
+#endif
+}
+
+TRAITCORE_INLINE float* row_of(float* matrix, std::int32_t i, std::size_t stride) {
+  return matrix + static_cast<std::size_t>(i) * stride;
+}
+
+TRAITCORE_INLINE void set_weight(SgnsScratch& s, int output, float weight) {
+  float* w = s.weight + output / 6 * 16 + lane(output % 6);
+  w[0] = w[4] = weight;
+}
+
+/// Rows of the target and of its negatives, each once: a negative drawn m times gets weight m * alpha, one that is the
+/// target is left out. Returns their number.
+TRAITCORE_INLINE int gather(const SgnsTask& task, const SgnsJob& job, const std::int32_t* noise, SgnsScratch& s) {
+  int n = 1;
+  s.out[0] = row_of(task.contexts, job.target, task.stride);
+  for (float* w = s.weight; w < s.gradient; ++w) *w = 0.0f;
+  set_weight(s, 0, job.alpha);
+  for (int i = 0; i < task.options->negative; ++i) {
+    float* row = row_of(task.contexts, noise[i], task.stride);
+    int same = 0;
+    while (same < n && s.out[static_cast<std::size_t>(same)] != row) ++same;
+    if (same == 0) continue;
+    int& repeats = s.repeats[static_cast<std::size_t>(same)];
+    repeats = same < n ? repeats + 1 : 0;
+    if (same == n) s.out[static_cast<std::size_t>(n++)] = row;
+    set_weight(s, same, job.alpha * static_cast<float>(repeats + 1));
+  }
+  return n;
+}
+
+/// The loss of repeated negatives beyond their first, which Loss has counted, from the gradients.
+TRAITCORE_INLINE double repeated_loss(const SgnsWindow& w, const int* repeats) {
+  double loss = 0;
+  for (int t = 1; t < w.n_out; ++t)
+    for (int j = 0; j < w.n_in && repeats[t] > 0; ++j) {
+      const float g = w.gradient[t / 6 * 128 + (j >> 1) * 16 + (j & 1) * 4 + lane(t % 6)];
+      const double rest = 1.0 + static_cast<double>(g / w.weight[t / 6 * 16 + lane(t % 6)]);  // g = -weight * s(f)
+      loss -= repeats[t] * __builtin_log(rest > 1e-7 ? rest : 1e-7);
+    }
+  return loss;
+}
+
+/// Stride 0: any row length. Otherwise rows of that many floats, and shared negatives that fill one tile.
+template <std::size_t Stride>
+TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, SgnsScratch& s) {
+  constexpr std::size_t kNear = 4, kFar = 12;  // jobs from prefetch to use, of outputs and of inputs
+  const std::size_t stride = Stride ? Stride : task.stride;
+  const auto each = static_cast<std::size_t>(task.options->negative);
+  const bool shared = task.options->shared;
+  alignas(64) static constexpr float kUsed[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0};
+  Loss loss;
+  loss.clear();
+  double more_loss = 0;
+  SgnsWindow window{s.in, s.out.data(), 0, 0, s.weight, s.gradient, s.scale, s.moves};
+  for (std::size_t q = 0; q < batch.n_jobs; ++q) {
+    const SgnsJob& job = batch.jobs[q];
+    if (q + kFar < batch.jobs_ahead)
+      prefetch_row<Stride>(row_of(task.items, batch.jobs[q + kFar].target, stride), stride);
+    if (q + kNear < batch.jobs_ahead)
+      prefetch_row<Stride>(row_of(task.contexts, batch.jobs[q + kNear].target, stride), stride);
+    int n = 0;
+    for (std::uint32_t i = job.first; i < job.last; ++i) {
+      s.in[n] = row_of(task.items, batch.items[i], stride);
+      n += i != job.skip;
+    }
+    const std::size_t sets = shared ? 1 : job.inputs;
+    for (std::size_t set = 0; set < sets; ++set) {
+      const std::int32_t* noise = batch.noise.data() + job.noise + set * each;
+      const std::int32_t* const noise_end = batch.noise.data() + batch.noise_ahead;
+      if (noise + (kNear + 1) * each <= noise_end)
+        for (std::size_t k = 0; k < each; ++k)
+          prefetch_row<Stride>(row_of(task.contexts, noise[kNear * each + k], stride), stride);
+      window.in = shared ? s.in : s.in + set;
+      window.n_in = shared ? static_cast<int>(job.inputs) : 1;
+      s.in[job.inputs] = s.in[0];
+      if (Stride && !job.repeats) {
+        s.out[0] = row_of(task.contexts, job.target, stride);
+#pragma GCC unroll 5
+        for (int k = 0; k < 5; ++k) s.out[static_cast<std::size_t>(k) + 1] = row_of(task.contexts, noise[k], stride);
+#pragma GCC unroll 4
+        for (int i = 0; i < 16; i += kWidth) store(s.weight + i, load(kUsed + i) * set1(job.alpha));
+        train_tile<6, Stride ? Stride : 16>(window, task.update, loss);
+        continue;
+      }
+      window.n_out = gather(task, job, noise, s);
+      train_window(window, stride, task.update, loss);
+      if (job.repeats) more_loss += repeated_loss(window, s.repeats.data());
+    }
+  }
+  return loss.total() + more_loss;
+}
+
+inline double run_batch(const SgnsTask& task, const SgnsBatch& batch, SgnsScratch& scratch) {
+  if (task.options->negative == 5) {
+    if (task.stride == 64) return run_jobs<64>(task, batch, scratch);
+    if (task.stride == 128) return run_jobs<128>(task, batch, scratch);
+  }
+  return run_jobs<0>(task, batch, scratch);
+}

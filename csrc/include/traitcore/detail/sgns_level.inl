@@ -1,0 +1,284 @@
+// One instruction set's form of the SGNS arithmetic. sgns_kernels.hpp includes it inside a namespace and a target region,
+// once for each level, after the level's vec_*.inl. No include guard, no lambdas, no std:: templates in here.
+//
+// The outputs of a window (the target and its negatives) are taken in tiles of at most 6. Scores and gradients of a
+// tile against two inputs A, B fill a block of 16 floats:
+//     A0 A1 A2 A3   B0 B1 B2 B3   A4 A5 - -   B4 B5 - -
+
+TRAITCORE_INLINE constexpr int lane(int output) { return output < 4 ? output : output + 4; }
+
+/// log-loss: -log s(f) = log(odds) for the target and f + log(odds) for a negative, with odds = 1 + exp(-f); the sum
+/// of logs is kept as a product, whose exponent is moved out before it can overflow.
+#if defined(TRAITCORE_LEVEL_AVX512)
+struct Loss {
+  vf mantissa, exponent, scores;
+
+  TRAITCORE_INLINE void clear() {  // not a constructor: a synthesised one would fall outside the target region
+    mantissa = set1(1.0f);
+    exponent = scores = set1(0.0f);
+  }
+  TRAITCORE_INLINE void add(vf odds, vf f, unsigned lanes, unsigned negatives) {
+    const vf product = _mm512_mask_mul_ps(mantissa, static_cast<__mmask16>(lanes), mantissa, odds);
+    exponent = _mm512_add_ps(exponent, _mm512_maskz_getexp_ps(kAll, product));
+    mantissa = _mm512_maskz_getmant_ps(kAll, product, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+    scores = _mm512_mask_add_ps(scores, static_cast<__mmask16>(negatives), scores, f);
+  }
+  TRAITCORE_INLINE double total() const {
+    float m[16], e[16], s[16];
+    store(m, mantissa);
+    store(e, exponent);
+    store(s, scores);
+    double sum = 0;
+    for (int i = 0; i < 16; ++i)
+      sum += __builtin_log(static_cast<double>(m[i])) + 0.6931471805599453 * static_cast<double>(e[i]) +
+             static_cast<double>(s[i]);
+    return sum;
+  }
+};
+#else
+struct Loss {
+  double mantissa, exponent, scores;
+
+  TRAITCORE_INLINE void clear() {
+    mantissa = 1;
+    exponent = scores = 0;
+  }
+  TRAITCORE_INLINE void add(const float* odds, const float* f, unsigned lanes, unsigned negatives) {
+    for (int i = 0; i < 16; ++i) {
+      if (lanes >> i & 1) mantissa *= static_cast<double>(odds[i]);  // 16 factors up to e^30 fit a double
+      if (negatives >> i & 1) scores += static_cast<double>(f[i]);
+    }
+    std::uint64_t bits;
+    __builtin_memcpy(&bits, &mantissa, 8);
+    const auto power = static_cast<std::int64_t>(bits >> 52 & 2047);
+    if (power == 2047) return;  // infinity or NaN: stays
+    exponent += static_cast<double>(power - 1023);
+    bits = (bits & 0x000FFFFFFFFFFFFFull) | 0x3FF0000000000000ull;
+    __builtin_memcpy(&mantissa, &bits, 8);
+  }
+  TRAITCORE_INLINE double total() const {
+    return __builtin_log(mantissa) + 0.6931471805599453 * exponent + scores;
+  }
+};
+#endif
+
+/// 1 + exp(-x): 2^r by exponent bits times a polynomial of degree 5 for the rest (relative error 8e-8).
+TRAITCORE_INLINE vf odds_of(vf x) {
+  const vf t = clamp(x, 30.0f) * set1(-1.44269504f);
+  const vf magic = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const vf y = t + magic;
+  const vf f = t - (y - magic);
+  vf p = fma(f, set1(0.001327647129073739f), set1(0.009675540961325169f));
+  p = fma(p, f, set1(0.05550713092088699f));
+  p = fma(p, f, set1(0.24022120237350464f));
+  p = fma(p, f, set1(0.6931469440460205f));
+  p = fma(p, f, set1(1.0000001192092896f));
+  return scale2(p, y) + set1(1.0f);
+}
+
+/// Dot products of NT outputs with inputs a and b, in block order.
+#if defined(TRAITCORE_LEVEL_AVX512)
+TRAITCORE_INLINE vf add_halves(vf a, vf b) {  // a's upper half onto its lower | the same of b
+  return _mm512_maskz_shuffle_f32x4(kAll, a, b, 0x44) + _mm512_maskz_shuffle_f32x4(kAll, a, b, 0xEE);
+}
+TRAITCORE_INLINE vf add_pairs(vf x, vf y) {
+  return _mm512_maskz_unpacklo_ps(kAll, x, y) + _mm512_maskz_unpackhi_ps(kAll, x, y);
+}
+TRAITCORE_INLINE vf add_quads(vf x, vf y) {
+  return _mm512_maskz_shuffle_ps(kAll, x, y, 0x44) + _mm512_maskz_shuffle_ps(kAll, x, y, 0xEE);
+}
+#endif
+
+template <int NT, std::size_t Stride>
+TRAITCORE_INLINE void scores(float* const* out, const float* a, const float* b, std::size_t stride, float* block) {
+  vf p[6], q[6];
+#pragma GCC unroll 6
+  for (int t = 0; t < 6; ++t) p[t] = q[t] = set1(0.0f);
+#pragma GCC unroll 8
+  for (std::size_t k = 0; k < (Stride ? Stride : stride); k += kWidth) {
+    const vf x = load(a + k), y = load(b + k);
+#pragma GCC unroll 6
+    for (int t = 0; t < NT; ++t) {
+      const vf o = load(out[t] + k);
+      p[t] = fma(o, x, p[t]);
+      q[t] = fma(o, y, q[t]);
+    }
+  }
+#if defined(TRAITCORE_LEVEL_AVX512)
+#pragma GCC unroll 6
+  for (int t = 0; t < NT; ++t) p[t] = add_halves(p[t], q[t]);
+  const vf low = add_quads(add_pairs(p[0], p[1]), add_pairs(p[2], p[3]));
+  const vf high = NT > 4 ? add_quads(add_pairs(p[4], p[5]), set1(0.0f)) : set1(0.0f);
+  store(block,
+        _mm512_maskz_shuffle_f32x4(kAll, low, high, 0x88) + _mm512_maskz_shuffle_f32x4(kAll, low, high, 0xDD));
+#else
+#pragma GCC unroll 6
+  for (int t = 0; t < NT; ++t) {
+    block[lane(t)] = sum(p[t]);
+    block[lane(t) + 4] = sum(q[t]);
+  }
+#endif
+}
+
+/// Lanes of a block in use with NT outputs and one or two inputs.
+TRAITCORE_INLINE constexpr unsigned lanes_of(int nt, bool two) {
+  unsigned lanes = 0;
+  for (int t = 0; t < nt; ++t) lanes |= (two ? 0x11u : 0x01u) << lane(t);
+  return lanes;
+}
+
+/// Gradients of a tile, g = weight * (label - s(f)), into 128 floats; with the target's tile also `scale`, 128 floats
+/// in the same order: see update().
+template <int NT, std::size_t Stride, bool First>
+TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t stride, Loss& loss) {
+  float* const* out = w.out + 6 * tile;
+  float* gradient = w.gradient + 128 * tile;
+  const float* weight = w.weight + 16 * tile;
+  alignas(64) static constexpr float kLabel[16] = {1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  for (int j = 0; j < w.n_in; j += 2) {
+    const unsigned lanes = j + 1 < w.n_in ? lanes_of(NT, true) : lanes_of(NT, false);
+    float* g = gradient + j * 8;
+    scores<NT, Stride>(out, w.in[j], w.in[j + 1], stride, g);
+#if !defined(TRAITCORE_LEVEL_AVX512)
+    float f[16] = {0}, odds[16];
+#pragma GCC unroll 6
+    for (int t = 0; t < NT; ++t) {
+      f[lane(t)] = g[lane(t)];
+      f[lane(t) + 4] = g[lane(t) + 4];
+    }
+#else
+    const float* f = g;
+#endif
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += kWidth) {
+      const vf x = load(f + i), o = odds_of(x);
+      vf step = vf{} - reciprocal(o);
+      if (First) step = step + load(kLabel + i);
+      step = step * load(weight + i);
+      store(g + i, step);
+      if (First) store(w.scale + j * 8 + i, set1(1.0f) - set1(0.5f) * step * step);
+#if defined(TRAITCORE_LEVEL_AVX512)
+      loss.add(o, x, lanes, First ? lanes & ~0x11u : lanes);
+#else
+      store(odds + i, o);
+#endif
+    }
+#if !defined(TRAITCORE_LEVEL_AVX512)
+    loss.add(odds, f, lanes, First ? lanes & ~0x11u : lanes);
+#endif
+  }
+}
+
+/// Move S vectors of the tile's outputs and of the inputs, from place k on. Outputs move by their gradients; inputs by
+/// the outputs' values before the move, but by the target's value halfway through its move: that is the mean over all
+/// orders in which the window's pairs could have been taken one by one, and it matters for a target seen seldom, whose
+/// vector starts at zero. An input must not meet its own half step (it would grow without end): `scale` takes it out.
+template <int NT, int S, bool First, bool Last>
+TRAITCORE_INLINE void update(const SgnsWindow& w, int tile, std::size_t k) {
+  float* const* out = w.out + 6 * tile;
+  const float* gradient = w.gradient + 128 * tile;
+  vf o[NT][S], d[NT][S];
+#pragma GCC unroll 6
+  for (int t = 0; t < NT; ++t)
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) o[t][s] = d[t][s] = load(out[t] + k + s * kWidth);
+  if (First) {
+    vf step[S];
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) step[s] = set1(0.0f);
+    for (int j = 0; j < w.n_in; ++j) {
+      const vf g = set1(gradient[(j >> 1) * 16 + (j & 1) * 4]);
+#pragma GCC unroll 2
+      for (int s = 0; s < S; ++s) step[s] = fma(g, load(w.in[j] + k + s * kWidth), step[s]);
+    }
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) {
+      d[0][s] = o[0][s] + step[s];
+      o[0][s] = fma(set1(0.5f), step[s], o[0][s]);
+    }
+  }
+  for (int j = 0; j < w.n_in; ++j) {
+    const float* g = gradient + (j >> 1) * 16 + (j & 1) * 4;
+    float* row = w.in[j] + k;
+    float* move = w.moves + j * S * kWidth;
+    vf h[S], e[S];
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) {
+      h[s] = load(row + s * kWidth);
+      if (First) {
+        const vf scale = set1(w.scale[(j >> 1) * 16 + (j & 1) * 4]);
+        e[s] = Last ? h[s] * scale : h[s] * (scale - set1(1.0f));
+      } else {
+        e[s] = Last ? h[s] + load(move + s * kWidth) : load(move + s * kWidth);
+      }
+    }
+#pragma GCC unroll 6
+    for (int t = 0; t < NT; ++t) {
+      const vf gt = set1(g[lane(t)]);
+#pragma GCC unroll 2
+      for (int s = 0; s < S; ++s) {
+        e[s] = fma(gt, o[t][s], e[s]);
+        if (!First || t > 0) d[t][s] = fma(gt, h[s], d[t][s]);
+      }
+    }
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) store((Last ? row : move) + s * kWidth, e[s]);
+  }
+#pragma GCC unroll 6
+  for (int t = 0; t < NT; ++t)
+#pragma GCC unroll 2
+    for (int s = 0; s < S; ++s) store(out[t] + k + s * kWidth, d[t][s]);
+}
+
+/// A window whose outputs fill one tile, in rows of a length known to the compiler: the usual case.
+template <int NT, std::size_t Stride>
+TRAITCORE_INLINE void train_tile(const SgnsWindow& w, bool move, Loss& loss) {
+  gradients<NT, Stride, true>(w, 0, Stride, loss);
+  if (!move) return;
+  constexpr int S = kWidth == 16 && Stride % 32 == 0 ? 2 : 1;  // two vectors of each row at a time fill 24 registers
+  for (std::size_t k = 0; k < Stride; k += S * kWidth) update<NT, S, true, true>(w, 0, k);
+}
+
+template <bool First>
+TRAITCORE_RACY void gradients_of(const SgnsWindow& w, int tile, std::size_t stride, Loss& loss) {
+  switch (w.n_out - 6 * tile) {
+    case 1: return gradients<1, 0, First>(w, tile, stride, loss);
+    case 2: return gradients<2, 0, First>(w, tile, stride, loss);
+    case 3: return gradients<3, 0, First>(w, tile, stride, loss);
+    case 4: return gradients<4, 0, First>(w, tile, stride, loss);
+    case 5: return gradients<5, 0, First>(w, tile, stride, loss);
+    default: return gradients<6, 0, First>(w, tile, stride, loss);
+  }
+}
+
+template <int S, bool First, bool Last>
+TRAITCORE_RACY void update_of(const SgnsWindow& w, int tile, std::size_t k) {
+  switch (w.n_out - 6 * tile) {
+    case 1: return update<1, S, First, Last>(w, tile, k);
+    case 2: return update<2, S, First, Last>(w, tile, k);
+    case 3: return update<3, S, First, Last>(w, tile, k);
+    case 4: return update<4, S, First, Last>(w, tile, k);
+    case 5: return update<5, S, First, Last>(w, tile, k);
+    default: return update<6, S, First, Last>(w, tile, k);
+  }
+}
+
+template <int S>
+TRAITCORE_RACY void update_slice(const SgnsWindow& w, std::size_t k) {
+  const int last = (w.n_out - 1) / 6;
+  if (last == 0) return update_of<S, true, true>(w, 0, k);
+  update_of<S, true, false>(w, 0, k);
+  for (int tile = 1; tile < last; ++tile) update_of<S, false, false>(w, tile, k);
+  update_of<S, false, true>(w, last, k);
+}
+
+/// Any window, any row length.
+TRAITCORE_RACY inline void train_window(const SgnsWindow& w, std::size_t stride, bool move, Loss& loss) {
+  gradients_of<true>(w, 0, stride, loss);
+  for (int tile = 1; 6 * tile < w.n_out; ++tile) gradients_of<false>(w, tile, stride, loss);
+  if (!move) return;
+  std::size_t k = 0;
+  if (kWidth == 16)
+    for (; k + 2 * kWidth <= stride; k += 2 * kWidth) update_slice<2>(w, k);
+  for (; k < stride; k += kWidth) update_slice<1>(w, k);
+}
