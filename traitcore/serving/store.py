@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,10 +121,8 @@ class TableStore:
             "input_fingerprint": input_fingerprint,
             **_check_report(report, forced_by, force_reason),
         }
-        try:
+        with _telling(f"{name!r} was not published in {self.root}"):
             return self._publish(table, name, version, fields)
-        except OSError as error:
-            raise TableError(f"{name!r} was not published in {self.root}: {error.strerror or error}.") from error
 
     def _publish(self, table: EmbeddingTable, name: str, version: str | None, fields: dict[str, Any]) -> str:
         folder = self._make_folder(name)
@@ -188,20 +186,18 @@ class TableStore:
 
         Nothing is removed: the version rolled back from stays, and may be opened by its name.
         """
-        current = self._resolve(name, "latest")
-        if version is None:
-            version = self.describe(name, current)["parent"]
+        with _telling(f"{name!r} was not rolled back"):
+            current = self._resolve(name, "latest")
             if version is None:
-                raise TableError(f"{name!r} {current} has no parent to roll back to.")
-        self.verify(name, version)
-        folder = self.root / name
-        try:
+                version = self.describe(name, current)["parent"]
+                if version is None:
+                    raise TableError(f"{name!r} {current} has no parent to roll back to.")
+            self.verify(name, version)
+            folder = self.root / name
             with disk.locked(folder / ".lock"):
                 if not disk.is_plain_directory(folder / version):
                     raise TableError(f"{name!r} has no version {version!r} any more: it was pruned meanwhile.")
                 disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
-        except OSError as error:
-            raise TableError(f"{name!r} was not rolled back: {error.strerror or error}.") from error
         return version
 
     def prune(self, name: str, *, keep: int) -> list[str]:
@@ -210,8 +206,8 @@ class TableStore:
         Versions that can't be read are kept: a person should look at them. Readers keep what they have opened.
         """
         check_int("keep", OWNER, keep, 1)
-        folder = self._folder(name)
-        try:
+        with _telling(f"{name!r} was not pruned"):
+            folder = self._folder(name)
             with disk.locked(folder / ".lock"):
                 infos = [info for info in self.list(name) if info.error is None]
                 victims = [info.version for info in infos[: max(0, len(infos) - keep)] if not info.is_latest]
@@ -222,8 +218,6 @@ class TableStore:
                     shutil.rmtree(folder / ".indexes" / version, ignore_errors=True)
                 disk.sync_directory(folder)
                 disk.Workspace.remove_leftovers(folder)
-        except OSError as error:
-            raise TableError(f"{name!r} was not pruned: {error.strerror or error}.") from error
         return victims
 
     def index_path(self, name: str, version: str, kind: str) -> Path:
@@ -244,52 +238,49 @@ class TableStore:
         TableError : no such table or version, or a file that is missing, damaged or not what the manifest says.
         """
         for _ in range(_ATTEMPTS):
-            found = self._resolve(name, version)
-            try:
-                with disk.Folder(self.root / name / found) as folder:
-                    return _open(folder, name, found, verify)
-            except (FileNotFoundError, NotADirectoryError) as error:
-                # Pruned between the look at LATEST and the opening: look again. Still there: a file is missing.
-                missing = error
-            except OSError as error:
-                raise TableError(f"{self.root / name / found} can't be opened: {error.strerror or error}.") from error
+            with _telling(f"{name!r} {version!r} of {self.root} can't be opened"):
+                found = self._resolve(name, version)
+                try:
+                    with disk.Folder(self.root / name / found) as folder:
+                        return _open(folder, name, found, verify)
+                except (FileNotFoundError, NotADirectoryError) as error:
+                    # Pruned between the look at LATEST and the opening: look again. Still there: a file is missing.
+                    missing = error
         raise TableError(f"{self.root / name / found} is damaged: {missing.filename} is missing.")
 
     def describe(self, name: str, version: str = "latest") -> dict[str, Any]:
         """The manifest of a version: files, shapes, parameters, seed, parent, report, who forced it and why."""
-        found = self._resolve(name, version)
-        try:
+        with _telling(f"{name!r} {version!r} of {self.root} can't be read"):
+            found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
                 fields = _read_manifest(folder, name, found)
-        except OSError as error:
-            raise TableError(f"{self.root / name / found} can't be read: {error.strerror or error}.") from error
         fields["files"] = {file: dict(vars(entry)) for file, entry in fields["files"].items()}
         return fields
 
     def verify(self, name: str, version: str = "latest", *, workers: int = 1) -> VersionInfo:
         """Hash every file of a version; TableError names the first that isn't what was published."""
         workers = resolve_workers(workers, OWNER)
-        found = self._resolve(name, version)
-        try:
+        with _telling(f"{name!r} {version!r} of {self.root} can't be verified"):
+            found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
                 fields = _read_manifest(folder, name, found)
                 _open_parts(folder, fields)
                 files = sorted(fields["files"].items(), key=lambda item: -item[1].size)
                 run_tasks([lambda f=f, e=e: _check_hash(folder, f, e) for f, e in files], workers)  # type: ignore[misc]
-        except OSError as error:
-            missing = error.filename or self.root / name / found
-            raise TableError(f"{missing} can't be read: {error.strerror or error}.") from error
-        return _info(fields, found == self._read_latest(name))
+            return _info(fields, found == self._read_latest(name))
 
     def list(self, name: str | None = None) -> list[VersionInfo]:
         """Versions of one table, or of all, by name and then by order of publication; damaged ones say so."""
         if name is None:
-            names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
-            return [i for n in names if _is_name(n) and (self.root / n).is_dir() for i in self.list(n)]
-        folder = self._folder(name)
-        latest = self._read_latest(name)
+            with _telling(f"{self.root} can't be listed"):
+                names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
+                return [i for n in names if _is_name(n) and (self.root / n).is_dir() for i in self.list(n)]
         infos = []
-        for version in sorted(v for v in os.listdir(folder) if _is_name(v) and (folder / v).is_dir()):
+        with _telling(f"{name!r} of {self.root} can't be listed"):
+            folder = self._folder(name)
+            latest = self._read_latest(name)
+            versions = sorted(v for v in os.listdir(folder) if _is_name(v) and (folder / v).is_dir())
+        for version in versions:
             try:
                 with disk.Folder(folder / version) as opened:
                     infos.append(_info(_read_manifest(opened, name, version), version == latest))
@@ -321,12 +312,20 @@ class TableStore:
                 raw = bytes(folder.map("LATEST", at_most=256))
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise TableError(f"{self.root / name} can't be read: {error.strerror or error}.") from error
         text = raw.decode("ascii", errors="replace").removesuffix("\n")
         if not _is_name(text):
             raise TableError(f"{self.root / name / 'LATEST'} is damaged: it holds {text!r}.")
         return text
+
+
+@contextlib.contextmanager
+def _telling(what: str) -> Iterator[None]:
+    """What the system refuses becomes a TableError that says what was not done."""
+    try:
+        yield
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        raise TableError(f"{what}: {error.strerror or error}{place}.") from error
 
 
 def _is_name(value: str) -> bool:
