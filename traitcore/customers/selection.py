@@ -38,6 +38,25 @@ def take_owners(sequences: Sequences, owners: NDArray[np.integer]) -> Sequences:
     )
 
 
+def split_halves(
+    sequences: Sequences, owners: NDArray[np.integer], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two random halves of `owners`, each in order, with equal shares of long and short histories.
+
+    Owners are paired by the length of their histories and each pair is parted at random: a handful of very long
+    histories, all on one side, would decide any score.
+    """
+    lengths = np.bincount(sequences.owners(), weights=np.diff(sequences.offsets), minlength=sequences.n_owners)
+    drawn = rng.permutation(owners)
+    ranked = drawn[np.argsort(-lengths[drawn], kind="stable")]
+    first = ranked[0 : len(ranked) - 1 : 2], ranked[1::2]
+    swap = rng.random(len(first[1])) < 0.5
+    a, b = np.where(swap, first[1], first[0]), np.where(swap, first[0], first[1])
+    if len(ranked) % 2:
+        b = np.append(b, ranked[-1])
+    return np.sort(a), np.sort(b)
+
+
 def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> float:
     """The candidate whose traits, fitted and named on one half of the customers, cohere best over the other half.
 
@@ -50,8 +69,7 @@ def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], sett
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
     scores = np.zeros((N_SPLITS, len(CANDIDATES), 2))
     for split in range(N_SPLITS):
-        drawn = rng.permutation(active)[:MOST_CUSTOMERS]
-        fit_on, judge_on = np.sort(drawn[: len(drawn) // 2]), np.sort(drawn[len(drawn) // 2 :])
+        fit_on, judge_on = split_halves(sequences, rng.permutation(active)[:MOST_CUSTOMERS], rng)
         if not len(fit_on):
             return CANDIDATES[1]
         parts = JointParts.of(take_owners(sequences, fit_on), token_item, inner)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .._errors import parameter_message
 from .._parallel import resolve_workers
@@ -15,7 +16,7 @@ from .._validate import check_array, check_choice, check_int, check_real, check_
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .coherence import presence
-from .counts import count_tokens
+from .counts import count_tokens, tie_tokens
 from .folding import fold_in, normalise_rows
 from .pooling import check_tokens_covered
 from .recipes import Fitted, Settings, encode_counts, encode_joint, fit_counts, fit_joint
@@ -52,7 +53,8 @@ class TraitModel(ParamsMixin):
     raw_profiles_ : (n_customers, n_traits) float32 weights W of the customers fitted.
     profiles_ : the same with rows that add up to 1 (a customer without known tokens keeps a zero row).
     token_rates_ : (n_traits, n_tokens) float32, for each trait how readily its customers take up each token: the
-        non-negative least-squares fit of who has which token on `profiles_`. Recommend by these.
+        non-negative least-squares fit of who has which token on the weights (each customer's of length 1). Recommend
+        by these.
     tokens_ : (n_tokens,) external tokens, in the vocabulary's order.
     n_empty_ : customers without known tokens. ppmi_weight_ : the weight used ("joint").
 
@@ -131,7 +133,10 @@ class TraitModel(ParamsMixin):
         self.raw_profiles_ = self._fitted.raw
         self.profiles_ = normalise_rows(self.raw_profiles_)
         self.n_empty_ = sequences.n_owners - len(np.unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
-        self.token_rates_ = _token_rates(self.profiles_, sequences, n_tokens, settings.workers)
+        tie = settings.tie if method == "joint" else 0.0
+        self.token_rates_ = _token_rates(
+            self.raw_profiles_, sequences, vocabulary.token_item, tie, settings.workers
+        )
         self.tokens_ = vocabulary.tokens
         self.ppmi_weight_ = self._fitted.figures.get("ppmi_weight", 0.0)
         return self
@@ -255,7 +260,15 @@ def _encode(method: str, sequences: Sequences, fitted: Fitted, settings: Setting
 
 
 def _token_rates(
-    profiles: NDArray[np.float32], sequences: Sequences, n_tokens: int, workers: int
+    raw: NDArray[np.float32], sequences: Sequences, token_item: NDArray[np.int32], tie: float, workers: int
 ) -> NDArray[np.float32]:
-    have = presence(count_tokens(sequences, n_tokens=n_tokens))
-    return np.ascontiguousarray(fold_in(have.T, np.ascontiguousarray(profiles.T), workers=workers).T)
+    """Non-negative least squares of who has which token (spread over an item's tokens by `tie`) on the weights.
+
+    Weights have length 1 here: with sums of 1 a customer of many traits would count for less than one of a single.
+    """
+    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+    unit = np.divide(raw, lengths, out=np.zeros_like(raw), where=lengths > 0)
+    have = presence(count_tokens(sequences, n_tokens=len(token_item)))
+    tied = tie_tokens(token_item, tie)
+    taken = (have if tied is None else sparse.csr_array(have @ tied)).T
+    return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit.T), workers=workers).T)

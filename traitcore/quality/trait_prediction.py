@@ -1,0 +1,174 @@
+"""The price of interpretability: what traits predict of the next period, beside simpler and freer models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ..customers.coherence import presence
+from ..customers.counts import count_tokens, token_idf, weigh_counts
+from ..customers.pooling import customer_vectors
+from ..customers.traits import TraitModel
+from ..events.sequences import Sequences
+from ..events.vocabulary import Vocabulary
+from ..items.svd import randomized_svd
+from .trait_coherence import Embed
+
+
+@dataclass(frozen=True, eq=False)
+class Periods:
+    """Each customer's last sequence held out: `past` (same owners) and `future` (n_customers, n_tokens) counts."""
+
+    past: Sequences
+    future: sparse.csr_array
+
+    @classmethod
+    def of(cls, sequences: Sequences, n_tokens: int) -> Periods:
+        """Customers with fewer than two sequences keep their past and have no future."""
+        owners = sequences.owners()
+        filled = np.flatnonzero(np.diff(sequences.offsets) > 0)
+        last = np.full(sequences.n_owners, -1)
+        last[owners[filled]] = filled  # the last assignment of an owner stands
+        several = np.bincount(owners[filled], minlength=sequences.n_owners) > 1
+        held = np.zeros(len(sequences), dtype=bool)
+        held[last[several]] = True
+        return cls(_take(sequences, ~held), count_tokens(_take(sequences, held), n_tokens=n_tokens))
+
+
+def _take(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
+    """Some of the sequences, with all the owners."""
+    lengths = np.where(kept, np.diff(sequences.offsets), 0)
+    events = np.repeat(kept, np.diff(sequences.offsets))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    times = sequences.timestamps_us
+    return Sequences(
+        sequences.tokens[events], offsets, sequences.owners(), None if times is None else times[events],
+        np.arange(sequences.n_owners),
+    )  # fmt: skip
+
+
+def recall_at(
+    scores: NDArray[Any], past: sparse.csr_array, future: sparse.csr_array, k: int = 20
+) -> tuple[float, int]:
+    """Mean share of a customer's new tokens (future, not past) among the k best-scored tokens not in their past.
+
+    Ties at the cut count by the share of the tied places that fall inside: no rank is given away. Returns the mean
+    and the number of customers with anything to find.
+    """
+    found = []
+    for row in range(len(scores)):
+        old = past.indices[past.indptr[row] : past.indptr[row + 1]]
+        new = np.setdiff1d(future.indices[future.indptr[row] : future.indptr[row + 1]], old)
+        if not len(new) or not len(old):
+            continue
+        line = np.array(scores[row], dtype=np.float64)
+        line[old] = -np.inf
+        cut = np.partition(line, len(line) - k)[len(line) - k] if k < len(line) else -np.inf
+        above = line > cut
+        tied = line == cut
+        room = (k - above.sum()) / max(int(tied.sum()), 1)
+        found.append(float((above[new] + tied[new] * min(room, 1.0)).mean()))
+    return (float(np.mean(found)) if found else float("nan")), len(found)
+
+
+def judge_prediction(
+    model: TraitModel,
+    sequences: Sequences,
+    vocabulary: Vocabulary,
+    embed: Embed | None,
+    item_category: NDArray[np.integer] | None,
+    seeds: list[int],
+    k: int = 20,
+) -> dict[str, float]:
+    """Recall@k of the unseen tokens of each customer's last sequence, from the ones before.
+
+    recall: through the traits (profiles x token rates), mean over seeds; recall_popular: the most popular tokens;
+    recall_pca: a truncated SVD of the same tf-idf counts with as many components; recall_counts: the counts
+    themselves, through token-token cosines, no bottleneck; recall_vectors: pooled vectors against token vectors,
+    where an embedding is given; price = recall / recall_pca. With `item_category`, category_hit: does the strongest
+    category by traits occur among the customer's last sequence's items (bought ones, where actions are known).
+    """
+    n_tokens = len(vocabulary)
+    periods = Periods.of(sequences, n_tokens)
+    past = count_tokens(periods.past, n_tokens=n_tokens)
+    item_past, item_future = (_by_item(c, vocabulary) for c in (past, periods.future))
+    vectors = None if embed is None else embed(periods.past)
+    recalls, item_recalls, hits = [], [], []
+    for seed in seeds:
+        fresh = type(model)(**model.get_params()).set_params(random_state=seed)
+        fresh.fit(periods.past, vocabulary, item_vectors=vectors)
+        scores = fresh.profiles_ @ fresh.token_rates_
+        recalls.append(recall_at(scores, past, periods.future, k)[0])
+        if len(vocabulary.actions):
+            item_recalls.append(recall_at(scores @ _item_map(vocabulary), item_past, item_future, k)[0])
+        if item_category is not None:
+            hits.append(_category_hit(scores, periods.future, vocabulary, item_category))
+    figures = {"recall": float(np.mean(recalls))} | _baselines(past, periods, vectors, model.n_traits, k, seeds[0])
+    figures["price"] = figures["recall"] / figures["recall_pca"] if figures["recall_pca"] > 0 else float("nan")
+    if item_recalls:
+        figures["recall_items"] = float(np.mean(item_recalls))
+    if hits and item_category is not None:
+        figures["category_hit"] = float(np.mean(hits))
+        popular = np.broadcast_to(presence(past).sum(axis=0), past.shape)
+        figures["category_hit_popular"] = _category_hit(popular, periods.future, vocabulary, item_category)
+    return figures
+
+
+def _baselines(
+    past: sparse.csr_array, periods: Periods, vectors: Any, n_traits: int, k: int, seed: int
+) -> dict[str, float]:
+    rows = weigh_counts(past, token_idf(past))
+    have = presence(past)
+    popularity = np.asarray(have.sum(axis=0), dtype=np.float32)
+    rank = max(1, min(n_traits, min(rows.shape) - 1))
+    svd = randomized_svd(rows, rank, random_state=seed)
+    columns = sparse.csc_array(rows)
+    norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
+    scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+    unit = sparse.csr_array(rows @ sparse.diags_array(scale, format="csr"))
+    figures: dict[str, float] = {}
+    popular = np.broadcast_to(popularity, past.shape)
+    figures["recall_popular"], evaluated = recall_at(popular, past, periods.future, k)
+    figures["recall_pca"] = recall_at((svd.U * svd.singular_values) @ svd.Vt, past, periods.future, k)[0]
+    figures["recall_counts"] = recall_at((unit @ (unit.T @ unit)).toarray(), past, periods.future, k)[0]
+    if vectors is not None:
+        pooled = customer_vectors(periods.past, vectors, method="tfidf").vectors
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        direct = pooled @ np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0).T
+        figures["recall_vectors"] = recall_at(direct, past, periods.future, k)[0]
+    figures["customers_asked"] = float(evaluated)
+    return figures
+
+
+def _item_map(vocabulary: Vocabulary) -> sparse.csr_array:
+    n = len(vocabulary)
+    shape = (n, len(vocabulary.item_ids))
+    return sparse.csr_array((np.ones(n, np.float32), (np.arange(n), vocabulary.token_item)), shape=shape)
+
+
+def _by_item(counts: sparse.csr_array, vocabulary: Vocabulary) -> sparse.csr_array:
+    merged = sparse.csr_array(counts @ _item_map(vocabulary))
+    merged.sort_indices()
+    return merged
+
+
+def _category_hit(
+    scores: NDArray[Any], future: sparse.csr_array, vocabulary: Vocabulary, item_category: NDArray[np.integer]
+) -> float:
+    """Share of customers whose best-scored category occurs in their future (among purchases, where known)."""
+    category = np.asarray(item_category)[vocabulary.token_item]
+    n = int(category.max(initial=0)) + 1
+    bought = np.ones(len(category), dtype=bool)
+    if "buy" in vocabulary.actions:
+        bought = vocabulary.token_action == vocabulary.actions.index("buy")
+    tokens = np.flatnonzero(bought)
+    shape = (len(category), n)
+    spread = sparse.csr_array((np.ones(len(tokens), np.float32), (tokens, category[tokens])), shape=shape)
+    wanted = np.asarray((future @ spread).todense()) > 0
+    asked = wanted.any(axis=1)
+    best = np.asarray(scores @ spread).argmax(axis=1)
+    return float(wanted[np.arange(len(best)), best][asked].mean()) if asked.any() else float("nan")

@@ -1,0 +1,253 @@
+"""Are the traits real? One strict protocol, controls beside every figure, and nothing to take on faith."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import parameter_message
+from .._progress import Progress
+from .._validate import check_array, check_int, check_real, check_seed
+from ..customers.selection import split_halves, take_owners
+from ..customers.traits import NEED_VECTORS, TraitModel
+from ..events.sequences import Sequences
+from ..events.vocabulary import Vocabulary
+from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence
+from .trait_prediction import judge_prediction
+from .trait_stability import judge_stability, matched_correlation, matched_cosine
+
+__all__ = ["CHECKS", "TraitEvaluation", "evaluate_traits", "matched_correlation", "matched_cosine"]
+
+CHECKS = ("coherence", "stability", "support", "prediction", "invariance", "nulls")
+OWNER = "evaluate_traits"
+
+
+@dataclass(frozen=True, eq=False)
+class TraitEvaluation:
+    """Figures of one trait method on one corpus, and how they were taken.
+
+    Attributes
+    ----------
+    figures : name -> number; see `evaluate_traits`.
+    protocol : what was fixed: min_df, min_count, smoothing, n_top, splits, refits, customers, seed.
+    """
+
+    figures: dict[str, float]
+    protocol: dict[str, Any]
+
+    def __getitem__(self, name: str) -> float:
+        return self.figures[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, for JSON."""
+        return {"figures": dict(self.figures), "protocol": dict(self.protocol)}
+
+    def __str__(self) -> str:
+        fixed = ", ".join(f"{name} {value}" for name, value in self.protocol.items())
+        width = max((len(name) for name in self.figures), default=0)
+        lines = [f"  {name:{width}s}  {value:10.4f}" for name, value in self.figures.items()]
+        return "\n".join([f"Traits judged with {fixed}:", *lines])
+
+
+def evaluate_traits(
+    sequences: Sequences,
+    vocabulary: Vocabulary,
+    *,
+    model: TraitModel | None = None,
+    embed: Embed | None = None,
+    truth: Any = None,
+    item_category: Any = None,
+    checks: Sequence[str] = ("coherence", "stability", "support", "prediction"),
+    n_splits: int = 5,
+    n_refits: int = 4,
+    n_top: int = 10,
+    min_df: int = 5,
+    smoothing: float = 20.0,
+    min_count: int | None = None,
+    max_customers: int | None = 10_000,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> TraitEvaluation:
+    """Judge a trait method by data that shaped neither the traits nor their names.
+
+    Parameters
+    ----------
+    sequences, vocabulary : the corpus; owners are customers.
+    model : TraitModel whose parameters are judged (it is refitted many times; default TraitModel()).
+    embed : callable Sequences -> (n_tokens, d) float32 vectors, called on each part that is fitted, so that the
+        embedding too never sees the judges. Needed by the methods that use vectors; else adds recall_vectors.
+    truth : (n_customers, n_traits) planted shares; adds recovery, the matched correlation with the fitted profiles.
+    item_category : (n_items,) int; adds category_hit.
+    checks : which of CHECKS to make.
+        coherence: npmi (names' 10 tokens, judged over the other half of the customers) with npmi_low, npmi_high;
+        npmi_without_heavy (judges without the longest 5% of histories); diversity; the controls npmi_random and
+        npmi_popular (popular tokens without any model).
+        stability: bootstrap_cosine, _low, _ari (+ _chance), _jaccard over refits on 80% of customers; seed_cosine.
+        support: support, customers at weight > .3 of the least supported trait; activity, the largest correlation of
+        a trait's weight with the length of the history.
+        prediction: recall (@20 of unseen tokens of the last sequence) with recall_popular, recall_pca,
+        recall_counts, recall_vectors, and price = recall / recall_pca.
+        invariance: order_change (customers permuted) and rotation_change (embedding rotated; methods with vectors):
+        1 - matched cosine of the weights.
+        nulls: npmi_shuffled_tokens (all tokens dealt out anew) and npmi_shuffled_order (each customer's tokens dealt
+        out anew over their sessions), and sequence_gain = npmi - npmi_shuffled_order, with interval: only what is lost
+        there comes from sessions and order.
+    n_splits : random halvings. n_refits : refits for the stability, all pairs compared.
+    n_top, min_df, smoothing : of the names, fixed for every method that is compared: coherence depends on min_df.
+    min_count : tokens seen less often in the fitted half are dropped; None: the least count in `vocabulary`.
+    max_customers : a larger corpus is judged on a random sample of so many; None: on all.
+
+    Raises
+    ------
+    ValueError, TypeError : unknown checks, fewer than 4 customers, a missing `embed`, shapes that don't fit.
+    """
+    seed = check_seed("seed", OWNER, seed)
+    naming = Naming(
+        n_top=check_int("n_top", OWNER, n_top, 2), min_df=check_int("min_df", OWNER, min_df, 0),
+        smoothing=check_real("smoothing", OWNER, smoothing, 0.0),
+        min_count=_least_count(vocabulary) if min_count is None else check_int("min_count", OWNER, min_count, 1),
+    )  # fmt: skip
+    n_splits = check_int("n_splits", OWNER, n_splits, 1)
+    n_refits = check_int("n_refits", OWNER, n_refits, 2)
+    model = TraitModel() if model is None else model
+    wrong = [check for check in checks if check not in CHECKS]
+    if wrong:
+        raise ValueError(parameter_message("checks", OWNER, f"a sequence of {', '.join(CHECKS)}", wrong[0]))
+    if model.method in NEED_VECTORS and embed is None:
+        rule = f"a callable that embeds a corpus, which method={model.method!r} needs"
+        raise ValueError(parameter_message("embed", OWNER, rule, None))
+    if truth is not None:
+        truth = check_array("truth", OWNER, truth, dtype=np.float64, shape=(sequences.n_owners, None))
+    if item_category is not None:
+        shape = (len(vocabulary.item_ids),)
+        item_category = check_array("item_category", OWNER, item_category, dtype=np.int64, shape=shape)
+    sequences, truth = _sampled(sequences, truth, max_customers, seed)
+    common = (model, sequences, vocabulary, naming, embed)
+
+    def tell(stage: str, total: int) -> Any:
+        return lambda done: None if progress is None else progress(stage, done, total)
+
+    figures: dict[str, float] = {}
+    if "coherence" in checks:
+        figures |= judge_coherence(*common, n_splits, seed, tell("coherence", n_splits))
+    if "stability" in checks:
+        figures |= judge_stability(*common, n_refits, seed, tell("stability", n_refits))
+    if "support" in checks or truth is not None:
+        figures |= _judge_whole(*common, truth, seed)
+    if "prediction" in checks:
+        figures |= judge_prediction(model, sequences, vocabulary, embed, item_category, [seed, seed + 1, seed + 2])
+    if "invariance" in checks:
+        figures |= _judge_invariance(*common, seed)
+    if "nulls" in checks:
+        figures |= _judge_nulls(*common, n_splits, seed, tell("nulls", n_splits))
+    protocol = asdict(naming) | {
+        "method": model.method, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
+        "customers": sequences.n_owners, "tokens": len(vocabulary), "seed": seed,
+    }  # fmt: skip
+    return TraitEvaluation(figures, protocol)
+
+
+def _least_count(vocabulary: Vocabulary) -> int:
+    return max(1, int(vocabulary.counts.min())) if len(vocabulary) else 1
+
+
+def _sampled(
+    sequences: Sequences, truth: Any, max_customers: int | None, seed: int
+) -> tuple[Sequences, NDArray[np.float64] | None]:
+    """Customers with tokens, at most `max_customers` of them drawn at random."""
+    if max_customers is not None:
+        max_customers = check_int("max_customers", OWNER, max_customers, 4)
+    active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
+    if len(active) < 4:
+        raise ValueError(parameter_message("sequences", OWNER, "of at least 4 customers with tokens", sequences))
+    if max_customers is not None and len(active) > max_customers:
+        active = np.sort(np.random.default_rng([seed, 0]).permutation(active)[:max_customers])
+    return take_owners(sequences, active), None if truth is None else truth[active]
+
+
+def _judge_whole(
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
+    truth: NDArray[np.float64] | None, seed: int,
+) -> dict[str, float]:  # fmt: skip
+    """Support, dependence on activity and recovery of planted shares, by one fit on everyone."""
+    fitted = fit_and_name(model, sequences, vocabulary, naming, embed, seed)
+    profiles = fitted.model.profiles_
+    events = np.log1p(fitted.counts.sum(axis=1))
+    activity = [abs(_correlation(profiles[:, t], events)) for t in range(profiles.shape[1])]
+    figures = {
+        "support": float((profiles > naming.support_weight).sum(axis=0).min()),
+        "activity": float(max(activity)),
+        "ppmi_weight": float(fitted.model.ppmi_weight_),
+    }
+    if truth is not None:
+        figures["recovery"] = matched_correlation(truth, profiles)
+    return figures
+
+
+def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / norm if norm > 0 else 0.0
+
+
+def _judge_invariance(
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
+) -> dict[str, float]:
+    rng = np.random.default_rng([seed, 3])
+    first = fit_and_name(model, sequences, vocabulary, naming, embed, seed).model.raw_profiles_
+    order = rng.permutation(sequences.n_owners)
+    moved = fit_and_name(model, take_owners(sequences, order), vocabulary, naming, embed, seed).model.raw_profiles_
+    figures = {"order_change": 1.0 - matched_cosine(first[order], moved)}
+    if embed is not None and model.method in NEED_VECTORS:
+        vectors = embed(sequences)
+        turn = np.linalg.qr(rng.standard_normal((vectors.shape[1], vectors.shape[1])))[0]
+
+        def turned(_: Sequences) -> NDArray[np.float32]:
+            return np.ascontiguousarray(vectors @ turn, dtype=np.float32)
+
+        plain = fit_and_name(model, sequences, vocabulary, naming, lambda _: vectors, seed).model.raw_profiles_
+        other = fit_and_name(model, sequences, vocabulary, naming, turned, seed).model.raw_profiles_
+        figures["rotation_change"] = 1.0 - matched_cosine(plain, other)
+    return figures
+
+
+def _judge_nulls(
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
+    n_splits: int, seed: int, progress: Any,
+) -> dict[str, float]:  # fmt: skip
+    """The same protocol and splits, with the fitted corpus spoiled and the judges left as they are."""
+    from ..customers.coherence import npmi_coherence
+    from ..customers.counts import count_tokens
+
+    rng, spoil = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 4])
+    scores = np.zeros((n_splits, 3))
+    for split in range(n_splits):
+        fit_on, judge_on = split_halves(sequences, np.arange(sequences.n_owners), rng)
+        half = take_owners(sequences, fit_on)
+        judges = count_tokens(take_owners(sequences, judge_on), n_tokens=len(vocabulary))
+        spoiled = (
+            half,
+            replace(half, tokens=spoil.permutation(half.tokens)),
+            replace(half, tokens=half.tokens[_shuffled_within_owners(half, spoil)]),
+        )
+        for column, corpus in enumerate(spoiled):
+            fit = fit_and_name(model, corpus, vocabulary, naming, embed, seed + split)
+            scores[split, column] = npmi_coherence(fit.tops, judges).mean()
+        progress(split + 1)
+    gain = (scores[:, 0] - scores[:, 2]).tolist()
+    figures = {"npmi_shuffled_tokens": float(scores[:, 1].mean()), "npmi_shuffled_order": float(scores[:, 2].mean())}
+    return figures | {"sequence_gain": float(np.mean(gain))} | interval("sequence_gain", gain)
+
+
+def _shuffled_within_owners(sequences: Sequences, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A permutation of the events that keeps each within its owner: sessions keep their lengths, lose their content."""
+    owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))
+    places = np.argsort(owner, kind="stable")
+    mixed = np.lexsort((rng.random(len(owner)), owner))
+    order = np.empty(len(owner), dtype=np.int64)
+    order[places] = mixed
+    return order
