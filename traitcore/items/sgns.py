@@ -127,7 +127,7 @@ class SgnsTrainer:
         self.epochs = check_int("epochs", owner, epochs, 1)
         self.epoch = check_int("first_epoch", owner, first_epoch, 0, self.epochs)
         self.workers = resolve_workers(workers, owner)
-        self._alpha = check_real("alpha", owner, alpha, 0.0)
+        self._alpha = check_real("alpha", owner, alpha, 0.0, open_low=True)
         self._min_alpha = check_real("min_alpha", owner, min_alpha, 0.0, self._alpha)
         tokens = int(counts.sum()) if epoch_tokens is None else check_int("epoch_tokens", owner, epoch_tokens, 1)
         self._epoch_tokens = max(tokens, 1)

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <stdexcept>
 #include <vector>
 
@@ -37,6 +38,7 @@ class SgnsModel {
       : options_(options), items_(n_items, options.vector_size), contexts_(n_items, options.vector_size) {
     if (n_items == 0 || n_items > 0x7FFFFFFF) throw std::invalid_argument("n_items must be in [1, 2^31)");
     if (options.vector_size == 0) throw std::invalid_argument("vector_size must be positive");
+    if (!(options.alpha > 0)) throw std::invalid_argument("alpha must be positive");
     if (options.window < 0 || options.negative < 1) throw std::invalid_argument("window or negative out of range");
     if (options.group_negative > options.negative || (options.group_negative > 0 && !groups))
       throw std::invalid_argument("group_negative needs groups, and at most `negative`");
@@ -101,7 +103,10 @@ class SgnsModel {
       more = sampler.fill(next);
       runner.draw(task, next);
       now.look_ahead(next);
-      stats.loss += runner.run(task, now, scratch);
+      const double loss = runner.run(task, now, scratch);
+      if (!(std::fabs(loss) <= std::numeric_limits<double>::max()))
+        throw std::domain_error("SGNS training diverged: the loss is no longer finite. A smaller alpha is needed");
+      stats.loss += loss;
       stats.pairs += now.pairs;
       std::swap(now, next);
     }
