@@ -195,25 +195,22 @@ def _demo(args: argparse.Namespace, store: str) -> None:
 
 
 def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
-    """How well the found profiles follow the planted shares, trait by trait, matched one to one (Hungarian method).
-
-    "ceiling": the same for the shares that came about in the log against the planted mixtures.
-    """
+    """How well the found profiles follow the planted mixtures, and "ceiling": how well the log itself shows them."""
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 
-    assert result.customers is not None
-    rows = np.searchsorted(truth.customer_ids, result.customers.ids.astype(truth.customer_ids.dtype))
-    planted, shares, profiles = truth.customer_traits[rows], truth.customer_shares[rows], result.profiles
-    k = planted.shape[1]
-    cross = np.corrcoef(planted.T, profiles.T)[:k, k:]
-    pairs = list(zip(*linear_sum_assignment(-cross)))
-    own = np.corrcoef(planted.T, shares.T)[:k, k:]
+    from ..quality.traits import matched_correlation
+
+    customers = result.customers
+    assert customers is not None
+    rows = np.searchsorted(truth.customer_ids, customers.ids.astype(truth.customer_ids.dtype))
+    planted, shown = truth.customer_traits[rows], truth.customer_shares[rows]
+    cross = np.corrcoef(planted.T, result.profiles.T)[: planted.shape[1], planted.shape[1] :]
     return {
-        "mean": float(np.mean([cross[i, j] for i, j in pairs])),
-        "ceiling": float(np.diag(own).mean()),
+        "mean": matched_correlation(planted, result.profiles),
+        "ceiling": matched_correlation(planted, shown),
         "pairs": [
             {"correlation": float(cross[i, j]), "planted": truth.trait_names[i], "found": result.traits[j].name}
-            for i, j in pairs
+            for i, j in zip(*linear_sum_assignment(-np.nan_to_num(cross)))
         ],
     }

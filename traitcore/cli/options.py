@@ -58,7 +58,7 @@ def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
     parser.add_argument("--debug", action="store_true", default=hidden, help="show the traceback of an error")
 
 
-def add_log_options(parser: argparse.ArgumentParser) -> None:
+def add_log_options(parser: argparse.ArgumentParser, *, items: bool = True) -> None:
     """The log, and which column is what."""
     parser.add_argument("log", metavar="LOG", help="CSV (also .gz), or Parquet with the io extra")
     group = parser.add_argument_group(
@@ -84,10 +84,9 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
         "--map-action", action="append", default=[], metavar="OLD=NEW",
         help="rename an action; OLD= drops it. add_cart, remove_cart, purchase become cart, remove, buy anyway",
     )  # fmt: skip
-    group.add_argument(
-        "--items", metavar="FILE",
-        help="CSV that describes items, new ones too: item_id and any of text, category, brand, price",
-    )  # fmt: skip
+    if items:
+        text = "CSV that describes items, new ones too: item_id and any of text, category, brand, price"
+        group.add_argument("--items", metavar="FILE", help=text)
     group.add_argument("--set-aside", action="store_true", help="leave bad rows out and report them; default: refuse")
     group.add_argument("--rejects", metavar="FILE", help="write the rows set aside here (implies --set-aside)")
 

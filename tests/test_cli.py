@@ -1,0 +1,387 @@
+"""The command line: right answers, readable tables, JSON, exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from traitcore.cli import build_parser, main
+from traitcore.cli.options import LEARNING, config_of
+from traitcore.cli.progress import ProgressLine, progress_text, short
+from traitcore.cli.render import cut, plain, show, table, width_of, write_json
+from traitcore.events.readers import read_events
+from traitcore.events.simulate import simulate_events
+from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus
+from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
+from traitcore.serving.store import TableStore
+
+FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log, a catalogue and a store that was fitted from them."""
+    folder = tmp_path_factory.mktemp("cli")
+    log, items = str(folder / "events.csv"), str(folder / "items.csv")
+    assert main(["simulate", log, "--users", "150", "--items", "60", "--traits", "3", "--catalogue", items]) == 0
+    store = str(folder / "store")
+    assert main(["fit", log, "--item-text", "item_text", "--items", items, "--store", store, *FAST]) == 0
+    return folder
+
+
+def answer(capsys: pytest.CaptureFixture[str], *argv: str) -> Any:
+    """What a command says as JSON."""
+    capsys.readouterr()
+    assert main([*argv, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return json.loads(out)
+
+
+def said(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What a command says to people."""
+    capsys.readouterr()
+    assert main(list(argv)) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 1) -> str:
+    """The one line of an error."""
+    capsys.readouterr()
+    assert main(list(argv)) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("traitcore: error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def test_similar_is_what_the_table_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(folder / "store")
+    tokens = TableStore(store).open("tokens")
+    token = tokens.ids[3]
+    found = answer(capsys, "similar", token, "-n", "4", "--store", store)
+    assert [(f["token"], pytest.approx(f["score"])) for f in found["found"]] == tokens.most_similar(token, 4)
+    assert found["token"] == token
+    assert found["description"]
+    text = said(capsys, "similar", token, "-n", "4", "--store", store)
+    assert all(f["token"] in text and f["description"] in text for f in found["found"])
+    following = answer(capsys, "similar", token, "-n", "4", "--next", "--store", store)
+    expected = tokens.most_similar(token, 4, against="context_vectors", metric="dot")
+    assert [f["token"] for f in following["found"]] == [t for t, _ in expected]
+
+
+def test_an_items_id_asks_about_items(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(folder / "store")
+    items = TableStore(store).open("items")
+    found = answer(capsys, "similar", "prod_0012", "--store", store)
+    assert [f["token"] for f in found["found"]] == [i for i, _ in items.most_similar("prod_0012", 10)]
+    new = items.ids[items.arrays["counts"] == 0]
+    assert len(new)
+    following = answer(capsys, "similar", "prod_0012", "--next", "-n", "60", "--store", store)
+    assert not {f["token"] for f in following["found"]} & set(new.tolist())
+
+
+def test_traits_with_names_shares_and_lift(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(folder / "store")
+    found = answer(capsys, "traits", "--store", store)
+    assert len(found["traits"]) == 3
+    assert sum(t["prevalence"] for t in found["traits"]) == pytest.approx(1.0, abs=0.02)
+    text = said(capsys, "traits", "-n", "2", "--store", store)
+    for trait in found["traits"]:
+        assert trait["name"] in text
+        assert f"{trait['tokens'][0]['lift']:.3f}" in text
+        assert trait["tokens"][0]["token"] in text
+
+
+def test_a_customer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(folder / "store")
+    customers = TableStore(store).open("customers")
+    row = customers.row("cust_00007")
+    found = answer(capsys, "customer", "cust_00007", "-n", "3", "--store", store)
+    profile = customers.vectors[row]
+    assert found["traits"][0]["trait"] == int(profile.argmax())
+    assert found["traits"][0]["share"] == pytest.approx(float(profile.max()))
+    assert found["events"] == int(customers.arrays["events"][row])
+    assert len(found["similar"]) == len(found["latest"]) == len(found["recommended"]) == 3
+    assert "cust_00007" not in [c["customer"] for c in found["similar"]]
+    text = said(capsys, "customer", "cust_00007", "-n", "3", "--store", store)
+    for heading in ("traits", "latest events", "similar customers", "recommended"):
+        assert f"\n{heading}\n" in text
+
+
+def test_recommendations_leave_out_what_was_bought_and_what_is_denied(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = str(folder / "store")
+    customers, items = TableStore(store).open("customers"), TableStore(store).open("items")
+    row = int(np.diff(customers.arrays["bought_offsets"]).argmax())
+    start, stop = customers.arrays["bought_offsets"][row : row + 2]
+    bought = set(items.ids[customers.arrays["bought_items"][start:stop]].tolist())
+    who = str(customers.ids[row])
+    for how in ((), ("--next",)):
+        first = [r["item"] for r in answer(capsys, "recommend", who, "-n", "60", "--store", store, *how)["recommended"]]
+        assert len(bought) > 1
+        assert first
+        assert not bought & set(first)
+        kept = answer(capsys, "recommend", who, "-n", "60", "--keep-bought", "--store", store, *how)["recommended"]
+        assert bought & {r["item"] for r in kept}
+        denied = answer(capsys, "recommend", who, "--deny", first[0], "--deny", first[1], "--store", store, *how)
+        assert denied["recommended"][0]["item"] == first[2]
+        allowed = answer(capsys, "recommend", who, "--allow", first[1], "--allow", first[3], "--store", store, *how)
+        assert [r["item"] for r in allowed["recommended"]] == [first[1], first[3]]
+
+
+def test_fit_says_what_became_of_the_events(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log, store = str(folder / "events.csv"), str(tmp_path / "store")
+    text = said(capsys, "fit", log, "--store", store, *FAST, "--map-action", "remove_cart=")
+    assert "rows of events.csv kept" in text
+    assert "shorter than min_length" in text
+    assert "their action maps to nothing" in text
+    assert "published in" in text
+    assert "remove" not in " ".join(TableStore(store).open("tokens").ids.tolist())
+    found = answer(capsys, "fit", log, "--store", store, *FAST, "--force", "another map of actions")
+    assert found["published"]["customers"] == "v000002"
+    assert found["stages"][0]["report"]["events"] == found["log"]["rows_kept"]
+    assert found["guardrails"]["status"] in ("pass", "warn", "fail")
+
+
+def test_fit_equals_the_pipeline(folder: Path) -> None:
+    sim = simulate_events(n_users=150, n_items=60, n_traits=3)
+    result = fit_pipeline(sim.log, n_traits=3, trait_method="counts", vector_size=16, epochs=3)
+    assert TableStore(folder / "store").open("tokens").fingerprint == result.tokens.fingerprint
+
+
+def test_sessions_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "sessions.csv"
+    rows = [f"{s},{p},{(s * 7 + p) % 9}" for s in range(30) for p in range(4)]
+    log.write_text("session_id,position,item_id\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    how = ["--user", "-", "--timestamp", "-", "--action", "-", "--session", "session_id", "--order", "position"]
+    store = str(tmp_path / "store")
+    said(capsys, "fit", str(log), *how, "--store", store, *FAST)
+    assert answer(capsys, "similar", "3", "-n", "2", "--store", store)["token"] == 3
+    assert "of a log with users, or with --customers sessions" in refused(capsys, "traits", "--store", store)
+    said(capsys, "fit", str(log), *how, "--store", store, *FAST, "--customers", "sessions")
+    assert answer(capsys, "customer", "12", "--store", store)["customer"] == 12
+
+
+def test_store_commands(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log, store = str(folder / "events.csv"), str(tmp_path / "store")
+    for _ in range(3):
+        said(capsys, "fit", log, "--store", store, *FAST)
+    listed = answer(capsys, "store", "list", "--store", store)
+    assert [(i["name"], i["version"], i["is_latest"]) for i in listed if i["name"] == "items"] == [
+        ("items", "v000001", False), ("items", "v000002", False), ("items", "v000003", True),
+    ]  # fmt: skip
+    assert "v000003  latest" in said(capsys, "store", "list", "--store", store)
+    assert said(capsys, "store", "verify", "--store", store).count("every file is as it was published") == 3
+    assert answer(capsys, "store", "rollback", "--store", store) == {
+        "customers": "v000002", "items": "v000002", "tokens": "v000002",
+    }  # fmt: skip
+    assert answer(capsys, "store", "prune", "--keep", "1", "--store", store) == {
+        "customers": ["v000001"], "items": ["v000001"], "tokens": ["v000001"],
+    }  # fmt: skip
+    assert answer(capsys, "traits", "--store", store)["customers"] > 100  # the version rolled back to, with its tokens
+    vectors = next((tmp_path / "store" / "items" / "v000002").glob("vectors.npy"))
+    damaged = bytearray(vectors.read_bytes())
+    damaged[-1] ^= 1
+    vectors.chmod(0o644)
+    vectors.write_bytes(damaged)
+    assert "vectors.npy is damaged" in refused(capsys, "store", "verify", "--store", store)
+
+
+def test_evaluate_judges_items_and_traits_beside_their_controls(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = str(folder / "events.csv")
+    how = ("--epochs", "10", "--n-traits", "3", "--trait-method", "counts", "--splits", "2")
+    found = answer(capsys, "evaluate", log, *how, "--checks", "coherence,support")
+    assert found["items"]["by"] == "time"
+    corpus = prepare_corpus(read_events(log), PipelineConfig(tokens="item"))
+    train, test = split_sequences(corpus.sequences, by="time", test_share=0.2)
+    n = len(corpus.vocabulary)
+    popular = train.token_counts(n).astype(np.float32)
+    control = evaluate_retrieval(test, lambda p: np.tile(popular, (len(p), 1)), n_items=n, popularity=popular)
+    assert found["items"]["scorers"]["popularity (control)"] == pytest.approx(control.as_dict())
+    assert found["items"]["scorers"]["item2vec, cosine"]["recall"] > 20 / n  # chance
+    assert found["traits"]["figures"]["npmi"] > found["traits"]["figures"]["npmi_random"]
+    assert found["traits"]["protocol"]["n_traits"] == 3
+    how = (*how, "--only", "items")
+    items_only = answer(capsys, "evaluate", log, *how, "--by", "session", "--exclude-seen", "-k", "5")
+    assert items_only["items"]["by"] == "session"
+    assert "traits" not in items_only
+    assert all(f["k"] == 5 for f in items_only["items"]["scorers"].values())
+    text = said(capsys, "evaluate", log, *how)
+    assert "Recall@20" in text
+    assert "popularity (control)" in text
+    assert "'checks'" in refused(capsys, "evaluate", log, *how, "--only", "traits", "--checks", "vibes")
+
+
+# -- errors and usage --------------------------------------------------------------------------------------------------
+
+
+def test_unknown_ids_and_stores(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = str(folder / "store")
+    assert "'view_nothing' is not in the vocabulary" in refused(capsys, "similar", "view_nothing", "--store", store)
+    assert "no row for 'nobody'" in refused(capsys, "customer", "nobody", "--store", store)
+    assert "no row for 'x'" in refused(capsys, "recommend", "cust_00007", "--deny", "x", "--store", store)
+    missing = str(tmp_path / "none")
+    for command in (["traits"], ["similar", "a"], ["store", "list"]):
+        assert "There is no store at" in refused(capsys, *command, "--store", missing)
+    assert not (tmp_path / "none").exists()
+    assert "no version 'v9'" in refused(capsys, "traits", "--version", "v9", "--store", store)
+
+
+def test_usage_errors_are_2_and_help_is_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main(["nonsense"]) == 2
+    assert main(["fit"]) == 2
+    assert main(["fit", "x.csv", "--epochs", "many"]) == 2
+    assert main(["--version"]) == 0
+    capsys.readouterr()
+    for command in ("demo", "simulate", "fit", "similar", "traits", "customer", "recommend", "evaluate", "store"):
+        assert main([command, "--help"]) == 0
+        assert command in capsys.readouterr().out
+
+
+def test_a_bad_option_value_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log, store = str(folder / "events.csv"), str(tmp_path / "store")
+    for options, said_ in (
+        (["--epochs", "-1"], "'epochs'"),
+        (["--n-traits", "0"], "'n_traits' parameter of fit_pipeline must be an int in [1, inf). Got 0"),
+        (["--map-action", "x"], "--map-action must be OLD=NEW"),
+        (["--gap-seconds", "nan"], "'gap_seconds'"),
+        (["--delimiter", "ab"], "'delimiter'"),
+        (["--workers", "0"], "'workers'"),
+        (["--where", "1=1"], "'where'"),
+    ):
+        assert said_ in refused(capsys, "fit", log, "--store", store, *options)
+    assert not (tmp_path / "store").exists()
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ask = ["traits", "--store", str(tmp_path / "x")]
+    for argv in (["--debug", *ask], [*ask, "--debug"]):
+        with pytest.raises(ValueError, match="There is no store"):
+            main(argv)
+
+
+def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("traitcore.pipeline.fit_pipeline", stop)
+    log, store = str(folder / "events.csv"), str(folder / "never")
+    assert "interrupted" in refused(capsys, "fit", log, "--store", store, code=130)
+    assert not (folder / "never").exists()
+
+
+def test_a_reader_that_goes_away_and_a_full_disk_for_answers(folder: Path) -> None:
+    command = f"{sys.executable} -m traitcore traits --store {folder / 'store'}"
+    head = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} -n 10 | head -1"], capture_output=True, text=True, check=False
+    )
+    assert head.stderr == ""
+    assert head.stdout.startswith("3 traits of")
+    if os.path.exists("/dev/full"):
+        full = subprocess.run(f"{command} > /dev/full", shell=True, capture_output=True, text=True, check=False)
+        assert full.returncode == 1
+        assert full.stderr == "traitcore: error: No space left on device\n"
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def test_options_tell_the_defaults_of_the_pipeline() -> None:
+    defaults = {f.name: f.default for f in fields(PipelineConfig)}
+    for name, (_, default, _) in LEARNING.items():
+        assert defaults[name] == default, name
+    assert set(defaults) - set(LEARNING) == {"action_map", "recent"}
+    args = build_parser().parse_args(["fit", "x.csv"])
+    assert config_of(args) == PipelineConfig()
+
+
+def test_options_reach_the_configuration() -> None:
+    argv = ["--max-events-per-session", "0", "--merge-repeats", "--map-action", "click=view", "--window", "9"]
+    config = config_of(build_parser().parse_args(["fit", "x", *argv]))
+    assert config.max_events_per_session is None
+    assert config.merge_repeats
+    assert config.window == 9
+    assert config.action_map is not None
+    assert config.action_map["click"] == "view"
+    assert config.action_map["purchase"] == "buy"
+
+
+def test_help_does_not_load_the_library() -> None:
+    code = (
+        "import sys; from traitcore.cli import main; main(['fit', '--help']); "
+        "print(sorted({'numba', 'scipy'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip().splitlines()[-1] == "[]"
+
+
+# -- rendering ---------------------------------------------------------------------------------------------------------
+
+
+def test_tables_are_aligned() -> None:
+    text = table([("a", 1.5, 10_000), ("bbb", None, 3)], ("name", "score", "n"))
+    assert text.splitlines() == ["name  score       n", "a     1.500  10,000", "bbb       -       3"]
+    assert table([], ("a", "b")) == "a  b"
+
+
+def test_wide_characters_and_long_texts() -> None:
+    assert width_of("日本") == 4
+    assert width_of("é") == 1
+    assert cut("日本語", 5) == "日本…"
+    lines = table([("日本", "x"), ("ab", "y")], ("id", "t")).splitlines()
+    assert len({width_of(line) for line in lines}) == 1
+    narrow = table([("token", "a very long description of it")], ("token", "description"), width=20)
+    assert all(width_of(line) <= 20 for line in narrow.splitlines())
+    assert "…" in narrow
+
+
+def test_control_characters_cannot_reach_the_terminal() -> None:
+    assert show("a\x1b[31mb\nc\x00") == "a\\x1b[31mb\\nc\\x00"
+    assert show("😀") == "😀"
+
+
+def test_json_is_strict() -> None:
+    stream = io.StringIO()
+    write_json({"nan": float("nan"), "n": np.float32(1.5), "a": np.arange(2), 3: ("x", None), "é": True}, stream)
+    assert json.loads(stream.getvalue()) == {"nan": None, "n": 1.5, "a": [0, 1], "3": ["x", None], "é": True}
+    assert plain(PipelineConfig())["n_traits"] == 16
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_only_on_a_terminal() -> None:
+    for stream, quiet, drawn in ((io.StringIO(), None, False), (Terminal(), None, True), (Terminal(), True, False)):
+        line = ProgressLine(quiet, stream)
+        line("item2vec", 1, 2)
+        assert bool(stream.getvalue()) is drawn
+        line.clear()
+    assert stream.getvalue() == ""
+
+
+def test_progress_tells_rate_and_remaining_time() -> None:
+    assert progress_text("item2vec", 500_000, 2_000_000, 2.0) == "item2vec           25%  250.0k/s  00:06 left"
+    assert progress_text("item2vec", 0, 100, 0.0) == "item2vec            0%"
+    assert [short(v) for v in (3.14159, 2_500, 1.2e6, 5e9)] == ["3.14", "2.5k", "1.2M", "5.0G"]

@@ -1,0 +1,128 @@
+"""traitcore evaluate: is it good enough? Next items and traits, judged by what was held out, controls beside."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from .options import add_common, add_learning_options, add_log_options, config_of, read_log
+from .progress import ProgressLine
+from .render import table, write_json
+
+CHECKS = ("coherence", "stability", "support", "prediction", "invariance", "nulls")
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's command."""
+    parser = commands.add_parser(
+        "evaluate", help="judge item vectors and traits on held-out data",
+        description="Item vectors: the next item of held-out sessions, all items ranked. Traits: fitted and named on "
+        "half of the customers, judged on the other half, with controls.",
+        epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add_log_options(parser, items=False)
+    add_learning_options(parser)
+    group = parser.add_argument_group("evaluation")
+    group.add_argument("--only", choices=("items", "traits"), help="judge these alone")
+    text = "hold out the latest sessions, or random ones (time, if known)"
+    group.add_argument("--by", choices=("time", "session"), help=text)
+    group.add_argument("--test-share", type=float, default=0.2, metavar="X", help="of the sessions (%(default)s)")
+    group.add_argument("-k", type=int, default=20, metavar="N", help="length of the lists (%(default)s)")
+    group.add_argument("--exclude-seen", action="store_true", help="items of the session so far can't be listed")
+    group.add_argument("--max-queries", type=int, default=20_000, metavar="N", help="a sample of so many (%(default)s)")
+    group.add_argument(
+        "--checks", default="coherence,stability,support,prediction", metavar="LIST",
+        help=f"of traits, any of {','.join(CHECKS)} (%(default)s)",
+    )  # fmt: skip
+    group.add_argument("--splits", type=int, default=5, metavar="N", help="halvings of the customers (%(default)s)")
+    add_common(parser, store=False)
+    parser.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(args: argparse.Namespace) -> None:
+    progress = ProgressLine(args.quiet or None)
+    config = config_of(args)
+    answer: dict[str, Any] = {}
+    try:
+        log = read_log(args, progress)
+        if args.only != "traits":
+            answer["items"] = judge_items(log, config, args, progress)
+        if args.only != "items" and (log.user is not None or config.customers == "sessions"):
+            answer["traits"] = judge_traits(log, config, args, progress)
+    finally:
+        progress.clear()
+    if args.json:
+        write_json(answer)
+        return
+    if "items" in answer:
+        found = answer["items"]
+        print(f"Next item of {found['sessions']:,} held-out sessions (by {found['by']}), "
+              f"{found['queries']:,} queries over {found['n_items']:,} items")  # fmt: skip
+        print(table(
+            [(name, f["recall"], f["mrr"], f["ndcg"], f["coverage"], f["popularity_bias"])
+             for name, f in found["scorers"].items()],
+            ("scorer", f"Recall@{args.k}", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"), indent=2,
+        ))  # fmt: skip
+    if "traits" in answer:
+        print(f"\n{answer['traits']['method']} traits, judged on customers that neither fitted nor named them")
+        fixed = ", ".join(f"{name} {value}" for name, value in answer["traits"]["protocol"].items())
+        print(f"  ({fixed})")
+        print(table(list(answer["traits"]["figures"].items()), ("figure", "value"), indent=2))
+
+
+def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: ProgressLine) -> dict[str, Any]:
+    """Vectors learned from the other sessions, asked for the next item of each held-out one; popularity as control."""
+    import numpy as np
+
+    from ..pipeline import make_embedder, prepare_corpus
+    from ..quality.retrieval import VectorScorer, evaluate_retrieval, split_sequences
+
+    corpus = prepare_corpus(log, config.with_options({"tokens": "item", "customers": "auto"}))
+    n_items = len(corpus.vocabulary)
+    by = args.by or ("session" if corpus.sequences.timestamps_us is None else "time")
+    train, test = split_sequences(corpus.sequences, by=by, test_share=args.test_share, seed=config.seed)
+    embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
+    counts = train.token_counts(n_items)
+    popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
+    scorers: dict[str, Any] = {
+        f"{config.method}, item . context": VectorScorer(embedder.item_vectors_, embedder.context_vectors_),
+        f"{config.method}, cosine": VectorScorer(embedder.item_vectors_),
+        "popularity (control)": lambda prefixes: np.repeat(popular, len(prefixes), axis=0),
+    }
+    reports = {
+        name: evaluate_retrieval(
+            test, scorer, n_items=n_items, k=args.k, repeats="exclude" if args.exclude_seen else "keep",
+            popularity=counts, max_queries=args.max_queries, seed=config.seed, workers=config.workers,
+            progress=progress,
+        )
+        for name, scorer in scorers.items()
+    }  # fmt: skip
+    return {
+        "by": by, "sessions": len(test), "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
+        "scorers": {name: report.as_dict() for name, report in reports.items()},
+    }  # fmt: skip
+
+
+def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: ProgressLine) -> dict[str, Any]:
+    """The strict protocol of `evaluate_traits`."""
+    from ..customers.traits import NEED_VECTORS, TraitModel
+    from ..pipeline import make_embedder, prepare_corpus
+    from ..quality.traits import evaluate_traits
+
+    corpus = prepare_corpus(log, config)
+    n_tokens = len(corpus.vocabulary)
+
+    def embed(part: Any) -> Any:
+        return make_embedder(config, corpus.window).fit(part, n_items=n_tokens).item_vectors_
+
+    found = evaluate_traits(
+        corpus.sequences, corpus.vocabulary,
+        model=TraitModel(
+            config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
+        ),
+        embed=embed if config.trait_method in NEED_VECTORS else None,
+        checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, seed=config.seed,
+        progress=progress,
+    )  # fmt: skip
+    return {"method": config.trait_method, **found.as_dict()}
