@@ -188,7 +188,8 @@ def test_any_number_of_workers_gives_the_same_bytes(workers: int) -> None:
 def test_many_events_in_one_instant_are_sorted_by_content() -> None:
     n = 30_000  # a quadratic sort of ties would take minutes
     items = np.random.default_rng(1).permutation(n)
-    log = EventLog.from_columns({"user_id": np.zeros(n, int), "timestamp": np.ones(n, int), "item_id": items}, action=None)
+    columns = {"user_id": np.zeros(n, int), "timestamp": np.ones(n, int), "item_id": items}
+    log = EventLog.from_columns(columns, action=None)
     assert log.item[split_sessions(log).order].tolist() == list(range(n))
 
 

@@ -6,6 +6,7 @@ Each contender runs in a process of its own, so that its peak memory is its own;
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -68,8 +69,10 @@ def polars(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str,
     events = (
         frame.lazy()
         .sort("user_id", "timestamp", "action", "item_id")
-        .with_columns(new.fill_null(True).cum_sum().alias("session"), (pl.col("item_id") * 4 + pl.col("action")).alias("pair"))
-        .select("session", "user_id", "timestamp", "pair")
+        .select(
+            "user_id", "timestamp", new.fill_null(True).cum_sum().alias("session"),
+            (pl.col("item_id") * 4 + pl.col("action")).alias("pair"),
+        )
         .filter(pl.len().over("session") >= 2)
         .collect()
     )
@@ -127,9 +130,9 @@ def measure(name: str, n: int, workers: int) -> dict[str, Any]:
     """A contender's figures, from a fresh process with `workers` threads."""
     code = f"from benchmarks.compare.events import child; child({name!r}, {n}, {workers})"
     env = {"POLARS_MAX_THREADS": str(workers), "OMP_NUM_THREADS": str(workers), "PYTHONPATH": str(ROOT)}
-    import os
-
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, cwd=ROOT
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
+from itertools import pairwise
 from typing import Any
 
 
@@ -58,7 +59,7 @@ def _ordered(rows: list[dict[str, Any]], members: list[int], content_ties: bool)
 
 def _cut(rows: list[dict[str, Any]], members: list[int], gap_us: int | None) -> list[list[int]]:
     pieces = [[members[0]]]
-    for before, n in zip(members, members[1:]):
+    for before, n in pairwise(members):
         if gap_us is not None and rows[n]["time"] - rows[before]["time"] > gap_us:
             pieces.append([])
         pieces[-1].append(n)
@@ -72,7 +73,7 @@ def _too_fast(rows: list[dict[str, Any]], piece: list[int], limit: int) -> bool:
 
 def _merged(rows: list[dict[str, Any]], piece: list[int], merge: bool, drop: bool) -> list[int]:
     kept = [piece[0]]
-    for before, n in zip(piece, piece[1:]):
+    for before, n in pairwise(piece):
         a, b = rows[before], rows[n]
         same = (a["action"], a["item"]) == (b["action"], b["item"])
         ordered = b["time"] is not None or b["position"] is not None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._errors import InputError
 from .._kernels import text as kernels
-from .columns import Column, concatenate, integer_column
+from .columns import Column, concatenate, integer_column, null_column
 
 
 class _Schema(Structure):
@@ -156,7 +156,7 @@ def _read(name: str, schema: _Schema, array: _Array, parent: _Array | None) -> C
     form = schema.format.decode()
     valid = _valid(array, start, n)
     if form == "n":
-        return Column("texts", np.full(n, -1, dtype=np.int32))
+        return null_column(n)
     if schema.dictionary:
         return _read_dictionary(name, schema, array, start, n, valid)
     if form in _FIXED:
@@ -176,7 +176,20 @@ def _read(name: str, schema: _Schema, array: _Array, parent: _Array | None) -> C
         if valid is not None:
             stops = np.where(valid, stops, starts)
         return Column("spans", starts, valid, buffer=buffer, stops=stops)
+    if form.startswith("d:"):
+        return _read_decimals(form, array, start, n, valid)
     raise InputError(f"Column {name!r} must hold integers, strings or times. Got {_type_name(schema)} instead.")
+
+
+def _read_decimals(form: str, array: _Array, start: int, n: int, valid: NDArray[np.bool_] | None) -> Column:
+    """Decimals "d:precision,scale[,bits]" of up to 128 bits, as floats (many systems export whole ids so)."""
+    numbers = [int(part) for part in form[2:].split(",")]
+    words = (numbers[2] if len(numbers) > 2 else 128) // 32
+    raw = _bytes_at(array.buffers[1], (start + n) * 4 * words).view(np.uint32)[start * words :].reshape(n, words)
+    values = raw[:, -1].view(np.int32).astype(np.float64) if n else np.zeros(0)
+    for k in range(words - 2, -1, -1):
+        values = values * 2.0**32 + raw[:, k]
+    return Column("floats", values / 10.0 ** numbers[1], valid)
 
 
 def _read_times(form: str, array: _Array, start: int, n: int, valid: NDArray[np.bool_] | None) -> Column:
@@ -205,7 +218,7 @@ def _read_dictionary(
         codes[~valid] = 0
     inner = _read(name, schema.dictionary.contents, array.dictionary.contents, None)
     if len(inner) == 0:
-        return Column("texts", np.full(n, -1, dtype=np.int32))
+        return null_column(n)
     return inner.owned().at(codes, valid)
 
 

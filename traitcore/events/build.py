@@ -66,7 +66,10 @@ class LogReport:
 
 
 class IdCoder:
-    """Ids of one role, coded over blocks of rows; `finish` sorts them."""
+    """Ids of one role, coded over blocks of rows; `finish` sorts them.
+
+    `wanted` type of ids: "int", "str", "keep" that of the column, or "guess" from how texts are written.
+    """
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
@@ -126,7 +129,7 @@ class IdCoder:
         """Texts as int64 if all are written as one would be (and strs are not asked for), else as str objects."""
         if used is not None:
             texts = [texts[i] for i in used.tolist()]
-        if self.wanted != "str" and all(map(is_canonical, texts)):
+        if self.wanted in ("int", "guess") and all(map(is_canonical, texts)):
             return np.array([int(t) for t in texts], dtype=np.int64)
         return coding.text_array(texts)
 
@@ -140,17 +143,20 @@ class LogBuilder:
     """Takes blocks of columns by role, checks and codes each row, and makes the parts of an EventLog.
 
     `names` gives each role's column name for messages; `place` is what a row's number counts ("line" or "row").
-    Rows set aside are written to `rejects` too: place, reason and record.
+    Rows set aside are written to `rejects` too: place, reason and record. With `untyped` columns (a CSV's) ids are
+    ints where all are written so, unless id_types says more.
     """
 
     def __init__(
         self, names: Mapping[str, str], *, source: str, place: str, timestamp_unit: str | None, set_aside: bool,
-        id_types: Mapping[str, str], rejects: TextIO | None = None,
+        id_types: Mapping[str, str], untyped: bool = False, rejects: TextIO | None = None,
     ) -> None:  # fmt: skip
         self.names, self.source, self.place = names, source, place
         self.unit, self.unit_given = timestamp_unit, timestamp_unit is not None
         self.aside = set_aside
-        self.coders = {role: IdCoder(id_types.get(role, "str")) for role in ("user", "session", "item", "action")}
+        auto = "guess" if untyped else "keep"
+        wanted = {role: auto if kind == "auto" else kind for role, kind in id_types.items()}
+        self.coders = {role: IdCoder(wanted.get(role, "str")) for role in ("user", "session", "item", "action")}
         self.texts = coding.TextCoder()
         self.rows_read = 0
         self.counts: dict[str, int] = {}
@@ -243,8 +249,8 @@ class LogBuilder:
         low, stop = timestamps.unit_span(unit, detected)
         if len(good) and (good.min() < low or good.max() >= stop):
             faults.mark(values < 0, f"column {name!r} is before 1970")
-            faults.mark(values >= timestamps.unit_span(unit, False)[1], f"column {name!r} is after the year 9999")
-            faults.mark((values < low) | (values >= stop), f"column {name!r} is not in {unit}, the unit of most rows")
+            what = f"not in {unit}, the unit of most rows" if detected else "after the year 9999"
+            faults.mark((values < low) | (values >= stop), f"column {name!r} is {what}")
         if faults.any:
             values = np.where(faults.codes == 0, values, low)
         if values.dtype.kind == "f":
@@ -405,15 +411,15 @@ def _usual_texts(
     item: NDArray[np.int32], text: NDArray[np.int32], texts: list[str], n_items: int
 ) -> NDArray[Any]:
     """The text met most often with each item, of equals the first in the alphabet; "" where there is none."""
-    rank, ordered = coding.sort_ids(coding.text_array([t.strip() for t in texts]))
+    codes, distinct = coding.code_texts([t.strip() or None for t in texts])
+    rank, ordered = coding.sort_ids(coding.text_array(distinct))
+    text = np.append(coding.recoded(codes, rank), np.int32(-1))[text]
     has = text >= 0
-    has[has] = ordered[rank[text[has]]] != ""
-    pairs = item[has].astype(np.int64) * max(1, len(texts)) + rank[text[has]]
-    distinct, counts = np.unique(pairs, return_counts=True)
-    best = np.lexsort((distinct, -counts, distinct // max(1, len(texts))))
-    owners = distinct[best] // max(1, len(texts))
-    lead = np.flatnonzero(np.diff(owners, prepend=-1))
+    n_texts = max(1, len(ordered))
+    pairs, counts = np.unique(item[has].astype(np.int64) * n_texts + text[has], return_counts=True)
+    best = pairs[np.lexsort((pairs, -counts, pairs // n_texts))]
+    lead = best[np.flatnonzero(np.diff(best // n_texts, prepend=-1))]
     usual = coding.text_array([""] * n_items)
-    usual[owners[lead]] = ordered[distinct[best][lead] % max(1, len(texts))]
+    usual[lead // n_texts] = ordered[lead % n_texts]
     usual.flags.writeable = False
     return usual

@@ -65,10 +65,12 @@ class Column:
         """The values of the given rows, null where not valid."""
         inner = None if self.valid is None else self.valid[rows]
         both = inner if valid is None else valid if inner is None else inner & valid
-        stops = self.stops
+        values, stops = self.values[rows], self.stops
         if self.kind == "spans":
-            stops = stops[rows] if both is None else np.where(both, stops[rows], self.values[rows])
-        return Column(self.kind, self.values[rows], both, self.unit, self.texts, self.buffer, stops)
+            stops = stops[rows] if both is None else np.where(both, stops[rows], values)
+        elif self.kind == "texts" and both is not None:
+            values = np.where(both, values, np.int32(-1))
+        return Column(self.kind, values, both, self.unit, self.texts, self.buffer, stops)
 
     def owned(self) -> Column:
         """The same, with text copied from a buffer that is about to go."""

@@ -187,7 +187,8 @@ def _only(data: Any, names: list[str]) -> Any:
     """A polars or pyarrow table without the columns that aren't wanted, so that they aren't converted."""
     if type(data).__module__.split(".")[0] in ("polars", "pyarrow") and hasattr(data, "select"):
         there = getattr(data, "column_names", None) or getattr(data, "columns", [])
-        return data.select([name for name in dict.fromkeys(names) if name in there])
+        if set(names) <= set(there):
+            return data.select(list(dict.fromkeys(names)))
     return data
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from .._errors import parameter_message
+from .._errors import InputError, parameter_message
 from .._progress import Progress
 from .build import LogBuilder
 from .csv_file import read_csv
@@ -69,10 +69,12 @@ def read_events(
     parquet = name.lower().endswith((".parquet", ".parq", ".pq"))
     if where is not None and not parquet:
         raise ValueError(parameter_message("where", _OWNER, "None for CSV files", where))
+    if os.path.isdir(name):
+        raise InputError(f"{name} is a folder. Name a file, or for Parquet a pattern such as {name}/*.parquet.")
     with _rejects_file(rejects) as sink:
         builder = LogBuilder(
             names, source=Path(name).name, place="row" if parquet else "line", timestamp_unit=timestamp_unit,
-            set_aside=on_bad_rows == "set_aside", id_types=types, rejects=sink,
+            set_aside=on_bad_rows == "set_aside", id_types=types, untyped=not parquet, rejects=sink,
         )  # fmt: skip
         if parquet:
             read_parquet(name, names, where, builder, progress)

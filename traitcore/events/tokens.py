@@ -23,6 +23,8 @@ from .sessions import Sessions
 from .vocabulary import Vocabulary
 
 _OWNER = "tokenize"
+# Pairs of item and action are counted in a table of all that could be, up to this size; beyond, pairs are hashed.
+_PAIRS_PER_EVENT, _PAIRS_AT_LEAST = 8, 1 << 16
 # Actions of the spec's logs; other names stay as they are.
 DEFAULT_ACTION_MAP: Mapping[str, str | None] = {
     "view": "view", "add_cart": "cart", "remove_cart": "remove", "purchase": "buy",
@@ -151,15 +153,16 @@ def encode_tokens(
     min_length = check_int("min_length", name, min_length, 1)
     n_threads = resolve_workers(workers, name)
     flat, ends = (_flattened(tokens) if offsets is None else (tokens, offsets))
-    codes, ids = code_column("tokens", read_column("tokens", flat))
+    column = read_column("tokens", flat)
+    if len(column) == 0:
+        raise InputError("There are no tokens to encode.")
+    codes, ids = code_column("tokens", column)
     if owner is not None:
         owner = check_array("owner", name, owner, dtype=np.int32, shape=(None,), nonnegative=False)
     # Sequences checks offsets and owner; -1, a null, is not a row.
     if len(codes) and codes.min() < 0:
         raise InputError(f"Tokens must not be null or empty. Got one at place {int(np.argmax(codes < 0))}.")
     checked = Sequences(tokens=codes, offsets=ends, owner=owner)
-    if len(codes) == 0:
-        raise InputError("There are no tokens to encode.")
     coded = _Coded(codes, len(ids), checked.offsets, checked.owner, None)
     kept = _keep(coded, min_count, min_length, n_threads)
     return kept.corpus(None, ids, kept.present, None, (), None, "item")
@@ -205,7 +208,7 @@ def _pairs(
     action = log.action if with_actions and log.action is not None else np.zeros(0, dtype=np.int16)
     n_pairs = len(log.item_ids) * n_actions
     n = len(sessions.order)
-    if n_pairs <= max(8 * n, 1 << 16) and n_pairs < 2**31:
+    if n_pairs <= max(_PAIRS_PER_EVENT * n, _PAIRS_AT_LEAST) and n_pairs < 2**31:
         pairs = np.empty(n, dtype=np.int32)
         run_blocks(
             kernels.pair_codes, even_blocks(n, 4 * workers), workers, sessions.order, log.item, action, new_action,
@@ -213,8 +216,9 @@ def _pairs(
         )  # fmt: skip
         return pairs, n_pairs, None
     # Too many possible pairs for tables: code those that occur.
-    to = new_action[action[sessions.order]].astype(np.int64)
-    codes, ids = code_integers(log.item[sessions.order].astype(np.int64) * n_actions + to, to >= 0)
+    items = log.item[sessions.order].astype(np.int64)
+    to = new_action[action[sessions.order]] if len(action) else np.zeros(n, dtype=np.int16)
+    codes, ids = code_integers(items * n_actions + to, to >= 0)
     return codes, len(ids), ids
 
 

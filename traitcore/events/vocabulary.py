@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError, parameter_message
-from .._validate import check_choice
+from .._validate import check_array, check_choice
 from .ids import text_array
 from .sequences import Sequences
 
 _FORMAT = 1
+_INTS = {"token_item": np.int32, "token_action": np.int32, "counts": np.int64, "document_frequencies": np.int64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,14 +217,23 @@ class Vocabulary:
         try:
             if int(arrays["format"][0]) != _FORMAT:
                 raise InputError(f"The vocabulary has format {int(arrays['format'][0])}; this version reads {_FORMAT}.")
-            item_ids = np.array(arrays["item_ids"]) if "item_ids" in arrays else text_array(_unpack(arrays, "item_ids"))
+            ints = {
+                name: check_array(name, "Vocabulary", arrays[name], dtype=dtype, shape=(None,), copy=True)
+                for name, dtype in _INTS.items()
+            }
+            item_ids: NDArray[Any] = text_array([])
+            if "item_ids" in arrays:
+                item_ids = check_array("item_ids", "Vocabulary", arrays["item_ids"], dtype=np.int64, shape=(None,))
+            else:
+                item_ids = text_array(_unpack(arrays, "item_ids"))
             texts = text_array(_unpack(arrays, "item_texts")) if "item_texts_bytes" in arrays else None
+            n_documents = int(arrays["n_documents"][0])
             vocabulary = cls(
-                item_ids, tuple(_unpack(arrays, "actions")), np.array(arrays["token_item"]),
-                np.array(arrays["token_action"]), np.array(arrays["counts"]),
-                np.array(arrays["document_frequencies"]), int(arrays["n_documents"][0]), texts,
-            )  # fmt: skip
-        except (KeyError, IndexError, UnicodeDecodeError) as error:
+                item_ids, tuple(_unpack(arrays, "actions")), **ints, n_documents=n_documents, item_texts=texts
+            )
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(f"The arrays of a vocabulary are damaged: {error}.") from error
         vocabulary._check()
         return vocabulary
@@ -234,6 +245,7 @@ class Vocabulary:
         if fits and n:
             fits = self.token_item.min() >= 0 and self.token_item.max() < len(self.item_ids)
             fits = fits and self.token_action.min() >= -1 and self.token_action.max() < len(self.actions)
+            fits = fits and bool(self.actions) == (self.token_action.min() >= 0)
         if not fits:
             raise InputError("The arrays of a vocabulary are damaged: they don't fit together.")
 
@@ -253,11 +265,11 @@ class Vocabulary:
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
         """Read what `save` wrote; InputError where the file is not one, or damaged."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return cls.from_arrays(dict(file))
         except InputError as error:
             raise InputError(f"{os.fspath(path)}: {error}") from error
-        except (ValueError, EOFError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{os.fspath(path)} is not a saved vocabulary: {error}") from error
 
 
@@ -295,5 +307,8 @@ def _pack(arrays: dict[str, NDArray[Any]], name: str, texts: list[str]) -> None:
 
 def _unpack(arrays: Mapping[str, NDArray[Any]], name: str) -> list[str]:
     data = arrays[f"{name}_bytes"].tobytes()
-    ends = arrays[f"{name}_offsets"].tolist()
+    offsets = arrays[f"{name}_offsets"]
+    if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(data) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"{name}_offsets don't span {name}_bytes")
+    ends = offsets.tolist()
     return [data[a:b].decode("utf-8") for a, b in pairwise(ends)]

@@ -1,0 +1,441 @@
+"""read_events: CSV against Python's csv module, round trips, every kind of bad file, Parquet."""
+
+from __future__ import annotations
+
+import builtins
+import errno
+import gzip
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.reference import events as reference
+from traitcore import EventLog, InputError, read_events
+from traitcore.events import csv_file
+
+LINES = """user_id,timestamp,action,item_id
+u1,1430623510,view,6768
+u1,1430623535,cart,6768
+u2,1430623644,view,26268
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    """Writes text or bytes to a file and gives its path."""
+
+    def to(content: str | bytes, name: str = "log.csv") -> Path:
+        path = tmp_path / name
+        data = content.encode() if isinstance(content, str) else content
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        return path
+
+    return to
+
+
+def scan(text: str, delimiter: str, block: int) -> list[list[str]]:
+    """All records of a text by the scanner, with blocks of `block` bytes."""
+    keep = csv_file.BLOCK_BYTES, csv_file._ROWS
+    csv_file.BLOCK_BYTES, csv_file._ROWS = block, 3
+    try:
+        scanner = csv_file._Scanner(io.BytesIO(text.encode()), "text", ord(delimiter))
+        scanner._fill()
+        found = []
+        for rows in scanner.blocks(np.arange(40, dtype=np.int32), 40, None):
+            columns = [rows.column(k) for k in range(40)]
+            found += [[columns[k].text(r) for k in range(rows.fields[r])] for r in range(len(rows.fields))]
+        return found
+    finally:
+        csv_file.BLOCK_BYTES, csv_file._ROWS = keep
+
+
+@settings(max_examples=400)
+@given(st.text(st.sampled_from('ab,;"\n\r é'), max_size=60), st.sampled_from(",;"), st.sampled_from([200, 1000]))
+def test_records_equal_those_of_the_csv_module(text: str, delimiter: str, block: int) -> None:
+    # An open quote at the end is taken as it is by csv, and is an error here.
+    expected = reference.read_csv(text, delimiter)
+    if reference.read_csv(text + "\n0", delimiter)[-1] == ["0"]:
+        assert scan(text, delimiter, block) == expected
+    else:
+        with pytest.raises(InputError, match="never closed"):
+            scan(text, delimiter, block)
+        assert scan(text + '"', delimiter, block) == reference.read_csv(text + '"', delimiter)
+
+
+@given(st.lists(st.text(st.sampled_from('a,"\n\r'), max_size=8), min_size=1, max_size=40))
+def test_blocks_may_end_anywhere(fields: list[str]) -> None:
+    quoted = [f.replace('"', '""') for f in fields]
+    text = "".join(f'"{f}",x\r\n' for f in quoted)
+    assert scan(text, ",", 40) == [[f, "x"] for f in fields]
+
+
+ids = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=8)
+
+
+@given(
+    st.lists(st.tuples(ids, st.integers(0, 4 * 10**15), st.sampled_from(["view", "buy", 'a,"b"']), ids), min_size=1),
+    st.booleans(),
+)
+def test_csv_to_log_to_csv(tmp_path_factory: Any, rows: Any, packed: bool) -> None:
+    path = tmp_path_factory.mktemp("csv") / "log.csv"
+    columns = dict(zip(("user_id", "timestamp", "action", "item_id"), map(list, zip(*rows))))
+    log = EventLog.from_columns(columns, timestamp_unit="us")
+    log.to_csv(path)
+    text = path.read_bytes().decode()
+    if packed:
+        path = path.with_suffix(".csv.gz")
+        path.write_bytes(gzip.compress(text.encode()))
+    again = read_events(path, id_types="str")
+    for name, column in log.to_columns().items():
+        assert column.tolist() == again.to_columns()[name].tolist()
+    again.to_csv(path.with_name("again.csv"))
+    assert path.with_name("again.csv").read_bytes().decode() == text
+
+
+def test_the_plain_case(write: Any) -> None:
+    log = read_events(write(LINES))
+    assert log.user_ids.tolist() == ["u1", "u2"]
+    assert log.item_ids.tolist() == [6768, 26268]
+    assert log.actions == ("view", "cart")
+    assert log.timestamp_us.tolist() == [1430623510000000, 1430623535000000, 1430623644000000]
+    assert log.report.as_dict() | {"source": ""} == {
+        "source": "", "rows_read": 3, "rows_kept": 3, "set_aside": {}, "timestamp_unit": "s",
+        "timestamp_unit_detected": True, "id_types": {"user": "str", "item": "int"}, "place": "line",
+    }  # fmt: skip
+    assert "timestamps: s (detected)" in str(log.report)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LINES.encode("utf-8-sig"), LINES.replace("\n", "\r\n").encode(), LINES.replace("\n", "\r").encode(),
+        LINES.replace("\n", "\n\n").encode(), LINES.rstrip("\n").encode(),
+        LINES.replace("view", '"view"').replace("user_id", '"user_id"').encode(),
+    ],
+    ids=["BOM", "CRLF", "CR", "blank lines", "no last newline", "quotes"],
+)  # fmt: skip
+def test_the_same_log_written_otherwise(write: Any, content: bytes) -> None:
+    expected, log = read_events(write(LINES, "plain.csv")), read_events(write(content))
+    for name, column in expected.to_columns().items():
+        assert column.tolist() == log.to_columns()[name].tolist()
+
+
+def test_gzip_columns_and_delimiter(write: Any) -> None:
+    text = LINES.replace(",", "\t").replace("user_id", "who").replace("item_id", "what")
+    path = write(text, "log.tsv.gz")
+    log = read_events(path, delimiter="\t", user="who", item="what", action=None, action_value="buy")
+    assert log.actions == ("buy",)
+    assert log.action.tolist() == [0, 0, 0]
+
+
+def test_ids_keep_every_difference(write: Any) -> None:
+    odd = ["1", "01", "a", "A", "nul\0l", "new\nline", "😀", 'quo"te', "com,ma", " 1", "é", "e\u0301"]
+    rows = "".join('"' + i.replace('"', '""') + f'",{n}\n' for n, i in enumerate(odd))
+    log = read_events(write("user_id,item_id\n" + rows), timestamp=None, action=None)
+    assert log.to_columns()["user_id"].tolist() == odd
+    assert log.user_ids.tolist() == sorted(odd)
+
+
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (["1", "-2", "0"], "int"), (["1", "01"], "str"), (["1", "+1"], "str"), (["1", "1.0"], "str"),
+        (["1", "-0"], "str"), ([str(2**63 - 1)], "int"), ([str(2**63)], "str"), (["1", "a"], "str"),
+    ],
+)  # fmt: skip
+def test_ids_are_ints_only_if_all_are_written_so(write: Any, ids: list[str], kind: str) -> None:
+    log = read_events(write("item_id\n" + "\n".join(ids)), user=None, timestamp=None, action=None)
+    assert log.report.id_types["item"] == kind
+    assert [str(i) for i in log.to_columns()["item_id"].tolist()] == ids
+
+
+def test_int_ids_asked_for(write: Any) -> None:
+    path = write("item_id\n1\nx7\n2\n")
+    with pytest.raises(InputError, match=r"log.csv, line 3: column 'item_id' is not an integer. Got 'x7'"):
+        read_events(path, user=None, timestamp=None, action=None, id_types="int")
+    log = read_events(path, user=None, timestamp=None, action=None, id_types={"item": "int"}, on_bad_rows="set_aside")
+    assert log.item_ids.tolist() == [1, 2]
+
+
+def bad(line: str | bytes, header: bytes = b"user_id,timestamp,action,item_id\nu1,1430623510,view,6768\n") -> bytes:
+    return header + (line.encode() if isinstance(line, str) else line) + b"\nu2,1430623644,view,26268\n"
+
+
+BAD_ROWS = {
+    "null user": (bad(",1430623535,cart,6768"), "column 'user_id' is null"),
+    "null item": (bad("u1,1430623535,cart,"), "column 'item_id' is null"),
+    "null action": (bad("u1,1430623535,,1"), "column 'action' is null"),
+    "null time": (bad("u1,,cart,1"), "column 'timestamp' is null"),
+    "text for time": (bad("u1,yesterday,cart,1"), "column 'timestamp' is not a number"),
+    "ISO among epochs": (bad("u1,2015-05-03T03:25:10,cart,1"), "column 'timestamp' is not a number"),
+    "milliseconds among seconds": (bad("u1,1430623535000,cart,1"), "column 'timestamp' is not in s, the unit of most"),
+    "negative": (bad("u1,-5,cart,1"), "column 'timestamp' is before 1970"),
+    "year 50000": (bad("u1,50000-01-01,cart,1"), "column 'timestamp' is not a number"),
+    "too few fields": (bad("u1,1430623535,cart"), "the row doesn't have 4 fields"),
+    "too many fields": (bad("u1,1430623535,cart,1,2"), "the row doesn't have 4 fields"),
+    "invalid UTF-8": (bad(b"u\xff1,1430623535,cart,1"), "column 'user_id' is not valid UTF-8"),
+    "UTF-8 cut short": (bad(b"u1,1430623535,cart,\xe2\x82"), "column 'item_id' is not valid UTF-8"),
+    "epoch among ISO": (
+        bad("u1,1430623535,cart,1", b"user_id,timestamp,action,item_id\nu1,2015-05-03,view,6768\n").replace(
+            b"1430623644", b"2015-05-03T03:25:10Z"
+        ),
+        "column 'timestamp' is not an ISO 8601 time",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_bad_row_is_refused_by_line_or_set_aside(write: Any, tmp_path: Path, case: str) -> None:
+    content, reason = BAD_ROWS[case]
+    path = write(content)
+    with pytest.raises(InputError) as caught:
+        read_events(path)
+    assert str(caught.value).startswith(f"log.csv, line 3: {reason}")
+    rejects = tmp_path / "rejects.csv"
+    log = read_events(path, on_bad_rows="set_aside", rejects=rejects)
+    assert log.to_columns()["user_id"].tolist() == ["u1", "u2"]
+    assert len(log.item_ids) == 2  # ids of bad rows are gone
+    (found,) = log.report.set_aside
+    assert found.startswith(reason)
+    assert log.report.set_aside[found].first == (3,)
+    assert (log.report.rows_read, log.report.rows_kept, log.report.rows_set_aside) == (3, 2, 1)
+    header, row = reference.read_csv(rejects.read_text(encoding="utf-8"))
+    assert header == ["line", "reason", "record"]
+    assert row == ["3", found, content.split(b"\n")[2].decode("utf-8", "backslashreplace")]
+
+
+def test_a_year_50000_is_refused_whatever_unit_is_given(write: Any) -> None:
+    with pytest.raises(InputError, match="after the year 9999"):
+        read_events(write(bad("u1,1515683000000,cart,1")), timestamp_unit="s")
+
+
+def test_a_given_unit_is_kept_to(write: Any) -> None:
+    log = read_events(write(LINES), timestamp_unit="ms")
+    assert log.timestamp_us[0] == 1430623510 * 1000
+    with pytest.raises(InputError, match="is not an ISO 8601 time"):
+        read_events(write(LINES), timestamp_unit="iso")
+
+
+BAD_FILES = {
+    "empty": (b"", "log.csv is empty: it has no header"),
+    "blank": (b"\n\n", "log.csv is empty: it has no header"),
+    "header only": (LINES.split("\n")[0].encode(), "log.csv has no rows"),
+    "missing column": (b"user,timestamp,action,item_id\n", "'user_id', wanted as user, is missing. There are: 'user'"),
+    "column twice": (b"user_id,user_id,timestamp,action,item_id\n", "'user_id', wanted as user, is there more than"),
+    "open quote": (LINES.encode() + b'"u3,1,view,1\n', "line 5: a quote is opened here and never closed"),
+    "UTF-16": (LINES.encode("utf-16"), "must be UTF-8. It begins like UTF-16"),
+    "gzip by another name": (gzip.compress(LINES.encode()), "begins as Parquet or gzip"),
+    "Parquet by another name": (b"PAR1xxxx", "begins as Parquet or gzip"),
+    "header not UTF-8": (b"user_id,caf\xe9\n", "the header is not valid UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_bad_file(write: Any, case: str) -> None:
+    content, words = BAD_FILES[case]
+    with pytest.raises(InputError, match=words):
+        read_events(write(content), on_bad_rows="set_aside")
+
+
+def test_a_gzip_cut_short(tmp_path: Path) -> None:
+    whole = gzip.compress(LINES.encode() * 1000, mtime=0)
+    path = tmp_path / "log.csv.gz"
+    for content, words in ((whole[:-20], "cut short"), (b"no gzip", "damaged"), (whole[:5], "damaged|cut short")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=words):
+            read_events(path)
+
+
+def test_a_line_longer_than_a_block(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    with open(path, "wb") as file:
+        file.write(b"item_id\n")
+        file.truncate(100 << 20)  # 100 MB of NULs, a hole on disk
+    with pytest.raises(InputError, match="line 2: the record is longer than 8 MiB"):
+        read_events(path, user=None, timestamp=None, action=None)
+
+
+def test_all_rows_bad(write: Any) -> None:
+    with pytest.raises(InputError, match=r"all 2 rows were set aside \(2: column 'user_id' is null\)"):
+        read_events(write("user_id,item_id\n,1\n,2\n"), timestamp=None, action=None, on_bad_rows="set_aside")
+
+
+def test_first_lines_of_a_reason_are_kept_over_blocks(write: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(csv_file, "_ROWS", 2)
+    text = "user_id,item_id\n" + "a,1\n,2\n" * 9
+    log = read_events(write(text), timestamp=None, action=None, on_bad_rows="set_aside")
+    aside = log.report.set_aside["column 'user_id' is null"]
+    assert (aside.count, aside.first) == (9, (3, 5, 7, 9, 11))
+    assert "set aside 9: column 'user_id' is null (line 3, 5, 7, 9, 11, ...)" in str(log.report)
+
+
+def test_lines_count_newlines_in_quotes_and_blank_lines(write: Any) -> None:
+    with pytest.raises(InputError, match="line 6: column 'user_id' is null"):
+        read_events(write('user_id,item_id\n"a\nb",1\n\nc,2\n,3\n'), timestamp=None, action=None)
+
+
+def test_progress_ends_at_the_size_of_the_file(write: Any) -> None:
+    seen: list[Any] = []
+    path = write(LINES, "log.csv.gz")
+    read_events(path, progress=lambda *call: seen.append(call))
+    assert seen[-1] == ("read", os.path.getsize(path), os.path.getsize(path))
+
+
+@pytest.mark.parametrize("kind", ["log", "rejects"])
+def test_a_full_disk_leaves_nothing_half_written(write: Any, tmp_path: Path, monkeypatch: Any, kind: str) -> None:
+    path, target = write(bad(",1,view,1")), tmp_path / "out.csv"
+    log = read_events(path, on_bad_rows="set_aside")
+    target.write_text("what was there before")
+    real = builtins.open
+
+    class Full(io.TextIOWrapper):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full(file: Any, mode: str = "r", *args: Any, **more: Any) -> Any:
+        return Full(real(file, "wb")) if mode == "w" else real(file, mode, *args, **more)
+
+    monkeypatch.setattr(builtins, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        log.to_csv(target) if kind == "log" else read_events(path, on_bad_rows="set_aside", rejects=target)
+    monkeypatch.undo()
+    assert target.read_text() == "what was there before"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["log.csv", "out.csv"]
+
+
+def test_rejects_appear_only_with_the_log(write: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        read_events(write("user_id,item_id\n,1\n"), timestamp=None, action=None, on_bad_rows="set_aside",
+                    rejects=tmp_path / "r.csv")  # fmt: skip
+    assert not (tmp_path / "r.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"delimiter": ""}, ValueError, "'delimiter'"),
+        ({"delimiter": "\n"}, ValueError, "'delimiter'"),
+        ({"delimiter": "\u20ac"}, ValueError, "'delimiter'"),
+        ({"timestamp_unit": "h"}, ValueError, "'timestamp_unit'"),
+        ({"on_bad_rows": "drop"}, ValueError, "'on_bad_rows'"),
+        ({"rejects": "r.csv"}, ValueError, "'rejects'"),
+        ({"where": "true"}, ValueError, "'where'"),
+        ({"id_types": "float"}, ValueError, "'id_types'"),
+        ({"id_types": {"shoe": "int"}}, ValueError, "'id_types'"),
+        ({"action_value": "buy"}, ValueError, "'action_value'"),
+        ({"action": None, "action_value": ""}, TypeError, "'action_value'"),
+        ({"item": None}, TypeError, "'item'"),
+        ({"user": 3}, TypeError, "'user'"),
+        ({"user": "item_id"}, InputError, "can't be item and user at once"),
+    ],
+)
+def test_bad_parameters(write: Any, options: Any, error: Any, words: str) -> None:
+    with pytest.raises(error, match=words):
+        read_events(write(LINES), **options)
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    for name in ("no.csv", "no.csv.gz", "no.parquet"):
+        with pytest.raises(FileNotFoundError):
+            read_events(tmp_path / name)
+    with pytest.raises(InputError, match="is a folder"):
+        read_events(tmp_path)
+
+
+# Parquet
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Any:
+    duckdb = pytest.importorskip("duckdb")
+
+    def to(query: str, name: str = "log.parquet") -> Path:
+        path = tmp_path / name
+        with duckdb.connect() as connection:
+            connection.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+        return path
+
+    return to
+
+
+SHOP = """SELECT * FROM (VALUES
+    ('C1', 17850.0, TIMESTAMP '2010-12-01 08:26:00', '85123A', 'HOLDER'),
+    ('2', NULL, TIMESTAMP '2010-12-01 08:28:00', '71053', NULL),
+    ('3', 13047.0, TIMESTAMP '2010-12-01 08:34:00', '85123A', 'HOLDER '),
+    ('4', 13047.0, TIMESTAMP '2010-12-01 08:34:00', '85123A', 'lantern')
+) t(InvoiceNo, CustomerID, InvoiceDate, StockCode, Description)"""
+ROLES = {
+    "user": "CustomerID", "timestamp": "InvoiceDate", "item": "StockCode", "item_text": "Description",
+    "action": "CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END",
+}  # fmt: skip
+
+
+def test_parquet_with_expressions(parquet: Any) -> None:
+    seen: list[Any] = []
+    log = read_events(parquet(SHOP), **ROLES, on_bad_rows="set_aside", progress=lambda *c: seen.append(c))
+    assert log.user_ids.tolist() == [13047, 17850]
+    assert log.item_ids.tolist() == ["85123A"]
+    assert log.item_texts.tolist() == ["HOLDER"]
+    assert [log.actions[a] for a in log.action] == ["remove", "buy", "buy"]
+    assert log.to_columns()["timestamp"][0] == np.datetime64("2010-12-01T08:26:00")
+    assert log.report.set_aside["column 'CustomerID' is null"].first == (1,)
+    assert seen[-1] == ("read", 4, 4)
+    with pytest.raises(InputError, match="row 1: column 'CustomerID' is null"):
+        read_events(parquet(SHOP), **ROLES)
+
+
+def test_parquet_where_and_globs(parquet: Any) -> None:
+    path = parquet(SHOP, "a.parquet")
+    parquet(SHOP, "b.parquet")
+    assert len(read_events(path, **ROLES, where="CustomerID IS NOT NULL")) == 3
+    assert len(read_events(path.with_name("*.parquet"), **ROLES, where="CustomerID IS NOT NULL")) == 6
+    with pytest.raises(InputError, match="no rows"):
+        read_events(path, **ROLES, where="CustomerID = 1")
+
+
+def test_parquet_of_many_batches_keeps_its_order(parquet: Any) -> None:
+    n = 300_000
+    path = parquet(f"SELECT 'u' || (i % 7) AS u, i AS t, i % 1000 AS item_id FROM range({n}) r(i)")
+    log = read_events(path, user="u", timestamp="t", action=None)
+    assert log.timestamp_us.tolist() == [i * 10**6 for i in range(n)]
+    assert log.user.tolist() == [i % 7 for i in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("SELECT [1, 2] AS item_id", "nested"),
+        ("SELECT {'a': 1} AS item_id", "nested"),
+        ("SELECT true AS item_id", "booleans"),
+        ("SELECT 'x'::BLOB AS item_id", "bytes"),
+        ("SELECT 1.5::DOUBLE AS item_id", "not an integer"),
+        ("SELECT 1 AS other", "'item_id', wanted as item, is neither a column nor an expression. *|There are: 'other'"),
+        ("SELECT 1 AS item_id WHERE false", "no rows"),
+        ("SELECT 18446744073709551615::UBIGINT AS item_id", "must fit int64"),
+    ],
+)
+def test_parquet_of_unfit_types(parquet: Any, query: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read_events(parquet(query), user=None, timestamp=None, action=None)
+
+
+def test_parquet_cut_short(parquet: Any) -> None:
+    path = parquet(SHOP)
+    whole = path.read_bytes()
+    for content in (whole[:-30], whole[:100], b"", b"PAR1", whole[:60] + b"\0" * 60 + whole[120:]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"log\.parquet"):
+            read_events(path, **ROLES, on_bad_rows="set_aside")
+
+
+def test_without_duckdb_the_extra_is_named(parquet: Any, monkeypatch: Any) -> None:
+    path = parquet(SHOP)
+    monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
+    with pytest.raises(ImportError, match=r"pip install 'traitcore\[io\]'"):
+        read_events(path)
