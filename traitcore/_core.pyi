@@ -69,6 +69,18 @@ def nmf_row_pass(
     edges: NDArray[np.int64],
     workers: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
+def nmf_project_pass(
+    n: int,
+    dense: NDArray[Any] | None,
+    indptr: NDArray[np.int64] | None,
+    indices: NDArray[np.int32] | None,
+    data: NDArray[Any] | None,
+    A: NDArray[Any],
+    out: NDArray[Any] | None,
+    C: NDArray[Any] | None,
+    edges: NDArray[np.int64],
+    workers: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
 def nmf_solve_pass(
     dense: NDArray[Any] | None,
     indptr: NDArray[np.int64] | None,

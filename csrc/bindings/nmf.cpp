@@ -124,6 +124,37 @@ py::tuple row_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t
 }
 
 template <class T>
+py::tuple project_pass(std::int64_t n, const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
+                       const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
+                       Maybe<T> out, std::optional<py::array> C, const Array<std::int64_t>& edges, int workers) {
+  const int width = static_cast<int>(A.shape(1));
+  const Array<T> G({width, width}), inverse(width);
+  const Array<std::int32_t> order(width);
+  nmf::RowPass<T> pass = rows_of(n, dense, indptr, indices, data, A, G, inverse, order, 0, 0);
+  pass.project = true;
+  if (out) {
+    require(out->writeable(), "out");
+    pass.out = const_cast<T*>(shaped(*out, n, width, "out"));
+  }
+  const std::int64_t strips = strips_in(edges, n);
+  T* sums = nullptr;
+  double* total_sums = nullptr;
+  if (C) {
+    require(C->ndim() == 3 && C->shape(0) == strips && C->shape(1) == pass.m && C->shape(2) == width, "C");
+    if (pass.dense)
+      strips_of(*C, total_sums);
+    else
+      strips_of(*C, sums);
+  }
+  nmf::Totals totals(width);
+  {
+    py::gil_scoped_release release;
+    totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers);
+  }
+  return totals_of(totals, width, width);
+}
+
+template <class T>
 void solve_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
                 const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
                 const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1, int sweeps,
@@ -229,6 +260,9 @@ void bind(py::module_& m) {
         maybe("out"), maybe("previous"), maybe("extrapolated"), py::arg("beta"), maybe("row_weights"), py::arg("C").none(true),
         array("edges"), py::arg("workers"),
         "One pass over X's rows; see RowPass in nmf.hpp. Returns (Gram (k, k), sums (k,), 0, violation) in float64.");
+  m.def("nmf_project_pass", &project_pass<T>, py::arg("n"), maybe("dense"), maybe("indptr"), maybe("indices"),
+        maybe("data"), array("A"), maybe("out"), py::arg("C").none(true), array("edges"), py::arg("workers"),
+        "X A to `out` (n, width) and X^T X A to C (strips, m, width), each where given; returns as nmf_row_pass.");
   m.def("nmf_solve_pass", &solve_pass<T>, maybe("dense"), maybe("indptr"), maybe("indices"), maybe("data"), array("A"),
         array("G"), array("inverse"), array("order"), py::arg("l1"), py::arg("sweeps"), py::arg("tol"), array("solution"), array("out"),
         array("edges"), py::arg("workers"), "Write the factor's rows to `out` (n, width), the other factor A fixed.");

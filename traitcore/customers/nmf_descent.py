@@ -71,6 +71,11 @@ class Watch:
         self._first = self.history[0]
         return self._done(objective, float(fell if size[0] > 0 else 0.0))
 
+    def done_by_fall(self, objective: float) -> bool:
+        """Record an iteration; stop when it lowered the objective by at most tol times the first objective."""
+        self._first = self.history[0]
+        return self._done(objective, (self.history[-1] - objective) / self._first if self._first > 0 else 0.0)
+
     def _done(self, objective: float, criterion: float) -> bool:
         self.history.append(objective)
         self.criterion = criterion

@@ -181,6 +181,14 @@ def row_pass(
     )  # fmt: skip
 
 
+def project_pass(
+    X: Operand, A: NDArray[Any], edges: NDArray[np.int64], workers: int, *, out: NDArray[Any] | None = None,
+    C: NDArray[Any] | None = None,
+) -> NDArray[np.float64]:  # fmt: skip
+    """out = X A and C (strips, m, width) = X^T X A in one reading of X, each where given; returns A^T X^T X A."""
+    return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, edges, workers)[0]
+
+
 def solve_pass(
     X: Operand, A: NDArray[Any], problem: Quadratic, solution: NDArray[Any], out: NDArray[Any],
     edges: NDArray[np.int64], workers: int, *, sweeps: int, tol: float,

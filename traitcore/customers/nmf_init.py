@@ -8,9 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .nmf_engine import Operand, aligned_zeros, padded, padded_width, project_pass
+
 INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
 # scikit-learn's: entries of an nndsvd factor below this are zero.
 _SMALL = 1e-6
+# Up to this many columns the Gram matrix of the short side is cheaper than iterating.
+_EXACT = 128
+_OVERSAMPLING = 10
+_STEPS, _FEW_STEPS, _MANY_STEPS = 5, 4, 40
 
 
 def initial_factors(
@@ -26,58 +32,92 @@ def initial_factors(
     mean = float(X.sum(dtype=np.float64)) / max(1, n * m)
     rng = np.random.default_rng(seed)
     if init == "random":
-        scale = np.sqrt(mean / n_components)
+        scale = X.dtype.type(np.sqrt(mean / n_components))
         H = np.abs(scale * rng.standard_normal((n_components, m), dtype=X.dtype))
         W = np.abs(scale * rng.standard_normal((n, n_components), dtype=X.dtype))
-        return W.astype(X.dtype, copy=False), H.astype(X.dtype, copy=False)
-    rank = min(n_components, n, m)
-    U, S, Vt = _leading_svd(X, rank, seed, workers)
-    W = np.zeros((n, n_components), dtype=X.dtype)
+        return W, H
+    Ut, S, Vt = leading_svd(X, min(n_components, n, m), seed, workers)
+    Wt = np.zeros((n_components, n), dtype=X.dtype)
     H = np.zeros((n_components, m), dtype=X.dtype)
-    _signed_parts(U, S, Vt, W, H)
-    if init == "nndsvda":
-        W[W == 0] = mean
-        H[H == 0] = mean
-    elif init == "nndsvdar":
-        W[W == 0] = np.abs(mean / 100 * rng.standard_normal(int((W == 0).sum())))
-        H[H == 0] = np.abs(mean / 100 * rng.standard_normal(int((H == 0).sum())))
-    return W, H
+    for j, size in enumerate(S):
+        _signed_part(Ut[j], Vt[j], float(size), j == 0, Wt[j], H[j])
+    for factor in (Wt, H):
+        if init == "nndsvda":
+            np.copyto(factor, mean, where=factor == 0, casting="same_kind")
+        elif init == "nndsvdar":
+            empty = factor == 0
+            factor[empty] = np.abs(mean / 100 * rng.standard_normal(int(empty.sum())))
+    return np.ascontiguousarray(Wt.T), H
 
 
-def _signed_parts(
-    U: NDArray[Any], S: NDArray[Any], Vt: NDArray[Any], W: NDArray[Any], H: NDArray[Any]
+def _signed_part(
+    u: NDArray[Any], v: NDArray[Any], size: float, leading: bool, w: NDArray[Any], h: NDArray[Any]
 ) -> None:
-    for j in range(len(S)):
-        x, y = U[:, j], Vt[j]
-        if j == 0:  # the leading pair of a non-negative matrix has one sign
-            W[:, 0], H[0] = np.sqrt(S[0]) * np.abs(x), np.sqrt(S[0]) * np.abs(y)
-        else:
-            parts = [(np.maximum(s * x, 0), np.maximum(s * y, 0)) for s in (1, -1)]
-            norms = [(np.linalg.norm(a), np.linalg.norm(b)) for a, b in parts]
-            best = 0 if norms[0][0] * norms[0][1] > norms[1][0] * norms[1][1] else 1
-            size = norms[best][0] * norms[best][1]
-            if size > 0:
-                scale = np.sqrt(S[j] * size)
-                W[:, j], H[j] = (scale / norm * part for part, norm in zip(parts[best], norms[best]))
-    W[W < _SMALL] = 0
-    H[H < _SMALL] = 0
+    """Write sqrt(size) times the larger of the positive and negative parts of the pair (u, v), each of equal weight."""
+    if leading:  # a non-negative matrix's leading pair has one sign
+        np.multiply(np.abs(u), np.sqrt(size), out=w)
+        np.multiply(np.abs(v), np.sqrt(size), out=h)
+    else:
+        norms = [(np.linalg.norm(np.maximum(s * u, 0)), np.linalg.norm(np.maximum(s * v, 0))) for s in (1, -1)]
+        best = 0 if norms[0][0] * norms[0][1] > norms[1][0] * norms[1][1] else 1
+        sign, (a, b) = (1, -1)[best], norms[best]
+        if a * b > 0:
+            scale = np.sqrt(size * a * b)
+            np.maximum(u * (sign * scale / a), 0, out=w)
+            np.maximum(v * (sign * scale / b), 0, out=h)
+    w[w < _SMALL] = 0
+    h[h < _SMALL] = 0
 
 
-def _leading_svd(
-    X: Any, rank: int, seed: int, workers: int
+def leading_svd(
+    X: Any, rank: int, seed: int, workers: int, *, converged: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Leading singular triplets by randomized subspace iteration (Halko, Martinsson & Tropp 2011, algorithm 4.4)."""
+    """(U^T (rank, n), S (rank,), V^T (rank, m)), the leading singular triplets; exact where a side is short.
+
+    Else subspace iteration on X^T X, one reading of X for each step, and a Rayleigh-Ritz step at the end (Halko,
+    Martinsson & Tropp 2011, section 4.5); many steps with `converged`, a few where any good start will do.
+    """
     n, m = X.shape
-    if not sparse.issparse(X) and min(n, m) <= 4 * (rank + 10):
-        # A Gram matrix of the short side is exact and cheaper than iterating.
-        U, S, Vt = np.linalg.svd(X.astype(np.float64), full_matrices=False)
-        return U[:, :rank], S[:rank], Vt[:rank]
-    width = min(rank + 10, n, m)
-    rng = np.random.default_rng(seed)
-    Q = rng.standard_normal((m, width)).astype(X.dtype)
-    for _ in range(7 if rank < 0.1 * min(n, m) else 4):
-        Q = np.linalg.qr(X @ Q)[0]
-        Q = np.linalg.qr(X.T @ Q)[0]
-    Q = np.linalg.qr(X @ Q)[0]
-    U, S, Vt = np.linalg.svd((X.T @ Q).T, full_matrices=False)
-    return (Q @ U)[:, :rank], S[:rank], Vt[:rank]
+    if rank == 0:
+        return np.zeros((0, n), X.dtype), np.zeros(0), np.zeros((0, m), X.dtype)
+    if n < m:  # work on the shorter side
+        Vt, S, Ut = leading_svd(sparse.csr_array(X.T) if sparse.issparse(X) else np.ascontiguousarray(X.T), rank,
+                                seed, workers, converged=converged)  # fmt: skip
+        return Ut, S, Vt
+    operand = Operand.of(X, "NMF")
+    exact = m <= (8 if converged else 1) * _EXACT
+    width = m if exact else min(rank + _OVERSAMPLING, m)
+    pad = padded_width(width, X.dtype)
+    edges = operand.edges(pad, workers)
+    Q = aligned_zeros((m, pad), X.dtype)
+    if exact:
+        Q[np.arange(m), np.arange(m)] = 1
+    else:
+        Q[:, :width] = np.random.default_rng(seed).standard_normal((m, width), dtype=X.dtype)
+        C = operand.sums(pad, edges)
+        for _ in range(_MANY_STEPS if converged else _STEPS if rank < 0.1 * m else _FEW_STEPS):
+            project_pass(operand, Q, edges, workers, C=C)
+            Q[:, :width] = _orthonormal(C.sum(axis=0)[:, :width])
+    gram = project_pass(operand, Q, edges, workers)[:width, :width]
+    values, vectors = np.linalg.eigh(gram)
+    S = np.sqrt(np.maximum(values[::-1][:rank], 0))
+    # The Gram matrix knows singular values below sqrt(eps) of the largest by their noise only.
+    noise = np.sqrt(n * np.finfo(np.float64).eps) * S[0]
+    S[noise >= S] = 0
+    V = Q[:, :width] @ vectors[:, ::-1][:, :rank]
+    U = aligned_zeros((n, padded_width(rank, X.dtype)), X.dtype)
+    project_pass(operand, padded((V / np.where(S > 0, S, 1)).astype(X.dtype)), edges, workers, out=U)
+    return np.ascontiguousarray(U[:, :rank].T), S, np.ascontiguousarray(V.T, dtype=X.dtype)
+
+
+def _orthonormal(Z: NDArray[Any]) -> NDArray[Any]:
+    """An orthonormal basis of Z's columns: Cholesky-QR, and Householder's where Z is too near to losing rank."""
+    wide = Z.astype(np.float64)
+    gram = wide.T @ wide
+    try:
+        lower = np.linalg.cholesky(gram)
+        if lower.diagonal().min() > 1e-6 * lower.diagonal().max():
+            return wide @ np.linalg.inv(lower).T
+    except np.linalg.LinAlgError:
+        pass
+    return np.linalg.qr(wide)[0]

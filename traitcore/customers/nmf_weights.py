@@ -72,7 +72,9 @@ class WeightSolver:
 
     def _solve(self, X: Operand, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
         out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
-        solve_pass(X, self._Ht, self._problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol)
+        solve_pass(
+            X, self._Ht, self._problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol
+        )
         return np.ascontiguousarray(out[:, : self.n_components])
 
 

@@ -6,15 +6,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._progress import Progress
-from .._validate import check_array, check_choice, check_csr, check_int, check_real, check_seed
-from .nmf_result import ConvergenceReport, Factorization
+from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from .nmf_descent import Watch
+from .nmf_engine import Operand, Quadratic, check_data, half_squared_error, padded, row_pass
+from .nmf_init import leading_svd
+from .nmf_result import Factorization
 
 _OWNER = "factorize_semi_nonnegative"
+# Sweeps of W for each product.
+_SWEEPS = 3
+# Directions of W's Gram matrix below this share of the largest are noise.
+_RANK = 1e-10
 
 
 def factorize_semi_nonnegative(
@@ -49,57 +55,69 @@ def factorize_semi_nonnegative(
     tol = check_real("tol", _OWNER, tol, 0)
     max_iter = check_int("max_iter", _OWNER, max_iter, 1)
     seed = check_seed("random_state", _OWNER, random_state)
-    resolve_workers(workers, _OWNER)
-    if sparse.issparse(X):
-        X = check_csr("X", _OWNER, X, dtype=(np.float64, np.float32))
-    else:
-        X = check_array("X", _OWNER, X, dtype=(np.float64, np.float32), shape=(None, None))
+    workers = resolve_workers(workers, _OWNER)
+    X = check_data(X, _OWNER, nonnegative=False)
     if (init == "custom") != (W is not None):
         raise ValueError(parameter_message("W", _OWNER, "given exactly when init is 'custom'", W))
     if W is None:
         W = _initial_weights(X, k, init, seed)
     else:
-        W = check_array("W", _OWNER, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True)
-    square = float(X.multiply(X).sum(dtype=np.float64) if sparse.issparse(X) else (X.astype(np.float64) ** 2).sum())
-    H, objective = _free_factor(X, W, square)
-    history = [objective]
-    reason, criterion = "max_iter", np.inf
-    for iteration in range(max_iter):
-        gram, product = H @ H.T, X @ H.T
-        for t in range(k):
-            if gram[t, t] > 0:
-                W[:, t] = np.maximum(W[:, t] - (W @ gram[:, t] - product[:, t]) / gram[t, t], 0)
-        H, objective = _free_factor(X, W, square)
-        history.append(objective)
-        if progress is not None:
-            progress("semi-nmf", iteration + 1, max_iter)
-        criterion = (history[-2] - history[-1]) / history[0] if history[0] > 0 else 0.0
-        if criterion <= tol:
-            reason = "tolerance"
-            break
-    report = ConvergenceReport(
-        reason != "max_iter", reason, len(history) - 1, criterion, tol, history[0], history[-1]
-    )
-    error = float(np.sqrt(max(0.0, 2 * history[-1])))
-    return Factorization(W, H, len(history) - 1, error, np.array(history), report.converged, report)
+        W = check_array("W", _OWNER, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True)
+    operand = Operand.of(X, _OWNER)
+    descent = _SemiDescent(operand, W, workers)
+    watch = Watch("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
+    if operand.n == 0 or operand.m == 0:
+        watch.done(0.0, 0.0)
+    while not watch.reason:
+        watch.done_by_fall(descent.fit_H(sweeps=_SWEEPS))
+    report = watch.report()
+    error = half_squared_error(operand, descent.W, padded(descent.H.T), None, workers)
+    return Factorization(
+        np.ascontiguousarray(descent.W[:, :k]), descent.H, report.n_iter, float(np.sqrt(2 * error)),
+        np.array(watch.history), report.converged, report,
+    )  # fmt: skip
+
+
+class _SemiDescent:
+    """W's sweeps on the native pass; H by least squares from the sums the same pass gathers."""
+
+    def __init__(self, X: Operand, W: NDArray[Any], workers: int) -> None:
+        self.X, self.workers, self.k = X, workers, W.shape[1]
+        self.W = padded(W)
+        width = self.W.shape[1]
+        self.H = np.zeros((self.k, X.m), dtype=X.dtype)
+        self._edges = X.edges(width, workers)
+        self._C = X.sums(width, self._edges)
+        self._square = X.square()
+
+    def fit_H(self, sweeps: int) -> float:
+        """Sweep W with H fixed, then the least-squares H for it; returns half the squared error it leaves."""
+        exact = self.H.astype(np.float64)
+        problem = Quadratic(exact @ exact.T, 0.0, 0.0, self.X.dtype)
+        gram = row_pass(
+            self.X, padded(self.H.T), problem, self.W, self.W if sweeps else None, self._edges, self.workers,
+            sweeps=sweeps, C=self._C,
+        )[0]  # fmt: skip
+        product = self._C[:, :, : self.k].sum(axis=0, dtype=np.float64).T
+        # The pseudo-inverse: components that have died or coincide get the least-norm H instead of a huge one.
+        H = np.linalg.pinv(gram, rcond=_RANK, hermitian=True) @ product
+        self.H = H.astype(self.X.dtype)
+        return 0.5 * max(0.0, self._square - 2 * float(np.sum(H * product)) + float(np.sum((gram @ H) * H)))
 
 
 def _initial_weights(X: Any, k: int, init: str, seed: int) -> NDArray[Any]:
+    """W (n, k). "svd": the signed parts of X's left singular vectors, the k of greatest weight.
+
+    Only X X^T enters, signs included, so that rotating X's columns changes nothing.
+    """
     n = X.shape[0]
     if init == "random":
-        return np.random.default_rng(seed).random((n, k)).astype(X.dtype)
-    U, S, _ = np.linalg.svd(X.toarray() if sparse.issparse(X) else X, full_matrices=False)
-    parts = np.concatenate([np.maximum(U * S, 0), np.maximum(-U * S, 0)], axis=1)
-    order = np.argsort(-np.linalg.norm(parts, axis=0), kind="stable")[:k]
+        return np.random.default_rng(seed).random((n, k), dtype=X.dtype)
+    Ut, S, _ = leading_svd(X, min(k, *X.shape), seed, 1, converged=True)
+    parts = np.concatenate([np.maximum(Ut, 0), np.maximum(-Ut, 0)])
+    weight = np.concatenate([S, S]) * np.linalg.norm(parts, axis=1)
+    # Ties and near-ties in the order of the singular values; the two signs of one vector by their weight.
+    order = np.argsort(-np.round(weight / max(weight.max(initial=0.0), 1e-300), 9), kind="stable")[:k]
     W = np.zeros((n, k), dtype=X.dtype)
-    W[:, : len(order)] = parts[:, order]
+    W[:, : len(order)] = parts[order].T
     return W
-
-
-def _free_factor(X: Any, W: NDArray[Any], square: float) -> tuple[NDArray[Any], float]:
-    """Least-squares H for W, and half the squared error it leaves."""
-    gram = (W.T @ W).astype(np.float64)
-    product = (X.T @ W).T.astype(np.float64)
-    H = np.linalg.lstsq(gram, product, rcond=None)[0]
-    objective = 0.5 * max(0.0, square - 2 * float((H * product).sum()) + float(((gram @ H) * H).sum()))
-    return H.astype(X.dtype), objective

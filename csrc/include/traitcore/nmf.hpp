@@ -40,6 +40,7 @@ struct RowPass {
   T tol = 0;                         ///< of run_solve
   const T* solution = nullptr;       ///< of run_solve: (width, width) about G's inverse, where rows start
   int sweeps = 1;                    ///< 0: leave the factor alone, accumulate only
+  bool project = false;              ///< the factor is X A itself: no sweeps, `out` optional
   const T* start = nullptr;          ///< (n, width) where the sweeps start
   const T* previous = nullptr;       ///< (n, width) with `extrapolated`
   T* out = nullptr;                  ///< (n, width) after the sweeps; may be `start`

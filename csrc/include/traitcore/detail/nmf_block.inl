@@ -250,6 +250,10 @@ static void sparse_product(const std::int32_t* index, const TC_REAL* value, std:
     sparse_tile(8, index, value, begin, end, last, A, width, c, out);
   for (; c + 4 * TC_LANES <= width; c += 4 * TC_LANES)
     sparse_tile(4, index, value, begin, end, last, A, width, c, out);
+  if (width - c == 3 * TC_LANES) {
+    sparse_tile(3, index, value, begin, end, last, A, width, c, out);
+    return;
+  }
   for (; c + 2 * TC_LANES <= width; c += 2 * TC_LANES)
     sparse_tile(2, index, value, begin, end, last, A, width, c, out);
   for (; c < width; c += TC_LANES) sparse_tile(1, index, value, begin, end, last, A, width, c, out);
@@ -337,13 +341,14 @@ static void block_product(const RowPass<TC_REAL>& pass, std::int64_t i, int rows
   fill_zero(out + rows * pass.width, static_cast<std::int64_t>(TC_BLOCK - rows) * pass.width);
 }
 
-/// C += X[i ... i + rows)^T B, and the totals of U^T B and of B's columns.
+/// The totals of U^T B and of B's columns, and C += X[i ... i + rows)^T B where there is a C.
 static void block_accumulate(const RowPass<TC_REAL>& pass, std::int64_t i, int rows, const TC_REAL* U,
                              const TC_REAL* B, TC_REAL* gram, TC_REAL* sums, TC_REAL* C) {
   const int width = pass.width;
   gram_product(U, B, rows, width, gram);
   for (int r = 0; r < rows; ++r)
     for (int c = 0; c < width; c += TC_LANES) store(sums + c, load(sums + c) + load(B + r * width + c));
+  if (!C) return;
   if (pass.dense) {
     dense_transposed_product(pass.dense + i * pass.m, pass.m, rows, pass.m, B, width, C);
   } else {
@@ -368,8 +373,11 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
   for (std::int64_t i = begin; i < end; i += TC_BLOCK) {
     const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
     const std::int64_t used = static_cast<std::int64_t>(count) * width;
-    const TC_REAL* use = pass.start + i * width;
-    if (pass.sweeps > 0) {
+    const TC_REAL* use = pass.project ? rows : pass.start + i * width;
+    if (pass.project) {
+      block_product(pass, i, count, rows);
+      if (pass.out) copy(pass.out + i * width, rows, used);
+    } else if (pass.sweeps > 0) {
       block_product(pass, i, count, rows);
       to_columns(rows, width, pass.l1, xt);
       copy(rows, use, used);
@@ -389,7 +397,7 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
       }
       copy(pass.out + i * width, rows, used);
     }
-    if (!C) continue;
+    if (!C && !pass.project) continue;
     const TC_REAL* B = use;
     if (pass.row_weights) {
       for (int r = 0; r < count; ++r) {
