@@ -130,7 +130,7 @@ def _search(
 
     # Whole tiles of queries, and less than about a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
-    at_once = -(-at_once // _LANES) * _LANES
+    at_once = max(1, -(-at_once // _LANES)) * _LANES
     if len(parts) == 1 and threads > 1:
         at_once = min(at_once, max(_LANES, -(-m // (threads * _LANES)) * _LANES))
     blocks = [(a, min(a + at_once, m)) for a in range(0, m, at_once)]

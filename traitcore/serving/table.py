@@ -57,6 +57,8 @@ class EmbeddingTable:
             self.context_vectors = _frozen(
                 check_array("context_vectors", OWNER, context_vectors, dtype=np.float32, shape=shape)
             )
+        if len({str(name).lower() for name in arrays or {}}) < len(arrays or {}):  # one file each, on any file system
+            raise ValueError(parameter_message("arrays", OWNER, "named apart by more than case", list(arrays or {})))
         self.arrays: Mapping[str, NDArray[Any]] = MappingProxyType(
             {name: _extra_array(name, value) for name, value in dict(arrays or {}).items()}
         )

@@ -1,0 +1,58 @@
+"""Serving, slow and obvious."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def top_k(
+    queries: Any, vectors: Any, k: int, *, metric: str = "cosine", mask: Any = None, exclude: Any = None
+) -> tuple[Any, Any]:
+    """Every score in float64, a stable sort; rows -1 and NaN past the end."""
+    q, v = np.asarray(queries, dtype=np.float64), np.asarray(vectors, dtype=np.float64)
+    rows = np.full((len(q), k), -1)
+    scores = np.full((len(q), k), np.nan)
+    for i, query in enumerate(q):
+        found = []
+        for row, vector in enumerate(v):
+            if (mask is not None and not mask[row]) or (exclude is not None and row in set(exclude[i])):
+                continue
+            if metric == "euclidean":
+                score = -np.sqrt(((query - vector) ** 2).sum())
+            else:
+                score = float(query @ vector)
+                if metric == "cosine":
+                    norm = np.sqrt((query @ query) * (vector @ vector))
+                    score = score / norm if norm > 0 else 0.0
+            found.append((-score, row))
+        found.sort()
+        for place, (negative, row) in enumerate(found[:k]):
+            rows[i, place] = row
+            scores[i, place] = negative if metric == "euclidean" else -negative
+    return rows, scores
+
+
+def live_vectors(
+    events: list[tuple[Any, int, int]], vectors: Any, weights: Any, half_life_us: float | None
+) -> dict[Any, Any]:
+    """{customer: weighted mean in float64} of (customer, token, time) events of positive weight."""
+    out = {}
+    for customer in {event[0] for event in events}:
+        own = [(token, time) for one, token, time in events if one == customer and weights[token] > 0]
+        if not own:
+            out[customer] = np.zeros(vectors.shape[1])
+            continue
+        newest = max(time for _, time in own)
+        age = [0.0 if half_life_us is None else (newest - time) / half_life_us for _, time in own]
+        w = [float(weights[t]) * 2.0**-a for (t, _), a in zip(own, age)]
+        out[customer] = sum(x * vectors[t].astype(np.float64) for x, (t, _) in zip(w, own)) / sum(w)
+    return out
+
+
+def next_item_rank(scores: Any, target: int) -> float:
+    """Mean of the ranks that a target's score spans."""
+    above = sum(1 for s in scores if s > scores[target])
+    equal = sum(1 for s in scores if s == scores[target])
+    return float(np.mean([above + 1 + i for i in range(equal)]))

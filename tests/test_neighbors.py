@@ -1,0 +1,208 @@
+"""Exact neighbours: the native pass equals the slow twin for every metric, mask, cut and instruction set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from tests.reference import serving as slow
+from traitcore import TableError, _core, build_index, open_index, top_k
+from traitcore.serving.table import EmbeddingTable
+
+METRICS = ("cosine", "dot", "euclidean")
+
+
+@pytest.fixture(params=_core.simd_levels())
+def level(request: pytest.FixtureRequest) -> Any:
+    _core.set_simd_level(request.param)
+    yield request.param
+    _core.set_simd_level(None)
+
+
+@given(
+    m=st.integers(0, 40), n=st.integers(0, 90), d=st.integers(1, 19), k=st.integers(1, 12),
+    metric=st.sampled_from(METRICS), seed=st.integers(0, 999), coarse=st.booleans(), masked=st.booleans(),
+    excluding=st.booleans(), workers=st.sampled_from([1, 2, 7]),
+)  # fmt: skip
+def test_equals_the_slow_twin(
+    m: int, n: int, d: int, k: int, metric: str, seed: int, coarse: bool, masked: bool, excluding: bool, workers: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    # Coarse values give exact scores (powers of two) and many ties; the rest negative and positive reals.
+    draw = (lambda shape: rng.integers(-1, 2, shape).astype(np.float32)) if coarse else (
+        lambda shape: rng.normal(size=shape).astype(np.float32)
+    )
+    q, v = draw((m, d)), draw((n, d))
+    mask = rng.random(n) < 0.7 if masked else None
+    exclude = [rng.integers(0, n, rng.integers(0, 4)) for _ in range(m)] if excluding and n else None
+    rows, scores = top_k(q, v, k, metric=metric, mask=mask, exclude=exclude, workers=workers)
+    want_rows, want_scores = slow.top_k(q, v, k, metric=metric, mask=mask, exclude=exclude)
+    np.testing.assert_allclose(scores, want_scores, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(rows >= 0, want_rows >= 0)
+    if coarse and metric == "dot":
+        np.testing.assert_array_equal(rows, want_rows)  # exact scores: ties by row
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("shape", [(1, 1009, 64), (7, 1000, 37), (33, 499, 128), (70, 13, 5), (97, 2000, 16)])
+def test_every_instruction_set(level: str, metric: str, shape: tuple[int, int, int]) -> None:
+    m, n, d = shape
+    rng = np.random.default_rng(m)
+    q, v = rng.normal(size=(m, d)).astype(np.float32), rng.normal(size=(n, d)).astype(np.float32)
+    rows, scores = top_k(q, v, 10, metric=metric)
+    exact = {"dot": q @ v.T, "cosine": (q @ v.T) / np.linalg.norm(q, axis=1)[:, None] / np.linalg.norm(v, axis=1)}
+    full = exact.get(metric, -np.linalg.norm(q[:, None].astype(float) - v, axis=2))
+    best = -np.sort(-full, axis=1)[:, :10]
+    np.testing.assert_allclose(scores, -best if metric == "euclidean" else best, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(np.take_along_axis(full, rows, axis=1), best, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_no_cut_changes_a_byte(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    v = rng.normal(size=(50_021, 24)).astype(np.float32)
+    v[1000:1100] = v[0]  # ties across any cut of the rows
+    q = np.concatenate([v[:3], rng.normal(size=(67, 24)).astype(np.float32)])
+    rows, scores = top_k(q, v, 120, metric=metric)
+    for workers in (2, 3, 7):
+        again = top_k(q, v, 120, metric=metric, workers=workers)
+        assert again[0].tobytes() == rows.tobytes()
+        assert again[1].tobytes() == scores.tobytes()
+    for i in (0, 1, 40, 69):
+        one = top_k(q[i : i + 1], v, 120, metric=metric, workers=2)
+        assert one[0].tobytes() == rows[i : i + 1].tobytes()
+        assert one[1].tobytes() == scores[i : i + 1].tobytes()
+    tied = [row for row in rows[0].tolist() if row == 0 or 1000 <= row < 1100]
+    assert tied == [0, *range(1000, 1100)]
+
+
+def test_scores_that_rise_and_fall_with_the_rows() -> None:
+    up = np.arange(5000, dtype=np.float32)[:, None]
+    assert top_k([[1.0]], up, 3, metric="dot")[0].tolist() == [[4999, 4998, 4997]]
+    assert top_k([[1.0]], up[::-1], 3, metric="dot")[0].tolist() == [[0, 1, 2]]
+    assert top_k([[1.0]], np.zeros((100, 1)), 3)[0].tolist() == [[0, 1, 2]]  # all alike: by row
+    assert top_k([[-1.0]], -up - 1e30, 2, metric="dot")[0].shape == (1, 2)
+
+
+def test_neighbours_nearer_than_the_expansion_resolves() -> None:
+    """Distances are measured anew: |q|^2 - 2 q.v + |v|^2 in float32 would give 0 or worse for all of these."""
+    v = (1000.0 + np.arange(6)[:, None] * np.array([[1e-3, 0.0]])).astype(np.float32)
+    rows, scores = top_k(v[:1], v, 6, metric="euclidean")
+    assert sorted(rows[0].tolist()) == list(range(6))
+    np.testing.assert_array_equal(np.sort(scores[0]), scores[0])
+    np.testing.assert_allclose(scores[0][np.argsort(rows[0])], np.abs(v[:, 0].astype(float) - v[0, 0]), rtol=1e-6)
+
+
+def test_exclusions_in_every_form() -> None:
+    v = np.eye(5, dtype=np.float32) + 0.1
+    lists = [[0, 1], [], [4]]
+    want = top_k(v[:3], v, 5, exclude=lists)
+    padded = np.array([[0, 1], [-1, -1], [4, -1]])
+    stored = sparse.csr_array((np.zeros(3), ([0, 0, 2], [1, 0, 4])), shape=(3, 5))  # stored zeros count
+    for form in (padded, stored, [np.array(x, dtype=np.int64) for x in lists]):
+        assert top_k(v[:3], v, 5, exclude=form)[0].tolist() == want[0].tolist()
+    assert want[0][0].tolist()[3:] == [-1, -1]
+    assert top_k(v[:1], v, 1, exclude=np.array([[0]]))[0][0, 0] != 0
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error"),
+    [
+        ({"k": 0}, ValueError), ({"k": 1.5}, TypeError), ({"metric": "manhattan"}, ValueError),
+        ({"mask": np.ones(4, bool)}, ValueError), ({"mask": np.ones(5)}, TypeError), ({"exclude": [[9]]}, ValueError),
+        ({"exclude": [[0], [1]]}, ValueError), ({"exclude": "ab"}, TypeError),
+        ({"exclude": np.array([[7]])}, ValueError),
+        ({"exclude": sparse.csr_array((2, 5))}, ValueError), ({"queries": np.zeros((1, 3))}, ValueError),
+        ({"queries": [[np.nan, 0.0]]}, ValueError), ({"vectors": np.full((5, 2), np.inf)}, ValueError),
+        ({"workers": 0}, ValueError),
+    ],
+)  # fmt: skip
+def test_bad_calls(kwargs: dict[str, Any], error: type[Exception]) -> None:
+    call = {"queries": np.zeros((1, 2)), "vectors": np.zeros((5, 2)), "k": 1} | kwargs
+    with pytest.raises(error, match="parameter of top_k"):
+        top_k(call.pop("queries"), call.pop("vectors"), call.pop("k"), **call)
+
+
+def items(n: int = 600, d: int = 12, seed: int = 0) -> EmbeddingTable:
+    rng = np.random.default_rng(seed)
+    return EmbeddingTable([f"i{i}" for i in range(n)], rng.normal(size=(n, d)), context_vectors=rng.normal(size=(n, d)))
+
+
+@pytest.mark.parametrize("kind", ["exact", "hnsw"])
+@pytest.mark.parametrize("metric", METRICS)
+def test_index_saved_and_opened(tmp_path: Any, kind: str, metric: str) -> None:
+    if kind == "hnsw":
+        pytest.importorskip("faiss")
+    table = items()
+    built = build_index(table, kind=kind, metric=metric, sample=100)
+    assert built.info.recall_at_10 > 0.9
+    built.save(tmp_path / "index")
+    opened = open_index(tmp_path / "index", table)
+    assert opened.info == built.info
+    q = table.vectors[:20]
+    np.testing.assert_array_equal(opened.search(q, 5)[0], built.search(q, 5)[0])
+    exact_rows, exact_scores = top_k(q, table.vectors, 5, metric=metric)
+    rows, scores = opened.search(q, 5)
+    same = rows == exact_rows
+    assert same.mean() > 0.9
+    np.testing.assert_allclose(scores[same], exact_scores[same], atol=2e-3)
+    exact = table.most_similar("i3", 3, metric=metric)
+    assert [one for one, _ in opened.most_similar("i3", 3)] == [one for one, _ in exact]
+    assert opened.search(q, 700)[0].shape == (20, 700)
+    with pytest.raises(TableError, match="exists"):
+        built.save(tmp_path / "index")
+    assert [p.name for p in tmp_path.iterdir()] == ["index"]
+
+
+def test_an_index_behind_its_table_never_opens(tmp_path: Any) -> None:
+    from traitcore import TableStore
+
+    table, store = items(), TableStore(tmp_path / "store")
+    store.publish(table, "items")
+    first = store.open("items")
+    path = store.index_path("items", "v000001", "exact")
+    build_index(first).save(path)
+    open_index(path, first)
+    store.publish(table, "items")  # the same numbers again: another version all the same
+    moved = table.vectors.copy()
+    moved[5, 5] += 1e-3
+    for other in (
+        store.open("items"), table.subset(table.ids[::-1]), table.subset(table.ids[:-1]),
+        EmbeddingTable([f"j{i}" for i in range(len(table))], table.vectors, context_vectors=table.context_vectors),
+        EmbeddingTable(table.ids, moved, context_vectors=table.context_vectors),
+    ):  # fmt: skip
+        with pytest.raises(TableError, match="was built over"):
+            open_index(path, other)
+    with pytest.raises(TableError, match="can't be opened"):
+        open_index(tmp_path / "nothing", first)
+
+
+def test_damaged_index_files(tmp_path: Any) -> None:
+    pytest.importorskip("faiss")
+    table = items(100)
+    build_index(table, kind="hnsw").save(tmp_path / "index")
+    rng = np.random.default_rng(0)
+    for file in sorted((tmp_path / "index").iterdir()):
+        content = file.read_bytes()
+        for place in rng.integers(0, len(content), 60):
+            damaged = bytearray(content)
+            damaged[place] ^= int(rng.integers(1, 256))
+            for bad in (bytes(damaged), content[:place]):
+                file.write_bytes(bad)
+                with pytest.raises(TableError, match="index"):
+                    open_index(tmp_path / "index", table)
+        file.write_bytes(content)
+    open_index(tmp_path / "index", table)
+
+
+def test_without_faiss(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match=r"traitcore\[ann\]"):
+        build_index(items(50), kind="hnsw")
