@@ -9,17 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from . import kernel
+from .intrinsics import prefetch, trailing_zeros
 
-# Lowest set bit by multiplication (Leiserson, Prokop & Randall 1998); LLVM turns it into one instruction.
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_LOWEST = np.zeros(64, dtype=np.int64)
-for _bit in range(64):
-    _LOWEST[((1 << _bit) * int(_DE_BRUIJN) % (1 << 64)) >> 58] = _bit
 _ONE = np.uint64(1)
 _SIX = np.uint64(6)
 _LOW6 = np.uint64(63)
-_TOP = np.uint64(58)
 _NONE = np.uint64(0)
+# Occurrences between the fetch of a token's surroundings and their use.
+_AHEAD = 12
 
 
 @kernel()
@@ -72,13 +69,13 @@ def sort_columns(columns, m, low, high):
         words = high[h]
         high[h] = 0
         while words != _NONE:
-            w = (np.uint64(h) << _SIX) + np.uint64(_LOWEST[((words & (~words + _ONE)) * _DE_BRUIJN) >> _TOP])
+            w = (np.uint64(h) << _SIX) + trailing_zeros(words)
             words &= words - _ONE
             bits = low[w]
             low[w] = 0
             base = w << _SIX
             while bits != _NONE:
-                columns[k] = np.int32(base + np.uint64(_LOWEST[((bits & (~bits + _ONE)) * _DE_BRUIJN) >> _TOP]))
+                columns[k] = np.int32(base + trailing_zeros(bits))
                 bits &= bits - _ONE
                 k += 1
 
@@ -128,23 +125,30 @@ def count_rows(
         bound = min(len(sums), (starts[row + 1] - starts[row]) * (left + right))
         if used + bound > len(indices):
             break
-        m = 0
+        m = np.uint64(0)
         for p in range(starts[row], starts[row + 1]):
+            # The next ones lie anywhere in the corpus, but where is known. (Past the end of `places` is `here` again.)
+            soon = min(p + _AHEAD, len(places) - 1)
+            prefetch(padded, places[soon])
             here = places[p]
             for distance in range(1, right + 1):
-                column = padded[here + distance]
-                if column < 0:
+                token = padded[np.uint64(here + distance)]
+                if token < 0:
                     break
-                columns[m] = column
-                m += sums[column] == 0
-                sums[column] += ahead[distance]
+                column = np.uint64(token)  # unsigned: a signed index would be tested for counting from the end
+                columns[m] = token
+                before = sums[column]
+                m += np.uint64(before == 0)
+                sums[column] = before + ahead[np.uint64(distance)]
             for distance in range(1, left + 1):
-                column = padded[here - distance]
-                if column < 0:
+                token = padded[np.uint64(here - distance)]
+                if token < 0:
                     break
-                columns[m] = column
-                m += sums[column] == 0
-                sums[column] += back[distance]
+                column = np.uint64(token)
+                columns[m] = token
+                before = sums[column]
+                m += np.uint64(before == 0)
+                sums[column] = before + back[np.uint64(distance)]
         sort_columns(columns, m, low, high)
         end = emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used)
         lengths[row] = end - used

@@ -17,12 +17,22 @@ from .._progress import Progress
 from .products import panel_combine, panel_gram
 
 EPS = float(np.finfo(np.float32).eps)
+TINY = float(np.finfo(np.float64).tiny)
+# The basis is traded for a filter once orthogonalising a column costs about twice its product: flops at a dense kernel's
+# rate against those at a sparse one's.
+FILTER_FROM = 3.0
+FILTER_DEGREE = 4
+# Where the filter's unwanted part ends, below the smallest wanted value as estimated so far.
+FILTER_EDGE = 0.95
+# The largest wanted value may grow so much more than the edge before float32 loses the smallest.
+FILTER_SPREAD = 1e4
 
 
 class Operator(Protocol):
     """A symmetric operator on blocks (n, b) float32, and how its spectrum maps to singular values."""
 
     n: int
+    density: float  # entries of A touched per row of the basis in one product
     squared: bool  # its eigenvalues are squares of the singular values
 
     def apply(self, block: NDArray[np.float32]) -> NDArray[np.float32]: ...
@@ -56,13 +66,21 @@ class Subspace:
 class Basis:
     """Orthonormal panels (n, b) end to end, and the projection T (m, m) of the operator on them."""
 
-    def __init__(self, n: int, block: int, max_columns: int, workers: int, rng: np.random.Generator) -> None:
+    def __init__(self, n: int, block: int, workers: int, rng: np.random.Generator) -> None:
         self.n, self.b, self.workers, self.rng = n, block, workers, rng
-        # Only what is written takes room.
-        self.panels = np.empty((max_columns // block, n, block), dtype=np.float32)
-        self.T = np.zeros((max_columns, max_columns))
+        self.panels = np.empty((0, n, block), dtype=np.float32)
+        self.T = np.zeros((0, 0))
         self.used = 0
-        self.R = np.zeros((block, block))
+
+    def _make_room(self) -> None:
+        """Room for one more panel; the growth is remapped rather than copied where the system can."""
+        if self.used < len(self.panels):
+            return
+        capacity = self.used + max(8, self.used // 4)
+        self.panels.resize((capacity, self.n, self.b), refcheck=False)
+        T = np.zeros((capacity * self.b, capacity * self.b))
+        T[: len(self.T), : len(self.T)] = self.T
+        self.T = T
 
     @property
     def columns(self) -> int:
@@ -79,7 +97,7 @@ class Basis:
         """Subtract the block's part in the basis, in place; the coefficients (m, b)."""
         panels = self.panels[: self.used]
         H = panel_gram(panels, block, workers=self.workers)
-        panel_combine(panels, H, block, alpha=-1.0, beta=1.0, workers=self.workers)
+        panel_combine(panels, -H, block, fresh=False, workers=self.workers)
         return H
 
     def append(self, block: NDArray[np.float32], scale: float) -> NDArray[np.float64]:
@@ -99,6 +117,7 @@ class Basis:
             R[rank:] = 0.0
             new, F, rank = self._whiten(new, 1.0)
             R, scale = F @ R, 0.0
+        self._make_room()
         self.panels[self.used] = new
         self.used += 1
         return R
@@ -118,7 +137,7 @@ class Basis:
             step = np.zeros_like(V)
             step[:rank] = root[:, None] * V[:, :rank].T
             fresh = np.empty_like(block)
-            panel_combine(block[None], C, fresh, alpha=1.0, beta=0.0, workers=self.workers)
+            panel_combine(block[None], C, fresh, fresh=True, workers=self.workers)
             block, R = fresh, step @ R
             # The Gram matrix of a block with a spread spectrum is itself inexact: whiten until it was nearly flat.
             if rank == 0 or d[0] < 4 * d[rank - 1]:
@@ -130,6 +149,7 @@ class Basis:
 @dataclass
 class _Check:
     values: NDArray[np.float64]
+    measure: NDArray[np.float64]
     residual: float
 
 
@@ -140,47 +160,54 @@ class Lanczos:
         self.op, self.s, self.rng = operator, settings, rng
         self.products = 0
         self.degree, self.edge = 1, 0.0
-        self.basis = self._new_basis()
-        self.last: _Check | None = None
-        self.starts = 1
         self.error = np.inf
+        self._start(rng.standard_normal((operator.n, settings.block_size), dtype=np.float32))
 
-    def _new_basis(self) -> Basis:
-        return Basis(self.op.n, self.s.block_size, self.s.max_columns, self.s.workers, self.rng)
+    def _start(self, block: NDArray[np.float32]) -> None:
+        s = self.s
+        self.basis = Basis(self.op.n, s.block_size, s.workers, self.rng)
+        self.basis.append(block, float(np.sqrt(self.op.n)))
+        # What the basis lacks: panel p's product is in the basis but for (a vector) @ R.
+        self.tails: list[tuple[int, NDArray[np.float64]]] = []
+        self.starts = 1
+        self.last: _Check | None = None
 
     def run(self) -> Subspace:
         s = self.s
-        self.basis.append(self.basis.random_block(), np.sqrt(self.op.n))
-        next_check = self._first_check()
+        first_check = s.n_components + 2 * s.block_size
+        next_check = first_check
         while True:
-            self._expand()
-            columns = self.basis.columns - s.block_size
+            columns = self.basis.columns
+            R = self._expand()
             if s.steps is not None:
                 if self.products >= s.steps:
                     return self._finish(columns, True)
             elif columns >= next_check:
-                if self._converged(columns):
-                    return self._finish(columns, True)
+                if self._converged(columns, R):
+                    if not self._multiplicity_cut():
+                        return self._finish(columns, True)
+                    self._inject(R)
+                elif self._filter_pays(columns):
+                    self._restart(columns)
+                    columns = 0
                 if s.progress is not None:
                     s.progress("svd", min(1.0, s.tol / max(self.error, s.tol)), 1.0)
-                next_check = columns + max(s.block_size, columns // 8)
+                next_check = max(first_check, columns + max(s.block_size, columns // 8))
             if self.basis.columns + s.block_size > s.max_columns:
                 return self._finish(columns, s.steps is not None)
 
-    def _first_check(self) -> int:
-        return self.s.n_components + 2 * self.s.block_size
-
-    def _expand(self) -> None:
+    def _expand(self) -> NDArray[np.float64]:
+        """Multiply the newest panel; the remainder, orthonormalised, becomes the next one. Its factor R (b, b)."""
         basis = self.basis
         X = basis.last()
         W = self.op.apply(X) if self.degree == 1 else self.op.filtered(X, self.degree, self.edge)
         self.products += self.degree
-        scale = float(np.sqrt(np.einsum("ij,ij->j", W, W, dtype=np.float64).max()))
+        scale = float(np.sqrt(np.einsum("ij,ij->j", W, W).max()))
         H = basis.project_out(W)
         m, b = basis.columns, basis.b
-        basis.R = basis.append(W, scale)
         basis.T[:m, m - b : m] = H
         basis.T[m - b : m, :m] = H.T
+        return basis.append(W, scale)
 
     def _ritz(self, m: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The `count` Ritz pairs of largest magnitude: values (count,), coefficients (m, count)."""
@@ -196,29 +223,92 @@ class Lanczos:
         result: NDArray[np.float64] = self.edge * (np.sqrt((grown + 1) / 2) if self.op.squared else grown)
         return result
 
-    def _converged(self, m: int) -> bool:
-        k = self.s.n_components
-        values, S = self._ritz(m, k)
+    def _converged(self, m: int, R: NDArray[np.float64]) -> bool:
+        """Is the estimated error of every wanted singular value within half of `tol`?
+
+        Ritz values only grow, and their errors fall as the squares of the residuals: so what is left is what the last
+        check gained, times q / (1 - q), where q is how much the squared residual fell.
+        """
+        b = self.s.block_size
+        values, S = self._ritz(m, self.s.n_components)
         sigma = self._singular_values(values)
-        tail = np.linalg.norm(self.basis.R @ S[-self.s.block_size :], axis=0)
-        top = float(np.abs(values).max())
-        residual = float((tail / np.maximum(np.abs(values), 32 * EPS * max(top, 1e-300))).max())
-        check = _Check(sigma, residual)
-        previous, self.last = self.last, check
+        magnitude = np.abs(values)
+        squares = sum(((F @ S[p * b : (p + 1) * b]) ** 2).sum(axis=0) for p, F in [*self.tails, (m // b - 1, R)])
+        residual = float((np.sqrt(squares) / np.maximum(magnitude, 32 * EPS * magnitude[0] + TINY)).max())
+        # A vector's lack of the right one shows in full in the filter's values, and in those of A afterwards; in singular
+        # values read back through the filter it shows less.
+        measure = sigma if self.degree == 1 else magnitude
+        previous, self.last = self.last, _Check(sigma, measure, residual)
         if residual <= 8 * EPS:
             self.error = residual
             return True
-        if previous is None:
+        # Within its edge the filter tells nothing apart.
+        if previous is None or len(previous.values) < len(sigma) or (self.degree > 1 and magnitude[-1] < 1.1):
             return False
-        q = min((check.residual / max(previous.residual, 1e-300)) ** 2, 0.99)
-        change = float(((sigma - previous.values) / np.maximum(sigma, 32 * EPS * max(sigma[0], 1e-300))).max())
-        self.error = min(residual, max(change, 0.0) * q / (1 - q))
-        return self.error <= self.s.tol / 2
+        # The precision of float32, relative to each value (of a square, half of it is the root's).
+        spread = magnitude[0] / np.maximum(magnitude, EPS * magnitude[0] + TINY)
+        noise = 4 * EPS * spread
+        gain = (measure - previous.measure) / np.maximum(measure, 32 * EPS * measure[0] + TINY)
+        q = min(residual / (previous.residual + EPS), 0.995) ** 2
+        self.error = min(residual, float(np.maximum(gain, noise).max()) * q / (1 - q))
+        stalled = bool((gain <= noise).all()) and residual**2 <= self.s.tol
+        return self.error <= self.s.tol / 2 or stalled
+
+    def _multiplicity_cut(self) -> bool:
+        """A start of b columns finds at most b copies of an eigenvalue: are there as many as could be found?"""
+        assert self.last is not None
+        sigma = self.last.values
+        width = self.s.block_size * self.starts
+        if len(sigma) <= width:
+            return False
+        near = sigma[width - 1 :] >= sigma[: len(sigma) - width + 1] * (1 - min(4 * self.s.tol, 2e-3))
+        return bool((near & (sigma[width - 1 :] > 32 * EPS * sigma[0])).any())
+
+    def _inject(self, R: NDArray[np.float64]) -> None:
+        """Go on from a random block in place of the newest panel."""
+        basis = self.basis
+        basis.used -= 1
+        self.tails.append((basis.used - 1, R))
+        basis.append(basis.random_block(), 0.0)
+        self.starts += 1
+
+    def _filter_pays(self, m: int) -> bool:
+        return self.degree == 1 and m >= FILTER_FROM * self.op.density and not self.tails and self._degree() > 1
+
+    def _degree(self) -> int:
+        assert self.last is not None
+        sigma = self.last.values
+        if sigma[-1] <= 0:
+            return 1
+        growth = np.arccosh(sigma[0] / (FILTER_EDGE * sigma[-1])) * (2 if self.op.squared else 1)
+        return int(min(np.arccosh(FILTER_SPREAD) / growth, FILTER_DEGREE))
+
+    def _restart(self, m: int) -> None:
+        """Begin again with the filtered operator, from a mixture of the vectors found so far."""
+        assert self.last is not None
+        sigma = self.last.values
+        self.degree, self.edge = self._degree(), FILTER_EDGE * float(sigma[-1])
+        count = -(-(self.s.n_components + 8) // 16) * 16
+        Y = self._vectors(m, count)
+        mix = self.rng.standard_normal((count, self.s.block_size))
+        start = np.empty((self.op.n, self.s.block_size), dtype=np.float32)
+        panel_combine(Y[None], mix, start, fresh=True, workers=self.s.workers)
+        # A share of everything, so that no wanted vector is left out by what has been found so far.
+        start += self.basis.random_block() * np.float32(0.3 * np.sqrt(count / self.op.n))
+        self._start(start)
+
+    def _vectors(self, m: int, count: int) -> NDArray[np.float32]:
+        _, S = self._ritz(m, count)
+        out = np.empty((self.op.n, count), dtype=np.float32)
+        panel_combine(
+            self.basis.panels[: m // self.s.block_size], S, out, fresh=True, workers=self.s.workers
+        )
+        return out
 
     def _finish(self, m: int, converged: bool) -> Subspace:
         count = min(m, -(-(self.s.n_components + 8) // 16) * 16)
-        _, S = self._ritz(m, count)
-        panels = self.basis.panels[: m // self.s.block_size]
-        out = np.empty((self.op.n, count), dtype=np.float32)
-        panel_combine(panels, S, out, alpha=1.0, beta=0.0, workers=self.s.workers)
-        return Subspace(out, self.products, converged, self.error)
+        sigma = self._singular_values(self._ritz(m, min(m, self.s.n_components))[0])
+        if self.op.squared and sigma[-1] < 3e-3 * sigma[0]:
+            # Squared, such values drown in float32; the whole basis still holds their vectors.
+            count = m
+        return Subspace(self._vectors(m, count), self.products, converged, self.error)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .. import _core
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._validate import check_array, check_csr
@@ -36,9 +37,24 @@ def sparse_dense(
     matrix = check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)
     block = check_array("B", "sparse_dense", B, dtype=np.float32, shape=(matrix.shape[1], None), finite=False)
     result = _check_out(out, (matrix.shape[0], block.shape[1]), "sparse_dense")
-    resolve_workers(workers, "sparse_dense")
-    result[:] = matrix @ block
+    if np.shares_memory(result, block):
+        raise ValueError(parameter_message("out", "sparse_dense", "an array apart from B", "one that shares its memory"))
+    n_workers = resolve_workers(workers, "sparse_dense")
+    _core.sparse_times_dense(matrix.indptr, matrix.indices, matrix.data, block, result, 1.0, 0.0, n_workers)
     return result
+
+
+def multiply_add(
+    A: sparse.csr_array,
+    B: NDArray[np.float32],
+    C: NDArray[np.float32],
+    *,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    workers: int,
+) -> None:
+    """C = alpha A @ B + beta C in place, for a canonical float32 CSR A. Unchecked: for callers inside the house."""
+    _core.sparse_times_dense(A.indptr, A.indices, A.data, B, C, alpha, beta, workers)
 
 
 def sparse_transposed_dense(
@@ -72,21 +88,20 @@ def _check_out(out: Any, shape: tuple[int, int], owner: str) -> NDArray[np.float
     return out
 
 
-def panel_gram(
-    panels: NDArray[np.float32], block: NDArray[np.float32], *, workers: int
-) -> NDArray[np.float64]:
-    """[P_0 P_1 ...]^T @ block for panels (p, n, b) and a block (n, q): (p b, q). Unchecked."""
-    return np.concatenate([panel.T @ block for panel in panels]).astype(np.float64)
+def panel_gram(panels: NDArray[np.float32], block: NDArray[np.float32], *, workers: int) -> NDArray[np.float64]:
+    """[P_0 P_1 ...]' @ block, (p b, q) float64, for float32 panels (p, n, b) and a block (n, q).
+
+    b and q are multiples of 16. Unchecked.
+    """
+    return _core.panels_gram(panels, block, workers)
 
 
 def panel_combine(
-    panels: NDArray[np.float32], coefficients: NDArray[np.float64], out: NDArray[np.float32],
-    *, alpha: float, beta: float, workers: int,
-) -> None:  # fmt: skip
-    """out = beta out + alpha [P_0 P_1 ...] @ coefficients, for panels (p, n, b), in place. Unchecked."""
-    b = panels.shape[2]
-    small = (alpha * coefficients).astype(np.float32)
-    if beta == 0.0:
-        out[:] = 0.0
-    for p, panel in enumerate(panels):
-        out += panel @ small[p * b : (p + 1) * b]
+    panels: NDArray[np.float32], coefficients: NDArray[Any], out: NDArray[np.float32], *, fresh: bool, workers: int
+) -> None:
+    """out = [P_0 P_1 ...] @ coefficients in place, added to what is there unless `fresh`. Unchecked.
+
+    float32 panels (p, n, b), coefficients (p b, q), out (n, q); b and q are multiples of 16.
+    """
+    small = np.ascontiguousarray(coefficients, dtype=np.float32)
+    _core.panels_combine(panels, small, out, fresh, workers)

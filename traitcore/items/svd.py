@@ -15,9 +15,11 @@ from .._parallel import resolve_workers
 from .._progress import Progress
 from .._validate import check_array, check_bool, check_csr, check_int, check_real, check_seed
 from .lanczos import EPS, Lanczos, Settings, Subspace
-from .products import panel_combine, panel_gram, sparse_dense, transposed_csr
+from .products import multiply_add, panel_combine, panel_gram, transposed_csr
 
 _OWNER = "randomized_svd"
+# Up to this size LAPACK decomposes what the search could not, within seconds.
+_DENSE_AFTER_ALL = 4000
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,8 @@ def randomized_svd(
         return _signed(_dense(matrix, k, is_symmetric), scale, is_symmetric)
     operator = _Symmetric(matrix, settings.workers) if is_symmetric else _Gram(matrix, settings.workers)
     found = Lanczos(operator, settings, np.random.default_rng(seed)).run()
+    if not found.converged and max(matrix.shape) <= _DENSE_AFTER_ALL and memory_limit_mb is None:
+        return _signed(_dense(matrix, k, is_symmetric), scale, is_symmetric)
     return _signed(operator.extract(found, k), scale, is_symmetric)
 
 
@@ -251,6 +255,7 @@ class _Symmetric:
     def __init__(self, matrix: Matrix, workers: int) -> None:
         self.matrix, self.workers = matrix, workers
         self.n = matrix.shape[0]
+        self.density = _size(matrix) / self.n
 
     def apply(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         return _times(self.matrix, block, self.workers)
@@ -292,6 +297,7 @@ class _Gram:
         self.tall, self.flat = (turned, matrix) if self.wide else (matrix, turned)
         self.workers = workers
         self.n = min(matrix.shape)
+        self.density = 2 * _size(matrix) / self.n
 
     def apply(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         return _times(self.flat, _times(self.tall, block, self.workers), self.workers)
@@ -323,16 +329,26 @@ class _Gram:
         )  # fmt: skip
 
 
+def _size(matrix: Matrix) -> int:
+    return int(matrix.size if isinstance(matrix, np.ndarray) else matrix.nnz)
+
+
 def _times(matrix: Matrix, block: NDArray[np.float32], workers: int) -> NDArray[np.float32]:
     if isinstance(matrix, np.ndarray):
         return np.ascontiguousarray(matrix @ block)
-    return sparse_dense(matrix, block, workers=workers)
+    product = np.empty((matrix.shape[0], block.shape[1]), dtype=np.float32)
+    multiply_add(matrix, block, product, workers=workers)
+    return product
 
 
 def _combined(Y: NDArray[np.float32], S: NDArray[np.float64], workers: int) -> NDArray[np.float32]:
-    out = np.empty((Y.shape[0], S.shape[1]), dtype=np.float32)
-    panel_combine(Y[None], S, out, alpha=1.0, beta=0.0, workers=workers)
-    return out
+    """Y @ S, for as many columns as S has (the kernel takes multiples of 16)."""
+    count = S.shape[1]
+    padded = np.zeros((S.shape[0], -(-count // 16) * 16))
+    padded[:, :count] = S
+    out = np.empty((Y.shape[0], padded.shape[1]), dtype=np.float32)
+    panel_combine(Y[None], padded, out, fresh=True, workers=workers)
+    return out if count == out.shape[1] else np.ascontiguousarray(out[:, :count])
 
 
 def _inverse_root(G: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,209 @@
+// Products of a sparse matrix and of tall panels with narrow dense blocks: C = alpha A B + beta C for a CSR matrix A, and
+// the two products of block Gram-Schmidt, H = P'W and Y = beta Y + alpha P S, for panels P of many rows and few columns.
+//
+// Rows are cut into blocks by their number alone, each output row is written by one thread, and sums over rows are added
+// up in the blocks' order: results don't depend on the number of threads.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "parallel.hpp"
+#include "simd.hpp"
+
+namespace traitcore {
+namespace products {
+
+// Entries between a fetch of a row of B and its use: about the latency of memory over the work of an entry.
+constexpr std::int64_t kAhead = 16;
+// Rows that stay in the first-level cache with their part of W or Y.
+constexpr std::int64_t kPanelRows = 128;
+
+namespace baseline {
+constexpr int kLanes = 4, kTileRows = 4;
+struct V {
+  float x[kLanes];
+};
+TRAITCORE_INLINE V zero() { return V{}; }
+TRAITCORE_INLINE V load(const float* p) {
+  V v;
+  std::memcpy(v.x, p, sizeof(v.x));
+  return v;
+}
+TRAITCORE_INLINE void store(float* p, V v) { std::memcpy(p, v.x, sizeof(v.x)); }
+TRAITCORE_INLINE V broadcast(float s) { return V{{s, s, s, s}}; }
+TRAITCORE_INLINE V fma(V a, V b, V c) {
+  for (int i = 0; i < kLanes; ++i) c.x[i] += a.x[i] * b.x[i];
+  return c;
+}
+TRAITCORE_INLINE V mul(V a, V b) {
+  for (int i = 0; i < kLanes; ++i) a.x[i] *= b.x[i];
+  return a;
+}
+TRAITCORE_INLINE V add(V a, V b) {
+  for (int i = 0; i < kLanes; ++i) a.x[i] += b.x[i];
+  return a;
+}
+TRAITCORE_INLINE void prefetch(const char*) {}
+#include "products_level.hpp"
+}  // namespace baseline
+
+#if TRAITCORE_X86
+TRAITCORE_BEGIN_AVX2
+namespace avx2 {
+constexpr int kLanes = 8, kTileRows = 4;
+using V = __m256;
+TRAITCORE_INLINE V zero() { return _mm256_setzero_ps(); }
+TRAITCORE_INLINE V load(const float* p) { return _mm256_loadu_ps(p); }
+TRAITCORE_INLINE void store(float* p, V v) { _mm256_storeu_ps(p, v); }
+TRAITCORE_INLINE V broadcast(float s) { return _mm256_set1_ps(s); }
+TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+TRAITCORE_INLINE V mul(V a, V b) { return _mm256_mul_ps(a, b); }
+TRAITCORE_INLINE V add(V a, V b) { return _mm256_add_ps(a, b); }
+TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+#include "products_level.hpp"
+}  // namespace avx2
+TRAITCORE_END_TARGET
+
+TRAITCORE_BEGIN_AVX512
+namespace avx512 {
+constexpr int kLanes = 16, kTileRows = 8;
+using V = __m512;
+TRAITCORE_INLINE V zero() { return _mm512_setzero_ps(); }
+TRAITCORE_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
+TRAITCORE_INLINE void store(float* p, V v) { _mm512_storeu_ps(p, v); }
+TRAITCORE_INLINE V broadcast(float s) { return _mm512_set1_ps(s); }
+TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+TRAITCORE_INLINE V mul(V a, V b) { return _mm512_mul_ps(a, b); }
+TRAITCORE_INLINE V add(V a, V b) { return _mm512_add_ps(a, b); }
+TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
+#include "products_level.hpp"
+}  // namespace avx512
+TRAITCORE_END_TARGET
+#endif
+
+#if TRAITCORE_X86
+#define TRAITCORE_AT_LEVEL(level, call)                     \
+  switch (level) {                                          \
+    case SimdLevel::avx512: avx512::call; break;            \
+    case SimdLevel::avx2: avx2::call; break;                \
+    default: baseline::call;                                \
+  }
+#else
+#define TRAITCORE_AT_LEVEL(level, call) baseline::call;
+#endif
+
+/// Run work(block) for the blocks 0 ... n - 1 on `workers` threads, each taking the next free one.
+template <class Work>
+void for_blocks(std::int64_t n, int workers, const Work& work) {
+  if (workers <= 1 || n <= 1) {
+    for (std::int64_t block = 0; block < n; ++block) work(block);
+    return;
+  }
+  std::atomic<std::int64_t> next{0};
+  run_workers(static_cast<int>(std::min<std::int64_t>(workers, n)), [&](int, const std::atomic<bool>& stop) {
+    for (std::int64_t block = next++; block < n && !stop; block = next++) work(block);
+  });
+}
+
+}  // namespace products
+
+/// A CSR matrix as it lies in memory: indptr (rows + 1), index and value (entries).
+template <class Index>
+struct CsrView {
+  const Index* indptr;
+  const Index* index;
+  const float* value;
+  std::int64_t rows;
+  std::int64_t entries;
+};
+
+/// C (rows, k) = alpha A B + beta C, row-major, B (columns, k); with beta = 0, C may be uninitialised.
+template <class Index>
+void sparse_times_dense(const CsrView<Index>& A, std::int64_t columns, const float* B, std::int64_t k, float alpha,
+                        float beta, float* C, int workers) {
+  using namespace products;
+  // Columns go in groups, packed side by side, so that the rows of B stay in cache and on few pages.
+  constexpr std::int64_t kGroup = 32, kRows = 512;
+  const SimdLevel level = simd_level();
+  const std::int64_t blocks = (A.rows + kRows - 1) / kRows;
+  std::vector<float> packed;
+  for (std::int64_t c = 0; c < k; c += kGroup) {
+    const std::int64_t width = std::min(kGroup, k - c), padded = (width + 15) / 16 * 16;
+    const float* group = B;
+    if (k != padded) {
+      packed.assign(static_cast<std::size_t>(columns * padded), 0.0f);
+      for (std::int64_t j = 0; j < columns; ++j)
+        std::memcpy(packed.data() + j * padded, B + j * k + c, static_cast<std::size_t>(width) * sizeof(float));
+      group = packed.data();
+    }
+    for_blocks(blocks, workers, [&](std::int64_t block) {
+      const std::int64_t start = block * kRows, stop = std::min(start + kRows, A.rows);
+      if (width == padded) {
+        TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr, A.index, A.value, start, stop, A.entries - 1,
+                                              static_cast<int>(padded), group, padded, alpha, beta, C + c, k))
+        return;
+      }
+      float scratch[1024];  // 32 rows of a group, so that no store passes the end of a row of C
+      for (std::int64_t i = start; i < stop; i += 32) {
+        const std::int64_t some = std::min<std::int64_t>(32, stop - i);
+        TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr + i, A.index, A.value, 0, some, A.entries - 1,
+                                              static_cast<int>(padded), group, padded, alpha, 0.0f, scratch, padded))
+        for (std::int64_t r = 0; r < some; ++r)
+          for (std::int64_t j = 0; j < width; ++j) {
+            float& out = C[(i + r) * k + c + j];
+            out = scratch[r * padded + j] + (beta == 0.0f ? 0.0f : beta * out);
+          }
+      }
+    });
+  }
+}
+
+/// Panels (count, rows, b) end to end, each row-major; b is a multiple of 16.
+struct PanelsView {
+  const float* data;
+  std::int64_t count, rows, b;
+  const float* at(std::int64_t panel, std::int64_t row) const { return data + (panel * rows + row) * b; }
+};
+
+/// H (count b, q) = [P_0 P_1 ...]' W for W (rows, q), q a multiple of 16: summed in float32 over some thousand rows, in
+/// float64 beyond.
+inline void panels_gram(const PanelsView& P, const float* W, std::int64_t q, double* H, int workers) {
+  using namespace products;
+  const SimdLevel level = simd_level();
+  const std::int64_t size = P.count * P.b * q;
+  const std::int64_t span = std::max<std::int64_t>(2048, (P.rows / 32 + kPanelRows) / kPanelRows * kPanelRows);
+  const std::int64_t spans = (P.rows + span - 1) / span;
+  std::vector<float> parts(static_cast<std::size_t>(spans * size), 0.0f);
+  for_blocks(spans, workers, [&](std::int64_t s) {
+    float* part = parts.data() + s * size;
+    const std::int64_t stop = std::min((s + 1) * span, P.rows);
+    for (std::int64_t i = s * span; i < stop; i += kPanelRows) {
+      const std::int64_t rows = std::min(kPanelRows, stop - i);
+      for (std::int64_t p = 0; p < P.count; ++p)
+        TRAITCORE_AT_LEVEL(level, gram_block(P.at(p, i), P.b, W + i * q, q, rows, part + p * P.b * q))
+    }
+  });
+  for (std::int64_t j = 0; j < size; ++j) {
+    double sum = 0.0;
+    for (std::int64_t s = 0; s < spans; ++s) sum += parts[static_cast<std::size_t>(s * size + j)];
+    H[j] = sum;
+  }
+}
+
+/// Y (rows, q) = [P_0 P_1 ...] S, added to what Y holds unless `fresh`; S (count b, q), q a multiple of 16.
+inline void panels_combine(const PanelsView& P, const float* S, std::int64_t q, bool fresh, float* Y, int workers) {
+  using namespace products;
+  const SimdLevel level = simd_level();
+  const std::int64_t blocks = (P.rows + kPanelRows - 1) / kPanelRows;
+  for_blocks(blocks, workers, [&](std::int64_t block) {
+    const std::int64_t i = block * kPanelRows, rows = std::min(kPanelRows, P.rows - i);
+    if (fresh) std::memset(Y + i * q, 0, static_cast<std::size_t>(rows * q) * sizeof(float));
+    for (std::int64_t p = 0; p < P.count; ++p)
+      TRAITCORE_AT_LEVEL(level, combine_block(P.at(p, i), P.b, S + p * P.b * q, q, rows, Y + i * q))
+  });
+}
+
+}  // namespace traitcore
