@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from .options import add_common
-from .render import table, write_json
+from .render import show, table, write_json
 
 if TYPE_CHECKING:
     from .published import Published
@@ -68,7 +68,7 @@ def run_similar(args: argparse.Namespace) -> None:
         write_json(answer)
         return
     heads = ("next to" if args.next else "like", "score" if args.next else "cosine", "events", "description")
-    title = f"{answer['token']}  {answer['description']}".rstrip()
+    title = f"{show(str(answer['token']))}  {show(answer['description'])}".rstrip()
     print(f"{title}  ({answer['events']:,} events)")
     rows = [(str(r["token"]), r["score"], r["events"], r["description"]) for r in answer["found"]]
     print(table(rows, heads, indent=2))
@@ -117,15 +117,27 @@ def run_traits(args: argparse.Namespace) -> None:
     for trait in found:
         print()
         print(trait_title(trait))
+        for line in trait_notes(published, trait):
+            print("    " + show(line))
         print(table(trait_rows(published, trait, args.topn), ("token", "lift", "customers", "description"), indent=4))
 
 
 def trait_title(trait: dict[str, Any]) -> str:
     """e.g. "trait 3  buy_prod_0012 / ...  12.1% of all, strong in 240 customers"."""
     return (
-        f"trait {trait['trait']}  {trait['name']}  "
+        f"trait {trait['trait']}  {show(trait['name'])}  "
         f"({trait['prevalence']:.1%} of all behaviour, strong in {trait['customers']:,} customers)"
     )
+
+
+def trait_notes(published: Published, trait: dict[str, Any]) -> list[str]:
+    """How its customers act, which categories they like, who shows it most."""
+    lifts = trait["action_lifts"]
+    acts = [f"{name} {share:.0%} ({lifts[name]:.1f}x)" for name, share in trait["action_shares"].items()]
+    likes = [f"{name} {lift:.1f}x" for name, lift in trait["categories"][:3]]
+    shown = [str(published.customers.ids[row]) for row in trait["exemplars"][:3]]
+    notes = (("acts: ", acts), ("categories: ", likes), ("see customers ", shown))
+    return [head + ", ".join(parts) for head, parts in notes if parts]
 
 
 def trait_rows(published: Published, trait: dict[str, Any], topn: int) -> list[tuple[Any, ...]]:
@@ -158,7 +170,7 @@ def run_customer(args: argparse.Namespace) -> None:
     if args.json:
         write_json(answer)
         return
-    print(f"customer {answer['customer']}  ({answer['events']:,} events)")
+    print(f"customer {show(str(answer['customer']))}  ({answer['events']:,} events)")
     print("\ntraits")
     print(table([(t["share"], f"trait {t['trait']}", t["name"]) for t in answer["traits"]],
                 ("share", "trait", "name"), indent=2))  # fmt: skip
@@ -180,7 +192,7 @@ def run_recommend(args: argparse.Namespace) -> None:
     if args.json:
         write_json({"customer": customers.ids[row], "recommended": rows})
         return
-    print(f"for customer {customers.ids[row]}")
+    print(f"for customer {show(str(customers.ids[row]))}")
     _print_recommended(rows)
 
 

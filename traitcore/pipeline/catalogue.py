@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .._errors import InputError, parameter_message
 from .._validate import check_array
+from ..events.vocabulary import Vocabulary
 from ..items.content import content_features
 from ..items.fusion import SourcedVectors, backfill_vectors, fuse_vectors
 
@@ -65,6 +66,11 @@ class Catalogue:
         if self.vectors is not None:
             return check_array("vectors", OWNER, self.vectors, dtype=np.float32, shape=(len(self.item_ids), None))
         return content_features(**self.fields(), random_state=seed)
+
+    def of(self, item_ids: NDArray[Any], name: str) -> list[Any]:
+        """The field `name` of these items; None where it isn't known."""
+        known = dict(zip(self.item_ids.tolist(), getattr(self, name)))
+        return [known.get(key) or None for key in item_ids.tolist()]
 
     def category_codes(self) -> NDArray[np.int64] | None:
         """(n,) code of each item's category, -1 where unknown; None without categories."""
@@ -132,6 +138,16 @@ def _price(text: str | None, place: str) -> float:
         return float(text)
     except ValueError:
         raise InputError(f"{place} is not a number. Got {text!r}.") from None
+
+
+def with_texts(vocabulary: Vocabulary, catalogue: Catalogue | None) -> Vocabulary:
+    """The vocabulary with the catalogue's descriptions where it has them, else the log's."""
+    if catalogue is None or catalogue.texts is None:
+        return vocabulary
+    logged = [""] * len(vocabulary.item_ids) if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
+    texts = np.empty(len(logged), dtype=object)
+    texts[:] = [new or old for new, old in zip(catalogue.of(vocabulary.item_ids, "texts"), logged)]
+    return replace(vocabulary, item_texts=texts)
 
 
 def complete_vectors(

@@ -22,7 +22,7 @@ from ..items.embedders import Item2Vec, PPMIEmbedder, WalkEmbedder
 from ..quality.guardrails import Verdict
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
-from .catalogue import Catalogue
+from .catalogue import Catalogue, with_texts
 from .config import OWNER, PipelineConfig
 from .corpus import Prepared, prepare_corpus, with_customers
 from .publish import TABLES, publish_tables
@@ -99,11 +99,12 @@ def fit_pipeline(
         store = TableStore(store)
     run = Run(progress)
     corpus = prepare_corpus(log, config, run)
+    corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
     with run.stage(config.method) as kept:
         embedder = make_embedder(config, corpus.window)
         embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.tell(config.method))
         kept["report"] = getattr(embedder, "report_", None)
-    learned = _learn_customers(corpus, embedder, config, run) if with_customers(config, log) else None
+    learned = _learn_customers(corpus, embedder, config, catalogue, run) if with_customers(config, log) else None
     with run.stage("tables") as kept:
         result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
     if store is not None:
@@ -122,7 +123,9 @@ class _Learned:
     traits: tuple[TraitDescription, ...]
 
 
-def _learn_customers(corpus: Prepared, embedder: Any, config: PipelineConfig, run: Run) -> _Learned:
+def _learn_customers(
+    corpus: Prepared, embedder: Any, config: PipelineConfig, catalogue: Catalogue | None, run: Run
+) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     with run.stage("customers") as kept:
         pooled = customer_vectors(sequences, vectors, method=config.pooling, workers=config.workers)
@@ -132,7 +135,10 @@ def _learn_customers(corpus: Prepared, embedder: Any, config: PipelineConfig, ru
             config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
         ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.tell("traits"))
     with run.stage("descriptions"):
-        traits = tuple(describe_traits(model.profiles_, sequences, vocabulary))
+        categories = None
+        if catalogue is not None and catalogue.categories is not None:
+            categories = [name or "" for name in catalogue.of(vocabulary.item_ids, "categories")]
+        traits = tuple(describe_traits(model.raw_profiles_, sequences, vocabulary, item_category=categories))
     return _Learned(pooled.vectors, model, traits)
 
 
