@@ -40,7 +40,8 @@ _FACE: dict[str, tuple[str, ...]] = {
     "customers.nmf": (
         "NMF", "WeightSolver", "factorize_nonnegative", "factorize_semi_nonnegative", "solve_weights",
     ),  # fmt: skip
-    "customers.traits": ("TraitModel", "choose_n_traits", "describe_traits"),
+    "customers.traits": ("TraitModel",),
+    "customers.describe": ("describe_traits",),
     # 4. serving
     "serving.table": ("EmbeddingTable",),
     "serving.store": ("TableStore",),
@@ -51,6 +52,7 @@ _FACE: dict[str, tuple[str, ...]] = {
     # 5. quality
     "quality.retrieval": ("evaluate_retrieval",),
     "quality.traits": ("evaluate_traits",),
+    "quality.n_traits": ("choose_n_traits",),
     "quality.guardrails": ("compare_tables", "judge"),
     # all of it
     "pipeline": ("fit_pipeline",),

@@ -67,7 +67,8 @@ class AttentionPooling(ParamsMixin):
     n_epochs, batch_size, learning_rate : of Adam (Kingma & Ba 2015). l2 : pull towards the start.
     horizon : "sequence": histories end where a sequence (session) ends, and the tokens to predict are the first of the
         next one; "event": they end anywhere.
-    n_targets : next tokens to predict, looked for among the next 4 x n_targets events. negative : noise tokens per example, drawn from counts ** 0.75.
+    n_targets : next tokens to predict, looked for among the next 4 x n_targets events.
+    negative : noise tokens per example, drawn from counts ** 0.75.
     max_examples : moments (a customer's history and what came next) to learn from. max_history : events looked back.
     validation_share : of customers, to choose start and end by Recall@20 of the next token.
     seed : of everything random. workers : threads; identical bytes for any number.

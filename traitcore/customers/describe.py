@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._errors import parameter_message
 from .._validate import check_array, check_int, check_real
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .counts import count_tokens
+from .folding import normalise_rows
 
 OWNER = "describe_traits"
 
@@ -69,10 +72,12 @@ def token_lift(profiles: Any, counts: sparse.csr_array, *, smoothing: float = 20
 
 @dataclass(frozen=True, eq=False)
 class TopToken:
-    """A token that names a trait: its row, external form, smoothed lift, 95% lower bound, and customers with it."""
+    """A token that names a trait: its row, external form, description, smoothed lift with the lower end of its 95%
+    interval, and the customers who have it."""
 
     row: int
     token: Any
+    text: str
     lift: float
     low: float
     customers: int
@@ -85,10 +90,14 @@ class TraitDescription:
     Attributes
     ----------
     trait : row of the trait.
-    name : from its top tokens.
+    name : from its top tokens: their common category or words, and how its customers act.
     prevalence : mean share of the trait in the customers' profiles.
-    customers : customers whose weight is above `threshold`.
-    tokens : the tokens of highest lift.
+    customers : customers with a share above the threshold.
+    tokens : the tokens of highest lift, best first.
+    categories : (category, lift) of the categories most overrepresented among its customers' events, best first.
+    action_shares : action -> share among the trait's events; action_lifts : the same against all customers.
+    exemplars : rows of the customers in whom the trait is strongest.
+    activity : correlation of the trait's share with log(1 + events): far from 0, it says how much, not what.
     """
 
     trait: int
@@ -96,6 +105,11 @@ class TraitDescription:
     prevalence: float
     customers: int
     tokens: tuple[TopToken, ...]
+    categories: tuple[tuple[Any, float], ...] = ()
+    action_shares: dict[str, float] = field(default_factory=dict)
+    action_lifts: dict[str, float] = field(default_factory=dict)
+    exemplars: tuple[int, ...] = ()
+    activity: float = 0.0
 
 
 def describe_traits(
@@ -103,30 +117,141 @@ def describe_traits(
     sequences: Sequences,
     vocabulary: Vocabulary,
     *,
+    item_category: Any = None,
     n_top: int = 10,
+    n_exemplars: int = 5,
     smoothing: float = 20.0,
     min_df: int = 5,
     threshold: float = 0.3,
 ) -> list[TraitDescription]:
-    """Describe each trait by the tokens of highest smoothed lift among its customers."""
+    """Describe each trait by what sets its customers apart.
+
+    Parameters
+    ----------
+    profiles : (n_customers, n_traits) float32 >= 0, best the raw weights W: a customer whose history the traits hardly
+        explain then hardly speaks for them. Shares are taken from the rows divided by their sums.
+    sequences, vocabulary : what the customers did; its `item_texts` are shown beside tokens and used in names.
+    item_category : (n_items,) category of each item (ints or texts), or None.
+    n_top, smoothing, min_df : tokens per trait; see `token_lift`.
+    n_exemplars : customers shown. threshold : share from which on a customer counts for a trait.
+
+    Returns
+    -------
+    list of TraitDescription, by row of trait.
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that don't fit, negative weights, a parameter out of range.
+    """
     n_top = check_int("n_top", OWNER, n_top, 1)
+    n_exemplars = check_int("n_exemplars", OWNER, n_exemplars, 0)
     threshold = check_real("threshold", OWNER, threshold, 0.0, 1.0)
     counts = count_tokens(sequences, n_tokens=len(vocabulary))
-    weights = check_array(
-        "profiles", OWNER, profiles, dtype=np.float32, shape=(sequences.n_owners, None), nonnegative=True
-    )
+    shape = (sequences.n_owners, None)
+    weights = check_array("profiles", OWNER, profiles, dtype=np.float32, shape=shape, nonnegative=True)
+    category = None
+    if item_category is not None:
+        category = np.asarray(item_category)
+        if category.shape != (len(vocabulary.item_ids),):
+            rule = f"an array of shape ({len(vocabulary.item_ids)},), one category for each item"
+            raise ValueError(parameter_message("item_category", OWNER, rule, f"shape {category.shape}"))
+    shares = normalise_rows(weights)
     lift = token_lift(weights, counts, smoothing=smoothing, min_df=min_df)
-    external = vocabulary.tokens
+    events = np.log1p(counts.sum(axis=1))
+    actions = _by_group(weights, counts, vocabulary.token_action, len(vocabulary.actions))
+    categories: tuple[list[Any], NDArray[np.float64], NDArray[np.float64]] | None = None
+    if category is not None:
+        kinds, code = np.unique(category, return_inverse=True)
+        categories = (kinds.tolist(), *_by_group(weights, counts, code[vocabulary.token_item], len(kinds)))
     described = []
     for trait, rows in enumerate(lift.top(n_top)):
-        tokens = tuple(
-            TopToken(int(j), external[j], float(lift.lift[trait, j]), float(lift.low[trait, j]),
-                     int(lift.document_frequencies[j]))
-            for j in rows
-        )  # fmt: skip
-        name = " / ".join(str(token.token) for token in tokens[:3]) or f"trait {trait}"
-        described.append(
-            TraitDescription(trait, name, float(weights[:, trait].mean()),
-                             int((weights[:, trait] > threshold).sum()), tokens)
-        )  # fmt: skip
+        share = shares[:, trait]
+        tokens = tuple(_top_token(lift, trait, int(row), vocabulary) for row in rows)
+        acts = {name: float(actions[0][trait, a]) for a, name in enumerate(vocabulary.actions)}
+        act_lifts = {name: float(actions[1][trait, a]) for a, name in enumerate(vocabulary.actions)}
+        top_categories = _top_categories(categories, trait)
+        strongest = np.argsort(-share, kind="stable")[:n_exemplars]
+        described.append(TraitDescription(
+            trait=trait, name=_name(trait, tokens, top_categories, act_lifts),
+            prevalence=float(share.mean()) if len(share) else 0.0,
+            customers=int((share > threshold).sum()), tokens=tokens, categories=top_categories, action_shares=acts,
+            action_lifts=act_lifts, exemplars=tuple(int(c) for c in strongest if share[c] > 0),
+            activity=correlation(share, events),
+        ))  # fmt: skip
     return described
+
+
+def _top_token(lift: Lift, trait: int, row: int, vocabulary: Vocabulary) -> TopToken:
+    return TopToken(
+        row, vocabulary.tokens[row], vocabulary.text_of(row), float(lift.lift[trait, row]), float(lift.low[trait, row]),
+        int(lift.document_frequencies[row]),
+    )  # fmt: skip
+
+
+def _by_group(
+    weights: NDArray[np.float32], counts: sparse.csr_array, group: NDArray[Any], n_groups: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n_traits, n_groups) share of each group of tokens (action, category) among a trait's events, and its lift."""
+    known = np.flatnonzero(np.asarray(group) >= 0)
+    spread = sparse.csr_array(
+        (np.ones(len(known)), (known, np.asarray(group)[known])), shape=(counts.shape[1], max(n_groups, 1))
+    )
+    mass = np.asarray((counts @ spread).todense())
+    totals = mass.sum(axis=1, keepdims=True)
+    # Each customer one voice: shares of their events, not events.
+    voices = np.divide(mass, totals, out=np.zeros_like(mass), where=totals > 0)
+    by_trait = weights.T.astype(np.float64) @ voices
+    sums = by_trait.sum(axis=1, keepdims=True)
+    share = np.divide(by_trait, sums, out=np.zeros_like(by_trait), where=sums > 0)
+    everyone = voices.sum(axis=0) / max(voices.sum(), 1e-300)
+    lift = np.divide(share, everyone[None, :], out=np.ones_like(share), where=everyone[None, :] > 0)
+    return share, lift
+
+
+def _top_categories(categories: Any, trait: int) -> tuple[tuple[Any, float], ...]:
+    """Categories that hold at least a twentieth of the trait's events, by lift: the three highest above 1."""
+    if categories is None:
+        return ()
+    kinds, share, lift = categories
+    order = np.argsort(-lift[trait], kind="stable")
+    picked = [c for c in order if share[trait, c] >= 0.05 and lift[trait, c] > 1.0][:3]
+    return tuple((kinds[c], float(lift[trait, c])) for c in picked)
+
+
+def _name(
+    trait: int, tokens: tuple[TopToken, ...], categories: tuple[tuple[Any, float], ...], act_lifts: dict[str, float]
+) -> str:
+    """Category, else words that several descriptions share, else the first tokens; then how its customers act."""
+    texts = [token.text for token in tokens if token.text]
+    if categories:
+        head = str(categories[0][0])
+    elif texts:
+        head = " ".join(_common_words(texts)) or texts[0]
+    else:
+        head = " / ".join(str(token.token) for token in tokens[:3]) or f"trait {trait}"
+    buys, views = act_lifts.get("buy", 1.0), act_lifts.get("view", 1.0)
+    if buys < 0.7 and views >= 1.0:
+        return f"{head}: browses, seldom buys"
+    if buys > 1.4:
+        return f"{head}: buys readily"
+    if act_lifts.get("remove", 1.0) > 1.5:
+        return f"{head}: often puts back"
+    return head
+
+
+def _common_words(texts: list[str]) -> list[str]:
+    """Up to three words that at least three of the texts (or all, of fewer) share, most common first."""
+    words = Counter(word for text in texts for word in dict.fromkeys(text.lower().split()) if len(word) > 2)
+    least = min(3, len(texts))
+    first = {word: place for place, word in reversed(list(enumerate(" ".join(texts).lower().split())))}
+    shared = [word for word, n in words.items() if n >= least]
+    return sorted(shared, key=lambda word: (-words[word], first[word]))[:3]
+
+
+def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """Pearson correlation; 0 where one side doesn't vary."""
+    if len(a) < 2:
+        return 0.0
+    x, y = a - a.mean(dtype=np.float64), b - b.mean(dtype=np.float64)
+    norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum()) / norm if norm > 0 else 0.0

@@ -14,10 +14,10 @@ from .describe import token_lift
 from .folding import fold_in
 from .recipes import JointParts, Settings, factorize
 
-CANDIDATES = (0.0, 0.1, 0.3, 1.0, 3.0, 6.0, 10.0)
+CANDIDATES = (0.0, 0.1, 0.3, 1.0, 3.0, 6.0, 8.0)
 N_SPLITS = 2
 MOST_CUSTOMERS = 4000
-MIN_DIVERSITY = 0.94
+MIN_DIVERSITY = 0.95
 MIN_DF = 5
 N_TOP = 10
 

@@ -36,10 +36,10 @@ class Periods:
         several = np.bincount(owners[filled], minlength=sequences.n_owners) > 1
         held = np.zeros(len(sequences), dtype=bool)
         held[last[several]] = True
-        return cls(_take(sequences, ~held), count_tokens(_take(sequences, held), n_tokens=n_tokens))
+        return cls(take_sequences(sequences, ~held), count_tokens(take_sequences(sequences, held), n_tokens=n_tokens))
 
 
-def _take(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
+def take_sequences(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
     """Some of the sequences, with all the owners."""
     lengths = np.where(kept, np.diff(sequences.offsets), 0)
     events = np.repeat(kept, np.diff(sequences.offsets))

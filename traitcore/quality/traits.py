@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .._errors import parameter_message
 from .._progress import Progress
 from .._validate import check_array, check_int, check_real, check_seed
+from ..customers.describe import correlation
 from ..customers.selection import split_halves, take_owners
 from ..customers.traits import NEED_VECTORS, TraitModel
 from ..events.sequences import Sequences
@@ -177,7 +178,7 @@ def _judge_whole(
     fitted = fit_and_name(model, sequences, vocabulary, naming, embed, seed)
     profiles = fitted.model.profiles_
     events = np.log1p(fitted.counts.sum(axis=1))
-    activity = [abs(_correlation(profiles[:, t], events)) for t in range(profiles.shape[1])]
+    activity = [abs(correlation(profiles[:, t], events)) for t in range(profiles.shape[1])]
     figures = {
         "support": float((profiles > naming.support_weight).sum(axis=0).min()),
         "activity": float(max(activity)),
@@ -186,12 +187,6 @@ def _judge_whole(
     if truth is not None:
         figures["recovery"] = matched_correlation(truth, profiles)
     return figures
-
-
-def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    a, b = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / norm if norm > 0 else 0.0
 
 
 def _judge_invariance(

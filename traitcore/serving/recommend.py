@@ -51,6 +51,10 @@ def find_similar_customers(
     Returns
     -------
     Ranked : rows of customers, cosines, and each cosine's parts by trait.
+
+    Raises
+    ------
+    ValueError, TypeError : a customer outside the profiles, NaN, a bad `k`.
     """
     owner = "find_similar_customers"
     k = check_int("k", owner, k, 1)
@@ -129,6 +133,10 @@ def recommend_products(
     Returns
     -------
     Ranked : rows of products, scores, parts by trait. Fewer than `k` where the filters leave fewer.
+
+    Raises
+    ------
+    ValueError, TypeError : shapes that don't fit, rows out of range, categories without `item_category`.
     """
     owner = "recommend_products"
     k = check_int("k", owner, k, 1)
@@ -136,9 +144,7 @@ def recommend_products(
     single = np.ndim(profiles) == 1
     rows = check_array("profiles", owner, np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
     n_items = table.shape[1]
-    open_ = np.ones(n_items, dtype=bool) if allow is None else _flags("allow", allow, n_items)
-    if deny is not None:
-        open_ &= ~_flags("deny", deny, n_items)
+    open_ = _open(owner, n_items, allow, deny)
     if categories is not None:
         if item_category is None:
             raise ValueError(parameter_message("item_category", owner, "given where categories are", None))
@@ -147,7 +153,7 @@ def recommend_products(
     banned = None
     if seen is not None:
         if single and not sparse.issparse(seen):
-            flags = np.flatnonzero(_flags("seen", seen, n_items))
+            flags = np.flatnonzero(_flags("seen", owner, seen, n_items))
             ends = np.array([0, len(flags)])
             banned = sparse.csr_array((np.ones(len(flags), np.float32), flags, ends), shape=(1, n_items))
         else:
@@ -165,6 +171,8 @@ def next_items(
     k: int = 20,
     decay: float = 0.5,
     exclude_seen: bool = False,
+    allow: Any = None,
+    deny: Any = None,
 ) -> Ranked:
     """The likely next items of a session: each item of it speaks, the latest loudest.
 
@@ -179,6 +187,15 @@ def next_items(
     counts : (n_items, n_items) sparse weights, row i -> what follows i; instead of the vectors.
     decay : in [0, 1].
     exclude_seen : leave out the session's own items; shoppers come back to them, so the default keeps them.
+    allow, deny : rows of items; only allowed ones, and no denied one, are ever given.
+
+    Returns
+    -------
+    Ranked : rows of items and scores; an empty session scores every item 0.
+
+    Raises
+    ------
+    ValueError, TypeError : an item outside the vectors or counts, shapes that don't fit, neither vectors nor counts.
     """
     owner = "next_items"
     k = check_int("k", owner, k, 1)
@@ -204,8 +221,15 @@ def next_items(
     if check_bool("exclude_seen", owner, exclude_seen):
         banned = voices
     spoken = voices @ left
-    found = _rank(spoken, table, k, None, banned)
+    found = _rank(spoken, table, k, _open("next_items", n_items, allow, deny), banned)
     return found[0] if single else found
+
+
+def _open(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
+    flags = np.ones(n_items, dtype=bool) if allow is None else _flags("allow", owner, allow, n_items)
+    if deny is not None:
+        flags &= ~_flags("deny", owner, deny, n_items)
+    return flags
 
 
 def _rank(rows: Any, table: Any, k: int, open_: NDArray[np.bool_] | None, banned: Any) -> Ranked:
@@ -241,11 +265,11 @@ def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return places[np.argsort(-scores[places], kind="stable")][:k]
 
 
-def _flags(name: str, rows: Any, n_items: int) -> NDArray[np.bool_]:
-    listed = check_array(name, "recommend_products", np.atleast_1d(rows), dtype=np.int64, shape=(None,))
+def _flags(name: str, owner: str, rows: Any, n_items: int) -> NDArray[np.bool_]:
+    listed = check_array(name, owner, np.atleast_1d(rows), dtype=np.int64, shape=(None,))
     if len(listed) and (listed.min() < 0 or listed.max() >= n_items):
         rule = f"rows of products in [0, {n_items - 1}]"
-        raise ValueError(parameter_message(name, "recommend_products", rule, f"{listed.min()} ... {listed.max()}"))
+        raise ValueError(parameter_message(name, owner, rule, f"{listed.min()} ... {listed.max()}"))
     flags = np.zeros(n_items, dtype=bool)
     flags[listed] = True
     return flags
