@@ -68,8 +68,9 @@ def factorize_nonnegative(
     schedule : "plain", one sweep of W, then one of H: scikit-learn's iterates, one by one; "accelerated", several
         inner sweeps for each product (Gillis & Glineur 2012) and, with the Frobenius loss and all of X observed,
         extrapolation (Ang & Gillis 2019): far sooner at the same error.
-    tol : stop when the projected gradient's 1-norm falls to tol times that of the first iteration; with the
-        Kullback-Leibler loss, when sqrt(objective) fell by at most tol times its start over ten iterations.
+    tol : "plain" coordinate descent stops when the projected gradient's 1-norm falls to tol times that of the first
+        iteration, scikit-learn's test for it; the accelerated one, and the Kullback-Leibler loss, when sqrt(objective)
+        fell by at most tol times its start over ten iterations, scikit-learn's test for multiplicative updates.
     shuffle : visit the components in random order (coordinate descent over all of X only; else a ValueError).
     sample_weight : (n,) non-negative or None; weight s counts a row and its penalty s times, as if it stood there s
         times.

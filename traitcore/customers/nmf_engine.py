@@ -139,8 +139,9 @@ class Quadratic:
             self.G[np.arange(k), np.arange(k)] += l2
         self.inverse = np.zeros(width, dtype=dtype)
         diagonal = self.G.diagonal()
-        np.divide(1, diagonal, out=self.inverse, where=diagonal != 0)
         # Where the diagonal is so small that its reciprocal overflows, the component is as good as gone.
+        with np.errstate(over="ignore"):
+            np.divide(1, diagonal, out=self.inverse, where=diagonal != 0)
         self.inverse[~np.isfinite(self.inverse)] = 0
         self.l1 = l1
         self.order = np.arange(k, dtype=np.int32) if order is None else order.astype(np.int32)

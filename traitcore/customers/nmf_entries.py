@@ -10,14 +10,12 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._validate import check_array, check_csr
-from .nmf_descent import Penalty, Watch, WatchArgs
+from .nmf_descent import LOOK_BACK, Penalty, Watch, WatchArgs
 from .nmf_engine import DTYPES, Operand, check_data, entry_pass, padded
 
 # Updates of a row while its entries are in cache: multiplicative ones gain little beyond a few; coordinate descent on
 # a row's own Gram matrix costs next to nothing once that is summed.
 _SWEEPS = {"plain": {True: 1, False: 1}, "accelerated": {True: 3, False: 10}}
-# The Kullback-Leibler stopping test looks this far back, as scikit-learn's.
-_LOOK_BACK = 10
 
 
 def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
@@ -80,7 +78,7 @@ class EntryDescent:
             violation += self._update_H(weighted)
             loss, _ = self._update_W(sweeps=0)
             objective = loss + self._rest(weighted)
-            done = watch.done_by_decrease(objective, _LOOK_BACK) if self.poisson else watch.done(objective, violation)
+            done = watch.done_by_decrease(objective, LOOK_BACK) if self.poisson else watch.done(objective, violation)
             if done:
                 return watch
 
@@ -149,7 +147,7 @@ def fold_entries(
     edges = operand.edges(W.shape[1], workers, accumulate=False)
     before, done = np.zeros_like(W), 0
     while done < max_iter:
-        sweeps = min(_LOOK_BACK, max_iter - done)
+        sweeps = min(LOOK_BACK, max_iter - done)
         before[:] = W
         entry_pass(
             operand, Ht, k, W, W, edges, workers, poisson=poisson, measure=False, sweeps=sweeps, column_sums=sums,

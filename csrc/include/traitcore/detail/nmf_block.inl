@@ -278,6 +278,7 @@ static void sparse_scatter(const std::int32_t* index, const TC_REAL* value, std:
 /// 1-norm, each component's as the sweep comes to it: scikit-learn's measure.
 TRAITCORE_INLINE void sweep(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
                             const std::int32_t* order, int k, int width, Vec* met) {
+  const TC_REAL rounding = sizeof(TC_REAL) == 4 ? TC_REAL(0x1p-22) : TC_REAL(0x1p-51);
   for (int s = 0; s < k; ++s) {
     const int t = order[s];
     const TC_REAL* g = G + t * width;
@@ -296,8 +297,10 @@ TRAITCORE_INLINE void sweep(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, cons
 #pragma GCC unroll 4
     for (int b = 0; b < 4; ++b) {
       const Vec old = load(p + b * TC_LANES);
+      const Vec next = old + i * a[b];
       met[b] += old > zero() ? magnitude(a[b]) : positive(a[b]);
-      store(p + b * TC_LANES, positive(old + i * a[b]));
+      // A step that lands within rounding of zero lands on zero, as a division instead of `inverse` would have it.
+      store(p + b * TC_LANES, next > old * rounding ? next : zero());
     }
   }
 }

@@ -1,0 +1,61 @@
+"""Slow, obvious versions of the factorization's kernels: dense numpy, one row and one component at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def objective(X, W, H, *, l1=(0.0, 0.0), l2=(0.0, 0.0), loss="frobenius", weights=None, observed=None):
+    """Loss plus penalties in float64; l1, l2 are (W's, H's); rows and their penalties weighted; unknown entries out."""
+    X, W, H = (np.asarray(a, dtype=np.float64) for a in (X, W, H))
+    s = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=np.float64)
+    P = W @ H
+    if loss == "frobenius":
+        cost = 0.5 * (X - P) ** 2
+    else:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cost = np.where(X > 0, X * np.log(X / P), 0.0) - X + P
+    if observed is not None:
+        cost = np.where(observed, cost, 0.0)
+    penalty_W = (l1[0] * np.abs(W) + 0.5 * l2[0] * W**2).sum(axis=1)
+    return float(s @ (cost.sum(axis=1) + penalty_W) + l1[1] * H.sum() + 0.5 * l2[1] * (H**2).sum())
+
+
+def sweep(X, W, H, l1=0.0, l2=0.0):
+    """W after one cyclic sweep of coordinate descent, and the 1-norm of the projected gradient it met."""
+    W = W.copy()
+    gram, product = H @ H.T + l2 * np.eye(len(H)), X @ H.T - l1
+    violation = 0.0
+    for i in range(len(W)):
+        for t in range(len(H)):
+            gradient = gram[t] @ W[i] - product[i, t]
+            violation += abs(min(0.0, gradient) if W[i, t] == 0 else gradient)
+            if gram[t, t] != 0:
+                W[i, t] = max(W[i, t] - gradient / gram[t, t], 0.0)
+    return W, violation
+
+
+def factorize(X, W, H, n_iter, l1=(0.0, 0.0), l2=(0.0, 0.0), weights=None):
+    """Plain coordinate descent; a row of weight s pulls on H as s rows would."""
+    root = np.ones(len(X)) if weights is None else np.sqrt(weights)
+    for _ in range(n_iter):
+        W = sweep(X, W, H, l1[0], l2[0])[0]
+        H = sweep((root[:, None] * X).T, H.T, (root[:, None] * W).T, l1[1], l2[1])[0].T
+    return W, H
+
+
+def sweep_observed(X, W, H, observed, l1=0.0, l2=0.0):
+    """As `sweep`, each row against its observed columns alone."""
+    W = W.copy()
+    for i in range(len(W)):
+        known = observed[i]
+        W[i : i + 1] = sweep(X[i : i + 1, known], W[i : i + 1], H[:, known], l1, l2)[0]
+    return W
+
+
+def poisson_update(X, W, H, observed=None, weights=None):
+    """W after one multiplicative update (Lee & Seung 2001), columns weighted."""
+    s = np.ones(X.shape[1]) if weights is None else weights
+    known = np.ones(X.shape, dtype=bool) if observed is None else observed
+    ratio = np.where(known & (X > 0), np.where(known, X, 0) / np.maximum(W @ H, np.finfo(np.float32).eps), 0)
+    return W * ((ratio * s) @ H.T) / ((known * s) @ H.T)
