@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._params import ParamsMixin
 from .._progress import Progress
+from .._validate import check_choice
 from .._validate import check_int, check_real
 from ..events.sequences import Sequences
 from .cooccurrence import count_cooccurrences, merge_counts
@@ -23,6 +25,12 @@ from .ppmi import positive_pmi
 from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, train_sgns
 from .svd import svd_vectors
 from .walks import WalkCorpus, WalkReport
+
+
+# Parameters that suit a kind of data; what each was measured on stands beside it.
+_PRESETS: dict[str, dict[str, Any]] = {
+    "sessions": {"window": 10, "negative": 10, "ns_exponent": 0.5, "sample": 1e-4, "epochs": 20},
+}
 
 
 class Item2Vec(ParamsMixin):
@@ -94,8 +102,12 @@ class Item2Vec(ParamsMixin):
         `report_.finished` False.
         """
         try:
-            result = train_sgns(
-                seqs,
+            result = _train(
+                "Item2Vec",
+                seqs=seqs,
+                counts=None,
+                first_epoch=0,
+                stop_epoch=None,
                 n_items=n_items,
                 noise_groups=noise_groups,
                 group_negative=group_negative,
@@ -110,6 +122,19 @@ class Item2Vec(ParamsMixin):
             raise
         self._keep(result)
         return self
+
+    @classmethod
+    def preset(cls, name: str, **params: Any) -> Self:
+        """Parameters for a kind of data, others as given: 'sessions' predicts the next item of short shop sessions."""
+        check_choice("name", "Item2Vec.preset", name, tuple(_PRESETS))
+        return cls(**(_PRESETS[name] | params))
+
+    def plan(self, seqs: Sequences, *, n_items: int | None = None) -> SgnsPlan:
+        """Memory and time that `fit(seqs, n_items=n_items)` would take, from a short trial."""
+        params = self.get_params()
+        params.pop("patience")
+        plan = plan_sgns(seqs, n_items=n_items, **params)
+        return plan if self.patience is None else replace(plan, matrix_bytes=2 * plan.matrix_bytes)
 
     def _keep(self, result: SgnsResult) -> None:
         self.item_vectors_ = result.item_vectors
@@ -373,6 +398,8 @@ class PPMIEmbedder(ParamsMixin):
         real = found.singular_values > 0
         items[:, : len(real)] = found.item_vectors * real
         contexts[:, : len(real)] = found.context_vectors * real
+        items[np.diff(association.indptr) == 0] = 0.0  # exactly: rounding's 1e-15 has a direction too
+        contexts[np.bincount(association.indices, minlength=n) == 0] = 0.0
         self.counts_, self.n_items_ = counts, n
         self.item_vectors_, self.context_vectors_ = items, contexts
         self.singular_values_ = np.zeros(size, dtype=np.float32)
