@@ -5,10 +5,12 @@ Each contender runs in a process of its own, so that its peak memory is its own;
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,7 @@ def peak_mb() -> float:
 
 
 def ours(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str, float]]:
+    """From raw columns to Sequences and Vocabulary: ids coded, sessions split, tokens counted and encoded."""
     import traitcore as tc
 
     start = time.perf_counter()
@@ -60,7 +63,7 @@ def ours(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str, f
 
 
 def polars(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str, float]]:
-    """Sort, cut where the user changes or 1800 s pass, drop sessions of one event, code tokens by falling count."""
+    """The same: sort, cut at users and gaps, drop sessions of one event, code tokens by falling count, group."""
     import polars as pl
 
     frame = pl.DataFrame(columns)
@@ -75,19 +78,18 @@ def polars(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str,
         )
         .filter(pl.len().over("session") >= 2)
         .collect()
-    )
+    )  # fmt: skip
     counts = events.group_by("pair").agg(pl.len(), pl.col("user_id").n_unique()).sort("len", descending=True)
     rows = counts.select("pair").with_row_index("token")
     grouped = (
         events.lazy().join(rows.lazy(), on="pair", how="left", maintain_order="left")
         .group_by("session", maintain_order=True).agg("token", "timestamp", pl.col("user_id").first()).collect()
     )  # fmt: skip
-    figures = {"seconds": time.perf_counter() - start}
-    return (len(events), len(grouped), len(counts)), figures
+    return (len(events), len(grouped), len(counts)), {"seconds": time.perf_counter() - start}
 
 
-def polars_lean(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str, float]]:
-    """Only the sort by (user, time), the cut, and the grouping of raw item ids: less than we do."""
+def polars_sort_group(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str, float]]:
+    """Less than we do: the sort by (user, time), the cut, and raw item ids by session; no vocabulary, no min_length."""
     import polars as pl
 
     frame = pl.DataFrame(columns)
@@ -95,35 +97,28 @@ def polars_lean(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict
     new = (pl.col("user_id") != pl.col("user_id").shift(1)) | (pl.col("timestamp").diff() > 1800)
     grouped = (
         frame.lazy().sort("user_id", "timestamp")
-        .with_columns(new.fill_null(True).cum_sum().alias("session"))
+        .select("item_id", new.fill_null(True).cum_sum().alias("session"))
         .group_by("session", maintain_order=True).agg(pl.col("item_id")).collect()
     )  # fmt: skip
     return (len(grouped),), {"seconds": time.perf_counter() - start}
 
 
 CONTENDERS: dict[str, Callable[..., tuple[Any, dict[str, float]]]] = {
-    "ours": ours, "polars": polars, "polars_lean": polars_lean,
+    "ours": ours, "polars": polars, "polars_sort_group": polars_sort_group,
 }  # fmt: skip
 
 
 def child(name: str, n: int, workers: int) -> None:
     """Run one contender here and print its figures as JSON."""
-    import resource
-
-    if name == "ours":
-        ours(shop_events(1000), workers)  # compile or load the kernels
+    ours(shop_events(1000), workers)  # compiles or loads the kernels; the peers' memory isn't judged
     columns = shop_events(n)
     input_mb = sum(c.nbytes for c in columns.values()) / 2**20
-    # Making the data peaks too: let the kernel forget that peak where it can.
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        print("peak can't be reset here: it may be that of making the data", file=sys.stderr)
-    before = peak_mb()
+    # Making the data peaks too: have the kernel forget that peak.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_mb()  # the interpreter, its libraries and the input arrays
     size, figures = CONTENDERS[name](columns, workers)
-    figures |= {"input_mb": input_mb, "peak_mb": peak_mb(), "peak_over_input": (peak_mb() - before) / input_mb + 1}
-    figures["max_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"size": size, **figures}))
+    peak = peak_mb()
+    print(json.dumps({"size": size, **figures, "peak_mb": peak, "peak_x_input": (peak - before + input_mb) / input_mb}))
 
 
 def measure(name: str, n: int, workers: int) -> dict[str, Any]:
@@ -137,3 +132,93 @@ def measure(name: str, n: int, workers: int) -> dict[str, Any]:
         raise RuntimeError(done.stderr)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
+
+
+def run(bench: Any) -> None:
+    race_sessions(bench)
+    race_encoding(bench)
+    race_reading(bench)
+
+
+def race_sessions(bench: Any) -> None:
+    """Raw columns to token sequences; then the peak memory and what came out, which must be the same."""
+    n = 200_000 if bench.quick else N_EVENTS
+    for workers in (1, 2):
+        found: dict[str, dict[str, Any]] = {}
+
+        def timed(name: str, workers: int = workers, found: dict[str, dict[str, Any]] = found) -> float:
+            found[name] = measure(name, n, workers)
+            return float(found[name]["seconds"])
+
+        bench.race(
+            f"{n / 1e6:g}M events, {workers} threads",
+            {"ours": lambda: timed("ours"), "polars, the same": lambda: timed("polars"),
+             "polars, sort and group": lambda: timed("polars_sort_group")},
+            ours="ours", bar="<= polars" if workers == 2 else "",
+        )  # fmt: skip
+        assert found["ours"]["size"][:2] == found["polars"]["size"][:2], found
+        for name, figures in found.items():
+            peak = {k: figures[k] for k in ("peak_mb", "peak_x_input")}
+            bench.row(f"  peak memory, {workers} threads", name, bar="<= 3 x input" if name == "ours" else "", **peak)
+        stages = {k: found["ours"][k] for k in ("code", "split", "tokenize")}
+        bench.row(f"  stages, {workers} threads", "ours", **stages)
+
+
+def race_encoding(bench: Any) -> None:
+    """5M tokens to Sequences and a vocabulary: arrays, then lists as gensim takes them."""
+    from benchmarks.suite.synthetic import clustered_sessions
+    from traitcore import encode_tokens
+
+    corpus = clustered_sessions(50_000 if bench.quick else 5_000_000).sequences
+    spread = corpus.tokens.astype(np.int64) * 1_000_003
+    texts = np.array([f"item_{i}" for i in range(int(corpus.tokens.max()) + 1)])[corpus.tokens]
+    encode_tokens(spread[:10], [0, 10])
+    encode_tokens(texts[:10], [0, 10])
+    job = f"encode {len(spread) / 1e6:.2g}M tokens"
+    contenders: dict[str, Callable[[], Any]] = {
+        "ours, int64 array": lambda: encode_tokens(corpus.tokens.astype(np.int64), corpus.offsets),
+        "ours, sparse int64 array": lambda: encode_tokens(spread, corpus.offsets),
+        "ours, array of strings": lambda: encode_tokens(texts, corpus.offsets),
+        "numpy.unique, int64 array": lambda: np.unique(spread, return_inverse=True, return_counts=True),
+    }
+    bench.race(job, contenders, ours="ours, int64 array", bar="<= 0.5 s")
+    lists = [texts[a:b].tolist() for a, b in zip(corpus.offsets[:-1], corpus.offsets[1:])]
+    ints = [spread[a:b].tolist() for a, b in zip(corpus.offsets[:-1], corpus.offsets[1:])]
+    peers: dict[str, Callable[[], Any]] = {
+        "ours, lists of str": lambda: encode_tokens(lists), "ours, lists of int": lambda: encode_tokens(ints),
+    }  # fmt: skip
+    try:
+        from gensim.models import Word2Vec
+
+        peers["gensim build_vocab, str"] = lambda: Word2Vec(min_count=1, vector_size=1).build_vocab(lists)
+    except ImportError:
+        print("  (gensim is not installed: its row is left out)")
+    bench.race(job + ", lists", peers, ours="ours, lists of str", repeat=1)
+
+
+def race_reading(bench: Any) -> None:
+    """A CSV of 1M events: we check and code it; the others only parse it."""
+    import csv
+
+    import traitcore as tc
+
+    n = 20_000 if bench.quick else 1_000_000
+    log = tc.EventLog.from_columns(shop_events(n))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.csv"
+        log.to_csv(path)
+
+        def with_csv() -> int:
+            with open(path, encoding="utf-8", newline="") as file:
+                return sum(1 for _ in csv.reader(file))
+
+        contenders: dict[str, Callable[[], Any]] = {
+            "ours": lambda: tc.read_events(path), "csv.reader, rows only": with_csv,
+        }  # fmt: skip
+        for name, module in (("polars.read_csv", "polars"), ("pandas.read_csv", "pandas")):
+            try:
+                read = importlib.import_module(module).read_csv
+                contenders[name] = lambda read=read: read(path)
+            except ImportError:
+                print(f"  ({module} is not installed: its row is left out)")
+        bench.race(f"read CSV, {n / 1e6:g}M rows, {path.stat().st_size / 2**20:.0f} MB", contenders, ours="ours")

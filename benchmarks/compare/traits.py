@@ -24,7 +24,9 @@ SHOWN = (
     "npmi", "npmi_low", "npmi_high", "npmi_without_heavy", "diversity", "support", "bootstrap_cosine", "bootstrap_ari",
     "bootstrap_jaccard", "recall", "price", "ppmi_weight",
 )  # fmt: skip
-CONTROLS = ("npmi_random", "npmi_popular", "npmi_popular_without_heavy", "recall_popular", "recall_pca", "recall_counts")
+CONTROLS = (
+    "npmi_random", "npmi_popular", "npmi_popular_without_heavy", "recall_popular", "recall_pca", "recall_counts",
+)  # fmt: skip
 
 
 def online_retail(path: Path) -> tuple[tc.Sequences, tc.Vocabulary]:

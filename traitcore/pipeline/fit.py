@@ -128,7 +128,13 @@ def _learn_customers(
 ) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     with run.stage("customers") as kept:
-        pooled = customer_vectors(sequences, vectors, method=config.pooling, workers=config.workers)
+        # The vocabulary has counted its customers already, unless sessions were made customers since.
+        counted = config.pooling == "tfidf" and vocabulary.n_documents == sequences.n_owners
+        pooled = customer_vectors(
+            sequences, vectors, method=config.pooling, workers=config.workers,
+            document_frequencies=vocabulary.document_frequencies if counted else None,
+            n_documents=vocabulary.n_documents if counted else None,
+        )  # fmt: skip
         kept["report"] = f"{len(pooled.vectors):,} customers, {pooled.n_empty:,} without known tokens"
     with run.stage("traits"):
         model = TraitModel(
