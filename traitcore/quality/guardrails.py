@@ -31,27 +31,31 @@ class Thresholds:
     duplicate_rows : share of vectors that another row has too.
     overlap : mean neighbour overlap@k, below. overlap_popular : the same for the most popular tenth, below.
     shift_median : median Procrustes-aligned shift.
+    overlap_of_refit, shift_of_refit : overlap below, shift above, such a multiple of what an honest refit has; used in
+        place of the three before where `judge` is given one.
     popularity_correlation : rise of the correlation between an item's popularity and its neighbours'.
     neighbour_popularity : rise of the mean popularity percentile of neighbours.
-    hubness : ratio of k-occurrence skewness, and of largest hub, new to old.
-    mean_cosine : rise of the mean cosine of random rows (collapse).
+    hubness : ratio of k-occurrence skewness, new to old.
+    mean_cosine : change of the mean cosine of random rows (the space narrowed, or widened).
     spectrum_distance : distance of the spectra. norm_popularity : change of the norm-popularity correlation.
     """
 
     lost_rows: tuple[float, float] = (0.02, 0.10)
-    lost_popularity: tuple[float, float] = (0.005, 0.02)
+    lost_popularity: tuple[float, float] = (0.01, 0.05)
     missing_items: tuple[float, float] = (0.01, 0.05)
     zero_rows: tuple[float, float] = (0.001, 0.02)
     duplicate_rows: tuple[float, float] = (0.01, 0.10)
-    overlap: tuple[float, float] = (0.35, 0.20)
-    overlap_popular: tuple[float, float] = (0.40, 0.25)
-    shift_median: tuple[float, float] = (0.35, 0.60)
-    popularity_correlation: tuple[float, float] = (0.10, 0.20)
-    neighbour_popularity: tuple[float, float] = (0.05, 0.10)
-    hubness: tuple[float, float] = (1.5, 2.5)
-    mean_cosine: tuple[float, float] = (0.10, 0.20)
-    spectrum_distance: tuple[float, float] = (0.10, 0.20)
-    norm_popularity: tuple[float, float] = (0.15, 0.30)
+    overlap: tuple[float, float] = (0.20, 0.10)
+    overlap_popular: tuple[float, float] = (0.20, 0.10)
+    shift_median: tuple[float, float] = (0.30, 0.45)
+    overlap_of_refit: tuple[float, float] = (0.85, 0.70)
+    shift_of_refit: tuple[float, float] = (1.25, 1.60)
+    popularity_correlation: tuple[float, float] = (0.12, 0.20)
+    neighbour_popularity: tuple[float, float] = (0.04, 0.08)
+    hubness: tuple[float, float] = (2.0, 3.0)
+    mean_cosine: tuple[float, float] = (0.03, 0.06)
+    spectrum_distance: tuple[float, float] = (0.02, 0.04)
+    norm_popularity: tuple[float, float] = (0.15, 0.25)
 
     @classmethod
     def of(cls, thresholds: Thresholds | Mapping[str, Any] | None) -> Thresholds:
@@ -111,6 +115,7 @@ def judge(
     expected_ids: Any = None,
     index: Any = None,
     comparison: TableComparison | None = None,
+    refit: TableComparison | None = None,
     seed: int = 0,
     workers: int = 1,
 ) -> Verdict:
@@ -124,6 +129,8 @@ def judge(
     expected_ids : ids that should have a vector (the items of the log): those without are cold-start holes.
     index : an index that will serve the candidate; one built on another table, order or version fails.
     comparison : of `compare_tables(previous, candidate)`, where made already.
+    refit : of `compare_tables` between two honest trainings on the same input (other seeds): how far tables of this
+        kind differ by chance alone. Overlap and shift are then judged against it, which finds much smaller faults.
     """
     limits = Thresholds.of(thresholds)
     if not isinstance(candidate, EmbeddingTable):
@@ -134,7 +141,7 @@ def judge(
     _judge_alone(reasons, candidate, expected_ids, index)
     if comparison is not None:
         _judge_coverage(reasons, comparison)
-        _judge_neighbours(reasons, comparison)
+        _judge_neighbours(reasons, comparison, refit)
         _judge_geometry(reasons, comparison.old, comparison.new)
         _judge_method(reasons, comparison)
     found = tuple(reasons.found)
@@ -192,8 +199,19 @@ def _judge_coverage(reasons: _Reasons, c: TableComparison) -> None:
     reasons.above("lost_popularity", c.lost_popularity, "the ids that are gone were in use")
 
 
-def _judge_neighbours(reasons: _Reasons, c: TableComparison) -> None:
-    reasons.below("overlap", c.overlap, f"an item keeps {c.overlap or 0:.0%} of its {c.k} neighbours")
+def _judge_neighbours(reasons: _Reasons, c: TableComparison, refit: TableComparison | None) -> None:
+    if c.n_common < 2:
+        message = f"only {c.n_common} ids are in both tables: nothing to compare"
+        reasons.found.append(Reason("fail", "overlap", 0.0, 0.0, message))
+        return
+    kept = f"an item keeps {c.overlap or 0:.0%} of its {c.k} neighbours"
+    if refit is not None and refit.overlap and refit.shift_median is not None:
+        share = None if c.overlap is None else c.overlap / refit.overlap
+        reasons.below("overlap_of_refit", share, f"{kept}, where an honest refit keeps {refit.overlap:.0%}")
+        shift = None if c.shift_median is None else c.shift_median / max(refit.shift_median, 0.02)
+        reasons.above("shift_of_refit", shift, "items moved further than in an honest refit")
+        return
+    reasons.below("overlap", c.overlap, kept)
     if c.overlap_by_popularity:
         popular = c.overlap_by_popularity[-1]
         reasons.below("overlap_popular", popular, "the most popular items changed their neighbours")
@@ -210,10 +228,14 @@ def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry) -> None:
         reasons.above("neighbour_popularity", rise, "neighbours are more popular than before")
     hub = max(new.hubness, 0.0) / max(old.hubness, 0.5)
     reasons.above("hubness", hub, "a few items are everyone's neighbours")
-    reasons.above("mean_cosine", new.mean_cosine - old.mean_cosine, "the space has narrowed to one direction")
+    change = new.mean_cosine - old.mean_cosine
+    reasons.above("mean_cosine", abs(change), f"the space has {'narrowed' if change > 0 else 'widened'}")
 
 
 def _judge_method(reasons: _Reasons, c: TableComparison) -> None:
+    if c.changed_parameters:
+        told = ", ".join(f"{name} from {a!r} to {b!r}" for name, (a, b) in c.changed_parameters.items())
+        reasons.found.append(Reason("warn", "changed_parameters", len(c.changed_parameters), 0.0, f"changed: {told}"))
     reasons.above("spectrum_distance", c.spectrum_distance, "the space has another shape (another method?)")
     if c.old.norm_popularity is not None and c.new.norm_popularity is not None:
         change = abs(c.new.norm_popularity - c.old.norm_popularity)
