@@ -28,11 +28,18 @@ def count_groups(start: int, stop: int, group: Int32, counts: Int64) -> None:
 
 
 @kernel()
-def scatter_rows(start: int, stop: int, group: Int32, cursor: Int64, order: Int64) -> None:
-    """Write each row's number at its group's cursor, which moves on: a stable counting sort."""
+def scatter_rows(
+    start: int, stop: int, group: Int32, time: Int64, cursor: Int64, order: Int64, grouped_time: Int64
+) -> None:
+    """Write each row's number and time at its group's cursor, which moves on: a stable counting sort.
+
+    The time goes along because to fetch it later would be a read at random. It may have no elements.
+    """
     for i in range(start, stop):
         place = cursor[group[i]]
         order[place] = i
+        if len(time):
+            grouped_time[place] = time[i]
         cursor[group[i]] = place + 1
 
 
@@ -137,14 +144,14 @@ def _sort_ties(
 
 @kernel()
 def sort_groups(
-    start: int, stop: int, bounds: Int64, order: Int64, time: Int64, position: Int64, action: Int16, item: Int32,
-    content_ties: bool, sorted_time: Int64,
+    start: int, stop: int, bounds: Int64, order: Int64, sorted_time: Int64, position: Int64, action: Int16,
+    item: Int32, content_ties: bool,
 ) -> None:  # fmt: skip
     """Sort the rows of groups start ... stop - 1 by (time, position), then by (action, item) with content_ties.
 
-    order[bounds[g]:bounds[g + 1]] holds the rows of group g and is sorted in place; sorted_time gets their times.
-    `time`, `position` and `action` may have no elements: the log lacks them. Without time and position the rows
-    keep their order; equal rows always do.
+    order[bounds[g]:bounds[g + 1]] holds the rows of group g, sorted_time their times; both are sorted in place.
+    `sorted_time`, `position` and `action` may have no elements: the log lacks them. Without time and position the
+    rows keep their order; equal rows always do.
     """
     longest = 0
     for g in range(start, stop):
@@ -154,12 +161,10 @@ def sort_groups(
     tie_keys = np.empty(longest, dtype=np.int64)
     for g in range(start, stop):
         low, high = bounds[g], bounds[g + 1]
-        if len(time) == 0:
+        if len(sorted_time) == 0:
             if len(position):
                 _sort_ties(order, low, high, position, action, item, content_ties, tie_keys, spare_keys, spare_rows)
             continue
-        for i in range(low, high):
-            sorted_time[i] = time[order[i]]
         _stable_sort(sorted_time, order, spare_keys, spare_rows, low, high)
         if not content_ties and len(position) == 0:
             continue
@@ -214,10 +219,14 @@ def _mark_repeats(
     kept, duplicates = 1, 0
     state[low] = STARTS
     for i in range(low + 1, high):
+        twin = len(sorted_time) + len(position) > 0 and (len(sorted_time) == 0 or sorted_time[i - 1] == sorted_time[i])
+        if not (twin or merge):
+            state[i] = KEPT  # without a look at the row, which lies anywhere in memory
+            kept += 1
+            continue
         a, b = order[i - 1], order[i]
         same = item[a] == item[b] and (len(action) == 0 or action[a] == action[b])
-        twin = same and (len(sorted_time) == 0 or sorted_time[i - 1] == sorted_time[i])
-        twin = twin and len(sorted_time) + len(position) > 0 and (len(position) == 0 or position[a] == position[b])
+        twin = twin and same and (len(position) == 0 or position[a] == position[b])
         duplicates += twin
         if twin and drop:
             state[i] = DUPLICATE

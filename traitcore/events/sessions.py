@@ -188,8 +188,8 @@ def split_sessions(
         gap_us = -1
     tell = progress or (lambda stage, done, total: None)
     tell("sessions", 0, len(log))
-    order, bounds = _group_rows(groups, n_threads)
-    times = _sort(log, groups, order, bounds, content, n_threads)
+    order, bounds, times = _group_rows(log, groups, n_threads)
+    _sort(log, order, bounds, times, content, n_threads)
     if groups.ready_made and groups.owner is not None and log.timestamp_us is not None:
         order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
     tell("sessions", len(log) / 2, len(log))
@@ -232,9 +232,15 @@ def _groups_of(log: EventLog) -> _Groups:
     return _Groups(code, len(pairs), (pairs // n_sessions).astype(np.int32), True)
 
 
-def _group_rows(groups: _Groups, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(rows by group, in order within each; (n_groups + 1,) bounds): a counting sort, parallel over blocks of rows."""
+def _group_rows(
+    log: EventLog, groups: _Groups, workers: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(rows by group, in order within each; (n_groups + 1,) bounds; times of the rows, if the log has them).
+
+    A counting sort, parallel over blocks of rows.
+    """
     n = len(groups.code)
+    time = _NO_TIMES if log.timestamp_us is None else log.timestamp_us
     # A block costs a table of counts: no more of them than pay for it.
     blocks = even_blocks(n, max(1, min(workers, n // max(1, groups.n))))
     counts = np.zeros((len(blocks), groups.n), dtype=np.int64)
@@ -242,24 +248,23 @@ def _group_rows(groups: _Groups, workers: int) -> tuple[NDArray[np.int64], NDArr
     bounds = np.zeros(groups.n + 1, dtype=np.int64)
     np.cumsum(counts.sum(axis=0), out=bounds[1:])
     cursors = np.cumsum(counts, axis=0) - counts + bounds[:-1]
-    order = np.empty(n, dtype=np.int64)
+    order, times = np.empty(n, dtype=np.int64), np.empty(len(time), dtype=np.int64)
     run_tasks(
-        [partial(kernels.scatter_rows, a, z, groups.code, c, order) for (a, z), c in zip(blocks, cursors)], workers
+        [partial(kernels.scatter_rows, a, z, groups.code, time, c, order, times) for (a, z), c in zip(blocks, cursors)],
+        workers,
     )
-    return order, bounds
+    return order, bounds, times
 
 
 def _sort(
-    log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], content: bool, workers: int
-) -> NDArray[np.int64]:
-    """Sort each group's part of `order` in place; returns the times in that order (no elements without times)."""
-    time = _NO_TIMES if log.timestamp_us is None else log.timestamp_us
+    log: EventLog, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64], content: bool,
+    workers: int,
+) -> None:  # fmt: skip
+    """Sort each group's part of `order` and `times` in place."""
     position = _NO_TIMES if log.position is None else log.position
     action = _NO_ACTIONS if log.action is None else log.action
-    times = np.empty(len(time), dtype=np.int64)
     blocks = balanced_blocks(bounds, 4 * workers)
-    run_blocks(kernels.sort_groups, blocks, workers, bounds, order, time, position, action, log.item, content, times)
-    return times
+    run_blocks(kernels.sort_groups, blocks, workers, bounds, order, times, position, action, log.item, content)
 
 
 def _by_first_time(
