@@ -13,7 +13,7 @@ def objective(X, W, H, *, l1=(0.0, 0.0), l2=(0.0, 0.0), loss="frobenius", weight
     if loss == "frobenius":
         cost = 0.5 * (X - P) ** 2
     else:
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             cost = np.where(X > 0, X * np.log(X / P), 0.0) - X + P
     if observed is not None:
         cost = np.where(observed, cost, 0.0)

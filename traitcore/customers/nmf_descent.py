@@ -135,7 +135,8 @@ class Descent:
         sweeps = self._inner_sweeps()
         pool = [self.W, *(aligned_zeros(self.W.shape, self.W.dtype) for _ in range(3))]
         last_W, ahead_H = self.W, self.Ht
-        beta, ceiling, last_beta, plain = _BETA, 1.0, _BETA, False
+        # The first step goes without: a start that overshoots would be thrown across zero, every component at once.
+        beta, ceiling, last_beta, plain = _BETA, 1.0, _BETA, True
         while True:
             out, ahead = [b for b in pool if b is not self.W and b is not last_W][:2]
             gram_H = ahead_H[:, : self.k].T @ ahead_H[:, : self.k]
@@ -154,7 +155,8 @@ class Descent:
                 beta, ceiling, plain = beta / _FALL, last_beta, True
             else:
                 objective = value
-                ahead_H = np.maximum(new_H + beta * (new_H - self.Ht), 0, dtype=new_H.dtype)
+                step = beta if len(watch.history) > 1 else 0.0
+                ahead_H = np.maximum(new_H + step * (new_H - self.Ht), 0, dtype=new_H.dtype)
                 self.W, last_W, self.Ht = out if plain else ahead, out, new_H
                 last_beta, beta, ceiling = beta, min(ceiling, _GROWTH * beta), min(1.0, _CEILING_GROWTH * ceiling)
                 plain = False
