@@ -71,8 +71,8 @@ def test_penalised_and_weighted_objective_falls_and_is_the_slow_one(penalty, dty
     weights = np.random.default_rng(2).random(len(X))
     r = tc.factorize_nonnegative(X, 5, beta_loss=KL, sample_weight=weights, max_iter=60, tol=0, **penalty)
     n, m, a, ratio = weights.sum(), X.shape[1], penalty["alpha_W"], penalty.get("l1_ratio", 0.0)
-    value = slow.objective(X, r.W, r.H, l1=(m * a * ratio, n * a * ratio), l2=(m * a * (1 - ratio), n * a * (1 - ratio)),
-                           loss=KL, weights=weights)  # fmt: skip
+    l1, l2 = (m * a * ratio, n * a * ratio), (m * a * (1 - ratio), n * a * (1 - ratio))
+    value = slow.objective(X, r.W, r.H, l1=l1, l2=l2, loss=KL, weights=weights)
     assert r.history[-1] == pytest.approx(value, rel=1e-5)
     assert np.diff(r.history).max() <= 1e-6 * r.history[0]
     assert r.W.min() >= 0

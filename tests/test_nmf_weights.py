@@ -59,7 +59,8 @@ def test_penalties_are_the_fits():
     rng = np.random.default_rng(0)
     H, X = rng.random((3, 10)), rng.random((50, 10))
     plain, ridge, lasso = (
-        tc.solve_weights(X, H, alpha_W=a, l1_ratio=r, tol=1e-10, max_iter=10_000) for a, r in ((0, 0), (0.5, 0), (0.5, 1))
+        tc.solve_weights(X, H, alpha_W=a, l1_ratio=r, tol=1e-10, max_iter=10_000)
+        for a, r in ((0, 0), (0.5, 0), (0.5, 1))
     )
     G = H @ H.T
     for W, l1, l2 in ((plain, 0, 0), (ridge, 0, 5.0), (lasso, 5.0, 0)):

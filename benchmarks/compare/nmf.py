@@ -1,0 +1,230 @@
+"""Non-negative factorization against scikit-learn: same data, same start, errors measured alike on the factors."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.decomposition import non_negative_factorization
+from sklearn.decomposition._nmf import _beta_divergence, _initialize_nmf
+from sklearn.exceptions import ConvergenceWarning
+
+import traitcore as tc
+from benchmarks.versus import Bench
+from traitcore.customers.nmf_init import initial_factors
+
+warnings.simplefilter("ignore", ConvergenceWarning)  # sweeps are counted here, not convergence
+KL = "kullback-leibler"
+
+
+def peer(X: Any, W: Any, H: Any, sweeps: int, loss: str = "frobenius", **options: Any) -> tuple[Any, Any]:
+    """scikit-learn's factors after `sweeps` iterations, never stopped early."""
+    solver = "cd" if loss == "frobenius" else "mu"
+    W, H, _ = non_negative_factorization(
+        X, W.copy(), H.copy(), n_components=len(H), init="custom", solver=solver, beta_loss=loss, max_iter=sweeps,
+        tol=0 if solver == "mu" else 1e-300, **options,
+    )  # fmt: skip
+    return W, H
+
+
+def ours(X: Any, W: Any, H: Any, sweeps: int, workers: int, schedule: str, **options: Any) -> Any:
+    return tc.factorize_nonnegative(
+        X, len(H), init="custom", W=W, H=H, max_iter=sweeps, tol=0, schedule=schedule, workers=workers, **options
+    )
+
+
+def squared_error(X: Any, W: Any, H: Any) -> float:
+    """|X - W H|^2 in float64."""
+    W, H = W.astype(np.float64), H.astype(np.float64)
+    if not sparse.issparse(X):
+        return float(sum(((X[i : i + 4096] - W[i : i + 4096] @ H) ** 2).sum() for i in range(0, len(W), 4096)))
+    X = X.astype(np.float64)
+    cross = float(((X @ H.T) * W).sum())
+    return float(X.data @ X.data) - 2 * cross + float(((W.T @ W) * (H @ H.T)).sum())
+
+
+def random_sparse(n: int, m: int, entries: int) -> sparse.csr_array:
+    return sparse.random_array((n, m), density=entries / (n * m), format="csr", dtype=np.float32,
+                               rng=np.random.default_rng(0))  # fmt: skip
+
+
+def simulated_counts(quick: bool) -> sparse.csr_array:
+    """Customer x token counts of a simulated shop log."""
+    events = tc.simulate_events(n_users=300 if quick else 6000, n_items=1500, n_traits=16, seed=0).columns
+    rows = np.unique(events["user_id"], return_inverse=True)[1]
+    actions, action = np.unique(events["action"], return_inverse=True)
+    columns = np.unique(events["item_id"], return_inverse=True)[1] * len(actions) + action
+    X = sparse.coo_array((np.ones(len(rows), np.float32), (rows, np.unique(columns, return_inverse=True)[1]))).tocsr()
+    X.sum_duplicates()
+    return X
+
+
+def retail_counts(bench: Bench) -> sparse.csr_array | None:
+    path = bench.path("online_retail/online_retail.parquet")
+    if path is None:
+        return None
+    import duckdb
+
+    rows = duckdb.connect().sql(
+        f"select CustomerID::varchar u, StockCode::varchar i from '{path}' where CustomerID is not null "
+        "and InvoiceNo::varchar not like 'C%'"
+    ).fetchnumpy()  # fmt: skip
+    users, items = (np.unique(np.asarray(rows[c]).astype(str), return_inverse=True)[1] for c in "ui")
+    X = sparse.coo_array((np.ones(len(users), np.float32), (users, items))).tocsr()
+    X.sum_duplicates()
+    return X
+
+
+def per_sweep(bench: Bench, job: str, X: Any, k: int, sweeps: int) -> None:
+    """Time of one plain sweep: runs of two lengths, so that what is done once drops out."""
+    W, H = initial_factors(X, k, "random", 0, 1)
+    few = 2
+
+    def long_less_short(run: Any) -> float:
+        times = []
+        for count in (few, few + sweeps):
+            start = time.perf_counter()
+            run(count)
+            times.append(time.perf_counter() - start)
+        return (times[1] - times[0]) / sweeps
+
+    bench.race(
+        job,
+        {
+            "traitcore, 1 thread": lambda: long_less_short(lambda s: ours(X, W, H, s, 1, "plain")),
+            "traitcore, 2 threads": lambda: long_less_short(lambda s: ours(X, W, H, s, 2, "plain")),
+            "scikit-learn cd": lambda: long_less_short(lambda s: peer(X, W, H, s)),
+        },
+        ours="traitcore, 1 thread",
+        bar="3x (1 thread), 5x (2 threads)",
+    )
+    a, b = ours(X, W, H, 5, 2, "plain"), peer(X, W, H, 5)
+    bench.row(job, "error / scikit-learn's, 5 sweeps", ratio=squared_error(X, a.W, a.H) / squared_error(X, *b))
+
+
+def time_to_error(bench: Bench, job: str, X: Any, k: int) -> None:
+    """Our time on 2 threads to the error that scikit-learn has after 200 sweeps: factors measured, not history."""
+    W, H = initial_factors(X, k, "nndsvda", 0, 1)
+    sweeps = 20 if bench.quick else 200
+    start = time.perf_counter()
+    theirs = peer(X, W, H, sweeps)
+    seconds = time.perf_counter() - start
+    target = squared_error(X, *theirs)
+    needed = next((n for n in range(1, sweeps) if _reaches(X, W, H, n, target)), sweeps)
+    times = []
+    for _ in range(max(3, bench.repeat)):
+        start = time.perf_counter()
+        found = ours(X, W, H, needed, 2, "accelerated")
+        times.append(time.perf_counter() - start)
+    bench.row(
+        job, "traitcore, 2 threads", seconds=float(np.median(times)), ratio=seconds / float(np.median(times)),
+        peer_seconds=seconds, iterations=needed, error_ratio=squared_error(X, found.W, found.H) / target, bar="8x",
+    )  # fmt: skip
+
+
+def _reaches(X: Any, W: Any, H: Any, n: int, target: float) -> bool:
+    found = ours(X, W, H, n, 2, "accelerated")
+    return found.history[-1] * 2 <= target * 1.01 and squared_error(X, found.W, found.H) <= target
+
+
+def parity(bench: Bench) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.random((300, 80))
+    W, H = rng.random((300, 8)), rng.random((8, 80))
+    for name, data in (("dense", X), ("sparse", sparse.csr_array(np.where(X > 0.8, X, 0)))):
+        for penalty in ({}, {"alpha_W": 0.01, "alpha_H": 0.02, "l1_ratio": 0.5}):
+            mine, theirs = ours(data, W, H, 50, 1, "plain", **penalty), peer(data, W, H, 50, **penalty)
+            off = max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip((mine.W, mine.H), theirs))
+            which = "penalised" if penalty else "plain"
+            bench.row(f"plain cd, 50 sweeps, {name}", which, worst_relative=off, bar="1e-4")
+
+
+def starts(bench: Bench, job: str, X: Any, k: int) -> None:
+    for workers in (1, 2):
+        bench.race(
+            f"{job}, {workers} threads",
+            {
+                "traitcore": lambda w=workers: initial_factors(X, k, "nndsvda", 0, w) and None,
+                "scikit-learn": lambda: _initialize_nmf(X, k, init="nndsvda", random_state=0) and None,
+            },
+            ours="traitcore", bar="4x",
+        )  # fmt: skip
+    mine, theirs = initial_factors(X, k, "nndsvda", 0, 1), _initialize_nmf(X, k, init="nndsvda", random_state=0)
+    bench.row(job, "error / scikit-learn's", ratio=squared_error(X, *mine) / squared_error(X, *theirs))
+
+
+def fold_in(bench: Bench) -> None:
+    rng = np.random.default_rng(0)
+    H = rng.gamma(0.5, 1, (16, 64)).astype(np.float32)
+    W = rng.gamma(0.5, 1, (20_000 if bench.quick else 200_000, 16)).astype(np.float32)
+    X = W @ H + 0.1 * rng.random((len(W), 64), dtype=np.float32)
+    solver = tc.WeightSolver(H)
+    solver(X[:100])
+    times = []
+    for row in X[:2000]:
+        start = time.perf_counter()
+        solver(row)
+        times.append(time.perf_counter() - start)
+    bench.row("fold in one row, d=64, k=16", "traitcore", microseconds=float(np.median(times)) * 1e6, bar="50 us")
+    for workers in (1, 2):
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            folded = solver(X, workers=workers)
+            times.append(time.perf_counter() - start)
+        bench.row(
+            "fold in a batch, d=64, k=16", f"traitcore, {workers} threads", rows_per_s=len(X) / float(np.median(times)),
+            error=float(np.sqrt(squared_error(X, folded, H) / squared_error(X, 0 * folded, H))), bar="1M rows/s",
+        )  # fmt: skip
+
+
+def divergence(bench: Bench, job: str, X: Any, k: int, sweeps: int) -> None:
+    W, H = initial_factors(X, k, "random", 0, 1)
+    found: dict[str, tuple[Any, Any]] = {}
+
+    def mine(schedule: str, workers: int) -> None:
+        r = ours(X, W, H, sweeps, workers, schedule, beta_loss=KL)
+        found[schedule] = r.W, r.H
+
+    def theirs() -> None:
+        found["peer"] = peer(X, W, H, sweeps, KL)
+
+    bench.race(
+        f"{job}, {sweeps} iterations",
+        {
+            "traitcore plain, 1 thread": lambda: mine("plain", 1),
+            "traitcore accelerated, 1 thread": lambda: mine("accelerated", 1),
+            "traitcore accelerated, 2 threads": lambda: mine("accelerated", 2),
+            "scikit-learn mu": theirs,
+        },
+        ours="traitcore plain, 1 thread", bar="5x", repeat=1,
+    )  # fmt: skip
+    reference = _beta_divergence(X, *found["peer"], KL)
+    for schedule in ("plain", "accelerated"):
+        ratio = _beta_divergence(X, *found[schedule], KL) / reference
+        bench.row(job, f"divergence / scikit-learn's, {schedule}", ratio=ratio, bar="<= 1")
+
+
+def run(bench: Bench) -> None:
+    quick = bench.quick
+    parity(bench)
+    rng = np.random.default_rng(0)
+    dense = rng.random((2_000 if quick else 100_000, 64), dtype=np.float32)
+    wide = random_sparse(2_000, 500, 50_000) if quick else random_sparse(200_000, 20_000, 5_200_000)
+    per_sweep(bench, "dense 100k x 64, k=16, a sweep", dense, 16, 10)
+    per_sweep(bench, "sparse 200k x 20k, k=32, a sweep", wide, 32, 3)
+    starts(bench, "nndsvda dense", dense, 16)
+    starts(bench, "nndsvda sparse", wide, 32)
+    planted = (rng.gamma(0.5, 1, (len(dense), 16)) @ rng.gamma(0.5, 1, (16, 64))).astype(np.float32)
+    time_to_error(bench, "to the 200-sweep error, dense", planted + 0.3 * dense, 16)
+    counts = simulated_counts(quick)
+    time_to_error(bench, "to the 200-sweep error, simulated", counts, 16)
+    retail = retail_counts(bench)
+    if retail is not None:
+        time_to_error(bench, "to the 200-sweep error, retail", retail, 16)
+    fold_in(bench)
+    divergence(bench, "KL, simulated counts", counts, 16, 10)
+    divergence(bench, "KL, sparse 200k x 20k, k=32", wide, 32, 2)
