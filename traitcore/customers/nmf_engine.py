@@ -1,7 +1,7 @@
 """The native passes of the factorization, and the padded arrays they work on.
 
-C++ and not numba: the sweep needs its blocks transposed in registers and its tiles sized to the register file, which
-numba's vectorizer doesn't reach (a fifth of the speed).
+C++ and not numba: the sweep needs its blocks transposed in registers, tiles sized to the register file and prefetched
+rows, none of which numba can say.
 """
 
 from __future__ import annotations

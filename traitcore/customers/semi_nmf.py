@@ -35,16 +35,22 @@ def factorize_semi_nonnegative(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Factorization:
-    """X ~ W H with W >= 0 and H of any sign, by alternating coordinate descent in W and least squares in H.
+    """X ~ W H with W >= 0 and H of any sign: cyclic coordinate descent in W, least squares in H, in turn.
+
+    The objective 0.5 |X - W H|^2 never rises, beyond rounding. Every step uses X through X H^T and X X^T only, so W
+    doesn't change when X's columns are rotated.
 
     Parameters
     ----------
-    X : (n, m) array or sparse matrix, float32 or float64, any signs.
+    X : (n, m) array or sparse matrix, float32 or float64 (others become float64), any signs.
     n_components : k >= 1.
-    init : "svd" (signed parts of the left singular vectors), "random", or "custom" with `W` (n, k).
+    init : "svd" (the heaviest signed parts of X's left singular vectors), "random", or "custom" with `W` (n, k).
     tol : stop when an iteration lowers the objective by at most tol times the objective before the first one.
+    random_state : seed of "random". workers : threads.
 
-    Every step uses X through X H^T and X X^T only, so W doesn't change when X's columns are rotated.
+    Returns
+    -------
+    Factorization with W (n, k) >= 0 and H (k, m), the least-squares H for that W.
 
     Raises
     ------

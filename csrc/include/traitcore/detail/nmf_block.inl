@@ -32,76 +32,7 @@ TRAITCORE_INLINE TC_REAL lane_sum(Vec v) {
   return lanes[0];
 }
 
-// ---- transposition of TC_LANES x TC_LANES tiles (Eklundh 1972: swap halves, quarters, ...) ----
-#if TC_LANES > 1
-#if defined(__clang__) || __GNUC__ >= 12
-#define TC_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define TC_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, decltype(a < b){__VA_ARGS__})
-#endif
-#define TC_STAGE(LANES, HALF, LOW, HIGH)                            \
-  _Pragma("GCC unroll 16") for (int i = 0; i < LANES; ++i) if (!(i & HALF)) { \
-    const Vec a = r[i], b = r[i + HALF];                            \
-    r[i] = LOW;                                                     \
-    r[i + HALF] = HIGH;                                             \
-  }
-#endif
-
-TRAITCORE_INLINE void transpose_tile(Vec* r) {
-#if TC_LANES == 1
-  (void)r;
-#elif TC_LANES == 16
-  TC_STAGE(16, 8, TC_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-           TC_SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-  TC_STAGE(16, 4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
-           TC_SHUFFLE(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-  TC_STAGE(16, 2, TC_SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-           TC_SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-  TC_STAGE(16, 1, TC_SHUFFLE(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
-           TC_SHUFFLE(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
-#elif TC_LANES == 8
-  TC_STAGE(8, 4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11),
-           TC_SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15))
-  TC_STAGE(8, 2, TC_SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13),
-           TC_SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
-  TC_STAGE(8, 1, TC_SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14),
-           TC_SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15))
-#elif TC_LANES == 4
-  TC_STAGE(4, 2, TC_SHUFFLE(a, b, 0, 1, 4, 5),
-           TC_SHUFFLE(a, b, 2, 3, 6, 7))
-  TC_STAGE(4, 1, TC_SHUFFLE(a, b, 0, 4, 2, 6),
-           TC_SHUFFLE(a, b, 1, 5, 3, 7))
-#elif TC_LANES == 2
-  TC_STAGE(2, 1, TC_SHUFFLE(a, b, 0, 2),
-           TC_SHUFFLE(a, b, 1, 3))
-#endif
-}
-
-/// rows (TC_BLOCK, width) -> columns (width, TC_BLOCK), minus `shift`.
-static void to_columns(const TC_REAL* rows, int width, TC_REAL shift, TC_REAL* columns) {
-  const Vec s = splat(shift);
-  for (int b = 0; b < TC_BLOCK; b += TC_LANES)
-    for (int c = 0; c < width; c += TC_LANES) {
-      Vec r[TC_LANES];
-#pragma GCC unroll 16
-      for (int i = 0; i < TC_LANES; ++i) r[i] = load(rows + (b + i) * width + c) - s;
-      transpose_tile(r);
-#pragma GCC unroll 16
-      for (int i = 0; i < TC_LANES; ++i) store(columns + (c + i) * TC_BLOCK + b, r[i]);
-    }
-}
-
-static void to_rows(const TC_REAL* columns, int width, TC_REAL* rows) {
-  for (int b = 0; b < TC_BLOCK; b += TC_LANES)
-    for (int c = 0; c < width; c += TC_LANES) {
-      Vec r[TC_LANES];
-#pragma GCC unroll 16
-      for (int i = 0; i < TC_LANES; ++i) r[i] = load(columns + (c + i) * TC_BLOCK + b);
-      transpose_tile(r);
-#pragma GCC unroll 16
-      for (int i = 0; i < TC_LANES; ++i) store(rows + (b + i) * width + c, r[i]);
-    }
-}
+#include <traitcore/detail/nmf_transpose.inl>
 
 // ---- products ----
 
