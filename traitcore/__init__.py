@@ -47,7 +47,7 @@ _FACE: dict[str, tuple[str, ...]] = {
     "serving.store": ("TableStore",),
     "serving.neighbors": ("top_k",),
     "serving.index": ("build_index", "open_index"),
-    "serving.recommend": ("find_similar_customers", "next_items", "recommend_products"),
+    "serving.recommend": ("find_similar_customers", "next_items", "product_affinity", "recommend_products"),
     "serving.live": ("LiveCustomers",),
     # 5. quality
     "quality.retrieval": ("evaluate_retrieval",),

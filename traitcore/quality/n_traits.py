@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from ..customers.coherence import npmi_coherence, presence
 from ..customers.consensus import match_rows
 from ..customers.counts import count_tokens, unit_rows
 from ..customers.describe import token_lift
-from ..customers.folding import fold_in
 from ..customers.selection import split_halves, take_owners
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
@@ -112,7 +111,7 @@ def choose_n_traits(
     ValueError, TypeError : no or falling candidates, too few customers, parameters out of range.
     """
     tried = [check_int("candidates", OWNER, k, 1) for k in candidates]
-    if not tried or any(b <= a for a, b in zip(tried, tried[1:])):
+    if not tried or any(b <= a for a, b in pairwise(tried)):
         raise ValueError(parameter_message("candidates", OWNER, "a rising sequence of ints", candidates))
     n_refits = check_int("n_refits", OWNER, n_refits, 2)
     tolerance = check_real("tolerance", OWNER, tolerance, 0.0)
@@ -156,7 +155,7 @@ def _judged(
 
 
 def _completion_error(model: TraitModel, unseen: Sequences, n_tokens: int) -> float:
-    """Share of squares of the odd sequences' tokens that the even sequences' profiles don't explain (one scale free)."""
+    """Share of squares of the odd sequences' tokens that the even sequences' profiles, freely scaled, leave over."""
     nth = _nth_of_owner(unseen)
     even, odd = (take_sequences(unseen, nth % 2 == parity) for parity in (0, 1))
     predicted = model.transform_raw(even) @ model.token_rates_
