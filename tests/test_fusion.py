@@ -133,6 +133,43 @@ def test_map_equals_the_refits_without_each_item(weighted: bool) -> None:
     assert fitted.error == pytest.approx(slow.leave_one_out(x, y, weight, 30.0 * unit), rel=1e-6)
 
 
+def test_families_that_no_linear_map_tells_apart_are_placed_by_their_nearest() -> None:
+    rng = np.random.default_rng(0)
+    family = np.arange(600) % 60  # far more families than content has dimensions
+    content = rng.normal(size=(60, 6))[family] + 0.1 * rng.normal(size=(600, 6))
+    behaviour = rng.normal(size=(60, 30))[family] + 0.3 * rng.normal(size=(600, 30))
+    hidden = np.arange(60)
+    given = behaviour.copy()
+    given[hidden] = 0.0
+    truth = normalize_rows(behaviour)[hidden]
+    both = tc.fit_content_map(content, given)
+    linear = tc.fit_content_map(content, given, n_neighbors=0)
+    assert both.local_weight > 0.5
+    assert linear.local_weight == 0.0
+    near = np.einsum("ij,ij->i", both.transform(content)[hidden], truth).mean()
+    far = np.einsum("ij,ij->i", linear.transform(content)[hidden], truth).mean()
+    assert near > 0.85
+    assert far < 0.5
+    # And where content says nothing, the nearest say nothing either.
+    noise = tc.fit_content_map(rng.normal(size=(600, 6)), rng.normal(size=(600, 30)))
+    assert noise.local_weight < 0.1
+
+
+def test_near_residuals_equal_the_loop() -> None:
+    content, behaviour = vectors(80, 5, 0), vectors(80, 4, 1)
+    fitted = tc.fit_content_map(content, behaviour, n_neighbors=7)
+    new = normalize_rows(vectors(9, 5, 2))
+    known, target = normalize_rows(content), normalize_rows(behaviour)
+    left = target - known @ fitted.coefficients - fitted.intercept
+    for row, got in zip(new, fitted.transform(new)):
+        cosine = known @ row
+        nearest = np.argsort(-cosine)[:7]
+        weight = np.maximum(cosine[nearest], 0) ** 2
+        near = weight @ left[nearest] / weight.sum()
+        expected = slow.unit(row @ fitted.coefficients + fitted.intercept + fitted.local_weight * near)
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
 def test_penalty_is_chosen_by_what_generalises() -> None:
     rng = np.random.default_rng(0)
     content = rng.normal(size=(300, 20))
@@ -252,6 +289,7 @@ A, B = np.ones((4, 3)), np.ones((4, 2))
         (lambda: tc.fuse_vectors(A, A, ridge=1.0), ValueError, "'ridge' .* 'map'"),
         (lambda: tc.fuse_vectors(A, B, method="concatenate", n_components=6), ValueError, r"\[1, 5\]"),
         (lambda: tc.fuse_vectors(A * 0, A, method="map"), ValueError, "at least 2 items"),
+        (lambda: tc.fit_content_map(A, A, n_neighbors=-1), ValueError, "'n_neighbors' parameter of fit_content_map"),
         (lambda: tc.fit_content_map(A, A, ridge=0.0), ValueError, "'ridge' parameter of fit_content_map"),
         (lambda: tc.fit_content_map(A, A[:2]), ValueError, "'content' parameter of fit_content_map"),
         (lambda: tc.fit_content_map(B, A).transform(A), ValueError, "'content' parameter of ContentMap.transform"),
