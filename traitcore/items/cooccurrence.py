@@ -13,7 +13,7 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._kernels import cooccurrence as kernels
-from .._parallel import balanced_blocks, resolve_workers, run_blocks, run_tasks
+from .._parallel import balanced_blocks, resolve_workers, run_tasks
 from .._progress import Progress
 from .._validate import check_array, check_bool, check_choice, check_csr, check_int, check_real
 from ..events.sequences import Sequences
@@ -95,21 +95,20 @@ def weighted_counts(
     back: NDArray[np.float64],
     ahead: NDArray[np.float64],
     sequence_weights: NDArray[np.float64] | None = None,
-    self_pairs: bool = True,
     workers: int = 1,
-    dtype: DTypeLike = np.float32,
+    progress: Progress | None = None,
 ) -> sparse.csr_array:
     """Counts with weights of their own for each direction: for callers inside the house, unchecked.
 
     `ahead` and `back` (window,) weigh context 1, 2, ... places after and before the row's token.
     """
     plan = _Plan(
-        seqs=seqs, n_items=n_items, back=np.append(0.0, back), ahead=np.append(0.0, ahead), keep_self=self_pairs,
+        seqs=seqs, n_items=n_items, back=np.append(0.0, back), ahead=np.append(0.0, ahead), keep_self=True,
         sequence_weights=np.zeros(0) if sequence_weights is None else sequence_weights,
         actions=np.zeros(0, dtype=np.int32), action_weights=np.zeros((0, 0)), cap=np.inf, min_count=0.0, top_k=0,
-        dtype=np.dtype(dtype), workers=workers,
+        dtype=np.dtype(np.float32), workers=workers,
     )  # fmt: skip
-    return _count(plan, None, None)
+    return _count(plan, None, progress)
 
 
 @dataclass
@@ -266,7 +265,7 @@ def _count(plan: _Plan, memory_limit_mb: float | None, progress: Progress | None
         sequence = np.zeros(len(padded), dtype=np.int32)
         kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
     lengths = np.zeros(plan.n_items, dtype=np.int64)
-    segments = balanced_blocks(starts, plan.workers)
+    segments = balanced_blocks(_row_costs(plan, starts), plan.workers)
     parts = [_Part(plan, starts, padded, places, sequence, lengths, a, b) for a, b in segments]
     try:
         run_tasks([lambda part=part: part.fill(done) for part in parts], plan.workers)  # type: ignore[misc]
@@ -300,6 +299,14 @@ def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[
         plan.workers,
     )
     return starts, padded, places
+
+
+def _row_costs(plan: _Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cumulative work by row (n_items + 1,): an occurrence's window against an entry's way out, as measured."""
+    occurrences = np.diff(starts)
+    costs = np.zeros(len(starts), dtype=np.int64)
+    np.cumsum(occurrences * (10 + 2 * (len(plan.back) + len(plan.ahead) - 2)) + 5 * plan.bounds(occurrences), out=costs[1:])
+    return costs
 
 
 class _Done:
@@ -347,14 +354,14 @@ class _Part:
                 self.sequence, plan.sequence_weights, plan.actions, plan.action_weights, plan.cap,
                 np.zeros(n), np.empty(n + 1, dtype=np.int32),
             )  # fmt: skip
+        weights = (plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype))
         row = self.start
         while row < self.stop and not done.stop.is_set():
             self._make_room(row)
             end = int(np.searchsorted(self.starts, self.starts[row] + _SLICE, side="right"))
             reached, self.used = run(
                 row, min(max(end, row + 1), self.stop), self.starts, self.places, self.padded,
-                plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype), plan.keep_self, plan.min_count,
-                plan.top_k, *scratch, self.indices, self.data, self.used, *extra,
+                *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch, self.indices, self.data, self.used, *extra,
             )  # fmt: skip
             done.add(int(self.starts[reached] - self.starts[row]))
             row = reached

@@ -64,7 +64,7 @@ def positive_pmi(
     rows = np.empty(matrix.shape[0])
     run_blocks(kernels.row_sums, blocks, n_workers, matrix.indptr, matrix.data, rows)
     contexts = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1]) ** power
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         row_scale = np.where(rows > 0, contexts.sum() / (rows * shift), 0.0)
         column_scale = np.where(contexts > 0, 1.0 / contexts, 0.0)
     source = (matrix.indptr, matrix.indices, matrix.data, row_scale, column_scale)

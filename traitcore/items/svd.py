@@ -61,6 +61,10 @@ class SVDVectors:
     singular_values: NDArray[np.float32]
     svd: SVDResult
 
+    def __iter__(self) -> Iterator[NDArray[np.float32]]:
+        """`items, contexts = svd_vectors(...)` works."""
+        return iter((self.item_vectors, self.context_vectors))
+
 
 def randomized_svd(
     A: Any,

@@ -1,0 +1,126 @@
+"""Scores of next items from a sparse matrix: sums of a session's rows, its own items lifted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import kernel
+from .cooccurrence import sort_columns
+
+
+@kernel()
+def scale_counts(indptr, indices, data, count_power, column_power, row_power, column_sums):
+    """In place: data ** count_power, over its column's sum ** column_power, then over its row's sum ** row_power."""
+    column_sums[:] = 0.0
+    for e in range(indptr[-1]):
+        data[e] = data[e] ** count_power
+        column_sums[indices[e]] += data[e]
+    for i in range(len(indptr) - 1):
+        total = 0.0
+        for e in range(indptr[i], indptr[i + 1]):
+            data[e] /= column_sums[indices[e]] ** column_power
+            total += data[e]
+        for e in range(indptr[i], indptr[i + 1]):
+            data[e] /= total**row_power
+
+
+@kernel()
+def score_session(tokens, begin, end, indptr, indices, data, decay, repeat, sums, columns):
+    """Add up a session's scores in `sums` (zero before); the number of items scored, listed in `columns`."""
+    m = 0
+    weight = 1.0
+    for t in range(end - 1, begin - 1, -1):
+        if weight < 1e-12:
+            break
+        row = tokens[t]
+        for e in range(indptr[row], indptr[row + 1]):
+            column = indices[e]
+            columns[m] = column
+            m += sums[column] == 0
+            sums[column] += weight * data[e]
+        weight *= decay
+    for t in range(begin, end):
+        first = True
+        for before in range(begin, t):
+            first = first and tokens[before] != tokens[t]
+        if first:
+            sums[tokens[t]] *= repeat
+    return m
+
+
+@kernel()
+def write_scores(
+    start, stop, tokens, offsets, indptr, indices, data, decay, repeat, sums, columns, low, high, lengths, out, values
+):
+    """Scores of sessions [start, stop), columns in order, until `out` might be too short: session reached, end."""
+    used = 0
+    for s in range(start, stop):
+        if used + len(sums) > len(out) and s > start:
+            return s, used
+        m = score_session(
+            tokens, offsets[s], offsets[s + 1], indptr, indices, data, decay, repeat, sums, columns
+        )
+        sort_columns(columns, m, low, high)
+        for k in range(m):
+            out[used + k] = columns[k]
+            values[used + k] = sums[columns[k]]
+            sums[columns[k]] = 0.0
+        lengths[s] = m
+        used += m
+    return stop, used
+
+
+@kernel()
+def best_items(
+    start, stop, tokens, offsets, indptr, indices, data, decay, repeat, skip_seen, sums, columns, items, scores
+):
+    """The highest scores of sessions [start, stop); of equals the smaller item first; -1 and 0 where there are fewer."""
+    n = items.shape[1]
+    for s in range(start, stop):
+        m = score_session(
+            tokens, offsets[s], offsets[s + 1], indptr, indices, data, decay, repeat, sums, columns
+        )
+        if skip_seen:
+            for t in range(offsets[s], offsets[s + 1]):
+                sums[tokens[t]] = 0.0
+        held = 0
+        for k in range(m):
+            column = columns[k]
+            value = sums[column]
+            sums[column] = 0.0
+            if value <= 0:
+                continue
+            if held == n and (value < scores[s, n - 1] or (value == scores[s, n - 1] and column > items[s, n - 1])):
+                continue
+            place = min(held, n - 1)
+            while place > 0 and (
+                scores[s, place - 1] < value or (scores[s, place - 1] == value and items[s, place - 1] > column)
+            ):
+                scores[s, place] = scores[s, place - 1]
+                items[s, place] = items[s, place - 1]
+                place -= 1
+            scores[s, place] = value
+            items[s, place] = column
+            held = min(held + 1, n)
+
+
+@kernel()
+def rank_targets(
+    start, stop, tokens, offsets, targets, indptr, indices, data, decay, repeat, sums, columns, ranks
+):
+    """Rank of each session's target among all items, from 1; ties get the mean of their ranks."""
+    for s in range(start, stop):
+        m = score_session(
+            tokens, offsets[s], offsets[s + 1], indptr, indices, data, decay, repeat, sums, columns
+        )
+        wanted = sums[targets[s]]
+        above = 0
+        equal = 0
+        for k in range(m):
+            value = sums[columns[k]]
+            sums[columns[k]] = 0.0
+            above += value > wanted
+            equal += value == wanted
+        if wanted == 0:
+            equal += len(sums) - m
+        ranks[s] = above + (equal + 1) / 2
