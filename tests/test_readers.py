@@ -210,6 +210,14 @@ def test_a_bad_row_is_refused_by_line_or_set_aside(write: Any, tmp_path: Path, c
     assert row == ["3", found, content.split(b"\n")[2].decode("utf-8", "backslashreplace")]
 
 
+def test_a_bad_first_row_does_not_decide_how_times_are_read(write: Any) -> None:
+    for good in ("1430623510", "2015-05-03T03:25:10Z"):
+        text = "item_id,timestamp\na,nan\n" + f"b,{good}\n" * 3
+        log = read_events(write(text), user=None, action=None, on_bad_rows="set_aside")
+        assert set(log.timestamp_us.tolist()) == {1430623510000000}
+        assert log.report.rows_set_aside == 1
+
+
 def test_a_year_50000_is_refused_whatever_unit_is_given(write: Any) -> None:
     with pytest.raises(InputError, match="after the year 9999"):
         read_events(write(bad("u1,1515683000000,cart,1")), timestamp_unit="s")

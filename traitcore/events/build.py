@@ -258,13 +258,13 @@ class LogBuilder:
         return timestamps.integers_to_us(values, unit)
 
     def _parse_times(self, name: str, column: Column, faults: _Faults) -> Column:
-        """Spans as epoch numbers or ISO 8601, by the unit given or the first text met."""
-        if self.unit is None and (column.stops > column.values).any():
-            row = int(np.argmax(column.stops > column.values))
-            if not timestamps.is_number(column.text(row)):
-                self.unit = "iso"
+        """Spans as epoch numbers or ISO 8601: as the unit says, else as more texts of the first block are."""
         iso = self.unit == "iso"
         values, status = timestamps.parse_spans(column.buffer, column.values, column.stops, iso)
+        if self.unit is None and (status == timestamps.WRONG).any():
+            others, fit = timestamps.parse_spans(column.buffer, column.values, column.stops, True)
+            if np.count_nonzero(fit == timestamps.FINE) >= np.count_nonzero(status == timestamps.FINE):
+                iso, self.unit, values, status = True, "iso", others, fit
         faults.mark(status == timestamps.EMPTY, f"column {name!r} is null")
         what = "is not an ISO 8601 time" if iso else "is not a number"
         faults.mark(status == timestamps.WRONG, f"column {name!r} {what}")

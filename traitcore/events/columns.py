@@ -133,6 +133,9 @@ def read_column(name: str, values: Any) -> Column:
             from .arrow import read_array
 
             return read_array(name, values)
+        if isinstance(values, (list, tuple)) and set(map(type, values)) == {str}:
+            codes, texts = code_texts(values)
+            return Column("texts", codes, texts=texts)
         values = _as_array(name, values)
     if values.ndim != 1:
         raise InputError(f"Column {name!r} must have one dimension. Got shape {values.shape} instead.")

@@ -6,6 +6,7 @@ depend on the order of the rows.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
@@ -138,14 +139,15 @@ class TextCoder:
                     self.texts.append(data[a:b].decode("utf-8", "backslashreplace"))
 
 
-def code_texts(texts: list[Any]) -> tuple[Codes, list[str]]:
-    """Codes by order of first sight of a list of str, None standing for null (-1), and the distinct texts."""
-    place = dict.fromkeys(texts)
-    place.pop(None, None)
-    distinct = list(place)
-    index: dict[Any, int] = dict(zip(distinct, range(len(distinct))))
-    index[None] = -1
-    return np.fromiter(map(index.__getitem__, texts), dtype=np.int32, count=len(texts)), distinct
+def code_texts(texts: list[Any] | tuple[Any, ...]) -> tuple[Codes, list[str]]:
+    """Codes by order of first sight of strs, None standing for null (-1), and the distinct texts."""
+    place: defaultdict[Any, int] = defaultdict()
+    place.default_factory = place.__len__  # a text not met before gets the next code
+    codes = np.fromiter(map(place.__getitem__, texts), dtype=np.int32, count=len(texts))
+    if None in place:
+        null = place.pop(None)
+        codes = np.where(codes == null, np.int32(-1), codes - (codes > null).astype(np.int32))
+    return codes, list(place)
 
 
 def text_array(texts: list[str]) -> NDArray[Any]:
