@@ -1,0 +1,53 @@
+"""One event -> the customer's vector and 16 traits (d=64): batched rate on one core, and a single one's latency."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from benchmarks.versus import Bench
+from traitcore import Sequences, customer_vectors
+from traitcore.serving.live import LiveCustomers
+
+N_TOKENS, D, TRAITS = 20_000, 64, 16
+
+
+def run(bench: Bench) -> None:
+    n = 20_000 if bench.quick else 400_000
+    n_customers = n // 20
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(N_TOKENS, D)).astype(np.float32) / 8
+    components = np.abs(rng.normal(size=(TRAITS, D))).astype(np.float32)
+    df = rng.integers(1, n_customers, N_TOKENS)
+    who = np.sort(rng.integers(0, n_customers, n))
+    tokens = rng.integers(0, N_TOKENS, n)
+    times = np.arange(n) * 1_000_000 + 1_750_000_000_000_000
+    arrival = rng.permutation(n)
+    methods = {"mean": {}, "tfidf": {"document_frequencies": df, "n_documents": n_customers},
+               "recency": {"half_life_days": 0.5}}  # fmt: skip
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(who, minlength=n_customers))))
+    corpus = Sequences(tokens=tokens, offsets=offsets, owner=np.arange(n_customers), timestamps_us=times)
+    for method, settings in methods.items():
+        live = LiveCustomers(vectors, method=method, components=components, **settings)  # type: ignore[arg-type]
+        live.update(-1, 0, timestamp_us=0)
+        live.traits(-1)
+        start = time.perf_counter()
+        for part in np.array_split(arrival, max(1, n // 4096)):
+            live.update_batch(who[part], tokens[part], timestamps_us=times[part])
+            live.traits_batch(who[part])  # for each event, though a customer may be there twice
+        rate = n / (time.perf_counter() - start)
+        want = customer_vectors(corpus, vectors, method=method, **settings).vectors  # type: ignore[arg-type]
+        seen = np.unique(who)
+        error = float(np.abs(live.vectors(seen) - want[seen]).max())
+        bench.row(f"live, {method}", "batched, 1 core", events_per_s=rate, largest_difference=error,
+                  bar="events_per_s >= 200000")  # fmt: skip
+        single = []
+        for i in range(2_000 if bench.quick else 20_000):
+            one, token, when = int(who[arrival[i]]), int(tokens[i]), int(times[i])
+            start = time.perf_counter()
+            live.update(one, token, timestamp_us=when)
+            live.traits(one)
+            single.append(time.perf_counter() - start)
+        p50, p99 = 1e6 * np.quantile(single, [0.5, 0.99])
+        bench.row(f"live, {method}", "one event -> traits", p50_us=p50, p99_us=p99, bar="p99_us < 200")

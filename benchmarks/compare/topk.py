@@ -1,0 +1,64 @@
+"""Exact top-k against faiss' flat index and numpy, 1 and 2 threads, and the share of its answers that we give too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.versus import Bench
+from traitcore.serving.neighbors import Searcher
+
+# name, rows, dimensions, queries, k
+JOBS = [
+    ("50k x 128", 50_000, 128, 2000, 10),
+    ("1M x 64", 1_000_000, 64, 256, 10),
+    ("1M x 64, one query", 1_000_000, 64, 1, 10),
+    ("100k customers x 16", 100_000, 16, 4000, 10),
+]
+QUICK = [("5k x 32", 5_000, 32, 200, 10)]
+
+
+def run(bench: Bench) -> None:
+    faiss: Any = None
+    try:
+        import faiss  # type: ignore[no-redef]
+    except ImportError:
+        print("  faiss missing: its rows are left out")
+    for name, n, d, m, k in QUICK if bench.quick else JOBS:
+        vectors = np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        queries = vectors[np.random.default_rng(1).integers(0, n, m)].copy()
+        for threads in (1, 2):
+            if threads <= (os.cpu_count() or 1):
+                race(bench, faiss, f"top-{k}, {name}, {threads} thr", vectors, queries, k, threads)
+
+
+def race(
+    bench: Bench, faiss: Any, job: str, vectors: NDArray[Any], queries: NDArray[Any], k: int, threads: int
+) -> None:
+    ours = Searcher(vectors, "dot", owner="topk")
+    part = queries[:64]
+
+    def by_numpy() -> Any:  # OpenBLAS takes the threads of its environment: OMP_NUM_THREADS=1
+        return np.argpartition(-(part @ vectors.T), k, axis=1)[:, :k]
+
+    contenders: dict[str, Callable[[], Any]] = {"ours": lambda: ours.search(queries, k, workers=threads)}
+    if faiss is not None:
+        faiss.omp_set_num_threads(threads)
+        index = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
+        contenders["faiss flat"] = lambda: index.search(queries, k)
+    if threads == 1 and len(vectors) * len(part) < 10**7:
+        contenders["numpy (64 queries)"] = by_numpy
+    median = bench.race(job, contenders, ours="ours", bar="faiss ratio >= 1")
+    agree = 1.0
+    if faiss is not None:
+        found = ours.search(queries, k)[0]
+        agree = float((found[:, :, None] == index.search(queries, k)[1][:, None, :]).any(2).mean())
+    for who, seconds in median.items():
+        asked = len(part) if "64" in who else len(queries)
+        bench.row(job, who, queries_per_s=asked / seconds, agree=agree)

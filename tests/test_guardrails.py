@@ -1,0 +1,218 @@
+"""compare_tables on tables whose differences are known; judge on planted faults and honest refits of a shop that the
+limits were not set on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.suite.planted_faults import Shop
+from traitcore import EmbeddingTable, TableError, TableStore, build_index, compare_tables, judge
+from traitcore.quality.guardrails import Thresholds
+
+
+def random_table(n: int = 300, d: int = 8, seed: int = 0, **extra: Any) -> EmbeddingTable:
+    rng = np.random.default_rng(seed)
+    return EmbeddingTable([f"i{i}" for i in range(n)], rng.normal(size=(n, d)), **extra)
+
+
+def test_a_rotation_changes_nothing() -> None:
+    old = random_table(arrays={"counts": np.arange(300)[::-1]})
+    turn, _ = np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))
+    new = EmbeddingTable(old.ids, 3.0 * old.vectors @ turn, arrays=dict(old.arrays))
+    c = compare_tables(old, new)
+    assert c.overlap is not None
+    assert c.overlap > 0.999
+    assert c.shift_p95 == pytest.approx(0.0, abs=1e-5)
+    assert c.spectrum_distance == pytest.approx(0.0, abs=1e-5)
+    assert (c.gained, c.lost, c.n_common) == (0, 0, 300)
+    assert judge(new, old).status == "pass"
+
+
+def test_unrelated_tables_overlap_by_chance() -> None:
+    c = compare_tables(random_table(seed=0), random_table(seed=1), k=10)
+    assert c.overlap_by_chance == pytest.approx(10 / 299)
+    assert c.overlap == pytest.approx(c.overlap_by_chance, abs=0.02)
+    assert c.old.popularity_correlation is None  # no counts, no popularity
+    assert c.overlap_by_popularity == ()
+
+
+def test_who_came_and_went_and_moved() -> None:
+    old = random_table(arrays={"counts": np.r_[np.full(299, 1), 701]})
+    vectors = old.vectors[:290].copy()
+    vectors[7] = -vectors[7]
+    new = EmbeddingTable([*old.ids[:290], "fresh"], np.vstack([vectors, np.ones((1, 8))]))
+    c = compare_tables(old, new, inspect=["i3", "fresh", "nobody"])
+    assert (c.gained, c.lost) == (1, 10)
+    assert c.gained_examples == ("fresh",)
+    assert c.lost_examples[0] == "i290"
+    assert c.lost_popularity == pytest.approx((9 + 701) / 1000)
+    assert c.most_moved[0][0] == "i7"
+    assert c.most_moved[0][1] == pytest.approx(2.0, abs=0.02)
+    assert c.inspection["i3"]["old"][0] == old.most_similar("i3", 1)[0][0]
+    assert c.inspection["fresh"]["old"] == []
+    assert c.inspection["nobody"] == {"old": [], "new": []}
+    json.dumps(c.as_dict(), allow_nan=False)
+
+
+def test_popularity_domination_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    n = 500
+    position = np.linspace(0, np.pi, n)  # items in order of popularity along an arc: neighbours are as popular
+    arc = np.c_[np.cos(position), np.sin(position)] + rng.normal(size=(n, 2)) * 0.01
+    ids, counts = [f"i{i}" for i in range(n)], np.arange(n)[::-1]
+    ruled = EmbeddingTable(ids, arc, arrays={"counts": counts})
+    free = EmbeddingTable(ids, rng.normal(size=(n, 2)), arrays={"counts": counts})
+    c = compare_tables(free, ruled)
+    assert c.new.popularity_correlation is not None
+    assert c.old.popularity_correlation is not None
+    assert c.new.popularity_correlation > 0.95
+    assert abs(c.old.popularity_correlation) < 0.2
+    found = {reason.check for reason in judge(ruled, free).reasons if reason.level == "fail"}
+    assert "popularity_correlation" in found
+
+
+def test_hubs_are_seen() -> None:
+    rng = np.random.default_rng(0)
+    even = EmbeddingTable(range(400), rng.normal(size=(400, 20)))
+    # All items lie around one direction, and three exactly on it: those are nearer to any item than its like.
+    few = EmbeddingTable(range(400), 2.0 + np.where(np.arange(400)[:, None] < 3, 0.0, even.vectors))
+    c = compare_tables(even, few)
+    assert c.new.largest_hub > 0.5
+    assert c.new.largest_hub > 5 * c.old.largest_hub
+    assert c.new.hubness > 3 * c.old.hubness
+    assert "hubness" in {reason.check for reason in judge(few, even).reasons}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return Shop(n_users=1200, n_items=400, vector_size=24, epochs=8, seed=11)
+
+
+@pytest.fixture(scope="module")
+def previous(shop: Shop) -> EmbeddingTable:
+    return shop.table(0)
+
+
+def test_twenty_honest_refits_pass(shop: Shop, previous: EmbeddingTable) -> None:
+    for seed in range(1, 21):
+        verdict = judge(shop.table(seed), previous)
+        assert verdict.status == "pass", (seed, list(map(str, verdict.reasons)))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["window far too wide", "sessions leak across users", "holes: rows missing", "holes: zero vectors",
+     "shuffled id map", "another method, not told", "context vectors for item vectors"],
+)  # fmt: skip
+def test_each_planted_fault_fails(shop: Shop, previous: EmbeddingTable, fault: str) -> None:
+    verdict = judge(shop.faults[fault](1), previous)
+    assert verdict.status == "fail", list(map(str, verdict.reasons))
+
+
+def test_an_index_of_the_previous_version_fails(shop: Shop, previous: EmbeddingTable) -> None:
+    candidate = shop.table(1)
+    assert judge(candidate, previous, index=build_index(candidate)).status == "pass"
+    verdict = judge(candidate, previous, index=build_index(previous))
+    assert [r.check for r in verdict.reasons if r.level == "fail"] == ["index"]
+
+
+def test_judged_against_an_honest_refit(shop: Shop, previous: EmbeddingTable) -> None:
+    refit = compare_tables(previous, shop.table(1))
+    assert judge(shop.table(2), previous, refit=refit).status == "pass"
+    verdict = judge(shop.faults["sessions leak across users"](1), previous, refit=refit)
+    assert "overlap_of_refit" in {reason.check for reason in verdict.reasons if reason.level == "fail"}
+
+
+def test_the_first_table_is_judged_alone() -> None:
+    good = random_table()
+    assert judge(good).status == "pass"
+    assert judge(good, expected_ids=[f"i{i}" for i in range(300)]).status == "pass"
+    verdict = judge(good, expected_ids=[f"i{i}" for i in range(400)])
+    assert verdict.status == "fail"
+    assert "100 of 400" in str(verdict.reasons[0])
+    assert judge(EmbeddingTable([], np.zeros((0, 4)))).status == "fail"
+    half = good.vectors.copy()
+    half[::2] = 0.0
+    assert judge(EmbeddingTable(good.ids, half)).status == "fail"
+    assert judge(EmbeddingTable(good.ids, half), expected_ids=good.ids[::2]).reasons[-1].check == "missing_items"
+
+
+def test_declared_changes_are_said() -> None:
+    old = random_table(metadata={"method": "ppmi", "parameters": {"window": 5, "seed": 1}})
+    new = EmbeddingTable(old.ids, old.vectors, metadata={"method": "ppmi", "parameters": {"window": 9, "seed": 2}})
+    verdict = judge(new, old)
+    assert verdict.status == "warn"
+    assert "window from 5 to 9" in str(verdict.reasons[0])
+
+
+def test_nothing_in_common_fails() -> None:
+    old = random_table()
+    new = EmbeddingTable([f"j{i}" for i in range(300)], old.vectors)
+    verdict = judge(new, old)
+    assert verdict.status == "fail"
+    assert {"lost_rows", "overlap"} <= {reason.check for reason in verdict.reasons}
+
+
+def test_thresholds() -> None:
+    old = random_table()
+    new = old.subset(old.ids[:285])  # 5% lost
+    assert judge(new, old).status == "warn"
+    assert judge(new, old, {"lost_rows": (0.1, 0.2)}).status == "pass"
+    assert judge(new, old, replace(Thresholds(), lost_rows=(0.01, 0.02))).status == "fail"
+    for bad in ({"lost": (0, 1)}, {"lost_rows": 0.1}, {"lost_rows": (0.1,)}, {"lost_rows": (-1.0, 0.1)}):
+        with pytest.raises(ValueError, match="parameter of judge"):
+            judge(new, old, bad)
+    with pytest.raises(TypeError):
+        judge(new, old, 0.1)  # type: ignore[arg-type]
+
+
+def test_verdict_goes_into_the_manifest(tmp_path: Any) -> None:
+    old = random_table()
+    store = TableStore(tmp_path)
+    store.publish(old, "items", report=judge(old))
+    bad = EmbeddingTable(old.ids[::-1], old.vectors)
+    verdict = judge(bad, store.open("items"))
+    with pytest.raises(TableError, match="keeps"):
+        store.publish(bad, "items", report=verdict)
+    store.publish(bad, "items", report=verdict, forced_by="ada", force_reason="drill")
+    kept = store.describe("items")
+    assert kept["report"]["status"] == "fail"
+    assert kept["report"]["comparison"]["n_common"] == 300
+    assert kept["forced"] == {"by": "ada", "reason": "drill"}
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_tiny_and_equal_tables(n: int) -> None:
+    one = EmbeddingTable(range(n), np.ones((n, 2)), arrays={"counts": np.ones(n, int)})
+    c = compare_tables(one, one)
+    assert c.n_common == n
+    json.dumps(c.as_dict(), allow_nan=False)
+    judge(one, one)
+
+
+def test_other_dimensions_can_be_compared() -> None:
+    old, new = random_table(d=8), random_table(d=12)
+    wide = EmbeddingTable(old.ids, np.hstack([old.vectors, np.zeros((300, 4), np.float32)]))
+    assert compare_tables(old, wide).shift_p95 == pytest.approx(0.0, abs=1e-5)
+    assert compare_tables(old, wide).overlap == pytest.approx(1.0, abs=1e-3)
+    compare_tables(old, new)
+
+
+def test_bad_pairs() -> None:
+    ints = EmbeddingTable(range(3), np.eye(3))
+    strings = EmbeddingTable(["0", "1", "2"], np.eye(3))
+    for pair, error in (
+        ((ints, strings), ValueError), ((ints, np.eye(3)), TypeError),
+        ((EmbeddingTable([], np.zeros((0, 3))), ints), ValueError),
+    ):  # fmt: skip
+        with pytest.raises(error, match="parameter of compare_tables"):
+            compare_tables(*pair)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="popularity"):
+        compare_tables(ints, ints, popularity=[1, 2])
+    with pytest.raises(TypeError, match="candidate"):
+        judge(np.eye(3))  # type: ignore[arg-type]
