@@ -82,8 +82,8 @@ def test_hubs_are_seen() -> None:
     # All items lie around one direction, and three exactly on it: those are nearer to any item than its like.
     few = EmbeddingTable(range(400), 2.0 + np.where(np.arange(400)[:, None] < 3, 0.0, even.vectors))
     c = compare_tables(even, few)
-    assert c.new.largest_hub > 0.5
-    assert c.new.largest_hub > 5 * c.old.largest_hub
+    assert c.new.largest_hub > 0.3
+    assert c.new.largest_hub > 3 * c.old.largest_hub
     assert c.new.hubness > 3 * c.old.hubness
     assert "hubness" in {reason.check for reason in judge(few, even).reasons}
 

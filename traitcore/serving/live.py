@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._errors import TableError, parameter_message
 from .._kernels.live import add_live_events
 from .._validate import check_array, check_bool, check_choice, check_int, check_real
-from ..customers.folding import fold_in
+from ..customers.nmf_weights import WeightSolver
 from ..customers.pooling import inverse_document_frequencies
 from . import npy
 from .table import EmbeddingTable
@@ -82,10 +82,11 @@ class LiveCustomers:
         self._offset = np.zeros(d, np.float32)
         if offset is not None:
             self._offset = check_array("offset", OWNER, offset, dtype=np.float32, shape=(d,))
-        self._components = None
+        self._solver: WeightSolver | None = None
         if components is not None:
             width = 2 * d if split else d
-            self._components = check_array("components", OWNER, components, dtype=np.float32, shape=(None, width))
+            components = check_array("components", OWNER, components, dtype=np.float32, shape=(None, width))
+            self._solver = WeightSolver(components, tol=1e-6, max_iter=400)  # as `fold_in`, prepared once
         self.max_customers = None if max_customers is None else check_int("max_customers", OWNER, max_customers, 1)
         self._lock = threading.RLock()
         self._row_of: dict[Any, int] = {}
@@ -223,7 +224,7 @@ class LiveCustomers:
 
     def traits_batch(self, customers: Any, *, workers: int = 1) -> NDArray[np.float32]:
         """(m, k) float32 trait weights; zero for a customer whose events all weigh nothing."""
-        if self._components is None:
+        if self._solver is None:
             raise ValueError(parameter_message("components", OWNER, "given: without them there are no traits", None))
         with self._lock:
             vectors = self.vectors(customers)
@@ -231,7 +232,7 @@ class LiveCustomers:
         moved = vectors - self._offset
         if self._split:
             moved = np.concatenate([np.maximum(moved, 0.0), np.maximum(-moved, 0.0)], axis=1)
-        weights = fold_in(moved, self._components, workers=workers)
+        weights = np.asarray(self._solver(moved, workers=workers))
         weights[empty] = 0.0
         return weights
 
