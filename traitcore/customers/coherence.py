@@ -28,7 +28,7 @@ def npmi_coherence(tops: Sequence[NDArray[np.integer]], counts: sparse.csr_array
         if len(rows) < 2:
             continue
         have = columns[:, np.asarray(rows)]
-        both = (have.T @ have).toarray() / n
+        both = (have.T @ have).toarray().astype(np.float64) / n
         alone = np.diag(both)
         a, b = np.triu_indices(len(rows), 1)
         met = both[a, b]

@@ -20,7 +20,7 @@ from .nmf import factorize_nonnegative
 
 # A customer's rows count as (number of different tokens) ** HISTORY_POWER: long histories say more, but not in
 # proportion, or a few of them would be the traits.
-HISTORY_POWER = 0.15
+HISTORY_POWER = 0.1
 # Windows likewise; and PPMI rows as df ** TOKEN_POWER, for the row of a token few customers have is mostly chance.
 WINDOW_POWER = 0.5
 TOKEN_POWER = 0.5
@@ -35,7 +35,7 @@ class Settings:
     n_traits: int
     tie: float = 0.5
     window: int = 10
-    windows_weight: float = 2.0
+    windows_weight: float = 1.0
     ppmi_weight: float | None = None
     n_restarts: int = 1
     max_iter: int = 200

@@ -14,7 +14,7 @@ from .describe import token_lift
 from .folding import fold_in
 from .recipes import JointParts, Settings, factorize
 
-CANDIDATES = (0.0, 0.1, 0.3, 1.0, 3.0, 6.0, 8.0)
+CANDIDATES = (0.1, 0.3, 1.0, 3.0, 6.0, 8.0)
 N_SPLITS = 2
 MOST_CUSTOMERS = 4000
 MIN_DIVERSITY = 0.95
@@ -71,7 +71,7 @@ def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], sett
     for split in range(N_SPLITS):
         fit_on, judge_on = split_halves(sequences, rng.permutation(active)[:MOST_CUSTOMERS], rng)
         if not len(fit_on):
-            return CANDIDATES[1]
+            return CANDIDATES[0]
         parts = JointParts.of(take_owners(sequences, fit_on), token_item, inner)
         held_out = count_tokens(take_owners(sequences, judge_on), n_tokens=len(token_item))
         for c, candidate in enumerate(CANDIDATES):

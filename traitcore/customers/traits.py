@@ -71,7 +71,7 @@ class TraitModel(ParamsMixin):
         method: str = "joint",
         tie: float = 0.5,
         window: int = 10,
-        windows_weight: float = 2.0,
+        windows_weight: float = 1.0,
         ppmi_weight: float | str = "auto",
         n_restarts: int = 1,
         max_iter: int = 200,
