@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError, parameter_message
+from .._errors import parameter_message
 from .._validate import check_array, check_choice, check_int
 from . import npy
 from .ids import Ids
@@ -291,6 +291,3 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 def _as_int(text: str) -> int | None:
     return int(text) if text.lstrip("-").isdecimal() and len(text) < 20 else None
-
-
-__all__ = ["EmbeddingTable", "TableError"]
