@@ -16,13 +16,13 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_choice
-from .._validate import check_int, check_real
+from .._validate import check_choice, check_int, check_real
 from ..events.sequences import Sequences
 from .cooccurrence import count_cooccurrences, merge_counts
 from .graph import GraphReport, ItemGraph, build_item_graph
 from .ppmi import positive_pmi
-from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, train_sgns
+from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, _train
+from .sgns_plan import SgnsPlan, plan_sgns
 from .svd import svd_vectors
 from .walks import WalkCorpus, WalkReport
 

@@ -120,7 +120,10 @@ class SgnsTrainer:
         start: SgnsResult | tuple[Any, Any] | None = None,
         owner: str = "SgnsTrainer",
     ) -> None:
-        counts = check_array("counts", owner, counts, dtype=np.int64, shape=(None,), nonnegative=True)
+        counts = check_array("counts", owner, counts, dtype=np.int64, shape=(None,))
+        if len(counts) and counts.min() < 0:
+            place = int(np.argmax(counts < 0))
+            raise ValueError(parameter_message("counts", owner, "non-negative", f"{counts[place]} at {place}"))
         self._owner = owner
         self.n_items = check_int("n_items", owner, len(counts), 1, 2**31 - 1)
         self.negative = check_int("negative", owner, negative, 1, 1000)
@@ -202,10 +205,21 @@ class SgnsTrainer:
         report(0)
 
     def end_epoch(self) -> float:
-        """Close the epoch; its mean log-loss per positive pair (NaN when it had no pair)."""
+        """Close the epoch; its mean log-loss per positive pair (NaN when it had no pair).
+
+        Raises
+        ------
+        ValueError : the loss rose to more than twice that of chance: `alpha` is too large.
+        """
         self._losses.append(self._loss / self._pairs if self._pairs else float("nan"))
         self._loss, self._pairs, self._sequences, self._tokens = 0.0, 0, 0, 0
         self.epoch += 1
+        chance = (1 + self.negative) * np.log(2.0)
+        if len(self._losses) > 1 and self._losses[-1] > max(2 * chance, self._losses[-2]):
+            raise ValueError(
+                f"SGNS training diverged: the loss rose to {self._losses[-1]:.3g} in epoch {self.epoch}, where chance is "
+                f"{chance:.3g}. A smaller 'alpha' than {self._alpha:g} is needed."
+            )
         return self._losses[-1]
 
     def evaluate(self, seqs: Sequences) -> float:
@@ -373,7 +387,24 @@ def train_sgns(
     TypeError, ValueError : a parameter of the wrong type or value, or a training that diverged (alpha too large).
     TrainingInterrupted : Ctrl-C, within a fraction of a second; its `.result` has the vectors as of then.
     """
-    owner = "train_sgns"
+    return _train("train_sgns", **locals())
+
+
+def _train(
+    owner: str,
+    *,
+    seqs: Sequences,
+    n_items: int | None,
+    counts: Any,
+    epochs: int,
+    first_epoch: int,
+    stop_epoch: int | None,
+    global_context: Any,
+    held_out: Sequences | None,
+    patience: int | None,
+    progress: Progress | None,
+    **options: Any,
+) -> SgnsResult:
     if not isinstance(seqs, Sequences):
         raise TypeError(parameter_message("seqs", owner, "a Sequences", seqs))
     largest = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
@@ -388,7 +419,7 @@ def train_sgns(
         raise ValueError(parameter_message("seqs", owner, rule, f"{seqs.tokens[place]} at {place}"))
     if counts is None:
         counts = seqs.token_counts(n_items)
-    counts = check_array("counts", owner, counts, dtype=np.int64, shape=(n_items,), nonnegative=True)
+    counts = check_array("counts", owner, counts, dtype=np.int64, shape=(n_items,))
     epochs = check_int("epochs", owner, epochs, 1)
     stop = epochs if stop_epoch is None else check_int("stop_epoch", owner, stop_epoch, 0, epochs)
     if patience is not None:
@@ -396,11 +427,8 @@ def train_sgns(
         if held_out is None:
             raise ValueError(parameter_message("patience", owner, "None where 'held_out' is None", patience))
     trainer = SgnsTrainer(
-        counts, epoch_tokens=seqs.n_tokens, vector_size=vector_size, window=window, dynamic_window=dynamic_window,
-        negative=negative, negatives=negatives, ns_exponent=ns_exponent, sample=sample, alpha=alpha,
-        min_alpha=min_alpha, epochs=epochs, first_epoch=first_epoch, workers=workers, seed=seed,
-        noise_groups=noise_groups, group_negative=group_negative, start=start, owner=owner,
-    )  # fmt: skip
+        counts, epoch_tokens=seqs.n_tokens, epochs=epochs, first_epoch=first_epoch, owner=owner, **options
+    )
     held_losses: list[float] = []
     best: tuple[int, NDArray[np.float32], NDArray[np.float32]] | None = None
     try:
@@ -421,5 +449,5 @@ def train_sgns(
         raise TrainingInterrupted(trainer._result(tuple(held_losses), None, False)) from error
     if best is None:
         return trainer._result(tuple(held_losses), None, True)
-    result = trainer._result(tuple(held_losses), check_int("first_epoch", owner, first_epoch, 0) + best[0], True)
+    result = trainer._result(tuple(held_losses), trainer._first_epoch + best[0], True)
     return SgnsResult(best[1], best[2], result.loss, result.report)

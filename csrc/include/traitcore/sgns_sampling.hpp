@@ -224,9 +224,10 @@ class SgnsSampler {
     const std::int64_t begin = s.offsets[sequence_], end = s.offsets[sequence_ + 1];
     const bool whole = options_.window == 0;
     const std::int64_t reach = whole ? end - begin : std::min(options_.window, end - begin);
-    // With whole sequences as windows the number of jobs grows with the square of the length.
-    const std::int64_t most = whole ? std::max<std::int64_t>(1, kPiece * kMaxInputs / (end - begin)) : kPiece;
-    const std::int64_t stop = std::min({chunk_end_, end, at_ + std::min(most, kPiece)});
+    // Wide windows make many jobs of each token: few tokens at a time, so that a batch stays small.
+    const std::int64_t span = std::max<std::int64_t>(kMaxInputs, std::min(2 * reach, end - begin));
+    const std::int64_t most = std::max<std::int64_t>(1, kPiece * kMaxInputs / span);
+    const std::int64_t stop = std::min({chunk_end_, end, at_ + most, begin + ((at_ - begin) / kPiece + 1) * kPiece});
     const CounterRng words(epoch_key_, block_.first_sequence + static_cast<std::uint64_t>(sequence_));
 
     const auto room = static_cast<std::size_t>(std::min(at_ - begin, reach) + (stop - at_) + std::min(end - stop, reach));

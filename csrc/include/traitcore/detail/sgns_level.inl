@@ -7,6 +7,8 @@
 
 TRAITCORE_INLINE constexpr int lane(int output) { return output < 4 ? output : output + 4; }
 
+inline constexpr float kBound = 30.0f;  // of scores, beyond which s(f) is 0 or 1 to a float
+
 /// log-loss: -log s(f) = log(odds) for the target and f + log(odds) for a negative, with odds = 1 + exp(-f); the sum
 /// of logs is kept as a product, whose exponent is moved out before it can overflow.
 #if defined(TRAITCORE_LEVEL_AVX512)
@@ -21,7 +23,8 @@ struct Loss {
     const vf product = _mm512_mask_mul_ps(mantissa, static_cast<__mmask16>(lanes), mantissa, odds);
     exponent = _mm512_add_ps(exponent, _mm512_maskz_getexp_ps(kAll, product));
     mantissa = _mm512_maskz_getmant_ps(kAll, product, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
-    scores = _mm512_mask_add_ps(scores, static_cast<__mmask16>(negatives), scores, f);
+    const vf above = _mm512_maskz_max_ps(kAll, set1(-kBound), f);  // where odds are cut off, so is f; a NaN stays one
+    scores = _mm512_mask_add_ps(scores, static_cast<__mmask16>(negatives), scores, above);
   }
   TRAITCORE_INLINE double total() const {
     float m[16], e[16], s[16];
@@ -46,7 +49,7 @@ struct Loss {
   TRAITCORE_INLINE void add(const float* odds, const float* f, unsigned lanes, unsigned negatives) {
     for (int i = 0; i < 16; ++i) {
       if (lanes >> i & 1) mantissa *= static_cast<double>(odds[i]);  // 16 factors up to e^30 fit a double
-      if (negatives >> i & 1) scores += static_cast<double>(f[i]);
+      if (negatives >> i & 1) scores += static_cast<double>(f[i] < -kBound ? -kBound : f[i]);
     }
     std::uint64_t bits;
     __builtin_memcpy(&bits, &mantissa, 8);
@@ -64,7 +67,7 @@ struct Loss {
 
 /// 1 + exp(-x): 2^r by exponent bits times a polynomial of degree 5 for the rest (relative error 8e-8).
 TRAITCORE_INLINE vf odds_of(vf x) {
-  const vf t = clamp(x, 30.0f) * set1(-1.44269504f);
+  const vf t = clamp(x, kBound) * set1(-1.44269504f);
   const vf magic = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const vf y = t + magic;
   const vf f = t - (y - magic);

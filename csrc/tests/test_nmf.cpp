@@ -1,0 +1,159 @@
+// The passes of the factorization against three plain loops, at every instruction set, on one thread and on several.
+#include <traitcore/nmf.hpp>
+#include <traitcore/rng.hpp>
+
+#include <cmath>
+#include <vector>
+
+#include "check.hpp"
+
+using namespace traitcore;
+
+namespace {
+
+template <class T>
+struct Problem {
+  std::int64_t n, m;
+  int k, width;
+  std::vector<T> X, A, W, G, inverse;
+  std::vector<std::int64_t> indptr{0}, edges;
+  std::vector<std::int32_t> indices, order;
+  std::vector<T> data;
+
+  Problem(std::int64_t rows, std::int64_t columns, int components) : n(rows), m(columns), k(components) {
+    const int lane = 64 / static_cast<int>(sizeof(T));
+    width = (k + lane - 1) / lane * lane;
+    CounterRng rng(1, 2);
+    X.resize(static_cast<std::size_t>(n * m));
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t j = 0; j < m; ++j)
+        if (rng.unit() < 0.4f) {
+          X[static_cast<std::size_t>(i * m + j)] = static_cast<T>(rng.unit());
+          indices.push_back(static_cast<std::int32_t>(j));
+          data.push_back(X[static_cast<std::size_t>(i * m + j)]);
+        }
+      indptr.push_back(static_cast<std::int64_t>(indices.size()));
+    }
+    A.assign(static_cast<std::size_t>(m * width), 0);
+    W.assign(static_cast<std::size_t>(n * width), 0);
+    for (std::int64_t j = 0; j < m; ++j)
+      for (int t = 0; t < k; ++t) A[static_cast<std::size_t>(j * width + t)] = static_cast<T>(rng.unit());
+    for (std::int64_t i = 0; i < n; ++i)
+      for (int t = 0; t < k; ++t) W[static_cast<std::size_t>(i * width + t)] = static_cast<T>(rng.unit());
+    G.assign(static_cast<std::size_t>(width) * static_cast<std::size_t>(width), 0);
+    inverse.assign(static_cast<std::size_t>(width), 0);
+    for (int a = 0; a < k; ++a)
+      for (int b = 0; b < k; ++b)
+        for (std::int64_t j = 0; j < m; ++j) at(G, a, b) += at(A, j, a) * at(A, j, b);
+    for (int t = 0; t < k; ++t) {
+      inverse[static_cast<std::size_t>(t)] = 1 / at(G, t, t);
+      order.push_back(t);
+    }
+    for (int s = 0; s <= 5; ++s) edges.push_back(n * s / 5);
+  }
+
+  template <class N>
+  N& at(std::vector<N>& matrix, std::int64_t i, std::int64_t j) const {
+    return matrix[static_cast<std::size_t>(i * width + j)];
+  }
+
+  nmf::RowPass<T> pass(bool sparse, std::vector<T>& out) {
+    nmf::RowPass<T> p;
+    p.n = n, p.m = m, p.k = k, p.width = width;
+    if (sparse)
+      p.indptr = indptr.data(), p.indices = indices.data(), p.data = data.data();
+    else
+      p.dense = X.data();
+    p.A = A.data(), p.G = G.data(), p.inverse = inverse.data(), p.order = order.data();
+    p.start = W.data(), p.out = out.data();
+    return p;
+  }
+};
+
+template <class T>
+void compare(std::int64_t n, std::int64_t m, int k, bool sparse, int workers) {
+  Problem<T> problem(n, m, k);
+  std::vector<T> out(problem.W.size(), 0), want = problem.W;
+  nmf::RowPass<T> pass = problem.pass(sparse, out);
+  const std::size_t size = static_cast<std::size_t>(5 * m * problem.width);
+  std::vector<T> C(sparse ? size : 0);
+  std::vector<double> C_total(sparse ? 0 : size);
+  const nmf::Totals totals = nmf::run_rows(pass, problem.edges.data(), 5, sparse ? C.data() : nullptr,
+                                           sparse ? nullptr : C_total.data(), workers);
+  const double bound = sizeof(T) == 4 ? 2e-3 : 1e-9;
+  for (std::int64_t i = 0; i < n; ++i)
+    for (int t = 0; t < k; ++t) {
+      double gradient = 0;
+      for (std::int64_t j = 0; j < m; ++j)
+        gradient -= static_cast<double>(problem.X[static_cast<std::size_t>(i * m + j)]) * problem.at(problem.A, j, t);
+      for (int r = 0; r < k; ++r) gradient += static_cast<double>(problem.at(problem.G, t, r)) * problem.at(want, i, r);
+      const double next = problem.at(want, i, t) - gradient / problem.at(problem.G, t, t);
+      problem.at(want, i, t) = static_cast<T>(next > 0 ? next : 0);
+    }
+  for (std::int64_t i = 0; i < n; ++i)
+    for (int t = 0; t < problem.width; ++t)
+      CHECK(std::abs(problem.at(out, i, t) - problem.at(want, i, t)) < bound);
+  for (std::int64_t j = 0; j < m; ++j)
+    for (int t = 0; t < k; ++t) {
+      double sum = 0, found = 0;
+      for (std::int64_t i = 0; i < n; ++i)
+        sum += static_cast<double>(problem.X[static_cast<std::size_t>(i * m + j)]) * problem.at(out, i, t);
+      for (int s = 0; s < 5; ++s) {
+        const std::size_t place = static_cast<std::size_t>((s * m + j) * problem.width + t);
+        found += sparse ? static_cast<double>(C[place]) : C_total[place];
+      }
+      CHECK(std::abs(found - sum) < bound * (1 + sum));
+    }
+  double trace = 0, direct = 0;
+  for (int t = 0; t < k; ++t) trace += totals.gram[static_cast<std::size_t>(t * problem.width + t)];
+  for (const T w : out) direct += static_cast<double>(w) * w;
+  CHECK(std::abs(trace - direct) < bound * (1 + direct));
+
+  // Fold-in: every row ends at a stationary point of its own problem.
+  std::vector<T> solution(problem.G.size(), 0), folded(problem.W.size(), 0);
+  nmf::RowPass<T> solve = problem.pass(sparse, folded);
+  solve.solution = solution.data(), solve.tol = static_cast<T>(1e-5), solve.sweeps = 20000;
+  nmf::run_solve(solve, problem.edges.data(), 5, workers);
+  for (std::int64_t i = 0; i < n; ++i)
+    for (int t = 0; t < k; ++t) {
+      double gradient = 0, scale = 1;
+      for (std::int64_t j = 0; j < m; ++j) {
+        const double x = problem.X[static_cast<std::size_t>(i * m + j)];
+        gradient -= x * problem.at(problem.A, j, t);
+        scale += x * k;
+      }
+      for (int r = 0; r < k; ++r)
+        gradient += static_cast<double>(problem.at(problem.G, t, r)) * problem.at(folded, i, r);
+      CHECK((problem.at(folded, i, t) > 0 ? std::abs(gradient) : -gradient) < 1e-3 * scale);
+    }
+}
+
+void every_level() {
+  for (int level = 0; level <= static_cast<int>(detected_simd_level()); ++level) {
+    set_simd_level(static_cast<SimdLevel>(level));
+    for (const int workers : {1, 3})
+      for (const bool sparse : {false, true}) {
+        compare<float>(211, 13, 3, sparse, workers);
+        compare<double>(211, 13, 3, sparse, workers);
+        compare<float>(70, 37, 19, sparse, workers);
+        compare<double>(1, 5, 9, sparse, workers);
+      }
+  }
+  reset_simd_level();
+}
+
+void errors_of_workers_reach_the_caller() {
+  check_throws<std::runtime_error>([] {
+    nmf::for_each_task(50, 3, [](std::int64_t task) {
+      if (task == 7) throw std::runtime_error("seven");
+    });
+  });
+}
+
+}  // namespace
+
+int main() {
+  const Test tests[] = {{"every_level", every_level},
+                        {"errors_of_workers_reach_the_caller", errors_of_workers_reach_the_caller}};
+  return run_tests(tests);
+}
