@@ -55,14 +55,16 @@ def test_example_through_cmake(tmp_path: Path) -> None:
 
 
 def test_example_with_the_headers_of_an_installed_package(tmp_path: Path) -> None:
-    # What an install puts beside the package, made by the package's own build step; the package is then used from there.
+    # What an install puts beside the package, made by the package's own build step; the package is used from there.
     code = (
         "import sys; from setuptools.dist import Distribution; sys.argv = ['setup.py', '-q', 'build_py', '-d', r'%s'];"
         "import runpy; runpy.run_path('setup.py', run_name='__main__')"
     )
     copy = tmp_path / "checkout"
     shutil.copytree(
-        ROOT, copy, ignore=lambda d, names: [n for n in names if n.startswith(".") or n in ("build", "tests", "benchmarks")]
+        ROOT,
+        copy,
+        ignore=lambda _, names: [n for n in names if n.startswith(".") or n in ("build", "tests", "benchmarks")],
     )
     installed = tmp_path / "installed"
     subprocess.run([sys.executable, "-c", code % installed], cwd=copy, check=True, capture_output=True)

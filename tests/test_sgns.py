@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -192,7 +193,7 @@ def test_blocks_equal_the_whole(corpus: Corpus) -> None:
     trainer = SgnsTrainer(seqs.token_counts(), epochs=2, vector_size=16, alpha=0.02, min_alpha=0.02)
     cuts = [0, 1, 700, 701, 3000, len(seqs)]
     for _ in range(2):
-        for a, b in zip(cuts[:-1], cuts[1:]):
+        for a, b in pairwise(cuts):
             low, high = seqs.offsets[a], seqs.offsets[b]
             trainer.train_block(tc.Sequences(seqs.tokens[low:high], seqs.offsets[a : b + 1] - low))
         trainer.end_epoch()

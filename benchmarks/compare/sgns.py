@@ -97,7 +97,8 @@ def quality(bench: Any, peer: bool) -> None:
     corpus = hard_sessions(n_tokens, n_items)
     rng = np.random.default_rng(0)
     bands = {"mid": (n_items // 50, n_items // 5), "tail": (n_items // 2, n_items)}
-    queries = {name: rng.choice(np.arange(*band), 1000 if band[1] - band[0] > 1000 else 300) for name, band in bands.items()}
+    n = 300 if bench.quick else 1000
+    queries = {name: rng.choice(np.arange(*band), n) for name, band in bands.items()}
     found: dict[str, list[list[float]]] = {}
     for seed in range(1 if bench.quick else 3):
         runs: dict[str, Any] = {

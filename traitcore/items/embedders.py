@@ -27,7 +27,8 @@ from .svd import svd_vectors
 from .walks import WalkCorpus, WalkReport
 
 
-# Parameters that suit a kind of data; what each was measured on stands beside it.
+# Parameters that suit a kind of data. 'sessions': window, noise and subsampling that raise next-item recall over the
+# defaults on a shop's click sessions; benchmarks/compare/sgns.py measures it.
 _PRESETS: dict[str, dict[str, Any]] = {
     "sessions": {"window": 10, "negative": 10, "ns_exponent": 0.5, "sample": 1e-4, "epochs": 20},
 }

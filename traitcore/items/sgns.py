@@ -217,8 +217,8 @@ class SgnsTrainer:
         chance = (1 + self.negative) * np.log(2.0)
         if len(self._losses) > 1 and self._losses[-1] > max(2 * chance, self._losses[-2]):
             raise ValueError(
-                f"SGNS training diverged: the loss rose to {self._losses[-1]:.3g} in epoch {self.epoch}, where chance is "
-                f"{chance:.3g}. A smaller 'alpha' than {self._alpha:g} is needed."
+                f"SGNS training diverged: the loss rose to {self._losses[-1]:.3g} in epoch {self.epoch}, where "
+                f"chance is {chance:.3g}. A smaller 'alpha' than {self._alpha:g} is needed."
             )
         return self._losses[-1]
 

@@ -12,7 +12,7 @@ from .._errors import parameter_message
 from ..events.sequences import Sequences
 from .sgns import SgnsTrainer, train_sgns
 
-# The trial: so many tokens from so many places of the corpus, over at most so many rows (far more than any cache holds).
+# The trial: so many tokens from so many places of the corpus, over at most so many rows (more than caches hold).
 _TRIAL_TOKENS, _TRIAL_PLACES, _TRIAL_ROWS = 200_000, 16, 200_000
 
 
