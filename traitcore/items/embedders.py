@@ -26,7 +26,6 @@ from .sgns_plan import SgnsPlan, plan_sgns
 from .svd import svd_vectors
 from .walks import WalkCorpus, WalkReport
 
-
 # Parameters that suit a kind of data. 'sessions': window, noise and subsampling that raise next-item recall over the
 # defaults on a shop's click sessions; benchmarks/compare/sgns.py measures it.
 _PRESETS: dict[str, dict[str, Any]] = {
