@@ -62,7 +62,10 @@ def test_weights_by_distance(sessions, window, symmetric, name) -> None:
     np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12)
 
 
-@given(sessions=SESSIONS, window=WINDOWS, symmetric=st.booleans(), cap=st.sampled_from([None, 1, 2.5]), seed=st.integers(0, 99))
+@given(
+    sessions=SESSIONS, window=WINDOWS, symmetric=st.booleans(), cap=st.sampled_from([None, 1, 2.5]),
+    seed=st.integers(0, 99),
+)  # fmt: skip
 def test_weights_by_sequence_and_action_and_the_cap(sessions, window, symmetric, cap, seed) -> None:
     rng = np.random.default_rng(seed)
     scale = rng.integers(0, 3, len(sessions)) / 2

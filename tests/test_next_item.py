@@ -22,7 +22,8 @@ def slow_matrix(sessions, p) -> np.ndarray:
             for j, b in enumerate(session):
                 o = abs(i - j)
                 if 0 < o <= p["window"]:
-                    weight = len(session) ** -p["length_power"] * o ** -p["distance_power"] * np.exp(-age / p["age_scale"])
+                    weight = len(session) ** -p["length_power"] * o ** -p["distance_power"]
+                    weight *= np.exp(-age / p["age_scale"])
                     C[a, b] += weight * (1 if j > i else p["backward"])
     C = C ** p["count_power"] * (C > 0)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -22,7 +22,10 @@ def test_without_options_it_is_the_dense_formula(counts) -> None:
     np.testing.assert_allclose(result.toarray(), dense_ppmi(counts.astype(float)), atol=1e-6)
 
 
-@given(counts=COUNTS, shift=st.sampled_from([1.0, 2.0, 5.0]), power=st.sampled_from([0.5, 0.75, 1.0]), c=st.sampled_from([0, 1, 5]))
+@given(
+    counts=COUNTS, shift=st.sampled_from([1.0, 2.0, 5.0]), power=st.sampled_from([0.5, 0.75, 1.0]),
+    c=st.sampled_from([0, 1, 5]),
+)  # fmt: skip
 def test_shift_smoothing_and_discount(counts, shift, power, c) -> None:
     counts = counts.astype(float)
     rows, contexts = counts.sum(axis=1, keepdims=True), counts.sum(axis=0, keepdims=True) ** power
@@ -54,9 +57,9 @@ def test_symmetry_zero_rows_and_workers() -> None:
 
 
 def test_bad_input_is_named() -> None:
-    with pytest.raises(ValueError, match="non-negative. Got .-1.0 at row 1, column 0"):
+    with pytest.raises(ValueError, match=r"non-negative\. Got .-1.0 at row 1, column 0"):
         positive_pmi(np.array([[1, 2], [-1, 0]]))
-    with pytest.raises(ValueError, match="finite. Got .nan at row 0, column 1"):
+    with pytest.raises(ValueError, match=r"finite\. Got .nan at row 0, column 1"):
         positive_pmi(np.array([[1, np.nan]]))
     with pytest.raises(ValueError, match="'shift'"):
         positive_pmi(np.eye(2), shift=0)

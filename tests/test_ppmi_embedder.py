@@ -77,7 +77,8 @@ def test_nothing_to_learn_from() -> None:
 
 def test_errors_and_parameters() -> None:
     seqs = tc.Sequences.from_lists([[0, 1]])
-    for name, value in {"vector_size": 0, "decay": 0.0, "min_pair_count": -1, "shift": 0.0, "window": 0, "power": 2}.items():
+    bad = {"vector_size": 0, "decay": 0.0, "min_pair_count": -1, "shift": 0.0, "window": 0, "power": 2}
+    for name, value in bad.items():
         model = tc.PPMIEmbedder(**{name: value})
         with pytest.raises(ValueError, match=name):
             model.fit(seqs).partial_fit(seqs)

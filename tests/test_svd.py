@@ -71,7 +71,9 @@ def test_more_copies_of_a_value_than_a_block_has_columns(copies) -> None:
 
 
 @settings(max_examples=12)
-@given(seed=st.integers(0, 10**6), k=st.integers(1, 40), symmetric=st.booleans(), tol=st.sampled_from([1e-2, 1e-3, 1e-4]))
+@given(
+    seed=st.integers(0, 10**6), k=st.integers(1, 40), symmetric=st.booleans(), tol=st.sampled_from([1e-2, 1e-3, 1e-4])
+)
 def test_the_bound_holds_on_random_sparse_matrices(seed, k, symmetric, tol) -> None:
     """Spectra without gaps: the hardest for a stopping test."""
     rng = np.random.default_rng(seed)
@@ -194,7 +196,7 @@ def test_bad_input_is_named() -> None:
         randomized_svd(A, 21)
     with pytest.raises(ValueError, match=r"finite. Got .nan at \(0, 1\)"):
         randomized_svd(np.array([[1.0, np.nan]]), 1)
-    with pytest.raises(ValueError, match="finite. Got .inf at row 0, column 1"):
+    with pytest.raises(ValueError, match=r"finite\. Got .inf at row 0, column 1"):
         randomized_svd(sparse.csr_array(np.array([[1.0, np.inf]])), 1)
     with pytest.raises(ValueError, match="a multiple of 16"):
         randomized_svd(A, 2, block_size=20)

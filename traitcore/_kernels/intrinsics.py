@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls, disable-error-code="import-untyped"
 """Two machine instructions that numba has no name for."""
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 """Scores of next items from a sparse matrix: sums of a session's rows, its own items lifted."""
 
 from __future__ import annotations
-
-import numpy as np
 
 from . import kernel
 from .cooccurrence import sort_columns
@@ -74,7 +73,7 @@ def write_scores(
 def best_items(
     start, stop, tokens, offsets, indptr, indices, data, decay, repeat, skip_seen, sums, columns, items, scores
 ):
-    """The highest scores of sessions [start, stop); of equals the smaller item first; -1 and 0 where there are fewer."""
+    """The highest scores of sessions [start, stop), of equals the smaller item; -1 and 0 where there are fewer."""
     n = items.shape[1]
     for s in range(start, stop):
         m = score_session(

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-defs, allow-untyped-calls
 """Positive pointwise mutual information over the entries of a sparse count matrix."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls
 """Windowed co-occurrence counts of token sequences as a sparse matrix, and sums of such matrices."""
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def count_cooccurrences(
         Dagan 2015, 3.1); or an array (window,) of the weights at distances 1, 2, ..., all positive.
     self_pairs : False leaves the diagonal out.
     sequence_weights : (n_sequences,) weights >= 0 of each sequence, or None.
-    actions, action_weights : (n_tokens,) action code of each token's event, e.g. `vocabulary.token_action[seqs.tokens]`,
-        and (n_actions, n_actions) weights >= 0 of a pair, by the earlier and the later event's action.
+    actions, action_weights : (n_tokens,) action code of each token's event, such as
+        `vocabulary.token_action[seqs.tokens]`, and (n_actions, n_actions) weights >= 0 of a pair, by the earlier
+        and the later event's action.
     cap_per_sequence : most that one sequence may add to an entry, > 0: against bots and loops.
     min_pair_count : leave out entries below it. It and `top_k` act on the finished rows, so matrices pruned apart
         do not merge to the whole.
@@ -73,8 +75,8 @@ def count_cooccurrences(
 
     Returns
     -------
-    (n_items, n_items) CSR with sorted int32 columns (int64 from 2**31 entries on). Memory beyond it: 8 bytes a token, and
-    one dense row per worker; no list of pairs is made.
+    (n_items, n_items) CSR with sorted int32 columns (int64 from 2**31 entries on). Memory beyond it: 8 bytes a token,
+    and one dense row per worker; no list of pairs is made.
 
     Raises
     ------
@@ -184,10 +186,10 @@ def check_n_items(seqs: Sequences, n_items: Any, owner: str) -> int:
     seen = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
     if n_items is None:
         return max(1, seen)
-    n_items = check_int("n_items", owner, n_items, 1, _INT32_MAX)
-    if n_items < seen:
+    size = check_int("n_items", owner, n_items, 1, _INT32_MAX)
+    if size < seen:
         raise ValueError(parameter_message("n_items", owner, f"at least {seen}, one past the largest token", n_items))
-    return n_items
+    return size
 
 
 def _distance_weights(seqs: Sequences, window: Any, weighting: Any) -> NDArray[np.float64]:
@@ -239,7 +241,7 @@ def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
         return np.dtype(np.int32 if largest <= _INT32_MAX else np.int64)
     rule = "int32, int64, float32 or float64"
     try:
-        asked = np.dtype(dtype)
+        asked: np.dtype[Any] = np.dtype(dtype)
     except TypeError as error:
         raise TypeError(parameter_message("dtype", _OWNER, rule, dtype)) from error
     if asked not in (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)):
@@ -281,7 +283,10 @@ def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[
     counts = np.zeros((max(1, len(blocks)), plan.n_items), dtype=np.int64)
     spans = [(int(seqs.offsets[a]), int(seqs.offsets[b])) for a, b in blocks]
     run_tasks(
-        [lambda k=k, s=s: kernels.count_tokens(*s, seqs.tokens, counts[k]) for k, s in enumerate(spans)],  # type: ignore[misc]
+        [
+            lambda k=k, a=a, b=b: kernels.count_tokens(a, b, seqs.tokens, counts[k])  # type: ignore[misc]
+            for k, (a, b) in enumerate(spans)
+        ],
         plan.workers,
     )
     starts = np.zeros(plan.n_items + 1, dtype=np.int64)
@@ -305,7 +310,8 @@ def _row_costs(plan: _Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cumulative work by row (n_items + 1,): an occurrence's window against an entry's way out, as measured."""
     occurrences = np.diff(starts)
     costs = np.zeros(len(starts), dtype=np.int64)
-    np.cumsum(occurrences * (10 + 2 * (len(plan.back) + len(plan.ahead) - 2)) + 5 * plan.bounds(occurrences), out=costs[1:])
+    window = 10 + 2 * (len(plan.back) + len(plan.ahead) - 2)
+    np.cumsum(occurrences * window + 5 * plan.bounds(occurrences), out=costs[1:])
     return costs
 
 
@@ -347,7 +353,7 @@ class _Part:
         words = (n + 63) // 64
         scratch = (sums, columns, np.zeros(words, np.uint64), np.zeros((words + 63) // 64, np.uint64), self.lengths)
         extra: tuple[Any, ...] = ()
-        run = kernels.count_rows
+        run: Any = kernels.count_rows
         if not plan.plain:
             run = kernels.count_rows_weighted
             extra = (
@@ -361,7 +367,8 @@ class _Part:
             end = int(np.searchsorted(self.starts, self.starts[row] + _SLICE, side="right"))
             reached, self.used = run(
                 row, min(max(end, row + 1), self.stop), self.starts, self.places, self.padded,
-                *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch, self.indices, self.data, self.used, *extra,
+                *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch,
+                self.indices, self.data, self.used, *extra,
             )  # fmt: skip
             done.add(int(self.starts[reached] - self.starts[row]))
             row = reached
@@ -395,7 +402,11 @@ def _assemble(parts: list[_Part], lengths: NDArray[np.int64], plan: _Plan) -> sp
 
 
 def csr_of(
-    data: NDArray[Any], indices: NDArray[Any], indptr: NDArray[np.int64], shape: tuple[int, int], limit: int = _INT32_MAX
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[np.int64],
+    shape: tuple[int, int],
+    limit: int = _INT32_MAX,
 ) -> sparse.csr_array:
     """A canonical CSR; both index arrays are int64 where there are more than `limit` entries, else int32."""
     index = np.dtype(np.int32 if len(indices) <= limit and max(shape) <= limit else np.int64)
@@ -421,9 +432,9 @@ def _check_memory(
     about = (fixed + entry * _sampled_entries(plan, starts, padded, places, bounds)) / mebi
     if about > limit:
         raise MemoryError(
-            f"Counting {plan.seqs.n_tokens:,} tokens needs about {about:,.0f} MiB, more than memory_limit_mb={limit:g}. "
-            "A smaller window, 'top_k' or 'min_pair_count' makes the matrix smaller; parts of the corpus can be counted "
-            "apart and merged."
+            f"Counting {plan.seqs.n_tokens:,} tokens needs about {about:,.0f} MiB, more than "
+            f"memory_limit_mb={limit:g}. A smaller window or vocabulary, 'top_k' or 'min_pair_count' makes the matrix "
+            "smaller; parts of the corpus can be counted apart and merged."
         )
 
 
@@ -467,7 +478,7 @@ def merge_counts(
     TypeError, ValueError : no matrices, one that isn't square or has bad values, or is larger than n_items.
     """
     owner = "merge_counts"
-    if sparse.issparse(counts) or isinstance(counts, np.ndarray) or not isinstance(counts, Sequence) or not counts:
+    if not isinstance(counts, (list, tuple)) or not counts:
         raise TypeError(parameter_message("counts", owner, "a non-empty list of sparse matrices", counts))
     kinds = (np.float32, np.float64, np.int32, np.int64)
     matrices = [check_csr(f"counts[{i}]", owner, c, dtype=kinds, square=True) for i, c in enumerate(counts)]

@@ -1,8 +1,8 @@
-"""Leading eigenpairs of a symmetric operator by block Lanczos, with a Chebyshev filter where the spectrum asks for one.
+"""Leading eigenpairs of a symmetric operator by block Lanczos, with a Chebyshev filter where the spectrum asks for it.
 
-Golub & Underwood 1977 (block Lanczos), with every new block orthogonalised against the whole basis; Zhou & Saad 2007 and
-Fang & Saad 2012 (filtered Lanczos): once the basis costs more than the products, the operator is replaced by a Chebyshev
-polynomial of it that is small on the unwanted part of the spectrum, so that fewer, better vectors are kept.
+Golub & Underwood 1977 (block Lanczos), with every new block orthogonalised against the whole basis; Zhou & Saad 2007
+and Fang & Saad 2012 (filtered Lanczos): once the basis costs more than the products, the operator is replaced by a
+Chebyshev polynomial of it that is small on the unwanted part of the spectrum, so that fewer, better vectors are kept.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .products import panel_combine, panel_gram
 
 EPS = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float64).tiny)
-# The basis is traded for a filter once orthogonalising a column costs about twice its product: flops at a dense kernel's
-# rate against those at a sparse one's.
+# The basis is traded for a filter once orthogonalising a column costs about twice its product: flops at a dense
+# kernel's rate against those at a sparse one's.
 FILTER_FROM = 3.0
 FILTER_DEGREE = 4
 # Where the filter's unwanted part ends, below the smallest wanted value as estimated so far.
@@ -235,8 +235,8 @@ class Lanczos:
         magnitude = np.abs(values)
         squares = sum(((F @ S[p * b : (p + 1) * b]) ** 2).sum(axis=0) for p, F in [*self.tails, (m // b - 1, R)])
         residual = float((np.sqrt(squares) / np.maximum(magnitude, 32 * EPS * magnitude[0] + TINY)).max())
-        # A vector's lack of the right one shows in full in the filter's values, and in those of A afterwards; in singular
-        # values read back through the filter it shows less.
+        # A vector's lack of the right one shows in full in the filter's values, and in those of A afterwards; in
+        # singular values read back through the filter it shows less.
         measure = sigma if self.degree == 1 else magnitude
         previous, self.last = self.last, _Check(sigma, measure, residual)
         if residual <= 8 * EPS:

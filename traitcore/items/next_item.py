@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls
 """The next item of a session from weighted co-occurrence counts alone: no vectors, and every score can be explained."""
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ class Contribution(NamedTuple):
 class NextItemCounts(ParamsMixin):
     """Next items by the sum of the session's rows of a weighted, normalised count matrix.
 
-    A pair of items o places apart in a training session of L items counts
-    L**-length_power * o**-distance_power * exp(-age / age_scale), times `backward` for what came before; age is the share
-    of the training sessions that are newer. The sums, to the power `count_power`, are divided by their column's sum to
-    the power `column_power`, then by their row's to the power `row_power`. A session's score of an item is the sum over
-    the session of decay**k times the entry of the item k steps back; an item that the session has already gets it times
-    `repeat`. Normalised item-to-item counts are those of Deshpande & Karypis 2004 ("Item-Based Top-N Recommendation
-    Algorithms", 4.1); decay and recency as in Ludewig & Jannach 2018.
+    A pair of items o places apart in a training session of L items counts L**-length_power * o**-distance_power *
+    exp(-age / age_scale), times `backward` for what came before; age is the share of the training sessions that are
+    newer. The sums, to the power `count_power`, are divided by their column's sum to the power `column_power`, then
+    by their row's to the power `row_power`. A session's score of an item is the sum over the session of decay**k
+    times the entry of the item k steps back; an item that the session has already gets it times `repeat`. Normalised
+    item-to-item counts are those of Deshpande & Karypis 2004 ("Item-Based Top-N Recommendation Algorithms", 4.1);
+    decay and recency as in Ludewig & Jannach 2018.
 
     Parameters
     ----------

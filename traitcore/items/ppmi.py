@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls
 """Positive pointwise mutual information of a count matrix, on its non-zero entries only."""
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ def positive_pmi(
 ) -> sparse.csr_array:
     """max(0, PMI - log shift) of each pair, a token's row against its context's column.
 
-    PMI(a, b) = log(n_ab N' / (n_a m_b)) with n_a the row sum, m_b the column sum to the power `context_smoothing`, and
-    N' the sum of all m_b: Levy, Goldberg & Dagan 2015 ("Improving Distributional Similarity with Lessons Learned from Word
-    Embeddings", sections 2.1 and 3.2). At context_smoothing=1 it is the textbook formula. A context smoothed is less
-    often rare, which takes weight from pairs that met by chance. Entries never counted stay out, as zeros: no dense
-    matrix is made.
+    PMI(a, b) = log(n_ab N' / (n_a m_b)) with n_a the row sum, m_b the column sum to the power `context_smoothing`,
+    and N' the sum of all m_b: Levy, Goldberg & Dagan 2015 ("Improving Distributional Similarity with Lessons Learned
+    from Word Embeddings", sections 2.1 and 3.2). At context_smoothing=1 it is the textbook formula. A context
+    smoothed is less often rare, which takes weight from pairs that met by chance. Entries never counted stay out, as
+    zeros: no dense matrix is made.
 
     Parameters
     ----------
@@ -44,12 +45,13 @@ def positive_pmi(
 
     Returns
     -------
-    (n_rows, n_columns) CSR float32 with sorted indices, every entry > 0. Symmetric counts give a symmetric result only at
-    context_smoothing=1.
+    (n_rows, n_columns) CSR float32 with sorted indices, every entry > 0. Symmetric counts give a symmetric result
+    only at context_smoothing=1.
 
     Raises
     ------
-    TypeError, ValueError : counts negative, infinite or NaN (the first is named by row and column), a parameter out of range.
+    TypeError, ValueError : counts negative, infinite or NaN (the first is named by row and column), a parameter out of
+        range.
     """
     matrix = check_csr(
         "counts", _OWNER, counts, dtype=(np.float32, np.float64, np.int32, np.int64), nonnegative=True

@@ -38,7 +38,8 @@ def sparse_dense(
     block = check_array("B", "sparse_dense", B, dtype=np.float32, shape=(matrix.shape[1], None), finite=False)
     result = _check_out(out, (matrix.shape[0], block.shape[1]), "sparse_dense")
     if np.shares_memory(result, block):
-        raise ValueError(parameter_message("out", "sparse_dense", "an array apart from B", "one that shares its memory"))
+        got = "one that shares its memory"
+        raise ValueError(parameter_message("out", "sparse_dense", "an array apart from B", got))
     n_workers = resolve_workers(workers, "sparse_dense")
     _core.sparse_times_dense(matrix.indptr, matrix.indices, matrix.data, block, result, 1.0, 0.0, n_workers)
     return result

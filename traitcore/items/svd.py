@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,8 +140,9 @@ def svd_vectors(
     """Token and context vectors from the SVD of an association matrix such as `positive_pmi`'s.
 
     Rows are tokens, columns contexts: M ~ item_vectors @ context_vectors.T at any `power` in [0, 1], the share of the
-    singular values that goes to the items (Levy, Goldberg & Dagan 2015, 3.3: 0.5 or 0 does better than 1). For a symmetric
-    M the two sides differ in the sign of the components with a negative eigenvalue, so that the product stays right.
+    singular values that goes to the items (Levy, Goldberg & Dagan 2015, 3.3: 0.5 or 0 does better than 1). For a
+    symmetric M the two sides differ in the sign of the components with a negative eigenvalue, so that the product
+    stays right.
 
     The other parameters and the errors are those of `randomized_svd`.
     """
@@ -156,7 +157,7 @@ def svd_vectors(
     return SVDVectors(items, contexts, svd.singular_values, svd)
 
 
-Matrix = sparse.csr_array | NDArray[np.float32]
+Matrix: TypeAlias = sparse.csr_array | NDArray[np.float32]
 
 
 def _check_matrix(A: Any) -> Matrix:
@@ -184,7 +185,8 @@ def _check_symmetric(matrix: Matrix, symmetric: Any) -> bool:
             and np.array_equal(turned.data, matrix.data)
         )
     if symmetric and not is_equal:
-        raise ValueError(parameter_message("symmetric", _OWNER, "None or False: A differs from its transpose", symmetric))
+        rule = "None or False: A differs from its transpose"
+        raise ValueError(parameter_message("symmetric", _OWNER, rule, symmetric))
     return is_equal
 
 
@@ -214,8 +216,8 @@ def _max_columns(matrix: Matrix, settings: Settings, memory_limit_mb: Any) -> in
         limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True) * 2**20
         if need > limit:
             raise MemoryError(
-                f"The SVD of a {matrix.shape[0]} x {matrix.shape[1]} matrix at n_components={settings.n_components} needs "
-                f"at least {need / 2**20:,.0f} MiB, more than memory_limit_mb={memory_limit_mb:g}."
+                f"The SVD of a {matrix.shape[0]} x {matrix.shape[1]} matrix at n_components={settings.n_components} "
+                f"needs at least {need / 2**20:,.0f} MiB, more than memory_limit_mb={memory_limit_mb:g}."
             )
         most = min(most, int(limit / (4.0 * n)) // b * b)
     return most
@@ -298,6 +300,8 @@ class _Gram:
         turned = matrix.T if isinstance(matrix, np.ndarray) else transposed_csr(matrix)
         self.wide = matrix.shape[1] > matrix.shape[0]
         # `tall` (rows, n) has the fewer columns; the search runs among those.
+        self.tall: Matrix
+        self.flat: Matrix
         self.tall, self.flat = (turned, matrix) if self.wide else (matrix, turned)
         self.workers = workers
         self.n = min(matrix.shape)
@@ -358,4 +362,5 @@ def _combined(Y: NDArray[np.float32], S: NDArray[np.float64], workers: int) -> N
 def _inverse_root(G: NDArray[np.float64]) -> NDArray[np.float64]:
     """H with H' G H = I."""
     d, V = np.linalg.eigh((G + G.T) / 2)
-    return V / np.sqrt(np.maximum(d, d[-1] * EPS))
+    half: NDArray[np.float64] = V / np.sqrt(np.maximum(d, d[-1] * EPS))
+    return half
