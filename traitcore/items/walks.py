@@ -216,30 +216,23 @@ class _Tables:
         self.n_nodes = int(matrix.shape[0])
         self.indptr = matrix.indptr.astype(np.int64)
         self.indices = matrix.indices.astype(np.int32)
-        self.weights = matrix.data.astype(np.float64)
         self.table = np.empty((matrix.nnz, 4), dtype=np.int32)
+        self.own: NDArray[np.float64] = np.zeros(0)
         self.slots = np.zeros(0, dtype=np.int32)
         self.chances = np.zeros((0, 2), dtype=np.float32)
         self.second_order = second_order
         blocks = balanced_blocks(self.indptr, 4 * workers)
-        run_blocks(build_alias_rows, blocks, workers, self.indptr, self.indices, self.weights, self.table)
+        weights = matrix.data.astype(np.float64)
+        run_blocks(build_alias_rows, blocks, workers, self.indptr, self.indices, weights, self.table)
         if second_order:
             self.slots = np.full(2 * matrix.nnz, -1, dtype=np.int32)
             run_blocks(build_edge_sets, blocks, workers, self.indptr, self.indices, self.slots)
-            self._reverse_chances(matrix, blocks, workers)
-
-    def _reverse_chances(self, matrix: sparse.csr_array, blocks: list[tuple[int, int]], workers: int) -> None:
-        row_of = np.repeat(np.arange(self.n_nodes), np.diff(self.indptr))
-        top = np.maximum.reduceat(self.weights, self.indptr[:-1][np.diff(self.indptr) > 0]) if matrix.nnz else 0.0
-        scale = np.zeros(self.n_nodes)
-        scale[np.diff(self.indptr) > 0] = top
-        own = self.weights / scale[row_of]  # by the largest first, as the alias tables: no sum overflows
-        own /= np.bincount(row_of, own, minlength=self.n_nodes)[row_of]
-        mirror = sparse.csr_array((own, self.indices, self.indptr), shape=matrix.shape).T.tocsr()
-        mirror.sort_indices()
-        parts = (mirror.indptr.astype(np.int64), mirror.indices.astype(np.int32), mirror.data)
-        self.chances = np.empty((matrix.nnz, 2), dtype=np.float32)
-        run_blocks(edge_chances, blocks, workers, self.indptr, self.indices, own, parts, self.chances)
+            self.own = _first_order_chances(self.indptr, weights)
+            mirror = sparse.csr_array((self.own, self.indices, self.indptr), shape=matrix.shape).T.tocsr()
+            mirror.sort_indices()
+            parts = (mirror.indptr.astype(np.int64), mirror.indices.astype(np.int32), mirror.data)
+            self.chances = np.empty((matrix.nnz, 2), dtype=np.float32)
+            run_blocks(edge_chances, blocks, workers, self.indptr, self.indices, self.own, parts, self.chances)
 
     def run(
         self, blocks: list[tuple[int, int]], workers: int, nodes: NDArray[np.int32], numbers: NDArray[np.int32],
@@ -249,10 +242,23 @@ class _Tables:
         """Fill walks and lengths for the blocks of walks."""
         common = (nodes, numbers, seed, self.indptr, self.table, restart)
         if self.second_order:
-            more = (self.weights, self.slots, self.chances, back, out)
+            more = (self.own, self.slots, self.chances, back, out)
             run_blocks(second_order_walks, blocks, workers, *common, *more, walks, lengths)
         else:
             run_blocks(first_order_walks, blocks, workers, *common, walks, lengths)
+
+
+def _first_order_chances(indptr: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(nnz,) float64 chance of each edge in its row; divided by the row's largest first, so that no sum overflows."""
+    degree = np.diff(indptr)
+    filled = np.flatnonzero(degree)
+    row_of = np.repeat(np.arange(len(degree)), degree)
+    top = np.ones(len(degree))
+    if len(filled):
+        top[filled] = np.maximum.reduceat(weights, indptr[filled])
+    chances = weights / top[row_of]
+    chances /= np.bincount(row_of, chances, minlength=len(degree))[row_of]
+    return np.asarray(chances)
 
 
 def _pack(walks: NDArray[np.int32], lengths: NDArray[np.int32]) -> Walks:
