@@ -272,14 +272,14 @@ def test_nothing_is_published_when_one_table_cannot_be(
 
     monkeypatch.setattr(TableStore, "publish", full)
     with pytest.raises(TableError, match="disk full"):
-        fit_pipeline(shop.log, store=store, seed=1, **SMALL)
+        fit_pipeline(shop.log, store=store, **SMALL)
     for name in ("tokens", "items", "customers"):
         latest = tmp_path / "store" / name / "LATEST"
         assert latest.exists() is not first
         if not first:
             assert latest.read_text(encoding="ascii") == "v000001\n"
     monkeypatch.undo()
-    again = fit_pipeline(shop.log, store=store, seed=1, **SMALL)
+    again = fit_pipeline(shop.log, store=store, **SMALL)
     assert store.open("customers").version == again.published["customers"]
 
 
@@ -295,7 +295,7 @@ def test_a_full_disk_changes_nothing(shop: Simulation, tmp_path: Path, monkeypat
 
     monkeypatch.setattr(os, "write", no_space)
     with pytest.raises(TableError, match="No space left on device"):
-        fit_pipeline(shop.log, store=store, seed=1, **SMALL)
+        fit_pipeline(shop.log, store=store, **SMALL)
     monkeypatch.undo()
     assert store.open("tokens").fingerprint == before.tokens.fingerprint
     assert [info.version for info in store.list("tokens")] == ["v000001"]
