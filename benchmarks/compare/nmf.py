@@ -78,18 +78,22 @@ def retail_counts(bench: Bench) -> sparse.csr_array | None:
     return X
 
 
+def _slope(run: Any, few: int, more: int) -> float:
+    """Seconds of an iteration, from runs of two lengths: what is done once drops out."""
+    times = []
+    for count in (few, few + more):
+        start = time.perf_counter()
+        run(count)
+        times.append(time.perf_counter() - start)
+    return (times[1] - times[0]) / more
+
+
 def per_sweep(bench: Bench, job: str, X: Any, k: int, sweeps: int) -> None:
-    """Time of one plain sweep: runs of two lengths, so that what is done once drops out."""
+    """Time of one plain sweep."""
     W, H = initial_factors(X, k, "random", 0, 1)
-    few = 2
 
     def long_less_short(run: Any) -> float:
-        times = []
-        for count in (few, few + sweeps):
-            start = time.perf_counter()
-            run(count)
-            times.append(time.perf_counter() - start)
-        return (times[1] - times[0]) / sweeps
+        return _slope(run, 2, sweeps)
 
     bench.race(
         job,
@@ -185,22 +189,25 @@ def divergence(bench: Bench, job: str, X: Any, k: int, sweeps: int) -> None:
     W, H = initial_factors(X, k, "random", 0, 1)
     found: dict[str, tuple[Any, Any]] = {}
 
-    def mine(schedule: str, workers: int) -> None:
-        r = ours(X, W, H, sweeps, workers, schedule, beta_loss=KL)
+    def mine(schedule: str, workers: int, count: int) -> None:
+        r = ours(X, W, H, count, workers, schedule, beta_loss=KL)
         found[schedule] = r.W, r.H
 
-    def theirs() -> None:
-        found["peer"] = peer(X, W, H, sweeps, KL)
+    def theirs(count: int) -> None:
+        found["peer"] = peer(X, W, H, count, KL)
+
+    def an_iteration(run: Any) -> float:
+        return _slope(run, 1, sweeps - 1)
 
     bench.race(
-        f"{job}, {sweeps} iterations",
+        f"{job}, an iteration",
         {
-            "traitcore plain, 1 thread": lambda: mine("plain", 1),
-            "traitcore accelerated, 1 thread": lambda: mine("accelerated", 1),
-            "traitcore accelerated, 2 threads": lambda: mine("accelerated", 2),
-            "scikit-learn mu": theirs,
+            "traitcore plain, 1 thread": lambda: an_iteration(lambda s: mine("plain", 1, s)),
+            "traitcore plain, 2 threads": lambda: an_iteration(lambda s: mine("plain", 2, s)),
+            "traitcore accelerated, 1 thread": lambda: an_iteration(lambda s: mine("accelerated", 1, s)),
+            "scikit-learn mu": lambda: an_iteration(theirs),
         },
-        ours="traitcore plain, 1 thread", bar="5x", repeat=1,
+        ours="traitcore plain, 1 thread", bar="5x", repeat=2,
     )  # fmt: skip
     reference = _beta_divergence(X, *found["peer"], KL)
     for schedule in ("plain", "accelerated"):
@@ -227,4 +234,4 @@ def run(bench: Bench) -> None:
         time_to_error(bench, "to the 200-sweep error, retail", retail, 16)
     fold_in(bench)
     divergence(bench, "KL, simulated counts", counts, 16, 10)
-    divergence(bench, "KL, sparse 200k x 20k, k=32", wide, 32, 2)
+    divergence(bench, "KL, sparse 200k x 20k, k=32", wide, 32, 3)

@@ -69,22 +69,25 @@ class EntryDescent:
 
     def run(self, watch_args: WatchArgs) -> Watch:
         """Iterate to the stopping test; leaves the factors in W and Ht."""
-        weighted = self._weighted_sums(self.W)
-        start, _ = self._update_W(sweeps=0)
-        watch = Watch("nmf", *watch_args, start + self._rest(weighted))
+        spare = np.zeros_like(self.W)
+        weighted, watch, violation = self._weighted_sums(self.W), None, 0.0
         while True:
-            _, violation = self._update_W(measure=False)
-            weighted = self._weighted_sums(self.W)
-            violation += self._update_H(weighted)
-            loss, _ = self._update_W(sweeps=0)
-            objective = loss + self._rest(weighted)
-            done = watch.done_by_decrease(objective, LOOK_BACK) if self.poisson else watch.done(objective, violation)
-            if done:
+            # The update of W begins with the predictions of the pair as it stands, so its loss comes free; where that
+            # ends the iteration, the update is thrown away. The last measure needs no update.
+            last = watch is not None and len(watch.history) == watch.max_iter
+            rest = self._rest(weighted)
+            loss, more = self._update_W(self.W if last else spare, sweeps=0 if last else self.sweeps)
+            if watch is None:
+                watch = Watch("nmf", *watch_args, loss + rest)
+            elif watch.done_by_decrease(loss + rest, LOOK_BACK) if self.poisson else watch.done(loss + rest, violation):
                 return watch
+            self.W, spare = spare, self.W
+            weighted = self._weighted_sums(self.W)
+            violation = more + self._update_H(weighted)
 
     def loss(self) -> float:
         """The loss alone, without penalties."""
-        loss, _ = self._update_W(sweeps=0)
+        loss, _ = self._update_W(self.W, sweeps=0)
         if self.poisson and not self.partial:
             loss += float(self._weighted_sums(self.W) @ self.Ht.sum(axis=0, dtype=np.float64))
         return max(0.0, loss)
@@ -98,25 +101,25 @@ class EntryDescent:
         sums: NDArray[np.float64] = np.einsum("i,it->t", weights, W, dtype=np.float64)
         return sums
 
-    def _update_W(self, *, sweeps: int | None = None, measure: bool = True) -> tuple[float, float]:
+    def _update_W(self, out: NDArray[Any], *, sweeps: int) -> tuple[float, float]:
+        """(loss before, violation); writes `out`, where there are sweeps."""
         return self._pass(
-            self.X, self.edges, self.Ht, self.W, None if self.partial else self.Ht.sum(axis=0, dtype=np.float64),
-            sweeps=self.sweeps if sweeps is None else sweeps, measure=measure, row_weights=self.row_weights,
-            l1=self.penalty.l1_W, l2=self.penalty.l2_W,
+            self.X, self.edges, self.Ht, self.W, out, None if self.partial else self.Ht.sum(axis=0, dtype=np.float64),
+            sweeps=sweeps, measure=True, row_weights=self.row_weights, l1=self.penalty.l1_W, l2=self.penalty.l2_W,
         )  # fmt: skip
 
     def _update_H(self, weighted: NDArray[np.float64]) -> float:
         return self._pass(
-            self.Xt, self.edges_t, self.W, self.Ht, None if self.partial else weighted, sweeps=self.sweeps,
+            self.Xt, self.edges_t, self.W, self.Ht, self.Ht, None if self.partial else weighted, sweeps=self.sweeps,
             measure=False, column_weights=self.row_weights, l1=self.penalty.l1_H, l2=self.penalty.l2_H,
         )[1]  # fmt: skip
 
     def _pass(
-        self, X: Operand, edges: NDArray[np.int64], A: NDArray[Any], factor: NDArray[Any],
-        sums: NDArray[np.float64] | None, *, sweeps: int, **options: Any,
+        self, X: Operand, edges: NDArray[np.int64], A: NDArray[Any], start: NDArray[Any],
+        out: NDArray[Any], sums: NDArray[np.float64] | None, *, sweeps: int, **options: Any,
     ) -> tuple[float, float]:  # fmt: skip
         return entry_pass(
-            X, A, self.k, factor, factor if sweeps else None, edges, self.workers, poisson=self.poisson, sweeps=sweeps,
+            X, A, self.k, start, out if sweeps else None, edges, self.workers, poisson=self.poisson, sweeps=sweeps,
             column_sums=None if sums is None else sums.astype(X.dtype), **options,
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ _SMALL = 1e-6
 # Up to this many columns the Gram matrix of the short side is cheaper than iterating.
 _EXACT = 128
 _OVERSAMPLING = 10
-_STEPS, _FEW_STEPS, _MANY_STEPS = 5, 4, 40
+_STEPS, _MANY_STEPS = 4, 40
 
 
 def initial_factors(
@@ -95,7 +95,7 @@ def leading_svd(
     else:
         Q[:, :width] = np.random.default_rng(seed).standard_normal((m, width), dtype=X.dtype)
         C = operand.sums(pad, edges)
-        for _ in range(_MANY_STEPS if converged else _STEPS if rank < 0.1 * m else _FEW_STEPS):
+        for _ in range(_MANY_STEPS if converged else _STEPS):
             project_pass(operand, Q, edges, workers, C=C)
             Q[:, :width] = _orthonormal(C.sum(axis=0)[:, :width])
     gram = project_pass(operand, Q, edges, workers)[:width, :width]

@@ -405,7 +405,8 @@ static void solve_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::in
       sweep(w, x, pass.G, pass.inverse, pass.order, k, width, last);
     }
     for (int b = 0; b < 4; ++b) store(met + b * TC_LANES, last[b]);
-    for (int b = 0; b < TC_BLOCK; ++b) age[b] += 2;
+    for (int b = 0; b < TC_BLOCK; ++b)
+      if (row[b] >= 0) age[b] += 2;
   }
 }
 
