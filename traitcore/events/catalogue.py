@@ -73,7 +73,7 @@ def draw_shop(
     liked = rng.permutation(np.arange(n_traits) % n_categories)
     strays = rng.random(n_families) < 0.2
     category = np.where(strays, rng.integers(0, n_categories, n_families), liked[home]).astype(np.int32)
-    weight: NDArray[np.float64] = 1.0 / (1.0 + rng.permutation(n_items)) ** zipf
+    weight: NDArray[np.float64] = (1.0 + rng.permutation(n_items).astype(np.float64)) ** -zipf
     weight /= weight.sum()
     mass = np.bincount(family, weights=weight, minlength=n_families)
     second = (home + rng.integers(1, max(n_traits, 2), n_families)) % n_traits
