@@ -90,7 +90,7 @@ def test_permuting_customers_permutes_the_weights(method, small):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_duplicated_customers_get_the_same_profile(method, small):
-    sequences, vocabulary, _ = small
+    sequences = small[0]
     model = fitted(method, small)
     twice = take_owners(sequences, np.arange(20))
     doubled = tc.Sequences.from_lists([*twice, *twice], owner=np.concatenate([twice.owners(), twice.owners() + 20]))

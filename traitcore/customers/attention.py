@@ -308,7 +308,8 @@ def batch_gradient(
 
     def block(start: int, stop: int) -> float:
         row = gradients[place[start]]
-        return float(attention_gradient(start, stop, begins, ends, targets, negatives, *args, theta, row))
+        kernel: Any = attention_gradient
+        return float(kernel(start, stop, begins, ends, targets, negatives, *args, theta, row))
 
     losses = run_blocks(block, blocks, threads)
     return float(np.sum(losses)), gradients.sum(axis=0)
@@ -317,6 +318,7 @@ def batch_gradient(
 def _recall(theta: NDArray[np.float64], examples: Any, args: Any, k: int = 20) -> float:
     """Recall@k of the next tokens, ranked by pooled . context over all tokens; a tie takes its mean rank."""
     tokens, days, vectors, contexts, action, log_idf, n_actions = args
+    scorer: Any = owner_weights
     begins, ends, targets = examples
     hits, n_asked = 0.0, 0
     for block in range(0, len(begins), 256):
@@ -324,7 +326,7 @@ def _recall(theta: NDArray[np.float64], examples: Any, args: Any, k: int = 20) -
         for row, (begin, end) in enumerate(zip(begins[block : block + 256], ends[block : block + 256])):
             weights = np.empty(end - begin, dtype=np.float32)
             edges = np.array([0, end - begin])
-            owner_weights(
+            scorer(
                 0, 1, edges, tokens[begin:end], days[begin:end], vectors, action, log_idf, n_actions, theta, weights
             )
             pooled[row] = weights @ vectors[tokens[begin:end]]

@@ -16,7 +16,7 @@ def cosines(A: Any, B: Any) -> NDArray[np.float64]:
     def unit(M: Any) -> NDArray[np.float64]:
         rows = np.asarray(M, dtype=np.float64)
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+        return np.asarray(np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0))
 
     product: NDArray[np.float64] = unit(A) @ unit(B).T
     return product

@@ -16,7 +16,7 @@ def fold_in(rows: Any, components: NDArray[np.float32], *, workers: int = 1) -> 
     Solved to a much smaller tolerance than a fit's own, so that a row's weights don't depend on the rows beside it.
     """
     weights: NDArray[np.float32] = solve_weights(rows, components, tol=1e-6, max_iter=400, workers=workers)
-    return weights
+    return np.asarray(weights, dtype=np.float32)
 
 
 def normalise_rows(weights: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ def fit_vectors(
     """
     counts = count_tokens(sequences, n_tokens=len(token_item))
     df = np.bincount(counts.indices, minlength=len(token_item))
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "item_vectors": vectors, "document_frequencies": df, "n_documents": np.array([counts.shape[0]]),
     }  # fmt: skip
     fitted = Fitted(np.zeros((settings.n_traits, len(token_item)), np.float32), np.zeros((0, 0), np.float32), arrays)
