@@ -86,9 +86,26 @@ CASES = [
     case("factorize dense", tc.factorize_nonnegative, 2e-2, SHORT, X=DENSE),
     case("factorize sparse", tc.factorize_nonnegative, 2e-2, SHORT, X=sparse.csr_array(DENSE)),
     case("factorize semi", tc.factorize_semi_nonnegative, 2e-2, SHORT, X=DENSE - np.float32(0.3)),
+    case("solve_weights", tc.solve_weights, 1e-3, X=DENSE, H=FACTOR),
+    case("solve_weights sparse", tc.solve_weights, 1e-3, {"H": FACTOR}, X=sparse.csr_array(DENSE)),
+    case(
+        "encode_tokens",
+        lambda tokens, offsets: tc.encode_tokens(tokens, offsets=offsets).sequences,
+        tokens=np.array([5, 9, 5, 7], dtype=np.int64),
+        offsets=np.array([0, 2, 4], dtype=np.int64),
+    ),
     case("NMF.fit", lambda X: tc.NMF(2, max_iter=30).fit(X).components_, 2e-2, X=DENSE),
     case("EmbeddingTable", lambda **a: tc.EmbeddingTable(np.arange(7), **a).vectors, vectors=VECTORS),
     case("EmbeddingTable ids", lambda ids: tc.EmbeddingTable(ids, VECTORS).ids, ids=np.arange(7, dtype=np.int64)),
+    case(
+        "product_affinity",
+        tc.product_affinity,
+        1e-5,
+        {"actions": ("view", "remove")},
+        components=FACTOR,
+        token_item=np.array([0, 0, 1, 2, 2, 3, 1], dtype=np.int64),
+        token_action=np.array([0, 1, 0, 0, 1, 0, 1], dtype=np.int64),
+    ),
     case("top_k", lambda **a: tc.top_k(**a, k=3), 1e-5, queries=OTHER, vectors=VECTORS),
     case("find_similar_customers", tc.find_similar_customers, 1e-5, {"customers": [0, 2], "k": 2}, profiles=DENSE),
     case("recommend_products", tc.recommend_products, 1e-5, {"k": 3}, profiles=DENSE[:, :3], affinity=FACTOR),
@@ -163,8 +180,8 @@ def test_every_layout_and_dtype_gives_the_same_answer(case: Case) -> None:
             assert raw(value) == before, f"{case.name} wrote into {name} ({variant})"
 
 
-# An EventLog's columns may be strings, numbers or dates: its own module tests what they may not be.
-NUMERIC = [c for c in CASES if c.name != "EventLog.from_columns"]
+# Columns and tokens may be strings, numbers or dates: its own module tests what they may not be.
+NUMERIC = [c for c in CASES if c.name not in ("EventLog.from_columns", "encode_tokens")]
 
 
 @pytest.mark.parametrize("case", NUMERIC, ids=lambda c: c.name)

@@ -37,9 +37,7 @@ _FACE: dict[str, tuple[str, ...]] = {
     # 3. customers
     "customers.pooling": ("customer_vectors",),
     "customers.attention": ("AttentionPooling",),
-    "customers.nmf": (
-        "NMF", "WeightSolver", "factorize_nonnegative", "factorize_semi_nonnegative", "solve_weights",
-    ),  # fmt: skip
+    "customers.nmf": ("NMF", "WeightSolver", "factorize_nonnegative", "factorize_semi_nonnegative", "solve_weights"),
     "customers.traits": ("TraitModel",),
     "customers.describe": ("describe_traits",),
     # 4. serving

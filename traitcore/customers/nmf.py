@@ -181,7 +181,7 @@ class NMF(ParamsMixin):
     ) -> NDArray[Any]:  # fmt: skip
         """Fit, and return W (n_samples, n_components). `W` and `H` are the start where init is "custom"."""
         params = self.get_params()
-        del params["forget_factor"]
+        check_real("forget_factor", "NMF", params.pop("forget_factor"), 0, 1, open_low=True)
         result = factorize_nonnegative(
             X, W=W, H=H, sample_weight=sample_weight, observed=observed, progress=progress, **params
         )

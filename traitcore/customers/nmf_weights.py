@@ -41,6 +41,8 @@ class WeightSolver:
     ) -> None:
         owner = "WeightSolver"
         H = check_array("H", owner, H, dtype=DTYPES, shape=(None, None))
+        if len(H) == 0:
+            raise ValueError(parameter_message("H", owner, "of at least one component (row)", f"shape {H.shape}"))
         self._tol = check_real("tol", owner, tol, 0)
         self._max_iter = check_int("max_iter", owner, max_iter, 1)
         penalty = Penalty.scaled(

@@ -155,7 +155,7 @@ def encode_tokens(
     flat, ends = (_flattened(tokens) if offsets is None else (tokens, offsets))
     column = read_column("tokens", flat)
     if len(column) == 0:
-        raise InputError("There are no tokens to encode.")
+        raise InputError("There are no tokens to encode: each sequence is empty, or there is none.")
     codes, ids = code_column("tokens", column)
     if owner is not None:
         owner = check_array("owner", name, owner, dtype=np.int32, shape=(None,), nonnegative=False)

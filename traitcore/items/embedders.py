@@ -16,7 +16,7 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_choice, check_int, check_real
+from .._validate import check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from .cooccurrence import count_cooccurrences, merge_counts
 from .graph import GraphReport, ItemGraph, build_item_graph
@@ -226,6 +226,8 @@ class WalkEmbedder(ParamsMixin):
 
     def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
         """Count which items stand together in `seqs`, link each to its `top_k`, walk, and train."""
+        if self.graph_window is not None:
+            check_int("graph_window", type(self).__name__, self.graph_window, 1)
         counts = count_cooccurrences(
             seqs, n_items=n_items, window=self.graph_window, self_pairs=False, workers=self.workers, progress=progress
         )
@@ -353,6 +355,8 @@ class PPMIEmbedder(ParamsMixin):
         ------
         TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
         """
+        self._checked_decay()
+        check_seed("seed", type(self).__name__, self.seed)
         return self._refit(self._count(seqs, n_items, progress), progress)
 
     def partial_fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
@@ -363,11 +367,14 @@ class PPMIEmbedder(ParamsMixin):
         """
         if not hasattr(self, "counts_"):
             return self.fit(seqs, n_items=n_items, progress=progress)
-        decay = check_real("decay", type(self).__name__, self.decay, 0.0, 1.0, open_low=True)
+        decay = self._checked_decay()
         if n_items is None and seqs.n_tokens == 0:
             n_items = self.n_items_
         new = self._count(seqs, n_items, progress)
         return self._refit(merge_counts([self.counts_, new], weights=None if decay == 1.0 else (decay, 1.0)), progress)
+
+    def _checked_decay(self) -> float:
+        return check_real("decay", type(self).__name__, self.decay, 0.0, 1.0, open_low=True)
 
     def _count(self, seqs: Sequences, n_items: int | None, progress: Progress | None) -> sparse.csr_array:
         return count_cooccurrences(
