@@ -29,10 +29,11 @@ sys.path.insert(0, str(HERE.parent))
 class Bench:
     """What a job gets: timing in turn, rows for the report, where the real data lies."""
 
-    def __init__(self, repeat: int, data: Path | None, quick: bool) -> None:
+    def __init__(self, repeat: int, data: Path | None, quick: bool, only: str = "") -> None:
         self.repeat = repeat
         self.data = data
         self.quick = quick
+        self.only = only
         self.rows: list[dict[str, Any]] = []
 
     def path(self, relative: str) -> Path | None:
@@ -42,6 +43,10 @@ class Bench:
             print(f"  (no {relative} under --data: rows that need it are left out)")
             return None
         return path
+
+    def wants(self, job: str) -> bool:
+        """Whether rows of this title were asked for (--only): a job of many long rows asks before each."""
+        return self.only in job
 
     def race(
         self, job: str, contenders: dict[str, Callable[[], Any]], *, ours: str, bar: str = "", repeat: int = 0
@@ -80,10 +85,11 @@ def main() -> int:
     parser.add_argument("jobs", nargs="+", choices=[*jobs(), "all"], metavar="JOB", help=", ".join([*jobs(), "all"]))
     parser.add_argument("--repeat", type=int, default=3, help="rounds of each race (default 3)")
     parser.add_argument("--data", type=Path, help="folder with the real logs; rows that need it are left out without")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only rows with TEXT in their title (jobs of sgns)")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs; figures mean nothing")
     parser.add_argument("--json", type=Path, help="write the rows here too")
     args = parser.parse_args()
-    bench = Bench(args.repeat, args.data, args.quick)
+    bench = Bench(args.repeat, args.data, args.quick, args.only)
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
           f"repeat {args.repeat}{', QUICK' if args.quick else ''}")  # fmt: skip
     for job in jobs() if "all" in args.jobs else args.jobs:

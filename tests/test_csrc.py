@@ -77,6 +77,7 @@ def test_example_with_the_headers_of_an_installed_package(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("header", ["alias", "hogwild", "matrix", "parallel", "rng", "sgns", "simd"])
-def test_header_stands_alone(header: str) -> None:
+def test_header_stands_alone(header: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.cpp").touch()
     run(*COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tc.get_include()}",
-        "-include", f"traitcore/{header}.hpp", "-x", "c++", "/dev/null")  # fmt: skip
+        "-include", f"traitcore/{header}.hpp", tmp_path / "empty.cpp")  # fmt: skip
