@@ -1,7 +1,10 @@
-"""Next-item retrieval on the public splits of Diginetica and RetailRocket (`--data`): every prefix of a test session asks for
-the next click, all items are ranked, ties at their mean rank. Published on Diginetica's split: SR-GNN 50.7 / 17.6.
+"""Next-item retrieval on the public splits of Diginetica and RetailRocket (`--data`).
 
-PPMI-SVD vectors (k=400, cosine) are scored the same way: a session is the sum of its items' unit vectors, 0.5 per step back.
+Every prefix of a test session asks for the next click, all items are ranked, ties at their mean rank. Published on
+Diginetica's split: SR-GNN 50.7 / 17.6.
+
+PPMI-SVD vectors (k=400, cosine) are scored the same way: a session is the sum of its items' unit vectors, 0.5 per step
+back.
 """
 
 from __future__ import annotations

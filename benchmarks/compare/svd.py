@@ -1,8 +1,8 @@
 """Truncated SVD (k=128) of the PPMI matrices of the two corpora, and the sparse x dense product beneath it.
 
-Errors are the largest relative error of the 128 singular values, against ARPACK with tol=0. The peers run on one thread and
-on two where they can use them: numpy's OpenBLAS is held to the number of threads by its environment variable, so each
-figure comes from a process of its own.
+Errors are the largest relative error of the 128 singular values, against ARPACK with tol=0. The peers run on one thread
+and on two where they can use them: numpy's OpenBLAS is held to the number of threads by its environment variable, so
+each figure comes from a process of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from scipy import sparse
 
 import traitcore as tc
 from benchmarks.suite.synthetic import clustered_sessions, hard_sessions
+from traitcore.items.products import sparse_dense
 
 SYSTEMS = ("traitcore", "PROPACK", "sklearn n_iter=4")
 
@@ -67,23 +68,25 @@ def product(bench: Any, matrix: sparse.csr_array) -> None:
         out = np.empty((matrix.shape[0], columns), dtype=np.float32)
 
         def ours(workers: int, B: Any = B, out: Any = out) -> None:
-            tc.items.products.sparse_dense(matrix, B, out=out, workers=workers)
+            sparse_dense(matrix, B, out=out, workers=workers)
 
         times = bench.race(
             f"product, {columns} columns",
-            {"traitcore, 1 thread": lambda: ours(1), "traitcore, 2 threads": lambda: ours(2), "scipy": lambda B=B: matrix @ B},
+            {
+                "traitcore, 1 thread": lambda: ours(1), "traitcore, 2 threads": lambda: ours(2),
+                "scipy": lambda B=B: matrix @ B,
+            },
             ours="traitcore, 1 thread", bar="scipy >= 3x; 5x on 2 threads",
         )  # fmt: skip
         bench.row(
-            f"product, {columns} columns", "traitcore", gflops_1=2e-9 * matrix.nnz * columns / times["traitcore, 1 thread"],
+            f"product, {columns} columns", "traitcore",
+            gflops_1=2e-9 * matrix.nnz * columns / times["traitcore, 1 thread"],
             times_scipy_1=times["scipy"] / times["traitcore, 1 thread"],
             times_scipy_2=times["scipy"] / times["traitcore, 2 threads"], bar=">= 3; >= 5",
         )  # fmt: skip
 
 
 def run(bench: Any) -> None:
-    import traitcore.items.products  # the door of the sparse product
-
     k = 16 if bench.quick else 128
     corpora = {"easy": clustered_sessions, "harder": hard_sessions}
     bars = {"easy": "<= 1/4 of PROPACK on 1 thread, 1/6 on 2", "harder": "<= 1/2 and 1/3"}
