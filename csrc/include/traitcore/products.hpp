@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "parallel.hpp"
@@ -129,15 +130,22 @@ void sparse_times_dense(const CsrView<Index>& A, std::int64_t columns, const flo
   constexpr std::int64_t kGroup = 32, kRows = 512;
   const SimdLevel level = simd_level();
   const std::int64_t blocks = (A.rows + kRows - 1) / kRows;
-  std::vector<float> packed;
+  // Not a vector: its zeros would be written for nothing, and by one thread.
+  std::unique_ptr<float[]> packed;
+  if (k > kGroup || k % 16 != 0)
+    packed.reset(new float[static_cast<std::size_t>(columns * std::min(kGroup, (k + 15) / 16 * 16))]);
   for (std::int64_t c = 0; c < k; c += kGroup) {
     const std::int64_t width = std::min(kGroup, k - c), padded = (width + 15) / 16 * 16;
     const float* group = B;
     if (k != padded) {
-      packed.assign(static_cast<std::size_t>(columns * padded), 0.0f);
-      for (std::int64_t j = 0; j < columns; ++j)
-        std::memcpy(packed.data() + j * padded, B + j * k + c, static_cast<std::size_t>(width) * sizeof(float));
-      group = packed.data();
+      for_blocks((columns + kRows - 1) / kRows, workers, [&](std::int64_t block) {
+        for (std::int64_t j = block * kRows; j < std::min((block + 1) * kRows, columns); ++j) {
+          float* row = packed.get() + j * padded;
+          std::memcpy(row, B + j * k + c, static_cast<std::size_t>(width) * sizeof(float));
+          std::fill(row + width, row + padded, 0.0f);
+        }
+      });
+      group = packed.get();
     }
     for_blocks(blocks, workers, [&](std::int64_t block) {
       const std::int64_t start = block * kRows, stop = std::min(start + kRows, A.rows);
@@ -186,11 +194,13 @@ inline void panels_gram(const PanelsView& P, const float* W, std::int64_t q, dou
         TRAITCORE_AT_LEVEL(level, gram_block(P.at(p, i), P.b, W + i * q, q, rows, part + p * P.b * q))
     }
   });
-  for (std::int64_t j = 0; j < size; ++j) {
-    double sum = 0.0;
-    for (std::int64_t s = 0; s < spans; ++s) sum += parts[static_cast<std::size_t>(s * size + j)];
-    H[j] = sum;
-  }
+  constexpr std::int64_t kSums = 4096;
+  for_blocks((size + kSums - 1) / kSums, workers, [&](std::int64_t block) {
+    const std::int64_t start = block * kSums, stop = std::min(start + kSums, size);
+    std::fill(H + start, H + stop, 0.0);
+    for (std::int64_t s = 0; s < spans; ++s)
+      for (std::int64_t j = start; j < stop; ++j) H[j] += parts[static_cast<std::size_t>(s * size + j)];
+  });
 }
 
 /// Y (rows, q) = [P_0 P_1 ...] S, added to what Y holds unless `fresh`; S (count b, q), q a multiple of 16.
