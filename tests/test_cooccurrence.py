@@ -128,6 +128,21 @@ def test_any_number_of_workers_gives_the_same_bytes(weighted: bool) -> None:
         assert same_bytes(one, count_cooccurrences(seqs, window=7, workers=workers, **options))
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_buffers_grow_without_a_change(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    seqs = tc.Sequences(tokens=rng.integers(0, 150, 3000), offsets=np.arange(0, 3001, 10))
+    whole = count_cooccurrences(seqs)
+    monkeypatch.setattr(cooccurrence, "_FIRST_ENTRIES", 1)
+    monkeypatch.setattr(cooccurrence, "_SLICE", 40)
+    assert same_bytes(whole, count_cooccurrences(seqs, workers=workers))
+
+
+def test_more_workers_than_rows() -> None:
+    seqs = tc.Sequences.from_lists([[0, 1, 0, 2]])
+    assert same_bytes(count_cooccurrences(seqs), count_cooccurrences(seqs, workers=50))
+
+
 def test_wide_rows_come_out_in_order() -> None:
     """More columns than the bitmap's first level has bits in a word of its second: 64 * 64."""
     tokens = np.random.default_rng(0).permutation(9001)

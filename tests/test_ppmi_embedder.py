@@ -86,3 +86,11 @@ def test_errors_and_parameters() -> None:
     calls: list[str] = []
     tc.PPMIEmbedder().fit(seqs, progress=lambda stage, done, total: calls.append(stage))
     assert "counts" in calls
+
+
+def test_presets_take_other_parameters() -> None:
+    model = tc.PPMIEmbedder.preset("sessions", vector_size=7)
+    assert model.vector_size == 7
+    assert model.discount > 0
+    with pytest.raises(ValueError, match="'name'.*sessions"):
+        tc.PPMIEmbedder.preset("words")

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,12 @@ _OWNER = "count_cooccurrences"
 _INT32_MAX = 2**31 - 1
 # Occurrences counted between two looks at the stop flag: tens of milliseconds of work.
 _SLICE = 250_000
+# Ranges of rows per worker, where there are several: the last one to end keeps the others waiting for one range's time.
+_RANGES = 32
+# Entries for which address space is taken at first. Pages cost nothing until written, and a buffer that is large from
+# the start and seldom grows gets huge pages where the system has them: writing 4 KiB pages for the first time took a
+# tenth of the whole count.
+_FIRST_ENTRIES = 1 << 24
 
 
 def count_cooccurrences(
@@ -76,7 +83,7 @@ def count_cooccurrences(
     Returns
     -------
     (n_items, n_items) CSR with sorted int32 columns (int64 from 2**31 entries on). Memory beyond it: 8 bytes a token,
-    and one dense row per worker; no list of pairs is made.
+    and one dense row per worker; then, these being freed, one worker's share of the result. No list of pairs is made.
 
     Raises
     ------
@@ -152,7 +159,9 @@ class _Plan:
         whole = bool((by_distance == 1).all()) and (scale == 1).all() and (pair_weights == 1).all()
         whole = whole and (np.isinf(most) or most == int(most))
         reach = len(by_distance) * (2 if both else 1)
-        largest = reach * (int(seqs.token_counts().max()) if seqs.n_tokens else 0)
+        largest = reach * seqs.n_tokens
+        if largest > _INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
+            largest = reach * int(seqs.token_counts().max())
         return cls(
             seqs=seqs, n_items=n_items,
             back=np.append(0.0, by_distance) if both else np.zeros(1), ahead=np.append(0.0, by_distance),
@@ -267,10 +276,15 @@ def _count(plan: _Plan, memory_limit_mb: float | None, progress: Progress | None
         sequence = np.zeros(len(padded), dtype=np.int32)
         kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
     lengths = np.zeros(plan.n_items, dtype=np.int64)
-    segments = balanced_blocks(_row_costs(plan, starts), plan.workers)
-    parts = [_Part(plan, starts, padded, places, sequence, lengths, a, b) for a, b in segments]
+    ranges = _Ranges(_row_costs(plan, starts), plan.workers)
+    most = int(plan.bounds(np.diff(starts)).sum())
+    parts = [
+        _Part(plan, starts, padded, places, sequence, lengths, most) for _ in range(min(plan.workers, len(ranges)))
+    ]
+    del padded, places, sequence  # so that the parts hold the last references, which `fill` drops
+    tasks = [lambda k=k, part=part: part.fill(ranges.take(first=k == 0), done) for k, part in enumerate(parts)]
     try:
-        run_tasks([lambda part=part: part.fill(done) for part in parts], plan.workers)  # type: ignore[misc]
+        run_tasks(tasks, plan.workers)
     finally:
         done.stop.set()
     return _assemble(parts, lengths, plan)
@@ -307,12 +321,29 @@ def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[
 
 
 def _row_costs(plan: _Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cumulative work by row (n_items + 1,): an occurrence's window against an entry's way out, as measured."""
-    occurrences = np.diff(starts)
-    costs = np.zeros(len(starts), dtype=np.int64)
-    window = 10 + 2 * (len(plan.back) + len(plan.ahead) - 2)
-    np.cumsum(occurrences * window + 5 * plan.bounds(occurrences), out=costs[1:])
+    """Cumulative work by row (n_items + 1,), roughly: the places in all windows. Uneven ranges even out (`_Ranges`)."""
+    costs: NDArray[np.int64] = starts * (1 + len(plan.back) + len(plan.ahead)) + np.arange(len(starts))
     return costs
+
+
+class _Ranges:
+    """Ranges of rows for the workers to take. The first worker goes up from row 0, so that its buffer becomes the
+    beginning of the result as it is; the others take from the other end, until all meet."""
+
+    def __init__(self, costs: NDArray[np.int64], workers: int) -> None:
+        self.left = balanced_blocks(costs, 1 if workers == 1 else _RANGES * workers)
+        self.lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def take(self, *, first: bool) -> Iterator[tuple[int, int]]:
+        while True:
+            with self.lock:
+                if not self.left:
+                    return
+                rows = self.left.pop(0 if first else -1)
+            yield rows
 
 
 class _Done:
@@ -333,72 +364,90 @@ class _Done:
 
 
 class _Part:
-    """A range of rows, counted into buffers that grow as the kernel asks: never more than the output and one row."""
+    """One worker's rows, counted into buffers that grow as the kernel asks: never more than the output and one row."""
 
     def __init__(
         self, plan: _Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
-        sequence: NDArray[np.int32], lengths: NDArray[np.int64], start: int, stop: int,
+        sequence: NDArray[np.int32], lengths: NDArray[np.int64], most: int,
     ) -> None:  # fmt: skip
-        self.plan, self.starts, self.padded, self.places = plan, starts, padded, places
-        self.sequence, self.lengths, self.start, self.stop = sequence, lengths, start, stop
+        self.plan, self.starts, self.lengths, self.most = plan, starts, lengths, most
+        self.corpus: tuple[Any, ...] = (places, padded)
+        self.sequence = sequence
         self.indices = np.empty(0, dtype=np.int32)
         self.data = np.empty(0, dtype=plan.dtype)
         self.used = 0
-        self.bounds = plan.bounds(np.diff(starts[start : stop + 1]))
+        # (first row, where it begins in the buffers, where the range ends there)
+        self.pieces: list[tuple[int, int, int]] = []
 
-    def fill(self, done: _Done) -> None:
+    def fill(self, ranges: Iterable[tuple[int, int]], done: _Done) -> None:
+        """Count ranges of rows, one after the other."""
         plan, n = self.plan, self.plan.n_items
-        sums = np.zeros(n, dtype=plan.sum_dtype)
-        columns = np.empty(n + 1, dtype=np.int32)
         words = (n + 63) // 64
-        scratch = (sums, columns, np.zeros(words, np.uint64), np.zeros((words + 63) // 64, np.uint64), self.lengths)
+        scratch = (
+            np.zeros(n, dtype=plan.sum_dtype), np.empty(n + 1, dtype=np.int32),
+            np.zeros(words, np.uint64), np.zeros((words + 63) // 64, np.uint64), self.lengths,
+        )  # fmt: skip
         extra: tuple[Any, ...] = ()
-        run: Any = kernels.count_rows
         if not plan.plain:
-            run = kernels.count_rows_weighted
             extra = (
                 self.sequence, plan.sequence_weights, plan.actions, plan.action_weights, plan.cap,
                 np.zeros(n), np.empty(n + 1, dtype=np.int32),
             )  # fmt: skip
+        for start, stop in ranges:
+            begin = self.used
+            self._fill(start, stop, scratch, extra, done)
+            self.pieces.append((start, begin, self.used))
+        self.corpus, self.sequence = (), np.zeros(0, dtype=np.int32)
+
+    def _fill(self, row: int, stop: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], done: _Done) -> None:
+        plan, starts = self.plan, self.starts
         weights = (plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype))
-        row = self.start
-        while row < self.stop and not done.stop.is_set():
+        run: Any = kernels.count_rows if plan.plain else kernels.count_rows_weighted
+        while row < stop and not done.stop.is_set():
             self._make_room(row)
-            end = int(np.searchsorted(self.starts, self.starts[row] + _SLICE, side="right"))
+            end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
             reached, self.used = run(
-                row, min(max(end, row + 1), self.stop), self.starts, self.places, self.padded,
+                row, min(max(end, row + 1), stop), starts, *self.corpus,
                 *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch,
                 self.indices, self.data, self.used, *extra,
             )  # fmt: skip
-            done.add(int(self.starts[reached] - self.starts[row]))
+            done.add(int(starts[reached] - starts[row]))
             row = reached
-        self._resize(self.used)
 
     def _make_room(self, row: int) -> None:
         """Room for the next row at least; growth by half, by remapping pages rather than copying where the OS can."""
-        bound = int(self.bounds[row - self.start])
-        if self.used + bound > len(self.indices):
-            rest = int(self.bounds[row - self.start :].sum())
-            self._resize(min(self.used + rest, max(self.used + bound, len(self.indices) * 3 // 2, 1 << 20)))
+        bound = int(self.plan.bounds(np.diff(self.starts[row : row + 2]))[0])
+        if self.used + bound <= len(self.indices):
+            return
+        if not len(self.indices):
+            size = min(self.most, max(bound, _FIRST_ENTRIES))
+            self.indices, self.data = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.plan.dtype)
+        else:
+            self.resize(min(self.most, max(self.used + bound, len(self.indices) * 3 // 2)))
 
-    def _resize(self, size: int) -> None:
+    def resize(self, size: int) -> None:
         self.indices.resize(size, refcheck=False)
         self.data.resize(size, refcheck=False)
 
 
 def _assemble(parts: list[_Part], lengths: NDArray[np.int64], plan: _Plan) -> sparse.csr_array:
-    """The parts end to end; the first one's buffers grow to take the others, each freed once copied."""
+    """All ranges in order; the first part's buffers grow to take the others, each freed once copied."""
     indptr = np.zeros(plan.n_items + 1, dtype=np.int64)
     np.cumsum(lengths, out=indptr[1:])
-    nnz = int(indptr[-1])
-    first = parts.pop(0)
-    first._resize(nnz)
-    while parts:
-        part = parts.pop(0)
-        first.indices[first.used : first.used + part.used] = part.indices
-        first.data[first.used : first.used + part.used] = part.data
-        first.used += part.used
-    return csr_of(first.data, first.indices, indptr, (plan.n_items, plan.n_items))
+    result = parts[0]
+    result.resize(int(indptr[-1]))
+    while len(parts) > 1:
+        part = parts.pop()
+        copy = partial(_copy, part, result, indptr)
+        run_tasks([partial(copy, *piece) for piece in part.pieces], plan.workers)
+        del copy
+    return csr_of(result.data, result.indices, indptr, (plan.n_items, plan.n_items))
+
+
+def _copy(part: _Part, result: _Part, indptr: NDArray[np.int64], row: int, begin: int, end: int) -> None:
+    to = slice(int(indptr[row]), int(indptr[row]) + end - begin)
+    result.indices[to] = part.indices[begin:end]
+    result.data[to] = part.data[begin:end]
 
 
 def csr_of(
@@ -426,10 +475,14 @@ def _check_memory(
     fixed = padded.nbytes * (1 if plan.plain else 2) + places.nbytes + plan.workers * row + plan.n_items * 32
     bounds = plan.bounds(np.diff(starts))
     mebi = 2.0**20
-    most = (fixed + entry * int(bounds.sum())) / mebi
-    if most <= limit:
+
+    def peak(entries: float) -> float:
+        share = 0.0 if plan.workers == 1 else entries / plan.workers
+        return (max(fixed, entry * share) + entry * entries) / mebi
+
+    if peak(int(bounds.sum())) <= limit:
         return
-    about = (fixed + entry * _sampled_entries(plan, starts, padded, places, bounds)) / mebi
+    about = peak(_sampled_entries(plan, starts, padded, places, bounds))
     if about > limit:
         raise MemoryError(
             f"Counting {plan.seqs.n_tokens:,} tokens needs about {about:,.0f} MiB, more than "
@@ -449,9 +502,8 @@ def _sampled_entries(
         sequence = np.zeros(len(padded), dtype=np.int32)
         kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
     lengths = np.zeros(plan.n_items, dtype=np.int64)
-    for row in rows:
-        part = _Part(plan, starts, padded, places, sequence, lengths, int(row), int(row) + 1)
-        part.fill(_Done(1, None))
+    part = _Part(plan, starts, padded, places, sequence, lengths, int(bounds[rows].sum()))
+    part.fill(((int(row), int(row) + 1) for row in rows), _Done(1, None))
     share = lengths[rows].sum() / max(1, bounds[rows].sum())
     return float(share * bounds.sum())
 

@@ -31,6 +31,9 @@ from .walks import WalkCorpus, WalkReport
 _PRESETS: dict[str, dict[str, Any]] = {
     "sessions": {"window": 10, "negative": 10, "ns_exponent": 0.5, "sample": 1e-4, "epochs": 20},
 }
+_PPMI_PRESETS: dict[str, dict[str, Any]] = {
+    "sessions": {"discount": 1.0},
+}
 
 
 class Item2Vec(ParamsMixin):
@@ -306,8 +309,8 @@ class PPMIEmbedder(ParamsMixin):
 
     Attributes
     ----------
-    item_vectors_, context_vectors_ : (n_items, vector_size) float32; item @ context approximates the PPMI. Items that met
-        nothing have zero vectors.
+    item_vectors_, context_vectors_ : (n_items, vector_size) float32; item @ context approximates the PPMI. Items
+        that met nothing have zero vectors.
     n_items_ : rows of both.
     counts_ : (n_items, n_items) CSR, the counts so far, to which `partial_fit` adds.
     singular_values_ : (vector_size,) float32.
@@ -375,6 +378,12 @@ class PPMIEmbedder(ParamsMixin):
 
     def _checked_decay(self) -> float:
         return check_real("decay", type(self).__name__, self.decay, 0.0, 1.0, open_low=True)
+
+    @classmethod
+    def preset(cls, name: str, **params: Any) -> Self:
+        """Parameters for a kind of data, others as given: 'sessions' relates the items of short shop sessions."""
+        check_choice("name", "PPMIEmbedder.preset", name, tuple(_PPMI_PRESETS))
+        return cls(**(_PPMI_PRESETS[name] | params))
 
     def _count(self, seqs: Sequences, n_items: int | None, progress: Progress | None) -> sparse.csr_array:
         return count_cooccurrences(
