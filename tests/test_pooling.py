@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from traitcore import Sequences, customer_vectors
+from traitcore import Sequences, _core, customer_vectors
 from traitcore.customers.counts import count_tokens, count_windows, tie_tokens, unit_rows, weigh_counts
-from traitcore.customers.pooling import inverse_document_frequencies, owner_document_frequencies
+from traitcore.customers.pooling import OwnerRuns, inverse_document_frequencies, owner_document_frequencies, pool
 
 from .reference.pooling import document_frequencies, pooled
 
@@ -51,6 +51,46 @@ def test_fast_equals_slow(way, seed, workers):
     want = pooled(sequences, table(), **way)
     np.testing.assert_allclose(got.vectors, want, atol=2e-6)
     assert got.n_empty == int((want == 0).all(axis=1).sum())
+
+
+@pytest.fixture
+def level(request):
+    _core.set_simd_level(request.param)
+    yield request.param
+    _core.set_simd_level(None)
+
+
+@pytest.mark.parametrize("level", _core.simd_levels(), indirect=True)
+@pytest.mark.parametrize("width", [0, 1, 3, 7, 8, 15, 16, 17, 31, 64, 65, 100, 136])
+@pytest.mark.parametrize("weighted", ["", "token", "event", "token event"])
+def test_sums_are_float64_in_the_order_of_events_at_every_simd_level(level, width, weighted):
+    sequences, vectors = corpus(width), table(width=width)
+    rng = np.random.default_rng(1)
+    # Eighths: their products are exact in float32, as the twin's are in float64.
+    by_token = (rng.integers(0, 9, 17) / 8).astype(np.float32) if "token" in weighted else None
+    by_event = (rng.integers(0, 9, sequences.n_tokens) / 8).astype(np.float32) if "event" in weighted else None
+    got = pool(sequences, OwnerRuns.of(sequences), vectors, by_token, by_event, 2)
+    way = {"method": "attention", "event_weights": np.ones(sequences.n_tokens) if by_event is None else by_event}
+    want = pooled(sequences, vectors, token_factor=by_token, **way)
+    np.testing.assert_array_equal(got.vectors, want.astype(np.float32))
+    weights = (1 if by_token is None else by_token[sequences.tokens]) * way["event_weights"]
+    owners = np.repeat(sequences.owners(), np.diff(sequences.offsets))
+    np.testing.assert_array_equal(got.weights, np.bincount(owners, weights, minlength=13))
+    np.testing.assert_array_equal(got.n_events, np.bincount(owners[weights > 0], minlength=13))
+
+
+def test_the_core_refuses_arrays_that_do_not_fit():
+    ints, floats = np.zeros(2, np.int64), np.zeros((1, 4), np.float32)
+    good = [0, 1, ints, ints[:1], ints[:1], np.zeros(3, np.int32), floats, None, None, floats, np.zeros(1), ints[:1]]
+    _core.pool_owners(*good)
+    for place, wrong in [
+        (1, 2), (2, ints[:1]), (4, ints), (6, np.zeros((1, 3), np.float32)), (7, np.zeros(2, np.float32)),
+        (8, np.zeros(2, np.float32)), (10, np.zeros(2)), (11, ints),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=r"must|out of range"):
+            _core.pool_owners(*good[:place], wrong, *good[place + 1 :])
+    with pytest.raises(TypeError):
+        _core.pool_owners(*good[:5], np.zeros(3, np.int64), *good[6:])
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
@@ -106,8 +146,7 @@ def test_permuting_customers_permutes_rows_and_grouping_does_not_matter():
     renamed = Sequences(sequences.tokens, sequences.offsets, swap[sequences.owner], None, sequences.owner_ids)
     for way in WAYS[:4]:
         plain = customer_vectors(sequences, table(), **way).vectors
-        # Runs of four differ between the two layouts, so equal to rounding.
-        np.testing.assert_allclose(plain, customer_vectors(grouped, table(), **way).vectors, atol=1e-6)
+        np.testing.assert_array_equal(plain, customer_vectors(grouped, table(), **way).vectors)
         np.testing.assert_array_equal(plain, customer_vectors(renamed, table(), **way).vectors[swap])
 
 

@@ -47,6 +47,22 @@ class SgnsModel:
     def item_vectors(self) -> NDArray[np.float32]: ...
     def context_vectors(self) -> NDArray[np.float32]: ...
 
+# pooling.cpp
+def pool_owners(
+    start: int,
+    stop: int,
+    first: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    tokens: NDArray[np.int32],
+    vectors: NDArray[np.float32],
+    token_weights: NDArray[np.float32] | None,
+    event_weights: NDArray[np.float32] | None,
+    pooled: NDArray[np.float32],
+    mass: NDArray[np.float64],
+    known: NDArray[np.int64],
+) -> None: ...
+
 # nmf.cpp
 def nmf_row_pass(
     dense: NDArray[Any] | None,

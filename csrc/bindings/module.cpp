@@ -6,6 +6,7 @@ PYBIND11_MODULE(_core, m) {
   traitcore_bindings::bind_sampling(m);
   traitcore_bindings::bind_products(m);
   traitcore_bindings::bind_nmf(m);
+  traitcore_bindings::bind_pooling(m);
   traitcore_bindings::bind_sgns(m);
   traitcore_bindings::bind_topk(m);
 }

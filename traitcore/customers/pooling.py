@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .._errors import parameter_message
-from .._kernels.pooling import age_weights, event_token_weights, pool_events, position_weights
-from .._parallel import balanced_blocks, even_blocks, resolve_workers, run_blocks
+from .._kernels.pooling import age_weights, position_weights
+from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._validate import check_array, check_choice, check_int, check_real
 from ..events.sequences import Sequences
 
@@ -135,11 +136,12 @@ def customer_vectors(
     check_tokens_covered(sequences, len(vectors), OWNER)
     grouped = OwnerRuns.of(sequences)
     token_weights = _action_factor(token_action, action_weights, len(vectors))
-    event_weights = np.zeros(0, dtype=np.float32)
+    event_weights = None
     if method == "tfidf":
-        token_weights = token_weights * _idf(sequences, len(vectors), document_frequencies, n_documents)
+        idf = _idf(sequences, len(vectors), document_frequencies, n_documents)
+        token_weights = idf if token_weights is None else token_weights * idf
     elif method == "recency":
-        event_weights = _recency(sequences, grouped, token_weights, decay, half_life_days, threads)
+        event_weights = _recency(sequences, grouped, token_weights, len(vectors), decay, half_life_days, threads)
     elif method == "attention":
         if attention is None:
             raise ValueError(parameter_message("attention", OWNER, "a fitted AttentionPooling", None))
@@ -151,25 +153,17 @@ def pool(
     sequences: Sequences,
     grouped: OwnerRuns,
     vectors: NDArray[np.float32],
-    token_weights: NDArray[np.float32],
-    event_weights: NDArray[np.float32],
+    token_weights: NDArray[np.float32] | None,
+    event_weights: NDArray[np.float32] | None,
     threads: int,
 ) -> CustomerVectors:
-    """The weighted mean itself, over blocks of customers of equal numbers of events."""
+    """The weighted mean itself, over blocks of customers of equal numbers of events; weights that are None are 1."""
     n = sequences.n_owners
     pooled = np.empty((n, vectors.shape[1]), dtype=np.float32)
     mass, known = np.empty(n), np.empty(n, dtype=np.int64)
-    by_event = len(event_weights) > 0
-    weights = token_weights
-    if by_event:
-        weights = np.empty(sequences.n_tokens, dtype=np.float32)
-        run_blocks(
-            event_token_weights, even_blocks(sequences.n_tokens, 8 * threads), threads, sequences.tokens,
-            token_weights, event_weights, weights,
-        )  # fmt: skip
     run_blocks(
-        pool_events, balanced_blocks(grouped.events, 8 * threads), threads,
-        grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, weights, by_event,
+        _core.pool_owners, balanced_blocks(grouped.events, 8 * threads), threads,
+        grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, token_weights, event_weights,
         pooled, mass, known,
     )  # fmt: skip
     return CustomerVectors(pooled, mass, known)
@@ -200,10 +194,9 @@ def _idf(sequences: Sequences, n_tokens: int, df: Any, n_documents: int | None) 
     return inverse_document_frequencies(df, n_documents)  # type: ignore[arg-type]
 
 
-def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDArray[np.float32]:
-    factor = np.ones(n_tokens, dtype=np.float32)
+def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDArray[np.float32] | None:
     if action_weights is None:
-        return factor
+        return None
     if token_action is None:
         rule = "an array that gives each token's action, since action_weights is given"
         raise ValueError(parameter_message("token_action", OWNER, rule, None))
@@ -212,6 +205,7 @@ def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDA
     if n_tokens and (action.min() < -1 or action.max() >= len(weights)):
         got = f"values from {action.min()} to {action.max()}"
         raise ValueError(parameter_message("token_action", OWNER, f"ints in [-1, {len(weights) - 1}]", got))
+    factor = np.ones(n_tokens, dtype=np.float32)
     factor[action >= 0] = weights[action[action >= 0]]
     return factor
 
@@ -219,7 +213,8 @@ def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDA
 def _recency(
     sequences: Sequences,
     grouped: OwnerRuns,
-    token_weights: NDArray[np.float32],
+    token_weights: NDArray[np.float32] | None,
+    n_tokens: int,
     decay: float,
     half_life_days: float | None,
     threads: int,
@@ -235,6 +230,8 @@ def _recency(
     if sequences.timestamps_us is None:
         rule = "None where the sequences have no timestamps_us (use decay by position)"
         raise ValueError(parameter_message("half_life_days", OWNER, rule, half_life_days))
+    if token_weights is None:
+        token_weights = np.ones(n_tokens, dtype=np.float32)
     run_blocks(
         age_weights, blocks, threads, *common, sequences.tokens, token_weights, sequences.timestamps_us,
         half_life_us, weights,
