@@ -1,7 +1,7 @@
 """Windowed co-occurrence counts: 5M tokens, 50k items, window 5; and how time grows with ten times the corpus.
 
-Peak memory is that of a process of its own, beyond what it had with the corpus loaded. GloVe's `cooccur` takes part where
-it is on the PATH (or GLOVE_COOCCUR names it); its figures include reading the text.
+Peak memory is that of a process of its own, beyond what it had with the corpus loaded. GloVe's `cooccur` takes part
+where it is on the PATH (or GLOVE_COOCCUR names it); its figures include reading the text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WINDOW = 5
 
 
 def scipy_counts(seqs: tc.Sequences, n_items: int) -> sparse.csr_array:
-    """The best of scipy's ways: one COO matrix of all pairs of each distance, duplicates summed, both directions added."""
+    """The best of scipy's ways: a COO matrix of the pairs of all distances, duplicates summed, plus its transpose."""
     tokens = seqs.tokens
     session = np.repeat(np.arange(len(seqs), dtype=np.int32), np.diff(seqs.offsets))
     rows, columns = [], []
@@ -44,7 +44,8 @@ def peak_mb(seqs: tc.Sequences, workers: int) -> float:
     """Growth of the resident set's peak over the call, in a fresh process (Linux)."""
     code = (
         "import sys, numpy as np, traitcore as tc\n"
-        "def peak(): return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1]) / 1024\n"
+        "def peak():\n"
+        "    return int(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1]) / 1024\n"
         "tc.count_cooccurrences(tc.Sequences.from_lists([[0, 1]]))\n"
         "seqs = tc.Sequences(tokens=np.load(sys.argv[1]), offsets=np.load(sys.argv[2]))\n"
         "start = peak(); counts = tc.count_cooccurrences(seqs, workers=int(sys.argv[3])); print(peak() - start)"
@@ -53,7 +54,8 @@ def peak_mb(seqs: tc.Sequences, workers: int) -> float:
         paths = [str(Path(folder, name)) for name in ("tokens.npy", "offsets.npy")]
         np.save(paths[0], seqs.tokens)
         np.save(paths[1], seqs.offsets)
-        out = subprocess.run([sys.executable, "-c", code, *paths, str(workers)], capture_output=True, text=True, check=True)
+        command = [sys.executable, "-c", code, *paths, str(workers)]
+        out = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(out.stdout)
 
 
@@ -106,6 +108,6 @@ def run(bench: Any) -> None:
     seconds = time.perf_counter() - start
     work = (long.n_tokens + counts.nnz) / (seqs.n_tokens + ours(1).nnz)
     bench.row(
-        "10x the corpus", "traitcore", seconds=seconds, time_ratio=seconds / rate["traitcore, 1 thread"], tokens_ratio=10.0,
-        tokens_and_output_ratio=work, bar="time grows no faster than tokens + output",
+        "10x the corpus", "traitcore", seconds=seconds, time_ratio=seconds / rate["traitcore, 1 thread"],
+        tokens_ratio=10.0, tokens_and_output_ratio=work, bar="time grows no faster than tokens + output",
     )  # fmt: skip
