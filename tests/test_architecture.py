@@ -69,7 +69,9 @@ def test_only_the_native_doors_import_the_core() -> None:
 
 
 # Each native kernel has one Python module that calls it.
-NATIVE_DOORS: set[str] = {"items/products.py", "customers/nmf_engine.py", "customers/pooling.py", "serving/neighbors.py"}
+NATIVE_DOORS: set[str] = {
+    "items/products.py", "customers/nmf_engine.py", "customers/pooling.py", "serving/neighbors.py",
+}  # fmt: skip
 
 
 def test_no_kernel_uses_parallel_numba() -> None:
