@@ -26,8 +26,9 @@ _SLOW_START = 1024
 class LiveCustomers:
     """Running sums of `customer_vectors` for each customer: sum(w_e v_e) and sum(w_e), in float64.
 
-    The vector read is what `customer_vectors` gives for all the customer's events so far, in any order of arrival: the
-    sums are kept in float64, so the two differ by no more than the rounding of its float32 sums. Memory is O(d) for a
+    The vector read is what `customer_vectors` gives for all the customer's events so far: for "mean" and "tfidf" to
+    the last bit when events arrive in their order, else to the rounding of sums in float64 and of its float32 weights.
+    Memory is O(d) for a
     customer, however many events; `max_customers` bounds the number of customers.
 
     Parameters
