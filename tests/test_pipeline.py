@@ -39,7 +39,7 @@ def test_tables_hold_what_the_rooms_made(result: PipelineResult) -> None:
     assert result.tokens.ids.tolist() == vocabulary.tokens.tolist()
     assert result.tokens.vectors.shape == (len(vocabulary), 16)
     assert result.tokens.context_vectors is not None
-    np.testing.assert_array_equal(result.tokens.arrays["loadings"].T, result.model.components_)
+    np.testing.assert_array_equal(result.tokens.arrays["loadings"].T, result.model.token_rates_)
     assert result.customers.ids.tolist() == list(sequences.owner_ids)  # type: ignore[arg-type]
     np.testing.assert_array_equal(result.profiles, result.model.profiles_)
     assert len(result.traits) == len(result.customers.metadata["traits"]) == 3

@@ -9,11 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 import traitcore as tc
 from traitcore.customers.consensus import consensus_components, match_rows
+from traitcore.customers.counts import count_tokens
 from traitcore.customers.folding import normalise_rows
-from traitcore.customers.selection import split_halves, take_owners
+from traitcore.customers.recipes import PAIR_DISCOUNT, Settings
+from traitcore.customers.selection import (
+    choose_ppmi_weight,
+    clear_choice,
+    density_weight,
+    split_halves,
+    take_owners,
+)  # fmt: skip
 from traitcore.customers.traits import METHODS, NEED_VECTORS
 from traitcore.customers.vector_recipes import ShiftWarning
 from traitcore.quality.trait_stability import matched_correlation
@@ -61,7 +70,8 @@ def test_planted_traits_are_recovered_by_the_default():
     told = truth.sum(axis=1) > 0
     assert matched_correlation(truth[told], model.profiles_[told]) > 0.9
     assert model.ppmi_weight_ >= 0
-    again = [tc.TraitModel(5, ppmi_weight=model.ppmi_weight_, random_state=s).fit(sequences, vocabulary) for s in (1, 2)]
+    chosen = model.ppmi_weight_
+    again = [tc.TraitModel(5, ppmi_weight=chosen, random_state=s).fit(sequences, vocabulary) for s in (1, 2)]
     cosine = match_rows(again[0].raw_profiles_.T, again[1].raw_profiles_.T)[1]
     assert cosine.mean() > 0.95
 
@@ -151,14 +161,15 @@ def test_tokens_are_matched_by_what_they_are(small):
 
 
 def test_a_model_fitted_on_tokens_that_are_gone_says_so(small):
-    sequences, vocabulary, _ = small
+    _, vocabulary, _ = small
     model = fitted("counts", small)
     short = tc.Vocabulary(
         vocabulary.item_ids, vocabulary.actions, vocabulary.token_item[1:], vocabulary.token_action[1:],
         vocabulary.counts[1:], vocabulary.document_frequencies[1:], vocabulary.n_documents,
     )  # fmt: skip
     few = tc.Sequences.from_lists([[0, 1]])
-    with pytest.raises(ValueError, match=f"1 tokens that the vocabulary no longer has, the first '{vocabulary.tokens[0]}'"):
+    told = f"1 tokens that the vocabulary no longer has, the first '{vocabulary.tokens[0]}'"
+    with pytest.raises(ValueError, match=told):
         model.transform(few, vocabulary=short)
     with pytest.raises(ValueError, match=r"token \d+ at 0"):
         model.transform(tc.Sequences.from_lists([[len(vocabulary)]]))
@@ -261,3 +272,37 @@ def test_nothing_to_learn_from_and_not_fitted():
         tc.TraitModel().fit(tc.Sequences.from_lists([[]]), plain(3))
     with pytest.raises(tc.NotFittedError):
         tc.TraitModel().transform(tc.Sequences.from_lists([[0]]))
+
+
+def test_only_clear_evidence_moves_the_ppmi_weight():
+    def scores(gain, diversity):
+        noise = np.array([0.0, 0.01, -0.01])[:, None]
+        coherence = np.hstack([0.1 + noise, 0.05 + noise, 0.1 + gain[:, None] + noise])
+        return np.stack([coherence, np.broadcast_to([1.0, 1.0, diversity], coherence.shape)], axis=2)
+
+    assert clear_choice(scores(np.array([0.05, 0.06, 0.05]), 1.0)) == 2
+    assert clear_choice(scores(np.array([0.05, 0.06, 0.05]), 0.9)) == 0  # bought with the names' diversity
+    assert clear_choice(scores(np.array([0.2, -0.1, 0.05]), 1.0)) == 0  # noise
+
+
+def test_sparser_counts_get_more_ppmi():
+    rng = np.random.default_rng(0)
+    dense, thin = ((rng.random((200, 60)) < share).astype(np.float32) for share in (0.5, 0.05))
+    for wide in (dense, thin):
+        wide[:, 0] = 1.0  # no customer is empty
+    weights = [density_weight(sparse.csr_array(wide)) for wide in (dense, thin)]
+    assert weights[1] > 5 * weights[0] > 0
+    assert weights[0] == pytest.approx(PAIR_DISCOUNT * 60**2 / (200 * dense.sum()))
+    padded = sparse.csr_array(np.pad(dense, ((0, 50), (0, 9))))  # customers and tokens without events change nothing
+    assert density_weight(padded) == pytest.approx(weights[0])
+    assert density_weight(sparse.csr_array((3, 4), dtype=np.float32)) == 0.0
+
+
+def test_the_chosen_weight_is_a_multiple_of_what_the_density_suggests(small):
+    sequences, vocabulary, _ = small
+    suggested = density_weight(count_tokens(sequences, n_tokens=len(vocabulary)))
+    found = [choose_ppmi_weight(sequences, vocabulary.token_item, Settings(4, seed=s)) for s in range(3)]
+    assert all(f / suggested in (0.25, 1.0, 4.0) for f in found)
+    few = take_owners(sequences, np.arange(3))
+    own = density_weight(count_tokens(few, n_tokens=len(vocabulary)))
+    assert choose_ppmi_weight(few, vocabulary.token_item, Settings(4)) == own

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls
 """Attention pooling: event scores, and the loss of predicting next tokens with its gradient.
 
 An event's features are its token's vector (d), the one-hot of its action (n_actions), the log of its token's idf, and

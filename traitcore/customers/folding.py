@@ -22,4 +22,6 @@ def fold_in(rows: Any, components: NDArray[np.float32], *, workers: int = 1) -> 
 def normalise_rows(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows divided by their sums, so that they add up to 1; zero rows stay zero."""
     mass = weights.sum(axis=1, keepdims=True, dtype=np.float64)
-    return np.divide(weights, mass, out=np.zeros_like(weights), where=mass > 0, casting="unsafe")
+    shares = np.zeros_like(weights)
+    np.divide(weights, mass, out=shares, where=mass > 0, casting="unsafe")
+    return shares

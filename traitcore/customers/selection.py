@@ -1,4 +1,4 @@
-"""The weight of the PPMI rows in the joint recipe, chosen on inner splits of the customers."""
+"""The weight of the PPMI rows in the joint recipe: from the density of the counts, moved by clear evidence only."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ..events.sequences import Sequences
 from .coherence import name_diversity, npmi_coherence
 from .counts import count_tokens
 from .describe import token_lift
 from .folding import fold_in
-from .recipes import JointParts, Settings, factorize
+from .recipes import PAIR_DISCOUNT, JointParts, Settings, factorize
 
-CANDIDATES = (0.1, 0.3, 1.0, 3.0, 6.0, 8.0)
-N_SPLITS = 2
+# Candidates are multiples of the weight that the density suggests, the first of them 1.
+MULTIPLES = (1.0, 0.25, 4.0)
+N_SPLITS = 3
 MOST_CUSTOMERS = 4000
-MIN_DIVERSITY = 0.95
+# A gain in coherence must exceed so many standard errors, and cost less than so much diversity.
+CLEAR_ERRORS = 2.0
+MAX_DIVERSITY_LOSS = 0.02
 MIN_DF = 5
 N_TOP = 10
 
@@ -57,32 +61,67 @@ def split_halves(
     return np.sort(a), np.sort(b)
 
 
-def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> float:
-    """The candidate whose traits, fitted and named on one half of the customers, cohere best over the other half.
+def density_weight(counts: sparse.csr_array) -> float:
+    """PAIR_DISCOUNT V / (N df) for N customers, V tokens and `df` customers per token: the weight without validation.
 
-    Only candidates whose names use enough different tokens compete; where none does, the most diverse one wins.
-    At most MOST_CUSTOMERS customers take part, so that the choice costs the same on any log.
+    With it a token's PPMI row counts as PAIR_DISCOUNT / df customers' rows: where many customers have each token, they
+    say themselves what goes together; where few do, the pairs within sessions must. Empty rows and columns are left
+    out; 0 for counts without entries.
+    """
+    n_customers = int((np.diff(counts.indptr) > 0).sum())
+    n_tokens = len(np.unique(counts.indices))
+    return PAIR_DISCOUNT * n_tokens**2 / (n_customers * counts.nnz) if counts.nnz else 0.0
+
+
+def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> float:
+    """The weight that the density suggests, times 1/4 or 4 where inner splits of these customers clearly ask for it.
+
+    On each split, fitted and named on one half and judged by the other, both ways, each candidate is the multiple of
+    the density's weight for that half. A multiple replaces 1 only where its mean gain in coherence exceeds
+    CLEAR_ERRORS standard errors of the paired differences and it loses at most MAX_DIVERSITY_LOSS of the names'
+    diversity: small splits of sparse data are noisy, and the best of several noisy scores is a different one each
+    time. At most MOST_CUSTOMERS customers take part, so that the choice costs the same on any log.
     """
     inner = replace(settings, n_restarts=1, max_iter=min(settings.max_iter, 80), tol=max(settings.tol, 1e-3),
                     progress=None)
+    suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
     rng = np.random.default_rng([settings.seed, 7])
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
-    scores = np.zeros((N_SPLITS, len(CANDIDATES), 2))
+    if len(active) < 4:
+        return suggested
+    scores = np.zeros((N_SPLITS, len(MULTIPLES), 2))
     for split in range(N_SPLITS):
-        fit_on, judge_on = split_halves(sequences, rng.permutation(active)[:MOST_CUSTOMERS], rng)
-        if not len(fit_on):
-            return CANDIDATES[0]
-        parts = JointParts.of(take_owners(sequences, fit_on), token_item, inner)
-        held_out = count_tokens(take_owners(sequences, judge_on), n_tokens=len(token_item))
-        for c, candidate in enumerate(CANDIDATES):
-            components = factorize(parts.stacked(inner.windows_weight, candidate), inner)
-            raw = fold_in(parts.rows, components, workers=inner.workers)
-            tops = token_lift(raw, parts.counts, min_df=MIN_DF).top(N_TOP)
-            scores[split, c] = npmi_coherence(tops, held_out).mean(), name_diversity(tops)
+        sides = split_halves(sequences, rng.permutation(active)[:MOST_CUSTOMERS], rng)
+        for fit_on, judge_on in (sides, sides[::-1]):
+            fit_part, judge_part = take_owners(sequences, fit_on), take_owners(sequences, judge_on)
+            scores[split] += _scores_of_multiples(fit_part, judge_part, token_item, inner) / 2
         if settings.progress is not None:
             settings.progress("ppmi weight", split + 1, N_SPLITS)
-    coherence, diversity = scores.mean(axis=0).T
-    admitted = diversity >= MIN_DIVERSITY
-    if not admitted.any():
-        return CANDIDATES[int(np.argmax(diversity))]
-    return CANDIDATES[int(np.argmax(np.where(admitted, coherence, -np.inf)))]
+    return suggested * MULTIPLES[clear_choice(scores)]
+
+
+def _scores_of_multiples(
+    fit_part: Sequences, judge_part: Sequences, token_item: NDArray[np.int32], inner: Settings
+) -> NDArray[np.float64]:
+    """(len(MULTIPLES), 2) coherence over the judges and diversity of the names."""
+    parts = JointParts.of(fit_part, token_item, inner)
+    held_out = count_tokens(judge_part, n_tokens=len(token_item))
+    own, scores = density_weight(parts.counts), np.zeros((len(MULTIPLES), 2))
+    for row, multiple in enumerate(MULTIPLES):
+        components = factorize(parts.stacked(inner.windows_weight, own * multiple), inner)
+        raw = fold_in(parts.rows, components, workers=inner.workers)
+        tops = token_lift(raw, parts.counts, min_df=MIN_DF).top(N_TOP)
+        scores[row] = npmi_coherence(tops, held_out).mean(), name_diversity(tops)
+    return scores
+
+
+def clear_choice(scores: NDArray[np.float64]) -> int:
+    """Row of the candidate to take, 0 unless another is clearly better.
+
+    scores : (n_splits, n_candidates, 2) coherence and diversity. At least two splits, for the standard error.
+    """
+    gain = scores[:, :, 0] - scores[:, :1, 0]
+    mean, error = gain.mean(axis=0), gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
+    loss = (scores[:, :1, 1] - scores[:, :, 1]).mean(axis=0)
+    clear = (mean > CLEAR_ERRORS * error) & (loss <= MAX_DIVERSITY_LOSS)
+    return int(np.argmax(np.where(clear, mean, 0.0)))

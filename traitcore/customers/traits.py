@@ -42,8 +42,9 @@ class TraitModel(ParamsMixin):
     tie : in [0, 1], how far a token's count also speaks for the other tokens of its item ("joint").
     window : events in a session window, and the reach of the PPMI counts ("joint", "codes").
     windows_weight : weight of the windows against the customers' rows ("joint").
-    ppmi_weight : weight of the PPMI rows against the customers' ("joint"); "auto" chooses it on inner validation
-        splits (`ppmi_weight_` tells), at the cost of about fifteen small fits.
+    ppmi_weight : weight of the PPMI rows against the customers' ("joint"); "auto" takes it from the density
+        of the counts and moves it where inner validation splits clearly ask for it (`ppmi_weight_` tells), at the cost
+        of 18 small fits.
     n_restarts : runs whose consensus is taken ("joint", "counts", "smoothed", "split").
     max_iter, tol : stopping of the factorization. random_state : seed. workers : threads, -1 for all cores.
 

@@ -24,11 +24,14 @@ from .config import PipelineConfig
 def token_table(
     vocabulary: Vocabulary, embedder: Any, model: TraitModel | None, metadata: dict[str, Any]
 ) -> EmbeddingTable:
-    """Rows are tokens; the vocabulary itself goes along, so that the table can be read without the log."""
+    """Rows are tokens; the vocabulary itself goes along, so that the table can be read without the log.
+
+    arrays["loadings"] (n_tokens, n_traits): how readily each trait's customers take up the token, for recommendations.
+    """
     arrays: dict[str, NDArray[Any]] = {"counts": vocabulary.counts}
     arrays |= {f"vocabulary_{name}": array for name, array in vocabulary.to_arrays().items()}
     if model is not None:
-        arrays["loadings"] = np.ascontiguousarray(model.components_.T)
+        arrays["loadings"] = np.ascontiguousarray(model.token_rates_.T)
     return EmbeddingTable(
         vocabulary.tokens, embedder.item_vectors_, context_vectors=embedder.context_vectors_, arrays=arrays,
         metadata=metadata | {"kind": "tokens"},

@@ -59,7 +59,7 @@ class TableComparison:
 
     n_old, n_new, n_common : rows of each table and ids in both. gained, lost : how many; *_examples : the first ten.
     overlap : mean share of an item's k nearest, among the ids of both tables, that stayed.
-    overlap_by_popularity : the same by tenth of popularity, rarest first; empty without popularity, None: none fell there.
+    overlap_by_popularity : the same by tenth of popularity, rarest first; None where none fell, empty without it.
     overlap_by_chance : what two unrelated tables would have, k / (n_common - 1).
     shift_median, shift_p95 : cosine distance (0 to 2) of an item's two vectors after the best rotation (orthogonal
         Procrustes, Schonemann 1966). most_moved : (id, shift) of the ten largest of the sample.

@@ -15,7 +15,7 @@ from ..customers.coherence import name_diversity, npmi_coherence
 from ..customers.counts import count_tokens
 from ..customers.describe import token_lift
 from ..customers.folding import normalise_rows
-from ..customers.selection import split_halves, take_owners
+from ..customers.selection import choose_ppmi_weight, split_halves, take_owners
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
@@ -56,6 +56,18 @@ def fit_and_name(
     counts = count_tokens(known, n_tokens=len(vocabulary))
     lift = token_lift(fresh.raw_profiles_, counts, smoothing=naming.smoothing, min_df=naming.min_df)
     return Fit(fresh, lift.top(naming.n_top), counts, lift.eligible, lift.document_frequencies)
+
+
+def with_weight_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming) -> TraitModel:
+    """The same parameters with an automatic PPMI weight chosen once, on these customers.
+
+    The weight is a hyper-parameter: refits of one corpus that are compared with one another share it.
+    """
+    if model.method != "joint" or model.ppmi_weight != "auto":
+        return model
+    known = drop_rare(sequences, len(vocabulary), naming.min_count)
+    weight = choose_ppmi_weight(known, vocabulary.token_item, model._settings(None))
+    return type(model)(**model.get_params()).set_params(ppmi_weight=weight)
 
 
 def drop_rare(sequences: Sequences, n_tokens: int, min_count: int) -> Sequences:

@@ -17,7 +17,7 @@ from ..customers.selection import split_halves, take_owners
 from ..customers.traits import NEED_VECTORS, TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence
+from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence, with_weight_chosen
 from .trait_prediction import judge_prediction
 from .trait_stability import judge_stability, matched_correlation, matched_cosine
 
@@ -101,6 +101,12 @@ def evaluate_traits(
     n_top, min_df, smoothing : of the names, fixed for every method that is compared: coherence depends on min_df.
     min_count : tokens seen less often in the fitted half are dropped; None: the least count in `vocabulary`.
     max_customers : a larger corpus is judged on a random sample of so many; None: on all.
+
+    Notes
+    -----
+    The PPMI weight of a model with ppmi_weight="auto" is a hyper-parameter, chosen once on the customers that a figure
+    is fitted on, never on its judges: for coherence and nulls on each fitting half, for stability and invariance on the
+    whole corpus and kept for the refits that are compared, for prediction on the past.
 
     Raises
     ------
@@ -193,6 +199,7 @@ def _judge_invariance(
     model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
 ) -> dict[str, float]:
     rng = np.random.default_rng([seed, 3])
+    model = with_weight_chosen(model, sequences, vocabulary, naming)
     first = fit_and_name(model, sequences, vocabulary, naming, embed, seed).model.raw_profiles_
     order = rng.permutation(sequences.n_owners)
     moved = fit_and_name(model, take_owners(sequences, order), vocabulary, naming, embed, seed).model.raw_profiles_
@@ -229,8 +236,9 @@ def _judge_nulls(
             replace(half, tokens=spoil.permutation(half.tokens)),
             replace(half, tokens=half.tokens[_shuffled_within_owners(half, spoil)]),
         )
+        chosen = with_weight_chosen(model, half, vocabulary, naming)
         for column, corpus in enumerate(spoiled):
-            fit = fit_and_name(model, corpus, vocabulary, naming, embed, seed + split)
+            fit = fit_and_name(chosen, corpus, vocabulary, naming, embed, seed + split)
             scores[split, column] = npmi_coherence(fit.tops, judges).mean()
         progress(split + 1)
     gain = (scores[:, 0] - scores[:, 2]).tolist()
