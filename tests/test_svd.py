@@ -12,6 +12,7 @@ from scipy.linalg import subspace_angles
 import traitcore as tc
 from tests.reference.svd import product, symmetric_with_spectrum, with_spectrum
 from traitcore import _core
+from traitcore._kernels.symmetry import is_symmetric
 from traitcore.items import svd as svd_module
 from traitcore.items.products import panel_combine, panel_gram, sparse_dense, sparse_transposed_dense
 from traitcore.items.svd import randomized_svd, svd_vectors
@@ -281,3 +282,14 @@ def test_panel_products(level, b, n) -> None:
 def test_the_face_has_them() -> None:
     assert tc.randomized_svd is randomized_svd
     assert tc.svd_vectors is svd_vectors
+
+
+@given(st.integers(1, 6), st.integers(0, 10_000), st.booleans())
+def test_symmetry_is_seen_without_a_transpose(n, seed, mirrored) -> None:
+    rng = np.random.default_rng(seed)
+    A = rng.integers(0, 2, (n, n)) * rng.integers(1, 3, (n, n)).astype(np.float32)
+    if mirrored:
+        A = np.triu(A) + np.triu(A, 1).T
+    csr = sparse.csr_array(A.astype(np.float32))
+    found = is_symmetric(csr.indptr, csr.indices, csr.data, csr.indptr[:-1].astype(np.int64))
+    assert found == bool((A == A.T).all())

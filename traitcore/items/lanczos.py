@@ -66,10 +66,11 @@ class Subspace:
 class Basis:
     """Orthonormal panels (n, b) end to end, and the projection T (m, m) of the operator on them."""
 
-    def __init__(self, n: int, block: int, workers: int, rng: np.random.Generator) -> None:
+    def __init__(self, n: int, block: int, workers: int, rng: np.random.Generator, capacity: int) -> None:
+        """Room for `capacity` panels at first, whose pages cost nothing until written (growth writes zeros first)."""
         self.n, self.b, self.workers, self.rng = n, block, workers, rng
-        self.panels = np.empty((0, n, block), dtype=np.float32)
-        self.T = np.zeros((0, 0))
+        self.panels = np.empty((capacity, n, block), dtype=np.float32)
+        self.T = np.zeros((capacity * block, capacity * block))
         self.used = 0
 
     def _make_room(self) -> None:
@@ -165,7 +166,8 @@ class Lanczos:
 
     def _start(self, block: NDArray[np.float32]) -> None:
         s = self.s
-        self.basis = Basis(self.op.n, s.block_size, s.workers, self.rng)
+        columns = min(s.max_columns, 5 * s.n_components + 8 * s.block_size)
+        self.basis = Basis(self.op.n, s.block_size, s.workers, self.rng, 1 + columns // s.block_size)
         self.basis.append(block, float(np.sqrt(self.op.n)))
         # What the basis lacks: panel p's product is in the basis but for (a vector) @ R.
         self.tails: list[tuple[int, NDArray[np.float64]]] = []

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls
 """Truncated singular value decomposition of a sparse or dense matrix, and token vectors from it."""
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
+from .._kernels import symmetry as kernels
 from .._parallel import resolve_workers
 from .._progress import Progress
 from .._validate import check_array, check_bool, check_csr, check_int, check_real, check_seed
@@ -178,12 +180,8 @@ def _check_symmetric(matrix: Matrix, symmetric: Any) -> bool:
     elif isinstance(matrix, np.ndarray):
         is_equal = bool(np.array_equal(matrix, matrix.T))
     else:
-        turned = transposed_csr(matrix)
-        is_equal = bool(
-            np.array_equal(turned.indptr, matrix.indptr)
-            and np.array_equal(turned.indices, matrix.indices)
-            and np.array_equal(turned.data, matrix.data)
-        )
+        cursor = matrix.indptr[:-1].astype(np.int64)
+        is_equal = bool(kernels.is_symmetric(matrix.indptr, matrix.indices, matrix.data, cursor))
     if symmetric and not is_equal:
         rule = "None or False: A differs from its transpose"
         raise ValueError(parameter_message("symmetric", _OWNER, rule, symmetric))
