@@ -112,7 +112,7 @@ def check_array(
     array = np.require(array.astype(target, copy=False), requirements=["C", "A"])
     if copy and np.shares_memory(array, source):
         array = array.copy()
-    if target.kind == "f" and (finite or nonnegative):
+    if (target.kind == "f" and finite) or nonnegative:
         check_values(name, owner, array, nonnegative=nonnegative)
     return array
 
@@ -153,6 +153,8 @@ def check_csr(
         value = check_array(name, owner, value, dtype=dtype, shape=(None, None), finite=False)
     if value.ndim != 2:
         raise ValueError(parameter_message(name, owner, rule, f"{value.ndim} dimensions"))
+    if sparse.issparse(value) and value.format in ("csr", "csc"):
+        _check_structure(name, owner, value)
     matrix = sparse.csr_array(value)
     if square and matrix.shape[0] != matrix.shape[1]:
         raise ValueError(parameter_message(name, owner, rule, f"shape {matrix.shape}"))
@@ -175,14 +177,37 @@ def check_csr(
         shape=matrix.shape,
     )
     clean.has_canonical_format = True
-    if data.dtype.kind == "f" and (finite or nonnegative):
+    if (data.dtype.kind == "f" and finite) or nonnegative:
         _check_csr_values(name, owner, clean, finite, nonnegative)
     return clean
 
 
+def _check_structure(name: str, owner: str, matrix: Any) -> None:
+    """Refuse a CSR or CSC whose pointers or indices lead outside it: native passes and scipy's own conversions would
+    read there. scipy looks only when a matrix is built, and only in part."""
+    axis, other = ("row", "column") if matrix.format == "csr" else ("column", "row")
+    lines, places = matrix.shape if matrix.format == "csr" else matrix.shape[::-1]
+    indptr, indices, stored = matrix.indptr, matrix.indices, min(len(matrix.indices), len(matrix.data))
+    if len(indptr) != lines + 1 or indptr[0] != 0 or indptr[-1] > stored:
+        rule = f"a sparse matrix with {lines + 1} indptr from 0 to at most {stored}"
+        ends = f" from {indptr[0]} to {indptr[-1]}" if len(indptr) else ""
+        raise ValueError(parameter_message(name, owner, rule, f"{len(indptr)}{ends}"))
+    falls = indptr[1:] < indptr[:-1]
+    if falls.any():
+        line = int(np.argmax(falls))
+        found = f"{indptr[line]} followed by {indptr[line + 1]} at {axis} {line}"
+        raise ValueError(parameter_message(name, owner, "a sparse matrix whose indptr never falls", found))
+    used = indices[: indptr[-1]]
+    if used.size and (used.min() < 0 or used.max() >= places):
+        first = int(np.argmax((used < 0) | (used >= places)))
+        line = int(np.searchsorted(indptr, first, side="right")) - 1
+        rule = f"a sparse matrix with {other} indices in [0, {places})"
+        raise ValueError(parameter_message(name, owner, rule, f"{used[first]} at {axis} {line}"))
+
+
 def _check_csr_values(name: str, owner: str, matrix: sparse.csr_array, finite: bool, nonnegative: bool) -> None:
     bad = np.zeros(0, dtype=np.int64)
-    if finite and not np.isfinite(matrix.data).all():
+    if finite and matrix.data.dtype.kind == "f" and not np.isfinite(matrix.data).all():
         bad, rule = np.flatnonzero(~np.isfinite(matrix.data)), "finite"
     elif nonnegative and matrix.nnz and matrix.data.min() < 0:
         bad, rule = np.flatnonzero(matrix.data < 0), "non-negative"
