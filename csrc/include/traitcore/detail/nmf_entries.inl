@@ -1,6 +1,9 @@
 // Kernels that work entry by entry on stored entries only: the Kullback-Leibler loss, and Frobenius fits of partly
 // observed matrices. Included by nmf.hpp after nmf_block.inl, whose helpers and conventions it shares.
 
+// Entries are fetched this far ahead: two rounds of the widest vectors.
+#define TC_ENTRIES_AHEAD 32
+
 TRAITCORE_INLINE TC_REAL dot(const TC_REAL* a, const TC_REAL* b, int width) {
   Vec sum = load(a) * load(b);
   for (int c = TC_LANES; c < width; c += TC_LANES) sum += load(a + c) * load(b + c);
@@ -13,55 +16,115 @@ TRAITCORE_INLINE void add_scaled(TC_REAL* y, TC_REAL s, const TC_REAL* x, int wi
   for (int c = 0; c < width; c += TC_LANES) store(y + c, load(y + c) + factor * load(x + c));
 }
 
-/// The loss of one row at w, in double: sum of weight (x log(x / p) - x + p), the p of entries not stored left out, or
-/// of 0.5 weight (x - p)^2.
-static double row_loss(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, const TC_REAL* w) {
+/// The least-squares loss of one row at w, in double: the sum of 0.5 weight (x - p)^2.
+static double observed_loss(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, const TC_REAL* w) {
   const int width = pass.width;
   double loss = 0;
   for (std::int64_t e = begin; e < end; ++e) {
     const std::int64_t j = pass.indices[e];
-    const double x = pass.data[e], p = dot(w, pass.A + j * width, width);
-    double part;
-    if (pass.poisson) {
-      const double q = p < pass.floor ? pass.floor : p;
-      part = (x > 0 ? x * TC_LOG(static_cast<TC_REAL>(x / q)) - x : 0) + (pass.column_sums ? 0 : p);
-    } else {
-      part = 0.5 * (x - p) * (x - p);
-    }
+    const double x = pass.data[e], p = dot(w, pass.A + j * width, width), part = 0.5 * (x - p) * (x - p);
     loss += pass.column_weights ? part * pass.column_weights[j] : part;
   }
   return loss;
 }
 
-/// Multiplicative updates of one row (Lee & Seung 2001, theorem 2), `sweeps` of them while its entries are near. Each
-/// goes to the least point of the auxiliary function with the penalties in it, so the objective never rises.
-static void poisson_row(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* w,
-                        TC_REAL* above, TC_REAL* below) {
+/// Natural logarithm of positive normal numbers to a few units in the last place: v = 2^e m with m about 1, and
+/// log m = 2 artanh((m - 1) / (m + 1)) by its series.
+TRAITCORE_INLINE Vec logarithm(Vec v) {
+#if TC_LANES == 1
+  return TC_LOG(v);
+#else
+  typedef decltype(v < v) Bits;
+  constexpr bool single = sizeof(TC_REAL) == 4;
+  constexpr int fraction = single ? 23 : 52, terms = single ? 5 : 11;
+  constexpr long long root_half = single ? 0x3f3504f3LL : 0x3fe6a09e667f3bcdLL;
+  const Bits bits = reinterpret_cast<Bits>(v);
+  const Bits e = (bits - static_cast<decltype(bits[0] + 0)>(root_half)) >> fraction;
+  const Vec m = reinterpret_cast<Vec>(bits - (e << fraction));
+  const Vec s = (m - 1) / (m + 1), z = s * s;
+  Vec series = splat(TC_REAL(1) / (2 * terms - 1));
+#pragma GCC unroll 16
+  for (int t = terms - 2; t >= 0; --t) series = series * z + TC_REAL(1) / (2 * t + 1);
+  return __builtin_convertvector(e, Vec) * TC_REAL(0.693147180559945309) + 2 * s * series;
+#endif
+}
+
+/// One look at a row's entries for the Kullback-Leibler loss, TC_LANES of them at a time. Adds to `above`, unless that
+/// is null, the sum of weight (x / p) A[j], and to `below` the sum of weight A[j] where entries not stored are unknown.
+/// With `measure` returns the loss at w, in double: the sum of weight (x log(x / p) - x + p), the p of entries not
+/// stored left out.
+static double poisson_entries(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, const TC_REAL* w,
+                              TC_REAL* above, TC_REAL* below, bool measure) {
   const int width = pass.width;
   const std::int64_t last = pass.indptr[pass.n] - 1;
+  const Vec floor = splat(pass.floor);
+  double loss = 0;
+  for (std::int64_t e = begin; e < end; e += TC_LANES) {
+    const TC_REAL* rows[TC_LANES];
+    TC_REAL value[TC_LANES], weight[TC_LANES];
+    for (int i = 0; i < TC_LANES; ++i) {
+      const std::int64_t ahead = e + TC_ENTRIES_AHEAD + i;
+      prefetch_row(pass.A, pass.indices[ahead < last ? ahead : last], width, 0);
+      // Lanes past the end repeat the last entry with neither value nor weight.
+      const std::int64_t at = e + i < end ? e + i : end - 1, j = pass.indices[at];
+      rows[i] = pass.A + j * width;
+      value[i] = e + i < end ? pass.data[at] : 0;
+      weight[i] = e + i < end ? pass.column_weights ? pass.column_weights[j] : 1 : 0;
+    }
+    Vec sums[TC_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < TC_LANES; ++i) sums[i] = load(w) * load(rows[i]);
+    for (int c = TC_LANES; c < width; c += TC_LANES) {
+      const Vec part = load(w + c);
+#pragma GCC unroll 16
+      for (int i = 0; i < TC_LANES; ++i) sums[i] += part * load(rows[i] + c);
+    }
+    fold_tile(sums);
+    const Vec p = sums[0], x = load(value), ratio = x / (p < floor ? floor : p);
+    if (measure) {
+      const Vec part = (x > zero() ? x * logarithm(ratio) - x : zero()) + (pass.column_sums ? zero() : p);
+      loss += lane_sum(load(weight) * part);
+    }
+    if (!above) continue;
+    TC_REAL scale[TC_LANES];
+    store(scale, load(weight) * ratio);
+    for (int c = 0; c < width; c += TC_LANES) {
+      Vec chain[4] = {load(above + c), zero(), zero(), zero()};  // four, to hide the latency of one addition
+#pragma GCC unroll 16
+      for (int i = 0; i < TC_LANES; ++i) chain[i & 3] += splat(scale[i]) * load(rows[i] + c);
+      store(above + c, chain[0] + chain[1] + (chain[2] + chain[3]));
+    }
+    if (!pass.column_sums)
+      for (int i = 0; i < TC_LANES; ++i) add_scaled(below, weight[i], rows[i], width);
+  }
+  return loss;
+}
+
+/// Multiplicative updates of one row (Lee & Seung 2001, theorem 2), `sweeps` of them while its entries are near; returns
+/// the loss before them, if measured. Each goes to the least point of the auxiliary function with the penalties in it, so
+/// the objective never rises.
+static double poisson_row(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* w,
+                          TC_REAL* above, TC_REAL* below) {
+  if (pass.sweeps == 0) return poisson_entries(pass, begin, end, w, nullptr, nullptr, pass.measure);
+  const int width = pass.width;
   // Weights that fade never reach zero by themselves: they would end as denormal numbers, a hundred times slower.
-  const TC_REAL vanished = sizeof(TC_REAL) == 4 ? TC_REAL(1e-30) : TC_REAL(1e-200);
+  const Vec vanished = splat(sizeof(TC_REAL) == 4 ? TC_REAL(1e-30) : TC_REAL(1e-200)), floor = splat(pass.floor);
+  double loss = 0;
   for (int sweep = 0; sweep < pass.sweeps; ++sweep) {
     for (int c = 0; c < width; ++c) above[c] = 0, below[c] = pass.column_sums ? pass.column_sums[c] : 0;
-    for (std::int64_t e = begin; e < end; ++e) {
-      const std::int64_t ahead = e + TC_AHEAD < last ? e + TC_AHEAD : last;
-      prefetch_row(pass.A, pass.indices[ahead], width, 0);
-      const std::int64_t j = pass.indices[e];
-      const TC_REAL* row = pass.A + j * width;
-      const TC_REAL weight = pass.column_weights ? pass.column_weights[j] : 1;
-      if (pass.data[e] > 0) {
-        const TC_REAL p = dot(w, row, width);
-        add_scaled(above, weight * pass.data[e] / (p < pass.floor ? pass.floor : p), row, width);
-      }
-      if (!pass.column_sums) add_scaled(below, weight, row, width);
-    }
-    for (int c = 0; c < pass.k; ++c) {
-      const TC_REAL d = below[c] + pass.l1, target = above[c] * w[c];
-      const TC_REAL divisor = pass.l2 > 0 ? (d + TC_SQRT(d * d + 4 * pass.l2 * target)) / 2 : d;
-      const TC_REAL next = target / (divisor > 0 ? divisor : pass.floor);
-      w[c] = next > vanished ? next : 0;
+    loss += poisson_entries(pass, begin, end, w, above, below, pass.measure && sweep == 0);
+    for (int c = 0; c < width; c += TC_LANES) {
+      const Vec target = load(above + c) * load(w + c);
+      if (pass.l2 > 0)
+        for (int i = c; i < c + TC_LANES; ++i) {
+          const TC_REAL d = below[i] + pass.l1;
+          below[i] = (d + TC_SQRT(d * d + 4 * pass.l2 * above[i] * w[i])) / 2 - pass.l1;
+        }
+      const Vec divisor = load(below + c) + pass.l1, next = target / (divisor > zero() ? divisor : floor);
+      store(w + c, next > vanished ? next : zero());
     }
   }
+  return loss;
 }
 
 /// Coordinate descent on one row's own least-squares problem over its stored entries; returns the 1-norm of the
@@ -105,13 +168,13 @@ static void entry_pass(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::
     const std::int64_t first = pass.indptr[i], stop = pass.indptr[i + 1];
     copy(w, pass.start + i * width, width);
     const double weight = pass.row_weights ? pass.row_weights[i] : 1;
-    if (pass.measure) totals.cross += weight * row_loss(pass, first, stop, w);
-    if (pass.sweeps == 0) continue;
-    if (pass.poisson)
-      poisson_row(pass, first, stop, w, above, below);
-    else
-      totals.violation += observed_row(pass, first, stop, w, above, G);
-    copy(pass.out + i * width, w, width);
+    if (pass.poisson) {
+      totals.cross += weight * poisson_row(pass, first, stop, w, above, below);
+    } else {
+      if (pass.measure) totals.cross += weight * observed_loss(pass, first, stop, w);
+      if (pass.sweeps > 0) totals.violation += observed_row(pass, first, stop, w, above, G);
+    }
+    if (pass.sweeps > 0) copy(pass.out + i * width, w, width);
   }
 }
 
@@ -147,6 +210,9 @@ static const Kernels<TC_REAL>& kernels() {
 #undef TC_BLOCK
 #undef TC_SHUFFLE
 #undef TC_STAGE
+#undef TC_FOLD
+#undef TC_STAGES
+#undef TC_ENTRIES_AHEAD
 #undef TC_TILE
 #undef TC_PREFETCH
 #undef TC_AHEAD

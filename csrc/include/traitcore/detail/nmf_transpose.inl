@@ -7,43 +7,56 @@
 #else
 #define TC_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, decltype(a < b){__VA_ARGS__})
 #endif
-#define TC_STAGE(LANES, HALF, LOW, HIGH)                            \
-  _Pragma("GCC unroll 16") for (int i = 0; i < LANES; ++i) if (!(i & HALF)) { \
+#define TC_STAGE(HALF, LOW, HIGH)                                   \
+  _Pragma("GCC unroll 16") for (int i = 0; i < TC_LANES; ++i) if (!(i & HALF)) { \
     const Vec a = r[i], b = r[i + HALF];                            \
     r[i] = LOW;                                                     \
     r[i + HALF] = HIGH;                                             \
   }
+// A stage of the transpose whose two rows are added at once, because only the sum of all rows is wanted.
+#define TC_FOLD(HALF, LOW, HIGH)                                    \
+  _Pragma("GCC unroll 16") for (int i = 0; i < HALF; ++i) {         \
+    const Vec a = r[i], b = r[i + HALF];                            \
+    r[i] = LOW + HIGH;                                              \
+  }
 #endif
 
-TRAITCORE_INLINE void transpose_tile(Vec* r) {
 #if TC_LANES == 1
-  (void)r;
+#define TC_STAGES(STAGE) (void)r;
 #elif TC_LANES == 16
-  TC_STAGE(16, 8, TC_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-           TC_SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-  TC_STAGE(16, 4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
-           TC_SHUFFLE(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-  TC_STAGE(16, 2, TC_SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-           TC_SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-  TC_STAGE(16, 1, TC_SHUFFLE(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
+#define TC_STAGES(STAGE) \
+  STAGE(8, TC_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), \
+           TC_SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)) \
+  STAGE(4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27), \
+           TC_SHUFFLE(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31)) \
+  STAGE(2, TC_SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), \
+           TC_SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)) \
+  STAGE(1, TC_SHUFFLE(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30), \
            TC_SHUFFLE(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
 #elif TC_LANES == 8
-  TC_STAGE(8, 4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11),
-           TC_SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15))
-  TC_STAGE(8, 2, TC_SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13),
-           TC_SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15))
-  TC_STAGE(8, 1, TC_SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14),
+#define TC_STAGES(STAGE) \
+  STAGE(4, TC_SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11), \
+           TC_SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15)) \
+  STAGE(2, TC_SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13), \
+           TC_SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)) \
+  STAGE(1, TC_SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14), \
            TC_SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15))
 #elif TC_LANES == 4
-  TC_STAGE(4, 2, TC_SHUFFLE(a, b, 0, 1, 4, 5),
-           TC_SHUFFLE(a, b, 2, 3, 6, 7))
-  TC_STAGE(4, 1, TC_SHUFFLE(a, b, 0, 4, 2, 6),
+#define TC_STAGES(STAGE) \
+  STAGE(2, TC_SHUFFLE(a, b, 0, 1, 4, 5), \
+           TC_SHUFFLE(a, b, 2, 3, 6, 7)) \
+  STAGE(1, TC_SHUFFLE(a, b, 0, 4, 2, 6), \
            TC_SHUFFLE(a, b, 1, 5, 3, 7))
 #elif TC_LANES == 2
-  TC_STAGE(2, 1, TC_SHUFFLE(a, b, 0, 2),
+#define TC_STAGES(STAGE) \
+  STAGE(1, TC_SHUFFLE(a, b, 0, 2), \
            TC_SHUFFLE(a, b, 1, 3))
 #endif
-}
+
+TRAITCORE_INLINE void transpose_tile(Vec* r) { TC_STAGES(TC_STAGE) }
+
+/// r[0] = the lane sums of r[0] ... r[TC_LANES - 1], side by side; the others are used up.
+TRAITCORE_INLINE void fold_tile(Vec* r) { TC_STAGES(TC_FOLD) }
 
 /// rows (TC_BLOCK, width) -> columns (width, TC_BLOCK), minus `shift`.
 static void to_columns(const TC_REAL* rows, int width, TC_REAL shift, TC_REAL* columns) {
