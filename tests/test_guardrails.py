@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.suite.planted_faults import Shop
 from traitcore import EmbeddingTable, TableError, TableStore, build_index, compare_tables, judge
-from traitcore.quality.guardrails import Thresholds
+from traitcore.quality.guardrails import Noise, Thresholds
 
 
 def random_table(n: int = 300, d: int = 8, seed: int = 0, **extra: Any) -> EmbeddingTable:
@@ -102,6 +102,38 @@ def test_twenty_honest_refits_pass(shop: Shop, previous: EmbeddingTable) -> None
     for seed in range(1, 21):
         verdict = judge(shop.table(seed), previous)
         assert verdict.status == "pass", (seed, list(map(str, verdict.reasons)))
+
+
+def small_shop(method: str) -> Shop:
+    return Shop(n_users=300, n_items=60, vector_size=32 if method == "item2vec" else 16, seed=2, method=method)
+
+
+@pytest.mark.parametrize("method", ["item2vec", "ppmi"])
+def test_honest_refits_of_a_small_shop_pass(method: str) -> None:
+    small = small_shop(method)
+    previous = small.table(0)
+    for seed in range(1, 21):
+        verdict = judge(small.table(seed), previous)
+        assert verdict.status == "pass", (seed, list(map(str, verdict.reasons)))
+
+
+@pytest.mark.parametrize(
+    "fault", ["holes: rows missing", "holes: zero vectors", "shuffled id map", "another method, not told"]
+)
+def test_faults_of_a_small_shop_fail(fault: str) -> None:
+    small = small_shop("item2vec")
+    verdict = judge(small.faults[fault](1), small.table(0))
+    assert verdict.status == "fail", list(map(str, verdict.reasons))
+
+
+def test_noise_shrinks_with_the_rows_and_with_correlation() -> None:
+    one, four = Noise(100), Noise(400)
+    assert one.percentile() == pytest.approx(2 * four.percentile())
+    assert one.spectrum() == pytest.approx(2 * four.spectrum())
+    assert one.skewness() == pytest.approx(2 * four.skewness())
+    assert one.overlap(0.5, 10, 10) == pytest.approx(2 * one.overlap(0.5, 10, 40))
+    assert Noise(103).correlation(0.0, 0.0) == pytest.approx(np.sqrt(2) / 10)
+    assert Noise(103).correlation(1.0, -1.0) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def add_commands(commands: Any) -> None:
         epilog="examples:\n"
         "  traitcore fit events.csv --store shop --workers -1\n"
         "  traitcore fit orders.parquet --user CustomerID --timestamp InvoiceDate --item StockCode \\\n"
-        "      --action \"CASE WHEN InvoiceNo LIKE 'C%%' THEN 'remove' ELSE 'buy' END\" \\\n"
+        "      --action \"CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END\" \\\n"
         "      --item-text Description --set-aside\n"
         "  traitcore fit sessions.csv.gz --user - --timestamp - --action - --session session_id --order position",
         formatter_class=_RAW,
