@@ -216,22 +216,33 @@ def divergence(bench: Bench, job: str, X: Any, k: int, sweeps: int) -> None:
 
 
 def run(bench: Bench) -> None:
-    quick = bench.quick
-    parity(bench)
+    quick, wanted = bench.quick, bench.wants
+    if wanted("plain cd"):
+        parity(bench)
     rng = np.random.default_rng(0)
     dense = rng.random((2_000 if quick else 100_000, 64), dtype=np.float32)
     wide = random_sparse(2_000, 500, 50_000) if quick else random_sparse(200_000, 20_000, 5_200_000)
-    per_sweep(bench, "dense 100k x 64, k=16, a sweep", dense, 16, 10)
-    per_sweep(bench, "sparse 200k x 20k, k=32, a sweep", wide, 32, 3)
-    starts(bench, "nndsvda dense", dense, 16)
-    starts(bench, "nndsvda sparse", wide, 32)
-    planted = (rng.gamma(0.5, 1, (len(dense), 16)) @ rng.gamma(0.5, 1, (16, 64))).astype(np.float32)
-    time_to_error(bench, "to the 200-sweep error, dense", planted + 0.3 * dense, 16)
     counts = simulated_counts(quick)
-    time_to_error(bench, "to the 200-sweep error, simulated", counts, 16)
+    for job, X, k, sweeps in (
+        ("dense 100k x 64, k=16, a sweep", dense, 16, 10), ("sparse 200k x 20k, k=32, a sweep", wide, 32, 3),
+    ):  # fmt: skip
+        if wanted(job):
+            per_sweep(bench, job, X, k, sweeps)
     retail = retail_counts(bench)
+    starting = [("nndsvd dense", dense, 16), ("nndsvd sparse", wide, 32)]
+    planted = (rng.gamma(0.5, 1, (len(dense), 16)) @ rng.gamma(0.5, 1, (16, 64))).astype(np.float32)
+    reaching = [("dense", planted + 0.3 * dense), ("simulated", counts)]
     if retail is not None:
-        time_to_error(bench, "to the 200-sweep error, retail", retail, 16)
-    fold_in(bench)
-    divergence(bench, "KL, simulated counts", counts, 16, 10)
-    divergence(bench, "KL, sparse 200k x 20k, k=32", wide, 32, 3)
+        starting.append(("nndsvd retail", retail, 16))
+        reaching.append(("retail", retail))
+    for job, X, k in starting:
+        if wanted(job):
+            starts(bench, job, X, k)
+    for name, X in reaching:
+        if wanted(f"to the 200-sweep error, {name}"):
+            time_to_error(bench, f"to the 200-sweep error, {name}", X, 16)
+    if wanted("fold in"):
+        fold_in(bench)
+    for job, X, k, sweeps in (("KL, simulated counts", counts, 16, 10), ("KL, sparse 200k x 20k, k=32", wide, 32, 3)):
+        if wanted(job):
+            divergence(bench, job, X, k, sweeps)

@@ -100,9 +100,9 @@ static double poisson_entries(const EntryPass<TC_REAL>& pass, std::int64_t begin
   return loss;
 }
 
-/// Multiplicative updates of one row (Lee & Seung 2001, theorem 2), `sweeps` of them while its entries are near; returns
-/// the loss before them, if measured. Each goes to the least point of the auxiliary function with the penalties in it, so
-/// the objective never rises.
+/// Multiplicative updates of one row (Lee & Seung 2001, theorem 2), `sweeps` of them while its entries are near;
+/// returns the loss before them, if measured. Each goes to the least point of the auxiliary function with the penalties
+/// in it, so the objective never rises.
 static double poisson_row(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* w,
                           TC_REAL* above, TC_REAL* below) {
   if (pass.sweeps == 0) return poisson_entries(pass, begin, end, w, nullptr, nullptr, pass.measure);
