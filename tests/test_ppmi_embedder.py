@@ -92,5 +92,11 @@ def test_presets_take_other_parameters() -> None:
     model = tc.PPMIEmbedder.preset("sessions", vector_size=7)
     assert model.vector_size == 7
     assert model.discount > 0
-    with pytest.raises(ValueError, match="'name'.*sessions"):
+    with pytest.raises(ValueError, match=r"'name'.*sessions"):
         tc.PPMIEmbedder.preset("words")
+
+
+def test_self_pairs_can_be_left_out() -> None:
+    seqs = tc.Sequences.from_lists([[0, 0, 1], [1, 2, 1]])
+    assert tc.PPMIEmbedder(vector_size=2).fit(seqs).counts_.diagonal().any()
+    assert not tc.PPMIEmbedder(vector_size=2, self_pairs=False).fit(seqs).counts_.diagonal().any()

@@ -76,7 +76,7 @@ def run(bench: Any) -> None:
                 rank_seconds=scored - built, bar=f">= {recall} / {mrr}" if preset == "next_click" else "",
             )  # fmt: skip
         if name == "diginetica":
-            ours = tc.PPMIEmbedder(vector_size=400, window=5).fit(train, n_items=n_items)
+            ours = tc.PPMIEmbedder.preset("sessions", vector_size=400).fit(train, n_items=n_items)
             step = 10 if bench.quick else 1
             some = tc.Sequences.from_lists([asked[i] for i in range(0, len(targets), step)])
             bench.row(

@@ -36,8 +36,11 @@ _PRESETS: dict[str, dict[str, Any]] = {
         "window": 5, "negative": 20, "ns_exponent": 0.25, "sample": 1e-4, "alpha": 0.1, "epochs": 20,
     },
 }  # fmt: skip
+# 'sessions', found in the same way on 6,000 prefixes (k=400, cosine, Recall@20 / MRR@20): the defaults 37.3 / 14.1;
+# discount 1 38.3 / 14.3, 3 38.4 / 14.4, 10 37.9 / 14.2; then without self-pairs 38.6 / 14.4, and with smoothing .5,
+# shift .3 and power .25 38.6 / 14.5; windows 10, 20 and whole, harmonic weights: no better.
 _PPMI_PRESETS: dict[str, dict[str, Any]] = {
-    "sessions": {"discount": 1.0},
+    "sessions": {"discount": 3.0, "self_pairs": False, "context_smoothing": 0.5, "shift": 0.3, "power": 0.25},
 }
 
 
