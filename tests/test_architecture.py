@@ -13,7 +13,7 @@ import traitcore
 
 PACKAGE = Path(traitcore.__file__).parent
 ROOMS = ["events", "items", "customers", "serving", "quality", "pipeline", "cli"]
-GROUND = {"_errors", "_validate", "_params", "_parallel", "_kernels", "_core", "_progress"}
+GROUND = {"_errors", "_validate", "_params", "_parallel", "_kernels", "_core", "_progress", "_files"}
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
     "_validate": {"_errors"},

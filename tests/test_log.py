@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import stat
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -318,3 +321,14 @@ def test_coders_grow() -> None:
     codes = texts.code(buffer, ends[:-1], ends[1:])
     assert [texts.texts[c] for c in codes] == words
     assert texts.code(buffer, ends[:-1][::-1], ends[1:][::-1]).tolist() == codes[::-1].tolist()
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read_end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    EventLog.from_columns({"user_id": [1, 1], "item_id": [7, 8]}, timestamp=None, action=None).to_csv(pipe)
+    text = os.read(read_end, 1000).decode()
+    os.close(read_end)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert text.splitlines() == ["user_id,item_id", "1,7", "1,8"]

@@ -6,13 +6,13 @@ import csv
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
+from .._files import whole_file
 from .._validate import check_array, check_choice
 from . import ids as coding
 from .arrow import read_stream
@@ -165,17 +165,11 @@ class EventLog:
         columns = self.to_columns()
         if self.timestamp_us is not None:
             columns["timestamp"] = format_us(self.timestamp_us)
-        target = Path(path)
-        scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            with open(scratch, "w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(columns)
-                for start in range(0, len(self), 65_536):
-                    writer.writerows(zip(*(c[start : start + 65_536].tolist() for c in columns.values())))
-            os.replace(scratch, target)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with whole_file(path) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            for start in range(0, len(self), 65_536):
+                writer.writerows(zip(*(c[start : start + 65_536].tolist() for c in columns.values())))
 
 
 def _streams(data: Any) -> bool:

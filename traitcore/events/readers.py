@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from .._errors import InputError, parameter_message
+from .._files import whole_file
 from .._progress import Progress
 from .build import LogBuilder
 from .csv_file import read_csv
@@ -89,11 +90,5 @@ def _rejects_file(path: str | os.PathLike[str] | None) -> Iterator[TextIO | None
     if path is None:
         yield None
         return
-    target = Path(path)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with open(scratch, "w", encoding="utf-8", newline="") as file:
-            yield file
-        os.replace(scratch, target)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with whole_file(path) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
+        yield file

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError, parameter_message
+from .._files import whole_file
 from .._validate import check_array, check_choice
 from .ids import text_array
 from .sequences import Sequences
@@ -251,15 +252,8 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as .npz of plain arrays; the file appears whole or not at all."""
-        target = os.fspath(path)
-        scratch = f"{target}.{os.getpid()}.tmp"
-        try:
-            with open(scratch, "wb") as file:
-                np.savez(file, allow_pickle=False, **self.to_arrays())
-            os.replace(scratch, target)
-        finally:
-            if os.path.exists(scratch):
-                os.unlink(scratch)
+        with whole_file(path) as scratch, open(scratch, "wb") as file:
+            np.savez(file, allow_pickle=False, **self.to_arrays())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:

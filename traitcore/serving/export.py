@@ -5,19 +5,16 @@ Every file is written beside its place and renamed into it, so a reader never se
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import re
-import secrets
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError, parameter_message
+from .._files import whole_file
 from .._validate import check_bool
 from .table import EmbeddingTable
 
@@ -38,7 +35,7 @@ def write_word2vec(table: EmbeddingTable, path: str | os.PathLike[str], *, conte
         rule = "a table whose ids are not empty and have no white space, which the format can't hold"
         raise ValueError(parameter_message("table", "write_word2vec", rule, odd))
     line = "%s" + " %.9g" * side.shape[1] + "\n"
-    with _replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as file:
         file.write(f"{len(names)} {side.shape[1]}\n")
         for start in range(0, len(names), 4096):
             block = side[start : start + 4096].tolist()
@@ -147,7 +144,7 @@ def write_numpy(table: EmbeddingTable, path: str | os.PathLike[str]) -> None:
     arrays: dict[str, Any] = {"ids": ids, "vectors": table.vectors}
     if table.context_vectors is not None:
         arrays["context_vectors"] = table.context_vectors
-    with _replacing(path) as temporary, open(temporary, "wb") as file:
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
 
 
@@ -171,25 +168,11 @@ def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, versio
         parts = [f"{name[0]}{j}" for j in range(side.shape[1])]
         columns |= {part: np.ascontiguousarray(side[:, j]) for j, part in enumerate(parts)}
         chosen.append(f"array_value({', '.join(parts)})::FLOAT[{side.shape[1]}] AS {name}")
-    with _replacing(path) as temporary, duckdb.connect() as connection:
+    with whole_file(path) as temporary, duckdb.connect() as connection:
         connection.register("rows", columns)
         target = str(temporary).replace("'", "''")
         query = f"SELECT {', '.join(chosen)} FROM rows".replace("$version", "'" + version.replace("'", "''") + "'")
         connection.execute(f"COPY ({query}) TO '{target}' (FORMAT PARQUET)")
-
-
-@contextlib.contextmanager
-def _replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A name beside `path` to write to; renamed to `path` at the end, removed after an error."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name[:100]}-{secrets.token_hex(8)}")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
 
 
 def _side(table: EmbeddingTable, context: bool, owner: str) -> NDArray[np.float32]:
