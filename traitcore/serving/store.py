@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from .table import EmbeddingTable, check_metadata, fingerprint_of
 OWNER = "TableStore"
 _STATUSES = ("pass", "warn", "fail")
 _ATTEMPTS = 20
+_LARGE = 32 << 20  # bytes of a file whose writing is worth a second thread
 
 
 class VersionExistsError(TableError):
@@ -360,11 +361,23 @@ def _files_of(table: EmbeddingTable) -> dict[str, NDArray[Any]]:
 
 
 def _write_arrays(folder: Path, table: EmbeddingTable) -> dict[str, dict[str, Any]]:
-    entries: dict[str, dict[str, Any]] = {}
-    for file, array in _files_of(table).items():
-        dtype = npy.dtype_name(array)
-        sha, size = disk.write_file(folder / file, [npy.header(dtype, array.shape), npy.payload(array)])
-        entries[file] = {"sha256": sha, "size": size, "dtype": dtype, "shape": list(array.shape)}
+    """Write the files; of a large table the largest beside the others, for hashing it takes longer than the disk."""
+    arrays = _files_of(table)
+    entries: dict[str, dict[str, Any]] = dict.fromkeys([*arrays, manifest.METADATA], {})
+
+    def write(names: Iterable[str]) -> None:
+        for file in names:
+            array = arrays[file]
+            dtype = npy.dtype_name(array)
+            sha, size = disk.write_file(folder / file, [npy.header(dtype, array.shape), npy.payload(array)])
+            entries[file] = {"sha256": sha, "size": size, "dtype": dtype, "shape": list(array.shape)}
+
+    largest = max(arrays, key=lambda file: arrays[file].nbytes)
+    rest = [file for file in arrays if file != largest]
+    if arrays[largest].nbytes > _LARGE:
+        run_tasks([lambda: write([largest]), lambda: write(rest)], 2)
+    else:
+        write(arrays)
     text = json.dumps(table.metadata, indent=1, ensure_ascii=True, allow_nan=False).encode("ascii")
     sha, size = disk.write_file(folder / manifest.METADATA, [text])
     entries[manifest.METADATA] = {"sha256": sha, "size": size}
