@@ -108,6 +108,12 @@ def test_traits_with_names_shares_and_lift(folder: Path, capsys: pytest.CaptureF
         assert trait["tokens"][0]["token"] in text
 
 
+def test_traits_are_drawn(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    said(capsys, "traits", "--store", str(folder / "store"), "--picture", str(tmp_path / "traits.png"))
+    assert (tmp_path / "traits.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_customer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = str(folder / "store")
     customers = TableStore(store).open("customers")

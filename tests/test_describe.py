@@ -107,3 +107,31 @@ def test_refusals(shop, bad, message):
     profiles, sequences, vocabulary = shop
     with pytest.raises(ValueError, match=message):
         tc.describe_traits(**{"profiles": profiles, "sequences": sequences, "vocabulary": vocabulary, **bad})
+
+
+def test_the_picture_shows_each_trait_with_its_tokens(shop, tmp_path):
+    matplotlib = pytest.importorskip("matplotlib")
+    profiles, sequences, vocabulary = shop
+    traits = tc.describe_traits(profiles, sequences, vocabulary)
+    with matplotlib.rc_context({"svg.fonttype": "none"}):  # texts stay texts
+        tc.plot_traits(traits, tmp_path / "traits.svg", n_top=3)
+    drawn = (tmp_path / "traits.svg").read_text()
+    for trait in traits:
+        assert f"{trait.trait} {trait.name}" in drawn
+        assert f"{trait.prevalence:.1%} of behaviour" in drawn
+        assert all(t.text in drawn for t in trait.tokens[:3])
+    assert all(f">{action}</text>" in drawn for action in vocabulary.actions)
+    tc.plot_traits(traits, tmp_path / "traits.png")
+    assert (tmp_path / "traits.png").read_bytes().startswith(b"\x89PNG")
+    silent = tc.describe_traits(np.zeros((20, 1), np.float32), sequences, vocabulary)
+    tc.plot_traits(silent, tmp_path / "silent.svg")  # a trait without tokens is drawn as one
+
+
+def test_the_picture_refuses(shop, tmp_path):
+    traits = tc.describe_traits(*shop)
+    with pytest.raises(ValueError, match="'traits'"):
+        tc.plot_traits([], tmp_path / "traits.png")
+    with pytest.raises(ValueError, match=r"\.png, \.svg or \.pdf"):
+        tc.plot_traits(traits, tmp_path / "traits.gif")
+    with pytest.raises(ValueError, match="'n_top'"):
+        tc.plot_traits(traits, tmp_path / "traits.png", n_top=0)

@@ -40,6 +40,7 @@ _FACE: dict[str, tuple[str, ...]] = {
     "customers.nmf": ("NMF", "WeightSolver", "factorize_nonnegative", "factorize_semi_nonnegative", "solve_weights"),
     "customers.traits": ("TraitModel",),
     "customers.describe": ("describe_traits",),
+    "customers.picture": ("plot_traits",),
     # 4. serving
     "serving.table": ("EmbeddingTable",),
     "serving.store": ("TableStore",),

@@ -30,6 +30,7 @@ def add_commands(commands: Any) -> None:
         description="Each trait with the tokens that set its customers apart; lift 3: three times as common with them.",
     )  # fmt: skip
     traits.add_argument("-n", "--topn", type=int, default=5, help="tokens of each trait (%(default)s)")
+    traits.add_argument("--picture", metavar="FILE", help="draw them as well: .png, .svg or .pdf (report extra)")
     traits.set_defaults(run=run_traits)
 
     customer = commands.add_parser(
@@ -110,6 +111,10 @@ def similar_rows(published: Published, text: str, topn: int, following: bool) ->
 def run_traits(args: argparse.Namespace) -> None:
     published = _published(args)
     found = published.traits
+    if args.picture:
+        from ..customers.picture import plot_traits
+
+        plot_traits(published.described, args.picture, n_top=args.topn)
     if args.json:
         write_json({"customers": len(published.customers), "traits": found})
         return

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from .._errors import TableError
+from ..customers.describe import TopToken, TraitDescription
 from ..events.vocabulary import Vocabulary
 from ..pipeline import vocabulary_of
 from ..serving.store import TableStore
@@ -46,6 +47,14 @@ class Published:
         """Descriptions of the traits."""
         found: list[dict[str, Any]] = self.customers.metadata["traits"]
         return found
+
+    @property
+    def described(self) -> list[TraitDescription]:
+        """The same as `describe_traits` returned them."""
+        return [
+            TraitDescription(**trait | {"tokens": tuple(TopToken(**token) for token in trait["tokens"])})
+            for trait in self.traits
+        ]
 
     def text_of_item(self, row: int) -> str:
         """Description of a row of `items`, "" where there is none."""

@@ -1,0 +1,96 @@
+"""Traits as one picture: for those who would rather look than read."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .._errors import parameter_message
+from .._validate import check_int
+from .describe import TopToken, TraitDescription
+
+OWNER = "plot_traits"
+COLUMNS = 4
+# Colours that stay apart for colour-blind readers (Okabe and Ito); actions take them in the order of the vocabulary.
+COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+
+
+def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, n_top: int = 8) -> None:
+    """Write a picture of the traits: a panel each, commonest first, with the tokens that set its customers apart.
+
+    All share one scale. A bar is a token's smoothed lift (how many times as common as with customers at large), its thin line reaches down
+    to the lower end of the 95% interval, its colour is the action.
+
+    Parameters
+    ----------
+    traits : what `describe_traits` returned. path : .png, .svg or .pdf. n_top : tokens of each trait.
+
+    Raises
+    ------
+    ImportError : without the `report` extra (matplotlib). ValueError : no traits, or a name of another kind.
+    """
+    n_top = check_int("n_top", OWNER, n_top, 1)
+    if not traits:
+        raise ValueError(parameter_message("traits", OWNER, "at least one TraitDescription", "none"))
+    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise ValueError(parameter_message("path", OWNER, "a name that ends in .png, .svg or .pdf", repr(str(path))))
+    try:
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+    except ImportError as error:
+        raise ImportError("plot_traits needs matplotlib: pip install 'traitcore[report]'.") from error
+    colours = dict(zip(dict.fromkeys(name for trait in traits for name in trait.action_shares), COLOURS * 8))
+    columns = min(COLUMNS, len(traits))
+    rows = math.ceil(len(traits) / columns)
+    figure = Figure(figsize=(5.6 * columns, rows * (0.9 + 0.24 * n_top)), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+    for panel, trait in zip(panels, sorted(traits, key=lambda trait: -trait.prevalence)):
+        _draw(panel, trait, n_top, colours)
+    for panel in panels[len(traits) :]:
+        panel.set_axis_off()
+    if colours:
+        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+    figure.supxlabel("lift: how many times as common as with customers at large", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def _draw(panel: Any, trait: TraitDescription, n_top: int, colours: dict[str, str]) -> None:
+    """One trait: bars of lift, from 1 (says nothing) on a logarithmic scale."""
+    tokens = trait.tokens[:n_top]
+    title = textwrap.shorten(f"{trait.trait} {trait.name}", 58, placeholder=" ...")
+    # A "$" would start a formula.
+    panel.set_title(
+        f"{title}\n{trait.prevalence:.1%} of behaviour, strong in {trait.customers:,} customers".replace("$", r"\$"),
+        loc="left", fontsize=9,
+    )  # fmt: skip
+    if tokens:
+        places = range(len(tokens))
+        panel.barh(places, [t.lift - 1.0 for t in tokens], left=1.0, color=[_colour(t, colours) for t in tokens])
+        panel.hlines(places, [max(t.low, 1.0) for t in tokens], [t.lift for t in tokens], color="black", linewidth=1)
+        panel.set_yticks(list(places), [_label(t) for t in tokens], fontsize=8)
+        panel.invert_yaxis()
+        panel.set_xscale("log", base=2)
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
+    else:
+        panel.text(0.5, 0.5, "no token sets it apart", ha="center", transform=panel.transAxes, fontsize=8)
+        panel.set_yticks([])
+    panel.tick_params(axis="x", labelsize=8, labelbottom=True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _action(token: TopToken, actions: Any) -> str:
+    """The action of a token "view_X": the longest that fits, as an action may hold an underscore itself."""
+    fitting = [name for name in actions if str(token.token).startswith(f"{name}_")]
+    return max(fitting, key=len, default="")
+
+
+def _colour(token: TopToken, colours: dict[str, str]) -> str:
+    return colours.get(_action(token, colours), COLOURS[-1])
+
+
+def _label(token: TopToken) -> str:
+    return textwrap.shorten(token.text or str(token.token), 34, placeholder=" ...").replace("$", r"\$")
