@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .._errors import parameter_message
+from .._files import whole_file
 from .._validate import check_int
 from .describe import TopToken, TraitDescription
 
@@ -35,7 +36,8 @@ def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, n_top: 
     n_top = check_int("n_top", OWNER, n_top, 1)
     if not traits:
         raise ValueError(parameter_message("traits", OWNER, "at least one TraitDescription", "none"))
-    if Path(path).suffix.lower() not in (".png", ".svg", ".pdf"):
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in ("png", "svg", "pdf"):
         raise ValueError(parameter_message("path", OWNER, "a name that ends in .png, .svg or .pdf", repr(str(path))))
     try:
         from matplotlib.figure import Figure
@@ -55,7 +57,8 @@ def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, n_top: 
         handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     figure.supxlabel("lift: how many times as common as with customers at large", fontsize=9)
-    figure.savefig(path, dpi=110)
+    with whole_file(path) as scratch:
+        figure.savefig(scratch, dpi=110, format=kind)
 
 
 def _draw(panel: Any, trait: TraitDescription, n_top: int, colours: dict[str, str]) -> None:
