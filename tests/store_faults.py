@@ -2,7 +2,7 @@
 
     python -m tests.store_faults FOLDER ACTION MODE
 
-ACTION is publish_first, publish_next, rollback or prune; MODE is kill_before, kill_after, kill_half (a write is cut
+ACTION is publish_first, publish_next, rollback, withdraw, withdraw_first or prune; MODE is kill_before, kill_after, kill_half (a write is cut
 in two) or an errno name such as ENOSPC. Operation 1, 2, 3, ... is hit, each in a fresh store and process, until the
 action runs to its end unhit. Prints {"operations": n, "problems": [...]} as JSON.
 """
@@ -68,7 +68,7 @@ class Fault:
 
 def prepare(root: Path, action: str) -> TableStore:
     store = TableStore(root)
-    for fill in range(0 if action == "publish_first" else 3 if action in ("rollback", "prune") else 1):
+    for fill in range({"publish_first": 0, "publish_next": 1, "withdraw_first": 1}.get(action, 3)):
         store.publish(table(float(fill)), NAME)
     return store
 
@@ -76,6 +76,8 @@ def prepare(root: Path, action: str) -> TableStore:
 def act(store: TableStore, action: str) -> None:
     if action == "rollback":
         store.rollback(NAME)
+    elif action.startswith("withdraw"):
+        store.withdraw(NAME, "v000001" if action == "withdraw_first" else "v000003")
     elif action == "prune":
         store.prune(NAME, keep=1)
     else:
@@ -114,7 +116,7 @@ def check(store: TableStore, action: str, before: set[str], outcome: int) -> lis
                 problems.append(f"{info.version} has other content")
     if action != "prune" and not before <= versions:
         problems.append(f"lost {before - versions}")
-    if before and not any(info.is_latest for info in infos):
+    if before and action != "withdraw_first" and not any(info.is_latest for info in infos):
         problems.append("LATEST points nowhere")
     if outcome == 4:
         problems.append("an error other than TableError came out")

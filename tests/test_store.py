@@ -61,13 +61,22 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def rollback(self, data: st.DataObject) -> None:
         version = data.draw(st.sampled_from([None, *self.order]))
-        target = self.parent[self.latest] if version is None else version  # type: ignore[index]
+        target = version or (self.parent[self.latest] if self.latest else None)
         if target is None or target not in self.content:
             with pytest.raises(TableError):
                 self.store.rollback("items", version)
             return
         assert self.store.rollback("items", version) == target
         self.latest = target
+
+    @precondition(lambda self: self.order)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        version = data.draw(st.sampled_from(self.order))
+        if version == self.latest:
+            parent = self.parent[version]
+            self.latest = parent if parent in self.content else None
+        assert self.store.withdraw("items", version) == self.latest
 
     @precondition(lambda self: self.order)
     @rule(keep=st.integers(1, 4))
@@ -90,8 +99,12 @@ class StoreMachine(RuleBasedStateMachine):
             return
         infos = self.store.list("items")
         assert [info.version for info in infos] == self.order
-        assert [info.version for info in infos if info.is_latest] == [self.latest]
-        assert float(self.store.open("items").vectors[0, 0]) == self.content[self.latest]  # type: ignore[index]
+        assert [info.version for info in infos if info.is_latest] == ([self.latest] if self.latest else [])
+        if self.latest is None:
+            with pytest.raises(TableError, match="no LATEST"):
+                self.store.open("items")
+        else:
+            assert float(self.store.open("items").vectors[0, 0]) == self.content[self.latest]
         for version in self.order:
             opened = self.store.open("items", version, verify=True)
             assert (opened.vectors == self.content[version]).all()
@@ -364,6 +377,29 @@ def test_full_disk_leaves_everything_as_it_was(tmp_path: Path, monkeypatch: pyte
     assert float(store.open("items", verify=True).vectors[0, 0]) == 3.0
 
 
+def test_large_tables_are_written_by_two_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    big = EmbeddingTable(range(50), np.ones((50, 9), np.float32), context_vectors=np.zeros((50, 9), np.float32))
+    store = TableStore(tmp_path)
+    store.publish(big, "items")
+    monkeypatch.setattr(store_module, "_LARGE", 100)
+    store.publish(big, "items")
+    one, two = (store.describe("items", version) for version in ("v000001", "v000002"))
+    assert list(one["files"].items()) == list(two["files"].items())
+    assert one["fingerprint"] == two["fingerprint"]
+    real = store_module.disk.write_file
+    for broken in ("vectors.npy", "ids.npy"):  # of the one thread, of the other
+
+        def fails(path: Path, chunks: Any, broken: str = broken) -> Any:
+            if path.name == broken:
+                raise OSError(28, os.strerror(28))
+            return real(path, chunks)
+
+        monkeypatch.setattr(store_module.disk, "write_file", fails)
+        with pytest.raises(TableError, match="No space left"):
+            store.publish(big, "items")
+    assert sorted(os.listdir(tmp_path / "items")) == [".lock", "LATEST", "v000001", "v000002"]
+
+
 def test_opening_reads_a_few_pages_only(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     n = 100_000
@@ -388,6 +424,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     calls = [
         lambda: store.open("items"), lambda: store.list("items"), lambda: store.rollback("items"),
         lambda: store.prune("items", keep=1), lambda: store.verify("items"), lambda: store.describe("items"),
+        lambda: store.withdraw("items", "v1"),
     ]  # fmt: skip
     for call in calls:
         with pytest.raises(TableError, match="no table 'items'"):
@@ -403,6 +440,22 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         store.publish(np.eye(3), "items")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="path"):
         TableStore(7)  # type: ignore[arg-type]
+
+
+def test_a_withdrawn_version_stays_but_is_not_the_latest(tmp_path: Path) -> None:
+    store = TableStore(tmp_path)
+    store.publish(table(1.0), "items")
+    assert store.withdraw("items", "v000001") is None
+    with pytest.raises(TableError, match="no LATEST"):
+        store.open("items")
+    assert float(store.open("items", "v000001").vectors[0, 0]) == 1.0
+    assert store.publish(table(2.0), "items") == "v000002"  # no name is taken twice
+    assert store.describe("items")["parent"] is None
+    store.publish(table(3.0), "items")
+    assert store.withdraw("items", "v000002") == "v000003"  # another is the latest since
+    assert store.withdraw("items", "v000003") == "v000002"
+    assert store.open("items").version == "v000002"
+    assert store.rollback("items", "v000003") == "v000003"
 
 
 def test_damaged_versions_are_listed_and_kept(tmp_path: Path) -> None:

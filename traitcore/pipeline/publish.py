@@ -43,7 +43,7 @@ def publish_tables(
                 )  # fmt: skip
         except BaseException:
             for name, version in published.items():
-                _take_back(store, name, version)
+                store.withdraw(name, version)
             raise
         kept["report"] = ", ".join(f"{name} {version}" for name, version in published.items())
     return verdict, published
@@ -51,14 +51,6 @@ def publish_tables(
 
 def _has(store: TableStore, name: str) -> bool:
     return (store.root / name / "LATEST").exists()
-
-
-def _take_back(store: TableStore, name: str, version: str) -> None:
-    """Make what was the latest before the latest again; where there was none, there is none again."""
-    if store.describe(name, version)["parent"] is not None:
-        store.rollback(name)
-    else:
-        (store.root / name / "LATEST").unlink()
 
 
 def _fingerprint(log: EventLog) -> str:

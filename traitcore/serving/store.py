@@ -188,8 +188,8 @@ class TableStore:
         Nothing is removed: the version rolled back from stays, and may be opened by its name.
         """
         with _telling(f"{name!r} was not rolled back"):
-            current = self._resolve(name, "latest")
             if version is None:
+                current = self._resolve(name, "latest")
                 version = self.describe(name, current)["parent"]
                 if version is None:
                     raise TableError(f"{name!r} {current} has no parent to roll back to.")
@@ -200,6 +200,27 @@ class TableStore:
                     raise TableError(f"{name!r} has no version {version!r} any more: it was pruned meanwhile.")
                 disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
         return version
+
+    def withdraw(self, name: str, version: str) -> str | None:
+        """Make `version` the latest no more: its parent is again, or none where it was the first; returns which is.
+
+        For a publication that turns out to be one too many, say when another table of the same run can't follow.
+        Its files stay, so that no later version takes its name. Where another version is the latest, nothing happens.
+        """
+        disk.check_name("version", OWNER, version)
+        with _telling(f"{name!r} {version!r} was not withdrawn"):
+            folder = self._folder(name)
+            parent = self.describe(name, version)["parent"]
+            with disk.locked(folder / ".lock"):
+                latest = self._read_latest(name)
+                if latest != version:
+                    return latest
+                if parent is not None and disk.is_plain_directory(folder / parent):
+                    disk.replace_file(folder / "LATEST", parent.encode("ascii") + b"\n")
+                    return str(parent)
+                os.unlink(folder / "LATEST")
+                disk.sync_directory(folder)
+        return None
 
     def prune(self, name: str, *, keep: int) -> list[str]:
         """Remove all but the `keep` newest versions and the latest one; returns what was removed, oldest first.
@@ -363,7 +384,7 @@ def _files_of(table: EmbeddingTable) -> dict[str, NDArray[Any]]:
 def _write_arrays(folder: Path, table: EmbeddingTable) -> dict[str, dict[str, Any]]:
     """Write the files; of a large table the largest beside the others, for hashing it takes longer than the disk."""
     arrays = _files_of(table)
-    entries: dict[str, dict[str, Any]] = dict.fromkeys([*arrays, manifest.METADATA], {})
+    entries: dict[str, dict[str, Any]] = {file: {} for file in [*arrays, manifest.METADATA]}  # in this order
 
     def write(names: Iterable[str]) -> None:
         for file in names:
