@@ -97,7 +97,7 @@ std::vector<tc::SimdLevel> levels() {
 void odd_sizes_at_every_level() {
   for (const auto level : levels()) {
     tc::set_simd_level(level);
-    for (const std::size_t m : {1u, 3u, 8u, 9u, 17u, 33u, 65u})
+    for (const std::size_t m : {1u, 2u, 3u, 5u, 6u, 8u, 9u, 13u, 16u, 17u, 33u, 65u})
       for (const std::size_t n : {0u, 1u, 5u, 12u, 13u, 61u, 97u})
         for (const std::size_t d : {0u, 1u, 3u, 16u, 19u})
           for (const std::size_t k : {0u, 1u, 4u, 100u}) {
@@ -126,26 +126,27 @@ void more_rows_than_a_cache_block() {
   }
 }
 
-// A query alone must have the bits it has in a batch, also where sums are rounded.
-void one_query_is_a_row_of_the_batch() {
+// A few queries must have the bits they have in a batch, also where sums are rounded.
+void few_queries_are_rows_of_the_batch() {
   Problem p(40, 150, 33, 7);
   for (float& x : p.queries) x = std::sin(3.7f * x + 0.1f * static_cast<float>(&x - p.queries.data()));
   for (float& x : p.vectors) x = std::cos(1.3f * x + 0.7f * static_cast<float>(&x - p.vectors.data()));
   for (const auto level : levels()) {
     tc::set_simd_level(level);
     const Answer batch = search(p, 0, p.n, false);
-    for (std::size_t q = 0; q < p.m; ++q) {
-      tc::TopKBlock one = p.block(0, p.n, false);
-      one.queries += q * p.d;
-      one.n_queries = 1;
-      std::vector<float> scores(p.k);
-      std::vector<std::int64_t> rows(p.k);
-      tc::search_top_k(one, {scores.data(), rows.data()});
-      for (std::size_t i = 0; i < p.k; ++i) {
-        CHECK(rows[i] == batch.rows[q * p.k + i]);
-        CHECK(scores[i] == batch.scores[q * p.k + i]);
+    for (const std::size_t few : {1u, 2u, 4u, 5u, 8u, 10u})
+      for (std::size_t q = 0; q + few <= p.m; q += few) {
+        tc::TopKBlock part = p.block(0, p.n, false);
+        part.queries += q * p.d;
+        part.n_queries = few;
+        std::vector<float> scores(few * p.k);
+        std::vector<std::int64_t> rows(few * p.k);
+        tc::search_top_k(part, {scores.data(), rows.data()});
+        for (std::size_t i = 0; i < few * p.k; ++i) {
+          CHECK(rows[i] == batch.rows[q * p.k + i]);
+          CHECK(scores[i] == batch.scores[q * p.k + i]);
+        }
       }
-    }
   }
 }
 
@@ -156,7 +157,7 @@ int main() {
       {"odd_sizes_at_every_level", odd_sizes_at_every_level},
       {"parts_of_the_rows", parts_of_the_rows},
       {"more_rows_than_a_cache_block", more_rows_than_a_cache_block},
-      {"one_query_is_a_row_of_the_batch", one_query_is_a_row_of_the_batch},
+      {"few_queries_are_rows_of_the_batch", few_queries_are_rows_of_the_batch},
   };
   return run_tests(tests);
 }

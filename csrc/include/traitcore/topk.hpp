@@ -17,6 +17,12 @@
 #define TK_OPAQUE(pointer) (void)(pointer)
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define TK_PREFETCH(pointer) __builtin_prefetch(pointer)
+#else
+#define TK_PREFETCH(pointer) (void)(pointer)
+#endif
+
 namespace traitcore {
 
 /// score(query, row) = scale[row] * <query, vectors[row]> + bias[row]; a bias of -infinity hides a row.
@@ -175,6 +181,10 @@ static inline Four set1(float a) { return _mm_set1_ps(a); }
 static inline Four fma(Four a, Four b, Four c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
 static inline void store(float* p, Four a) { _mm_storeu_ps(p, a); }
 static inline unsigned above(Four a, Four b) { return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpgt_ps(a, b))); }
+static inline void rows4(Four& x0, Four& x1, Four& x2, Four& x3, const float* p, std::size_t stride) {
+  x0 = load(p), x1 = load(p + stride), x2 = load(p + 2 * stride), x3 = load(p + 3 * stride);
+  _MM_TRANSPOSE4_PS(x0, x1, x2, x3);
+}
 #else
 struct Four {
   float x[4];
@@ -193,9 +203,13 @@ static inline unsigned above(Four a, Four b) {
   for (int i = 0; i < 4; ++i) bits |= static_cast<unsigned>(a.x[i] > b.x[i]) << i;
   return bits;
 }
+static inline void rows4(Four& x0, Four& x1, Four& x2, Four& x3, const float* p, std::size_t stride) {
+  for (int i = 0; i < 4; ++i, p += stride) x0.x[i] = p[0], x1.x[i] = p[1], x2.x[i] = p[2], x3.x[i] = p[3];
+}
 #endif
 #define TK_WIDTH 4
 #define TK_ROWS 4
+#define TK_FEW 4
 #define TK_VEC Four
 #define TK_LOAD load
 #define TK_SET1 set1
@@ -206,6 +220,7 @@ static inline unsigned above(Four a, Four b) {
 #include "topk_tile.hpp"
 #undef TK_WIDTH
 #undef TK_ROWS
+#undef TK_FEW
 #undef TK_VEC
 #undef TK_LOAD
 #undef TK_SET1
@@ -218,8 +233,20 @@ static inline unsigned above(Four a, Four b) {
 #if TRAITCORE_X86
 TRAITCORE_BEGIN_AVX2
 namespace topk_avx2 {
+static TRAITCORE_INLINE __m256 pieces(const float* p, std::size_t stride) {
+  return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * stride), 1);
+}
+static TRAITCORE_INLINE void rows4(__m256& x0, __m256& x1, __m256& x2, __m256& x3, const float* p, std::size_t stride) {
+  const __m256 a = pieces(p, stride), b = pieces(p + stride, stride);
+  const __m256 c = pieces(p + 2 * stride, stride), d = pieces(p + 3 * stride, stride);
+  const __m256d ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b)), AB = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+  const __m256d cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d)), CD = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+  x0 = _mm256_castpd_ps(_mm256_unpacklo_pd(ab, cd)), x1 = _mm256_castpd_ps(_mm256_unpackhi_pd(ab, cd));
+  x2 = _mm256_castpd_ps(_mm256_unpacklo_pd(AB, CD)), x3 = _mm256_castpd_ps(_mm256_unpackhi_pd(AB, CD));
+}
 #define TK_WIDTH 8
 #define TK_ROWS 6
+#define TK_FEW 16
 #define TK_VEC __m256
 #define TK_LOAD _mm256_loadu_ps
 #define TK_SET1 _mm256_set1_ps
@@ -230,6 +257,7 @@ namespace topk_avx2 {
 #include "topk_tile.hpp"
 #undef TK_WIDTH
 #undef TK_ROWS
+#undef TK_FEW
 #undef TK_VEC
 #undef TK_LOAD
 #undef TK_SET1
@@ -242,8 +270,30 @@ TRAITCORE_END_TARGET
 
 TRAITCORE_BEGIN_AVX512
 namespace topk_avx512 {
+// The 4 floats at rows 0, 4, 8 and 12 from p, side by side.
+static TRAITCORE_INLINE __m512 pieces(const float* p, std::size_t stride) {
+  __m512 x = _mm512_maskz_broadcast_f32x4(0xFFFF, _mm_loadu_ps(p));
+  x = _mm512_mask_broadcast_f32x4(x, 0x00F0, _mm_loadu_ps(p + 4 * stride));
+  x = _mm512_mask_broadcast_f32x4(x, 0x0F00, _mm_loadu_ps(p + 8 * stride));
+  return _mm512_mask_broadcast_f32x4(x, 0xF000, _mm_loadu_ps(p + 12 * stride));
+}
+static TRAITCORE_INLINE void rows4(__m512& x0, __m512& x1, __m512& x2, __m512& x3, const float* p, std::size_t stride) {
+  constexpr __mmask16 kAll = 0xFFFF;
+  constexpr __mmask8 kAll8 = 0xFF;
+  const __m512 a = pieces(p, stride), b = pieces(p + stride, stride);
+  const __m512 c = pieces(p + 2 * stride, stride), d = pieces(p + 3 * stride, stride);
+  const __m512d ab = _mm512_castps_pd(_mm512_maskz_unpacklo_ps(kAll, a, b));
+  const __m512d AB = _mm512_castps_pd(_mm512_maskz_unpackhi_ps(kAll, a, b));
+  const __m512d cd = _mm512_castps_pd(_mm512_maskz_unpacklo_ps(kAll, c, d));
+  const __m512d CD = _mm512_castps_pd(_mm512_maskz_unpackhi_ps(kAll, c, d));
+  x0 = _mm512_castpd_ps(_mm512_maskz_unpacklo_pd(kAll8, ab, cd));
+  x1 = _mm512_castpd_ps(_mm512_maskz_unpackhi_pd(kAll8, ab, cd));
+  x2 = _mm512_castpd_ps(_mm512_maskz_unpacklo_pd(kAll8, AB, CD));
+  x3 = _mm512_castpd_ps(_mm512_maskz_unpackhi_pd(kAll8, AB, CD));
+}
 #define TK_WIDTH 16
 #define TK_ROWS 12
+#define TK_FEW 16
 #define TK_VEC __m512
 #define TK_LOAD _mm512_loadu_ps
 #define TK_SET1 _mm512_set1_ps
@@ -254,6 +304,7 @@ namespace topk_avx512 {
 #include "topk_tile.hpp"
 #undef TK_WIDTH
 #undef TK_ROWS
+#undef TK_FEW
 #undef TK_VEC
 #undef TK_LOAD
 #undef TK_SET1
@@ -272,10 +323,7 @@ TRAITCORE_END_TARGET
 inline void search_top_k(const TopKBlock& block, const TopKOutput& out) {
 #if TRAITCORE_X86
   switch (simd_level()) {
-    case SimdLevel::avx512:
-      // A few queries leave most of 16 lanes idle and gain nothing from them; both levels sum alike, by FMA in order.
-      if (block.n_queries <= 8) return detail::topk_avx2::search(block, out);
-      return detail::topk_avx512::search(block, out);
+    case SimdLevel::avx512: return detail::topk_avx512::search(block, out);
     case SimdLevel::avx2: return detail::topk_avx2::search(block, out);
     case SimdLevel::baseline: break;
   }

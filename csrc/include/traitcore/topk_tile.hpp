@@ -1,6 +1,8 @@
 // One level's tiles of topk.hpp; included once for each instruction set, with these defined:
 //   TK_WIDTH floats in a vector, TK_ROWS rows in a tile, TK_VEC the vector type,
-//   TK_LOAD(p), TK_SET1(x), TK_ZERO(), TK_FMA(a, b, c) = a * b + c, TK_STORE(p, v), TK_ABOVE(a, b) = bits where a > b.
+//   TK_LOAD(p), TK_SET1(x), TK_ZERO(), TK_FMA(a, b, c) = a * b + c, TK_STORE(p, v), TK_ABOVE(a, b) = bits where a > b,
+//   TK_FEW queries or less searched with rows as lanes, rows4(x0, x1, x2, x3, p, stride): x[c] = p[c + row * stride] for
+//   TK_WIDTH rows.
 // No include guard: that is the point.
 
 // Lanes are queries: a row's value is broadcast against 2 vectors of queries, so rows are read as they lie and no sum
@@ -55,10 +57,86 @@ static void rows(const TopKBlock& b, TopKLane* lanes, const float* packed, std::
   for (; row < end; ++row) tile<Halves, 1>(b, lanes, packed, row);
 }
 
+// For few queries lanes are rows: blocks of 4 columns are transposed on their way to the registers, so that each row's
+// sum keeps the order it has above and no lane is idle. Two vectors of rows hide half of the sums' latency; the tile is
+// small enough to stay in the first-level cache, where the queries take turns over it.
+inline constexpr int kGroups = 2, kTurn = 6;
+inline constexpr std::size_t kFewRows = kGroups * TK_WIDTH;
+
+template <int Queries>
+static TRAITCORE_INLINE void few_tile(const TopKBlock& b, TopKLane* lanes, std::size_t row, int first) {
+  TK_VEC acc[Queries][kGroups];
+  for (int q = 0; q < Queries; ++q)
+    for (int g = 0; g < kGroups; ++g) acc[q][g] = TK_ZERO();
+  const std::size_t stride = b.width, whole = b.width / 4 * 4;
+  const float* query[Queries];
+  for (int q = 0; q < Queries; ++q) query[q] = b.queries + (first + q) * b.width;
+  const float* at = b.vectors + row * stride;
+  // Of the next tile a line for each that is used here: these are more rows than the processor's own prefetch follows.
+  const float* ahead = row + 2 * kFewRows <= b.end ? at + kFewRows * stride : at;
+  for (std::size_t j = 0; j < whole; j += 4) {
+    for (int g = 0; g < kGroups; ++g) {
+      for (int line = 0; line < TK_WIDTH / 4; ++line, ahead += 16) TK_PREFETCH(ahead);
+      TK_VEC x0, x1, x2, x3;
+      rows4(x0, x1, x2, x3, at + g * TK_WIDTH * stride + j, stride);
+      for (int q = 0; q < Queries; ++q) {
+        acc[q][g] = TK_FMA(x0, TK_SET1(query[q][j]), acc[q][g]);
+        acc[q][g] = TK_FMA(x1, TK_SET1(query[q][j + 1]), acc[q][g]);
+        acc[q][g] = TK_FMA(x2, TK_SET1(query[q][j + 2]), acc[q][g]);
+        acc[q][g] = TK_FMA(x3, TK_SET1(query[q][j + 3]), acc[q][g]);
+      }
+    }
+  }
+  for (std::size_t j = whole; j < b.width; ++j)
+    for (int g = 0; g < kGroups; ++g) {
+      float column[TK_WIDTH];
+      for (int r = 0; r < TK_WIDTH; ++r) column[r] = at[(g * TK_WIDTH + r) * stride + j];
+      const TK_VEC x = TK_LOAD(column);
+      for (int q = 0; q < Queries; ++q) acc[q][g] = TK_FMA(x, TK_SET1(query[q][j]), acc[q][g]);
+    }
+  unsigned any = 0;
+  for (int g = 0; g < kGroups; ++g) {
+    const TK_VEC scale = TK_LOAD(b.scale + row + g * TK_WIDTH), bias = TK_LOAD(b.bias + row + g * TK_WIDTH);
+    for (int q = 0; q < Queries; ++q) {
+      acc[q][g] = TK_FMA(acc[q][g], scale, bias);
+      any |= TK_ABOVE(acc[q][g], TK_SET1(lanes->threshold[first + q]));
+    }
+  }
+  if (!any) return;
+  float score[TK_WIDTH];
+  for (int q = 0; q < Queries; ++q)
+    for (int g = 0; g < kGroups; ++g) {
+      unsigned bits = TK_ABOVE(acc[q][g], TK_SET1(lanes->threshold[first + q]));
+      if (!bits) continue;
+      TK_STORE(score, acc[q][g]);
+      for (int lane = 0; bits; ++lane, bits >>= 1)
+        if (bits & 1u) lanes->offer(first + q, score[lane], static_cast<std::int64_t>(row) + g * TK_WIDTH + lane);
+    }
+}
+
+template <int Queries>
+static void few_tiles(const TopKBlock& b, TopKLane* lanes, std::size_t row, std::size_t q) {
+  if constexpr (Queries > 1)
+    if (b.n_queries - q < Queries) return few_tiles<Queries - 1>(b, lanes, row, q);
+  few_tile<Queries>(b, lanes, row, static_cast<int>(q));
+}
+
+static void search_few(const TopKBlock& block, TopKLane* lanes, const float* packed) {
+  std::size_t row = block.begin;
+  for (; row + kFewRows <= block.end; row += kFewRows)
+    for (std::size_t q = 0; q < block.n_queries; q += kTurn) few_tiles<kTurn>(block, lanes, row, q);
+  if (block.n_queries > TK_WIDTH) rows<2>(block, lanes, packed, row, block.end);
+  else rows<1>(block, lanes, packed, row, block.end);
+}
+
 static void search(const TopKBlock& block, const TopKOutput& out) {
   constexpr std::size_t kTile = kQueries<TK_WIDTH>;
   const std::size_t tiles = (block.n_queries + kTile - 1) / kTile;
   TopKScratch scratch(block, out, tiles, kTile);
+  if (block.n_queries <= TK_FEW) {
+    search_few(block, scratch.lanes(0), scratch.packed(0));
+    return scratch.finish();
+  }
   const std::size_t step = rows_in_cache(block.width);
   for (std::size_t begin = block.begin; begin < block.end; begin += step) {
     const std::size_t end = begin + step < block.end ? begin + step : block.end;
