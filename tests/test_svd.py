@@ -293,3 +293,17 @@ def test_symmetry_is_seen_without_a_transpose(n, seed, mirrored) -> None:
     csr = sparse.csr_array(A.astype(np.float32))
     found = is_symmetric(csr.indptr, csr.indices, csr.data, csr.indptr[:-1].astype(np.int64))
     assert found == bool((A == A.T).all())
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize(("array", "place", "value"), [
+    ("indices", 400, 700), ("indices", 0, -1), ("indptr", 7, 10**6), ("indptr", 0, 1), ("indptr", 9, 0),
+])  # fmt: skip
+def test_product_refuses_pointers_and_indices_that_lead_outside(index, array, place, value) -> None:
+    A = sparse.csr_array(sparse.random_array((2000, 700), density=0.02, rng=np.random.default_rng(0), dtype=np.float32))
+    arrays = {"indptr": A.indptr.astype(index), "indices": A.indices.astype(index)}
+    A = sparse.csr_array((A.data, arrays["indices"], arrays["indptr"]), shape=A.shape)
+    getattr(A, array)[place] = value
+    for workers in (1, 2):
+        with pytest.raises(ValueError, match="'A' parameter of sparse_dense"):
+            sparse_dense(A, np.ones((700, 16), np.float32), workers=workers)

@@ -40,7 +40,7 @@ void bind_sparse(py::module_& m) {
       py::arg("indptr").noconvert(), py::arg("indices").noconvert(), py::arg("values").noconvert(),
       py::arg("B").noconvert(), py::arg("C").noconvert(), py::arg("alpha"), py::arg("beta"), py::arg("workers"),
       "C (n, k) = alpha A B + beta C in place; A (n, m) CSR by indptr (n + 1,), indices and values (nnz,), B (m, k); all "
-      "float32, indptr and indices int32 or int64. The indices are trusted.");
+      "float32, indptr and indices int32 or int64. IndexError where they lead outside of A or B.");
 }
 
 traitcore::PanelsView view_of(const Floats& panels) {

@@ -21,28 +21,45 @@ def sparse_dense(
 
     Parameters
     ----------
-    A : (n, m) CSR float32 with sorted indices; other sparse matrices are converted first, which costs a copy.
+    A : (n, m) CSR float32; other matrices are converted first, which costs a copy.
     B : (m, k) float32, C-contiguous (others are copied).
     out : (n, k) float32, C-contiguous and writable, not overlapping B; the product is written there and returned.
     workers : threads, -1 for all cores; the result is the same to the last byte for any number.
 
     Returns
     -------
-    (n, k) float32, each entry summed in float32 in the order of the row's columns.
+    (n, k) float32, each entry summed in float32, the same way whatever the number of workers.
 
     Raises
     ------
     TypeError, ValueError : shapes that don't fit, a dtype that is no number, an `out` of another form.
     """
-    matrix = check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)
+    matrix = A if _as_multiplied(A) else check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)
     block = check_array("B", "sparse_dense", B, dtype=np.float32, shape=(matrix.shape[1], None), finite=False)
     result = _check_out(out, (matrix.shape[0], block.shape[1]), "sparse_dense")
     if np.shares_memory(result, block):
         got = "one that shares its memory"
         raise ValueError(parameter_message("out", "sparse_dense", "an array apart from B", got))
     n_workers = resolve_workers(workers, "sparse_dense")
-    _core.sparse_times_dense(matrix.indptr, matrix.indices, matrix.data, block, result, 1.0, 0.0, n_workers)
+    try:
+        _core.sparse_times_dense(matrix.indptr, matrix.indices, matrix.data, block, result, 1.0, 0.0, n_workers)
+    except IndexError:
+        check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)  # says where
+        raise
     return result
+
+
+def _as_multiplied(A: Any) -> bool:
+    """A CSR whose arrays the kernel takes as they are, looking at its pointers and indices on the way."""
+    if not (sparse.issparse(A) and A.format == "csr" and A.ndim == 2 and A.data.dtype == np.float32):
+        return False
+    arrays = (A.indptr, A.indices, A.data)
+    index = A.indptr.dtype
+    return (
+        index in (np.dtype(np.int32), np.dtype(np.int64)) and A.indices.dtype == index
+        and len(A.indptr) == A.shape[0] + 1 and len(A.indices) == len(A.data)
+        and all(a.ndim == 1 and a.flags.c_contiguous and a.flags.aligned for a in arrays)
+    )  # fmt: skip
 
 
 def multiply_add(

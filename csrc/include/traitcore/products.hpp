@@ -8,9 +8,10 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <memory>
+#include <stdexcept>
 #include <vector>
 
+#include "matrix.hpp"
 #include "parallel.hpp"
 #include "simd.hpp"
 
@@ -121,44 +122,80 @@ struct CsrView {
   std::int64_t entries;
 };
 
+namespace products {
+
+// Columns go in groups, so that the rows of B lie close together: in cache, and on few pages.
+constexpr std::int64_t kGroup = 64, kRows = 512;
+// A block of B of this size waits in the last-level cache, whose latency the processor hides by itself when a row is
+// one line long; fetching ahead then costs more than it saves.
+constexpr std::int64_t kNearBytes = std::int64_t{1} << 24;
+
+/// Columns [c, c + width) of B side by side, each row beginning on a cache line, zeros up to the stride.
+inline void pack(const float* B, std::int64_t k, std::int64_t c, std::int64_t width, Matrix& packed, int workers) {
+  const auto rows = static_cast<std::int64_t>(packed.rows()), stride = static_cast<std::int64_t>(packed.stride());
+  for_blocks((rows + kRows - 1) / kRows, workers, [&](std::int64_t block) {
+    for (std::int64_t j = block * kRows; j < std::min((block + 1) * kRows, rows); ++j) {
+      float* row = packed.data() + j * stride;
+      std::memcpy(row, B + j * k + c, static_cast<std::size_t>(width) * sizeof(float));
+      std::fill(row + width, row + stride, 0.0f);
+    }
+  });
+}
+
+template <class Index>
+void check_rows(const CsrView<Index>& A) {
+  bool good = A.indptr[0] == 0 && static_cast<std::int64_t>(A.indptr[A.rows]) <= A.entries;
+  for (std::int64_t i = 0; i < A.rows; ++i) good &= A.indptr[i] <= A.indptr[i + 1];
+  if (!good) throw std::out_of_range("indptr must rise from 0 to at most the number of entries");
+}
+
+template <class Index>
+void check_indices(const CsrView<Index>& A, std::int64_t start, std::int64_t stop, std::int64_t columns,
+                   SimdLevel level) {
+  const std::int64_t begin = A.indptr[start], count = A.indptr[stop] - begin;
+  bool good = true;
+  TRAITCORE_AT_LEVEL(level, look_at_indices(A.index + begin, count, columns, &good))
+  if (!good) throw std::out_of_range("an index of A lies outside of B's rows");
+}
+
+}  // namespace products
+
 /// C (rows, k) = alpha A B + beta C, row-major, B (columns, k); with beta = 0, C may be uninitialised.
+/// std::out_of_range where A's pointers or indices lead outside: looked at a few rows before they are used, when they
+/// have to come into the nearest cache anyway.
 template <class Index>
 void sparse_times_dense(const CsrView<Index>& A, std::int64_t columns, const float* B, std::int64_t k, float alpha,
                         float beta, float* C, int workers) {
   using namespace products;
-  // Columns go in groups, packed side by side, so that the rows of B stay in cache and on few pages.
-  constexpr std::int64_t kGroup = 32, kRows = 512;
+  constexpr std::int64_t kSome = 32;  // rows looked at, or held in `scratch`, at a time
   const SimdLevel level = simd_level();
   const std::int64_t blocks = (A.rows + kRows - 1) / kRows;
-  // Not a vector: its zeros would be written for nothing, and by one thread.
-  std::unique_ptr<float[]> packed;
-  if (k > kGroup || k % 16 != 0)
-    packed.reset(new float[static_cast<std::size_t>(columns * std::min(kGroup, (k + 15) / 16 * 16))]);
+  check_rows(A);
+  const std::int64_t last = A.indptr[A.rows] - 1;
+  const bool aligned = reinterpret_cast<std::uintptr_t>(B) % 64 == 0;
+  Matrix packed;
   for (std::int64_t c = 0; c < k; c += kGroup) {
     const std::int64_t width = std::min(kGroup, k - c), padded = (width + 15) / 16 * 16;
     const float* group = B;
-    if (k != padded) {
-      for_blocks((columns + kRows - 1) / kRows, workers, [&](std::int64_t block) {
-        for (std::int64_t j = block * kRows; j < std::min((block + 1) * kRows, columns); ++j) {
-          float* row = packed.get() + j * padded;
-          std::memcpy(row, B + j * k + c, static_cast<std::size_t>(width) * sizeof(float));
-          std::fill(row + width, row + padded, 0.0f);
-        }
-      });
-      group = packed.get();
+    // A short row across one more line than it needs costs more than the copy, unless rows are used but a few times.
+    if (k != padded || (!aligned && padded <= 32 && last >= 8 * columns)) {
+      if (static_cast<std::int64_t>(packed.stride()) != padded)
+        packed = Matrix(static_cast<std::size_t>(columns), static_cast<std::size_t>(padded));
+      pack(B, k, c, width, packed, workers);
+      group = packed.data();
     }
+    const bool fetch = columns * padded * static_cast<std::int64_t>(sizeof(float)) > kNearBytes;
     for_blocks(blocks, workers, [&](std::int64_t block) {
-      const std::int64_t start = block * kRows, stop = std::min(start + kRows, A.rows);
-      if (width == padded) {
-        TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr, A.index, A.value, start, stop, A.entries - 1,
-                                              static_cast<int>(padded), group, padded, alpha, beta, C + c, k))
-        return;
-      }
-      float scratch[1024];  // 32 rows of a group, so that no store passes the end of a row of C
-      for (std::int64_t i = start; i < stop; i += 32) {
-        const std::int64_t some = std::min<std::int64_t>(32, stop - i);
-        TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr + i, A.index, A.value, 0, some, A.entries - 1,
-                                              static_cast<int>(padded), group, padded, alpha, 0.0f, scratch, padded))
+      float scratch[kSome * kGroup];  // so that no store passes the end of a row of C
+      const std::int64_t stop = std::min((block + 1) * kRows, A.rows);
+      for (std::int64_t i = block * kRows; i < stop; i += kSome) {
+        const std::int64_t some = std::min(kSome, stop - i);
+        if (c == 0) check_indices(A, i, i + some, columns, level);
+        const bool whole = width == padded;
+        TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr + i, A.index, A.value, 0, some, last, fetch,
+                                              static_cast<int>(padded), group, padded, alpha, whole ? beta : 0.0f,
+                                              whole ? C + i * k + c : scratch, whole ? k : padded))
+        if (whole) continue;
         for (std::int64_t r = 0; r < some; ++r)
           for (std::int64_t j = 0; j < width; ++j) {
             float& out = C[(i + r) * k + c + j];

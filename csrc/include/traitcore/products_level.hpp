@@ -1,30 +1,45 @@
 // The inner loops of products.hpp, which includes this file once per instruction set (so no include guard), inside a
 // namespace and target region that has defined V (a vector of kLanes floats), V's operations, and kTileRows.
 
-// One row of sparse x dense for NV vectors of columns: sum over e of value[e] * B[index[e]].
-// `ahead` rows of B are fetched early; `last` is the last entry of the whole matrix, so that no index beyond is read.
-template <int NV, class Index>
+// One row of sparse x dense for NV vectors of columns: sum over e of value[e] * B[index[e]], even and odd entries apart
+// so that one sum need not wait for the other. With `kFetch`, rows of B are fetched kAhead entries early; `last` is the
+// last entry of the whole matrix, so that no index beyond is read.
+template <int NV, bool kFetch, class Index>
 TRAITCORE_INLINE void sparse_row(const Index* index, const float* value, std::int64_t begin, std::int64_t end,
                                  std::int64_t last, const float* B, std::int64_t ldb, V* sum) {
-  for (int v = 0; v < NV; ++v) sum[v] = zero();
-  for (std::int64_t e = begin; e < end; ++e) {
-    const std::int64_t soon = e + kAhead < last ? e + kAhead : last;
-    const char* next = reinterpret_cast<const char*>(B + static_cast<std::int64_t>(index[soon]) * ldb);
-    for (int line = 0; line < NV * kLanes * 4; line += 64) prefetch(next + line);
+  V odd[NV];
+  for (int v = 0; v < NV; ++v) sum[v] = odd[v] = zero();
+  std::int64_t e = begin;
+  for (; e + 2 <= end; e += 2) {
+    if (kFetch) {
+      const std::int64_t soon = e + kAhead < last ? e + kAhead : last - 1;
+      for (int u = 0; u < 2; ++u) {
+        const char* next = reinterpret_cast<const char*>(B + static_cast<std::int64_t>(index[soon + u]) * ldb);
+        for (int line = 0; line < NV * kLanes * 4; line += 64) prefetch(next + line);
+      }
+    }
+    const float* row = B + static_cast<std::int64_t>(index[e]) * ldb;
+    const float* after = B + static_cast<std::int64_t>(index[e + 1]) * ldb;
+    const V x = broadcast(value[e]), y = broadcast(value[e + 1]);
+    for (int v = 0; v < NV; ++v) sum[v] = fma(x, load(row + v * kLanes), sum[v]);
+    for (int v = 0; v < NV; ++v) odd[v] = fma(y, load(after + v * kLanes), odd[v]);
+  }
+  if (e < end) {
     const float* row = B + static_cast<std::int64_t>(index[e]) * ldb;
     const V x = broadcast(value[e]);
     for (int v = 0; v < NV; ++v) sum[v] = fma(x, load(row + v * kLanes), sum[v]);
   }
+  for (int v = 0; v < NV; ++v) sum[v] = add(sum[v], odd[v]);
 }
 
-template <int NV, class Index>
-TRAITCORE_INLINE void sparse_rows(const Index* indptr, const Index* index, const float* value, std::int64_t start,
+template <int NV, bool kFetch, class Index>
+inline void sparse_rows(const Index* indptr, const Index* index, const float* value, std::int64_t start,
                         std::int64_t stop, std::int64_t last, const float* B, std::int64_t ldb, float alpha,
                         float beta, float* C, std::int64_t ldc) {
   const V a = broadcast(alpha), b = broadcast(beta);
   for (std::int64_t i = start; i < stop; ++i) {
     V sum[NV];
-    sparse_row<NV>(index, value, indptr[i], indptr[i + 1], last, B, ldb, sum);
+    sparse_row<NV, kFetch>(index, value, indptr[i], indptr[i + 1], last, B, ldb, sum);
     float* out = C + i * ldc;
     if (beta == 0.0f)  // C may hold anything, NaN included
       for (int v = 0; v < NV; ++v) store(out + v * kLanes, mul(a, sum[v]));
@@ -33,16 +48,33 @@ TRAITCORE_INLINE void sparse_rows(const Index* indptr, const Index* index, const
   }
 }
 
+// Is every index in [0, columns)?
+template <class Index>
+inline bool all_within(const Index* index, std::int64_t count, std::int64_t columns) {
+  int outside = 0;
+  for (std::int64_t e = 0; e < count; ++e) outside |= (index[e] < 0) | (static_cast<std::int64_t>(index[e]) >= columns);
+  return !outside;
+}
+template <class Index>
+inline void look_at_indices(const Index* index, std::int64_t count, std::int64_t columns, bool* good) {
+  *good = all_within(index, count, columns);
+}
+
 // Rows [start, stop) of C = alpha A B + beta C for `width` columns, a multiple of 16.
 template <class Index>
 inline void sparse_tile(const Index* indptr, const Index* index, const float* value, std::int64_t start,
-                        std::int64_t stop, std::int64_t last, int width, const float* B, std::int64_t ldb, float alpha,
-                        float beta, float* C, std::int64_t ldc) {
+                        std::int64_t stop, std::int64_t last, bool fetch, int width, const float* B, std::int64_t ldb,
+                        float alpha, float beta, float* C, std::int64_t ldc) {
   int c = 0;
+  for (; c + 4 * kLanes <= width; c += 4 * kLanes)
+    sparse_rows<4, true>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
   for (; c + 2 * kLanes <= width; c += 2 * kLanes)
-    sparse_rows<2>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
+    sparse_rows<2, true>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
   for (; c < width; c += kLanes)
-    sparse_rows<1>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
+    if (fetch)
+      sparse_rows<1, true>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
+    else
+      sparse_rows<1, false>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
 }
 
 // H[r][:] += sum over rows of P[row][r] * W[row][:] for kTileRows columns of P and NV vectors of W.
