@@ -51,6 +51,30 @@ def live_vectors(
     return out
 
 
+def live_traits(
+    events: list[tuple[Any, int]], components: Any, idf: Any, token_item: Any, tie: float, counted: bool
+) -> dict[Any, Any]:
+    """{customer: non-negative least squares of their whole row of weighed tokens on the components}, of (customer,
+    token) events; `tie` (0: none) spreads a token over the other tokens of its item once the row has length 1."""
+    from collections import Counter
+
+    from scipy.optimize import nnls
+
+    out = {}
+    for customer in {event[0] for event in events}:
+        row = np.zeros(len(idf))
+        for token, count in Counter(token for one, token in events if one == customer).items():
+            row[token] = float(idf[token]) * (np.log1p(count) if counted else 1.0)
+        row /= np.linalg.norm(row)
+        spread = row.copy()
+        for token in range(len(row)):
+            for other in range(len(row)):
+                if other != token and token_item[other] == token_item[token]:
+                    spread[other] += tie * row[token]
+        out[customer] = nnls(np.asarray(components, dtype=np.float64).T, spread)[0]
+    return out
+
+
 def next_item_rank(scores: Any, target: int) -> float:
     """Mean of the ranks that a target's score spans."""
     above = sum(1 for s in scores if s > scores[target])

@@ -44,3 +44,55 @@ def add_live_events(  # type: ignore[no-untyped-def]
         mass[row] += weight
         for c in range(width):
             sums[row, c] += weight * np.float64(vectors[token, c])
+
+
+@kernel()
+def find_pair(keys, key):  # type: ignore[no-untyped-def]
+    """The place of `key`, or the free one where it belongs; linear probing from a multiplicative hash (Knuth 6.4)."""
+    mask = len(keys) - 1
+    mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)
+    place = np.int64((mixed ^ (mixed >> np.uint64(32))) & np.uint64(mask))
+    while keys[place] >= 0 and keys[place] != key:
+        place = (place + 1) & mask
+    return place
+
+
+@kernel()
+def add_token_events(  # type: ignore[no-untyped-def]
+    rows, tokens, weights, basis, counted, keys, counts, sums, squares
+):
+    """Count token tokens[e] of the customer in row rows[e]; returns how many (customer, token) pairs are new.
+
+    A customer's row is x, with x[t] = weights[t] * log(1 + count) where `counted`, else weights[t] for any count above
+    zero; sums (n, k) is x @ basis, squares (n,) is x @ x. keys, counts: a hash table of a power of two places, -1 free.
+    """
+    fresh = 0
+    for e in range(len(rows)):
+        row, token = rows[e], tokens[e]
+        place = find_pair(keys, (row << 32) | token)  # type: ignore[no-untyped-call]
+        if keys[place] < 0:
+            keys[place] = (row << 32) | token
+            counts[place] = 0
+            fresh += 1
+        count = counts[place]
+        counts[place] = count + 1
+        weight = np.float64(weights[token])
+        if counted:
+            before, after = weight * np.log1p(np.float64(count)), weight * np.log1p(np.float64(count + 1))
+        elif count == 0:
+            before, after = 0.0 * weight, weight
+        else:
+            continue
+        squares[row] += after * after - before * before
+        for c in range(basis.shape[1]):
+            sums[row, c] += (after - before) * np.float64(basis[token, c])
+    return fresh
+
+
+@kernel()
+def move_pairs(keys, counts, to_keys, to_counts):  # type: ignore[no-untyped-def]
+    """Put distinct keys with their counts into a hash table that has room for them."""
+    for i in range(len(keys)):
+        place = find_pair(to_keys, keys[i])  # type: ignore[no-untyped-call]
+        to_keys[place] = keys[i]
+        to_counts[place] = counts[i]

@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from .._errors import TableError, parameter_message
 from .._kernels.live import add_live_events
 from .._validate import check_array, check_bool, check_choice, check_int, check_real
+from ..customers.folding import normalise_rows
 from ..customers.nmf_weights import WeightSolver
 from ..customers.pooling import inverse_document_frequencies
+from ..customers.traits import TraitModel
 from . import npy
+from .live_traits import TokenPairs, TraitBasis
 from .table import EmbeddingTable
 
 OWNER = "LiveCustomers"
 METHODS = ("mean", "tfidf", "recency")
 _DAY_US = 86_400_000_000.0
-_STATE = ("sums", "mass", "known", "newest_us", "exponent", "seen")
+_PAIRS = ("pair_row", "pair_token", "pair_count")
 _SLOW_START = 1024
 
 
@@ -28,8 +31,8 @@ class LiveCustomers:
 
     The vector read is what `customer_vectors` gives for all the customer's events so far: for "mean" and "tfidf" to
     the last bit when events arrive in their order, else to the rounding of sums in float64 and of its float32 weights.
-    Memory is O(d) for a
-    customer, however many events; `max_customers` bounds the number of customers.
+    Memory is O(d) for a customer, however many events, and with `traits` 24 to 48 bytes for each different token of
+    theirs; `max_customers` bounds the number of customers.
 
     Parameters
     ----------
@@ -37,8 +40,10 @@ class LiveCustomers:
     method : "mean", "tfidf" (needs `document_frequencies` (n_tokens,) and `n_documents`), or "recency" by elapsed time
         (needs `half_life_days`, and a timestamp with each event).
     token_action, action_weights : as in `customer_vectors`: factors of an event's weight by its token's action.
-    components : (k, d) float32 of any sign, or (k, 2d) with `split`: traits are the weights W >= 0 that minimise
-        ||(vector - offset) - W components||, as `TraitModel.transform` computes them. None: no traits.
+    traits : a fitted `TraitModel` of method "joint" (its default), "counts" or "codes", or the `TraitBasis` of one:
+        traits are what `TraitModel.transform_raw` gives for all the customer's events so far, whatever their order.
+    components : for the recipes over vectors, in place of `traits`: (k, d) float32 of any sign, or (k, 2d) with
+        `split`: traits are the weights W >= 0 that minimise ||(vector - offset) - W components||. None: no traits.
     offset : (d,) subtracted before; None: nothing. split : fold in [C+, C-] in place of C.
     max_customers : when a new customer is one too many, the sixteenth that went longest without an event is forgotten
         (counted in `n_evicted`). None: no limit.
@@ -56,6 +61,7 @@ class LiveCustomers:
         half_life_days: float | None = None,
         token_action: Any = None,
         action_weights: Any = None,
+        traits: TraitModel | TraitBasis | None = None,
         components: Any = None,
         offset: Any = None,
         split: bool = False,
@@ -88,6 +94,9 @@ class LiveCustomers:
             width = 2 * d if split else d
             components = check_array("components", OWNER, components, dtype=np.float32, shape=(None, width))
             self._solver = WeightSolver(components, tol=1e-6, max_iter=400)  # as `fold_in`, prepared once
+        self._basis = self._check_basis(traits)
+        if self._basis is not None and components is not None:
+            raise ValueError(parameter_message("components", OWNER, "None where traits is given", "both"))
         self.max_customers = None if max_customers is None else check_int("max_customers", OWNER, max_customers, 1)
         self._lock = threading.RLock()
         self._row_of: dict[Any, int] = {}
@@ -95,9 +104,26 @@ class LiveCustomers:
         self._clock = 0
         self.n_evicted = 0
         self.n_unknown = 0
-        self._state = _empty_state(0, d)
+        self._state = self._empty_state(0)
+        self._pairs = TokenPairs()
         # Compiles the kernel, or reads it from its cache, now: the first event is then as fast as the others.
         self._add(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def _check_basis(self, traits: Any) -> TraitBasis | None:
+        if traits is None:
+            return None
+        if not isinstance(traits, (TraitModel, TraitBasis)):
+            raise TypeError(parameter_message("traits", OWNER, "a fitted TraitModel or a TraitBasis", traits))
+        basis = TraitBasis.of(traits) if isinstance(traits, TraitModel) else traits
+        n = len(self._vectors)
+        if basis.n_tokens != n:
+            raise ValueError(parameter_message("traits", OWNER, f"over the {n} tokens of items", f"{basis.n_tokens}"))
+        if self._table is not None and isinstance(traits, TraitModel):
+            rows = self._table.rows(traits.tokens_, missing="mark")
+            if (rows != np.arange(n)).any():
+                odd = traits.tokens_[int(np.argmax(rows != np.arange(n)))]
+                raise ValueError(parameter_message("traits", OWNER, "over the tokens of items in their order", odd))
+        return basis
 
     def __len__(self) -> int:
         return len(self._row_of)
@@ -151,6 +177,8 @@ class LiveCustomers:
             rows, tokens, times, self._vectors, self._weights, self._half_life_us,
             s["sums"], s["mass"], s["known"], s["newest_us"], s["exponent"],
         )  # fmt: skip
+        if self._basis is not None:
+            self._pairs.add(rows, tokens, self._basis, s["trait_sums"], s["trait_squares"])
 
     def _token_rows(self, tokens: Any, n: int) -> NDArray[np.int64]:
         if self._table is not None:
@@ -187,18 +215,18 @@ class LiveCustomers:
         if excess > 0:
             row_of = self._row_of
             asleep = sorted((int(self._state["seen"][r]), one) for one, r in row_of.items() if r not in in_use)
-            for _, one in asleep[: max(excess, (limit or 0) // 16)]:
-                row = row_of.pop(one)
-                self._state["known"][row] = 0
-                self._state["mass"][row] = 0.0
-                self._state["sums"][row] = 0.0
-                self._free.append(row)
-                self.n_evicted += 1
+            gone = [row_of.pop(one) for _, one in asleep[: max(excess, (limit or 0) // 16)]]
+            for array in self._state.values():
+                array[gone] = 0
+            if self._basis is not None and gone:
+                self._pairs.forget(gone)
+            self._free.extend(gone)
+            self.n_evicted += len(gone)
         if wanted > len(self._free):
             old = len(self._state["mass"])
             new = max(_SLOW_START, 2 * old, old + wanted)
             new = new if limit is None else min(new, max(limit, old + wanted - len(self._free)))
-            grown = _empty_state(new, self._vectors.shape[1])
+            grown = self._empty_state(new)
             for key, array in self._state.items():
                 grown[key][:old] = array
             self._state = grown
@@ -225,8 +253,13 @@ class LiveCustomers:
 
     def traits_batch(self, customers: Any, *, workers: int = 1) -> NDArray[np.float32]:
         """(m, k) float32 trait weights; zero for a customer whose events all weigh nothing."""
+        if self._basis is not None:
+            with self._lock:
+                rows = self._rows(customers)
+                sums, squares = self._state["trait_sums"][rows], self._state["trait_squares"][rows]
+            return self._basis.solve(sums, squares, workers)
         if self._solver is None:
-            raise ValueError(parameter_message("components", OWNER, "given: without them there are no traits", None))
+            raise ValueError(parameter_message("traits", OWNER, "given, or components: there are none", None))
         with self._lock:
             vectors = self.vectors(customers)
             empty = self._state["mass"][self._rows(customers)] <= 0
@@ -236,6 +269,10 @@ class LiveCustomers:
         weights = np.asarray(self._solver(moved, workers=workers))
         weights[empty] = 0.0
         return weights
+
+    def profiles(self, customers: Any, *, workers: int = 1) -> NDArray[np.float32]:
+        """(m, k) float32 shares of the traits, rows adding up to 1 (or zero): as `TraitModel.transform`."""
+        return normalise_rows(self.traits_batch(customers, workers=workers))
 
     def _rows(self, customers: Any) -> NDArray[np.int64]:
         ids = customers.tolist() if isinstance(customers, np.ndarray) else list(customers)
@@ -252,10 +289,34 @@ class LiveCustomers:
             ids = list(self._row_of)
             vectors = self.vectors(ids)
             rows = self._rows(ids)
-            arrays = {key: self._state[key][rows] for key in _STATE}
+            arrays = {key: array[rows] for key, array in self._state.items()}
+            if self._basis is not None:
+                arrays |= self._pair_arrays(rows)
             live = {"method": self.method, "half_life_us": self._half_life_us, "clock": self._clock,
-                    "n_evicted": self.n_evicted, "n_unknown": self.n_unknown, "items": self._digest()}  # fmt: skip
+                    "n_evicted": self.n_evicted, "n_unknown": self.n_unknown, "items": self._digest(),
+                    "traits": self._traits_digest()}  # fmt: skip
         return EmbeddingTable(ids, vectors, arrays=arrays, metadata={"live": live})
+
+    def _pair_arrays(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """The (customer, token) pairs, customers as rows of the snapshot, sorted."""
+        keys, counts = self._pairs.items()
+        place = np.zeros(len(self._state["mass"]), dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        owner, token = place[keys >> 32], keys & 0xFFFFFFFF
+        order = np.lexsort((token, owner))
+        return dict(zip(_PAIRS, (owner[order], token[order], counts[order])))
+
+    def _pairs_of(self, table: EmbeddingTable) -> TokenPairs:
+        owner, token, count = (np.asarray(table.arrays[name]) for name in _PAIRS)
+        good = owner.dtype == token.dtype == np.int64 and count.dtype == np.int32 and owner.ndim == 1
+        good = good and owner.shape == token.shape == count.shape
+        if good and len(owner):
+            keys = (owner << 32) | token
+            good = owner.min() >= 0 and owner.max() < len(table) and token.min() >= 0 and count.min() > 0
+            good = good and token.max() < len(self._vectors) and bool((np.diff(keys) > 0).all())
+        if not good:
+            raise TableError(f"{table!r} is not a snapshot of LiveCustomers: its tokens have another form.")
+        return TokenPairs.of((owner << 32) | token, count)
 
     def restore(self, table: EmbeddingTable) -> None:
         """Take up the state of a snapshot in place of the present one.
@@ -263,19 +324,24 @@ class LiveCustomers:
         TableError where it was taken with another method, half-life, item vectors or weights: its sums would be wrong.
         """
         live = table.metadata.get("live")
-        if not isinstance(live, dict) or any(key not in table.arrays for key in _STATE):
+        needed = (*self._state, *(_PAIRS if self._basis is not None else ()))
+        if not isinstance(live, dict) or any(key not in table.arrays for key in needed[:6]):
             raise TableError(f"{table!r} is not a snapshot of LiveCustomers.")
-        mine = {"method": self.method, "half_life_us": self._half_life_us, "items": self._digest()}
+        mine = {"method": self.method, "half_life_us": self._half_life_us, "items": self._digest(),
+                "traits": self._traits_digest()}  # fmt: skip
         for key, value in mine.items():
             if live.get(key) != value:
                 raise TableError(f"The snapshot was taken with other {key}: {live.get(key)!r}, here {value!r}.")
-        state = _empty_state(len(table), self._vectors.shape[1])
-        for key in _STATE:
+        if any(key not in table.arrays for key in needed):
+            raise TableError(f"{table!r} is not a whole snapshot of LiveCustomers.")
+        state = self._empty_state(len(table))
+        for key in state:
             if table.arrays[key].shape != state[key].shape or table.arrays[key].dtype != state[key].dtype:
                 raise TableError(f"{table!r} is not a snapshot of LiveCustomers: {key} has another form.")
             state[key][:] = table.arrays[key]
+        pairs = self._pairs_of(table) if self._basis is not None else TokenPairs()
         with self._lock:
-            self._state, self._free = state, []
+            self._state, self._free, self._pairs = state, [], pairs
             self._row_of = {one: row for row, one in enumerate(table.ids.tolist())}
             self._clock, self.n_evicted = int(live["clock"]), int(live["n_evicted"])
             self.n_unknown = int(live["n_unknown"])
@@ -283,10 +349,19 @@ class LiveCustomers:
     def _digest(self) -> str:
         return npy.digest(self._vectors)[:32] + npy.digest(self._weights)[:32]
 
+    def _traits_digest(self) -> str | None:
+        basis = self._basis
+        if basis is None:
+            return None
+        return npy.digest(basis.weights)[:32] + npy.digest(basis.basis)[:32] + ("counts" if basis.counted else "")
 
-def _empty_state(n: int, d: int) -> dict[str, NDArray[Any]]:
-    whole = {key: np.zeros(n, dtype=np.int64) for key in ("known", "newest_us", "exponent", "seen")}
-    return {"sums": np.zeros((n, d)), "mass": np.zeros(n), **whole}
+    def _empty_state(self, n: int) -> dict[str, NDArray[Any]]:
+        """Sums of n customers without events."""
+        state: dict[str, NDArray[Any]] = {"sums": np.zeros((n, self._vectors.shape[1])), "mass": np.zeros(n)}
+        state |= {key: np.zeros(n, dtype=np.int64) for key in ("known", "newest_us", "exponent", "seen")}
+        if self._basis is not None:
+            state |= {"trait_sums": np.zeros((n, self._basis.n_traits)), "trait_squares": np.zeros(n)}
+        return state
 
 
 def _action_weights(token_action: Any, action_weights: Any, n: int) -> NDArray[np.float32]:
