@@ -63,9 +63,10 @@ for line in sys.stdin:
 class Pecanpy:
     """pecanpy in its own process, on one graph; `walk` gives the seconds of its kernel."""
 
-    def __init__(self, python: str, graph: sparse.csr_array, folder: str, threads: int) -> None:
+    def __init__(self, python: str, graph: tc.ItemGraph, folder: str, threads: int) -> None:
         path = Path(folder, "graph.npz")
-        np.savez(path, indptr=graph.indptr, indices=graph.indices, data=graph.data)
+        matrix = graph.adjacency
+        np.savez(path, indptr=matrix.indptr, indices=matrix.indices, data=matrix.data)
         self.process = subprocess.Popen(
             [python, "-c", PEER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"},
@@ -91,7 +92,7 @@ class Pecanpy:
         self.process.wait()
 
 
-def item_graph(n_nodes: int, degree: int, seed: int = 0) -> sparse.csr_array:
+def item_graph(n_nodes: int, degree: int, seed: int = 0) -> tc.ItemGraph:
     """Top-`degree` graph of as many items: neighbours partly close by, partly popular, weights exponential."""
     rng = np.random.default_rng(seed)
     near = (np.arange(n_nodes)[:, None] + rng.integers(1, 500, (n_nodes, degree))) % n_nodes
@@ -99,7 +100,7 @@ def item_graph(n_nodes: int, degree: int, seed: int = 0) -> sparse.csr_array:
     target = np.where(rng.random((n_nodes, degree)) < 0.5, near, popular)
     weight = rng.exponential(size=(n_nodes, degree)) + 0.01
     edges = (weight.ravel(), (np.repeat(np.arange(n_nodes), degree), target.ravel()))
-    return tc.build_item_graph(sparse.coo_array(edges, shape=(n_nodes, n_nodes)), top_k=degree).adjacency
+    return tc.build_item_graph(sparse.coo_array(edges, shape=(n_nodes, n_nodes)), top_k=degree)
 
 
 def run(bench: Any) -> None:
@@ -120,11 +121,11 @@ def run(bench: Any) -> None:
 
 
 def speed(
-    bench: Any, job: str, graph: sparse.csr_array, peer: Pecanpy | None, cls: str, p: float, q: float, length: int,
+    bench: Any, job: str, graph: tc.ItemGraph, peer: Pecanpy | None, cls: str, p: float, q: float, length: int,
     bar: str,
 ) -> None:  # fmt: skip
     n_walks = 60 if length < 50 else 15
-    steps = n_walks * graph.shape[0] * (length - 1)
+    steps = n_walks * graph.n_nodes * (length - 1)
 
     def ours(workers: int) -> Callable[[], Any]:
         return lambda: tc.random_walks(graph, n_walks=n_walks, walk_length=length, p=p, q=q, workers=workers)

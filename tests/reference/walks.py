@@ -71,6 +71,8 @@ def walk(
     path, previous, node = [start], -1, start
     while len(path) < length:
         if restart > 0 and rng.unit() < restart:
+            for _ in range(1 if p == q == 1 else 2):
+                rng.word()  # those of the edge it doesn't take
             previous, node = -1, start
             path.append(start)
             continue

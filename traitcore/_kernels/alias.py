@@ -10,6 +10,7 @@ from . import kernel
 
 # Columns of a table's entry: 16 bytes, so that no draw straddles two cache lines.
 THRESHOLD, OWN, ALIAS, ALIAS_PLACE = 0, 1, 2, 3
+FULL = -1  # as a uint32, 2**32 - 1
 
 
 @kernel()
@@ -28,41 +29,37 @@ def build_alias_rows(start: int, stop: int, indptr: Any, indices: Any, weights: 
     for row in range(start, stop):
         first = indptr[row]
         degree = indptr[row + 1] - first
-        top = 0.0  # weights are scaled by the largest, so that no sum overflows
-        for k in range(degree):
-            top = max(top, weights[first + k])
-        total = 0.0
-        for k in range(degree):
-            total += weights[first + k] / top
+        weight, own, out = weights[first : first + degree], indices[first : first + degree], table[first:]
+        _scale(weight, share)
         n_light, n_heavy = 0, 0
         for k in range(degree):
-            share[k] = weights[first + k] / top / total * degree
-            if share[k] < 1.0:
-                light[n_light] = k
-                n_light += 1
-            else:
-                n_heavy += 1
-                light[degree - n_heavy] = k
+            # Written to both lists and counted in one: no branch, half of which would be mispredicted.
+            is_light = share[k] < 1.0
+            light[n_light] = light[degree - 1 - n_heavy] = k
+            n_light += is_light
+            n_heavy += not is_light
+            out[k, THRESHOLD], out[k, OWN], out[k, ALIAS], out[k, ALIAS_PLACE] = FULL, own[k], own[k], k
         while n_light > 0 and n_heavy > 0:
             n_light -= 1
             small, big = light[n_light], light[degree - n_heavy]
-            _put(table, first, small, share[small], big)
+            out[small, THRESHOLD] = np.int32(np.uint32(min(share[small] * 4294967296.0, 4294967295.0)))
+            out[small, ALIAS], out[small, ALIAS_PLACE] = own[big], big
             share[big] -= 1.0 - share[small]
-            if share[big] < 1.0:
-                n_heavy -= 1
-                light[n_light] = big
-                n_light += 1
-        for i in range(n_light):
-            _put(table, first, light[i], 1.0, light[i])
-        for i in range(n_heavy):
-            k = light[degree - 1 - i]
-            _put(table, first, k, 1.0, k)
-        for k in range(degree):
-            table[first + k, OWN] = indices[first + k]
-            table[first + k, ALIAS] = indices[first + table[first + k, ALIAS_PLACE]]
+            is_light = share[big] < 1.0
+            light[n_light] = big  # where `small` was
+            n_light += is_light
+            n_heavy -= is_light
 
 
 @kernel()
-def _put(table: Any, first: int, place: int, keep: float, alias: int) -> None:
-    table[first + place, THRESHOLD] = np.int32(np.uint32(min(keep * 4294967296.0, 4294967295.0)))
-    table[first + place, ALIAS_PLACE] = alias
+def _scale(weight: Any, share: Any) -> None:
+    """share[k] = weight[k] over the mean of all; divided by the largest first, so that no sum overflows."""
+    top, total = 0.0, 0.0
+    for k in range(len(weight)):
+        top = max(top, weight[k])
+    for k in range(len(weight)):
+        share[k] = weight[k] / top
+    for k in range(len(weight)):
+        total += share[k]
+    for k in range(len(weight)):
+        share[k] = share[k] / total * len(weight)

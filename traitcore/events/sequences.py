@@ -46,7 +46,7 @@ class Sequences:
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
             ends = "no values" if len(offsets) == 0 else f"{offsets[0]} ... {offsets[-1]}"
             raise ValueError(parameter_message("offsets", "Sequences", rule, ends))
-        falls = np.flatnonzero(np.diff(offsets) < 0)
+        falls = np.flatnonzero(offsets[1:] < offsets[:-1])
         if len(falls):
             raise ValueError(parameter_message("offsets", "Sequences", rule, f"a fall after place {falls[0]}"))
         if len(tokens) and tokens.min() < 0:

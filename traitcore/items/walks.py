@@ -12,16 +12,23 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._kernels.alias import build_alias_rows
-from .._kernels.walks import build_edge_sets, edge_chances, first_order_walks, second_order_walks
+from .._kernels.walks import (
+    LANES,
+    build_edge_sets,
+    edge_chances,
+    first_order_walks,
+    pack_walks,
+    second_order_walks,
+)
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._progress import Progress
 from .._validate import check_array, check_csr, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from .graph import ItemGraph
 
-# Walks are cut into blocks of this many tokens for the threads: enough that starting one costs nothing, few enough
-# that Ctrl-C is heard. No result depends on it.
-BLOCK_TOKENS = 1 << 17
+# Fewest and most tokens of the blocks of walks that threads take: enough that starting one costs little, few enough
+# that Ctrl-C is heard. No result depends on them.
+BLOCK_TOKENS = (1 << 15, 1 << 20)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,16 @@ class Walks(Sequences):
     """`Sequences` of nodes, and the `report` of how the walks went."""
 
     report: WalkReport | None = None
+
+    @classmethod
+    def _made(cls, tokens: NDArray[np.int32], offsets: NDArray[np.int64], report: WalkReport) -> Walks:
+        """Of arrays that are right by construction: `Sequences` would read all tokens once more to see it."""
+        walks = object.__new__(cls)
+        walks._keep("tokens", tokens)
+        walks._keep("offsets", offsets)
+        for name, value in (("report", report), ("owner", None), ("timestamps_us", None), ("owner_ids", None)):
+            object.__setattr__(walks, name, value)
+        return walks
 
 
 def random_walks(
@@ -157,9 +174,10 @@ class WalkCorpus:
         """Walks first ... stop - 1 of the corpus."""
         nodes, numbers = self._keys(first, stop)
         walks = np.empty((stop - first, self.walk_length), dtype=np.int32)
-        lengths = np.empty(stop - first, dtype=np.int32)
-        size = max(1, BLOCK_TOKENS // self.walk_length)
-        blocks = [(a, min(a + size, stop - first)) for a in range(0, stop - first, size)]
+        offsets = np.empty(stop - first + 1, dtype=np.int64)
+        offsets[0] = 0
+        lengths = offsets[1:]  # first lengths, then summed up in place
+        blocks = _shrinking_blocks(stop - first, self.walk_length, self._workers)
         rounds = 8 * self._workers if progress else max(1, len(blocks))
         for done in range(0, len(blocks), rounds):
             part = blocks[done : done + rounds]
@@ -167,7 +185,7 @@ class WalkCorpus:
                              walks, lengths)  # fmt: skip
             if progress:
                 progress("walks", part[-1][1], stop - first)
-        return _pack(walks, lengths)
+        return _pack(walks, offsets, self._workers)
 
     def count(self, *, progress: Progress | None = None) -> tuple[NDArray[np.int64], WalkReport]:
         """(n_nodes,) int64 visits of each node over all walks, and the report; walks are made and let go again."""
@@ -216,12 +234,13 @@ class _Tables:
         self.n_nodes = int(matrix.shape[0])
         self.indptr = matrix.indptr.astype(np.int64)
         self.indices = matrix.indices.astype(np.int32)
-        self.table = np.empty((matrix.nnz, 4), dtype=np.int32)
+        self.table = np.empty((matrix.nnz + 1, 4), dtype=np.int32)
+        self.table[-1] = 0  # where a walk without a way out may look
         self.own: NDArray[np.float64] = np.zeros(0)
         self.slots = np.zeros(0, dtype=np.int32)
         self.chances = np.zeros((0, 2), dtype=np.float32)
         self.second_order = second_order
-        blocks = balanced_blocks(self.indptr, 4 * workers)
+        blocks = balanced_blocks(self.indptr, 8 * workers)
         weights = matrix.data.astype(np.float64)
         run_blocks(build_alias_rows, blocks, workers, self.indptr, self.indices, weights, self.table)
         if second_order:
@@ -237,7 +256,7 @@ class _Tables:
     def run(
         self, blocks: list[tuple[int, int]], workers: int, nodes: NDArray[np.int32], numbers: NDArray[np.int32],
         seed: np.uint64, restart: float, back: float, out: float, walks: NDArray[np.int32],
-        lengths: NDArray[np.int32],
+        lengths: NDArray[np.int64],
     ) -> None:  # fmt: skip
         """Fill walks and lengths for the blocks of walks."""
         common = (nodes, numbers, seed, self.indptr, self.table, restart)
@@ -246,6 +265,18 @@ class _Tables:
             run_blocks(second_order_walks, blocks, workers, *common, *more, walks, lengths)
         else:
             run_blocks(first_order_walks, blocks, workers, *common, walks, lengths)
+
+
+def _shrinking_blocks(n_walks: int, walk_length: int, workers: int) -> list[tuple[int, int]]:
+    """Large blocks first and small ones last, so that no thread waits long for another's last one; whole lanes."""
+    fewest, most = (max(1, tokens // walk_length) for tokens in BLOCK_TOKENS)
+    blocks, begin = [], 0
+    while begin < n_walks:
+        size = min(most, max(fewest, (n_walks - begin) // (4 * workers)))
+        stop = min(begin + LANES * max(1, size // LANES), n_walks)
+        blocks.append((begin, stop))
+        begin = stop
+    return blocks
 
 
 def _first_order_chances(indptr: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -261,14 +292,14 @@ def _first_order_chances(indptr: NDArray[np.int64], weights: NDArray[np.float64]
     return np.asarray(chances)
 
 
-def _pack(walks: NDArray[np.int32], lengths: NDArray[np.int32]) -> Walks:
-    """Rows of equal length to tokens and offsets; whole walks are not copied."""
-    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    short = np.flatnonzero(lengths < walks.shape[1])
+def _pack(walks: NDArray[np.int32], offsets: NDArray[np.int64], workers: int) -> Walks:
+    """Rows of equal length, and their lengths in offsets[1:], to tokens and offsets; whole walks are not copied."""
+    short = np.flatnonzero(offsets[1:] < walks.shape[1])
+    dead_ends = np.unique(walks[short, offsets[1:][short] - 1])
+    np.cumsum(offsets, out=offsets)
     tokens = walks.reshape(-1)
     if len(short):
-        tokens = tokens[(np.arange(walks.shape[1]) < lengths[:, None]).reshape(-1)]
-    dead_ends = np.unique(walks[short, lengths[short] - 1])
-    report = WalkReport(len(lengths), int(offsets[-1]), len(short), dead_ends)
-    return Walks(tokens=tokens, offsets=offsets, report=report)
+        tokens = np.empty(offsets[-1], dtype=np.int32)
+        run_blocks(pack_walks, balanced_blocks(offsets, 8 * workers), workers, walks, offsets, tokens)
+    report = WalkReport(len(walks), int(offsets[-1]), len(short), dead_ends)
+    return Walks._made(tokens, offsets, report)
