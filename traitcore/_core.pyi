@@ -29,6 +29,7 @@ class SgnsModel:
         alpha: float,
         min_alpha: float,
         seed: int,
+        rounds: float,
     ) -> None: ...
     def train(
         self,
@@ -46,6 +47,9 @@ class SgnsModel:
     ) -> tuple[float, int, int, BaseException | None]: ...
     def item_vectors(self) -> NDArray[np.float32]: ...
     def context_vectors(self) -> NDArray[np.float32]: ...
+
+# texts.cpp
+def code_texts(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
 
 # pooling.cpp
 def pool_owners(

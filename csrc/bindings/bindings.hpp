@@ -11,5 +11,6 @@ void bind_products(pybind11::module_& m);
 void bind_nmf(pybind11::module_& m);
 void bind_pooling(pybind11::module_& m);
 void bind_sgns(pybind11::module_& m);
+void bind_texts(pybind11::module_& m);
 void bind_topk(pybind11::module_& m);
 }

@@ -8,5 +8,6 @@ PYBIND11_MODULE(_core, m) {
   traitcore_bindings::bind_nmf(m);
   traitcore_bindings::bind_pooling(m);
   traitcore_bindings::bind_sgns(m);
+  traitcore_bindings::bind_texts(m);
   traitcore_bindings::bind_topk(m);
 }

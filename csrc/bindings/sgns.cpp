@@ -29,7 +29,7 @@ const T* vector_or_null(const std::optional<Array<T>>& array, py::ssize_t size, 
 std::unique_ptr<SgnsModel> make_model(const Array<std::int64_t>& counts, const std::optional<Array<std::int32_t>>& groups,
                                       std::size_t vector_size, std::int64_t window, bool dynamic_window, int negative,
                                       int group_negative, bool shared, double sample, double ns_exponent, double alpha,
-                                      double min_alpha, std::uint64_t seed) {
+                                      double min_alpha, std::uint64_t seed, double rounds) {
   const auto n = counts.shape(0);
   const auto* c = vector_of(counts, n, "counts");
   const auto* g = vector_or_null(groups, n, "groups");
@@ -45,6 +45,7 @@ std::unique_ptr<SgnsModel> make_model(const Array<std::int64_t>& counts, const s
   options.alpha = alpha;
   options.min_alpha = min_alpha;
   options.seed = seed;
+  options.rounds = rounds;
   py::gil_scoped_release release;
   return std::make_unique<SgnsModel>(options, c, static_cast<std::size_t>(n), g);
 }
@@ -101,7 +102,7 @@ void bind_sgns(py::module_& m) {
       .def(py::init(&make_model), py::kw_only(), py::arg("counts").noconvert(), py::arg("groups").noconvert(),
            py::arg("vector_size"), py::arg("window"), py::arg("dynamic_window"), py::arg("negative"),
            py::arg("group_negative"), py::arg("shared"), py::arg("sample"), py::arg("ns_exponent"), py::arg("alpha"),
-           py::arg("min_alpha"), py::arg("seed"))
+           py::arg("min_alpha"), py::arg("seed"), py::arg("rounds"))
       .def("train", &train, py::kw_only(), py::arg("tokens").noconvert(), py::arg("offsets").noconvert(),
            py::arg("global_context").noconvert(), py::arg("epoch"), py::arg("first_sequence"),
            py::arg("schedule_start"), py::arg("schedule_stop"), py::arg("workers"), py::arg("update"),

@@ -32,11 +32,12 @@ int main(int argc, char** argv) try {
     offsets.push_back(static_cast<std::int64_t>(tokens.size()));
   }
 
+  constexpr int epochs = 5;
   traitcore::SgnsOptions options;
   options.vector_size = 32;
   options.sample = 0;
+  options.rounds = epochs;
   traitcore::SgnsModel model(options, counts.data(), counts.size());
-  constexpr int epochs = 5;
   for (int epoch = 0; epoch < epochs; ++epoch) {
     traitcore::SgnsBlock block;
     block.sequences = {tokens.data(), offsets.data(), static_cast<std::int64_t>(offsets.size()) - 1};

@@ -6,13 +6,13 @@ depend on the order of the rows.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .._kernels import ids as kernels
 from .._kernels import text as text_kernels
 
@@ -141,13 +141,7 @@ class TextCoder:
 
 def code_texts(texts: list[Any] | tuple[Any, ...]) -> tuple[Codes, list[str]]:
     """Codes by order of first sight of strs, None standing for null (-1), and the distinct texts."""
-    place: defaultdict[Any, int] = defaultdict()
-    place.default_factory = place.__len__  # a text not met before gets the next code
-    codes = np.fromiter(map(place.__getitem__, texts), dtype=np.int32, count=len(texts))
-    if None in place:
-        null = place.pop(None)
-        codes = np.where(codes == null, np.int32(-1), codes - (codes > null).astype(np.int32))
-    return codes, list(place)
+    return _core.code_texts(texts)
 
 
 def text_array(texts: list[str]) -> NDArray[Any]:

@@ -149,6 +149,7 @@ class SgnsTrainer:
             alpha=self._alpha,
             min_alpha=self._min_alpha,
             seed=check_seed("seed", owner, seed),
+            rounds=self.epochs * self._epoch_tokens / max(int(counts.sum()), 1),
         )
         if start is not None:
             self._start_from(start, vector_size)
@@ -368,7 +369,9 @@ def train_sgns(
         Three epochs with epochs=6, stop_epoch=3, then start=result, first_epoch=3 equal six in one go.
     workers : threads; -1 for all cores. 1: the same bytes for the same seed and instruction set. More: Hogwild,
         the same quality, not the same bytes.
-    seed : sampling is keyed by (seed, epoch, sequence, place), the initial vectors by (seed, row).
+    seed : sampling is keyed by (seed, epoch, sequence, place), the initial vectors by (seed, row). Context vectors
+        start at zero, an item's vector at a random one of a length near 1 where the training will meet the item 1000
+        times or more, and in proportion shorter for rarer items, so that chance does not stay in their vectors.
     counts : (n_items,) int occurrences that shape noise and subsampling; None: those of `seqs`.
     noise_groups : (n_items,) int32 or None: noise items come from the target's own group (market, category), after
         Grbovic & Cheng 2018, "Real-time personalization using embeddings for search ranking at Airbnb".

@@ -39,12 +39,13 @@ class SgnsModel {
     if (n_items == 0 || n_items > 0x7FFFFFFF) throw std::invalid_argument("n_items must be in [1, 2^31)");
     if (options.vector_size == 0) throw std::invalid_argument("vector_size must be positive");
     if (!(options.alpha > 0)) throw std::invalid_argument("alpha must be positive");
+    if (!(options.rounds >= 0)) throw std::invalid_argument("rounds must not be negative");
     if (options.window < 0 || options.negative < 1) throw std::invalid_argument("window or negative out of range");
     if (options.group_negative > options.negative || (options.group_negative > 0 && !groups))
       throw std::invalid_argument("group_negative needs groups, and at most `negative`");
     noise_ = SgnsNoise(counts, n_items, options.ns_exponent, groups);
     keep_ = keep_thresholds(counts, n_items, options.sample);
-    for (std::size_t i = 0; i < n_items; ++i) start_row(i);
+    for (std::size_t i = 0; i < n_items; ++i) start_row(i, static_cast<double>(counts[i]));
   }
 
   Matrix& items() { return items_; }
@@ -80,16 +81,21 @@ class SgnsModel {
     return total;
   }
 
-  /// Item rows start uniform in [-1/2, 1/2) / vector_size, context rows at zero, as word2vec; a row's start depends
-  /// on the seed and its number alone.
-  void start_row(std::size_t i) {
+  /// Context rows start at zero, as in word2vec, item rows uniform in a cube: of a length near 1 for items that occur
+  /// kSettled times in the training or more, in proportion shorter for rarer ones. word2vec starts all rows at 0.3 /
+  /// sqrt(vector_size): so short that frequent items first have to grow out of it, and yet long enough to stay in rare
+  /// items' vectors as noise.
+  void start_row(std::size_t i, double count) {
+    const double seen = (count * options_.rounds + 1) / kSettled;
+    const auto side = static_cast<float>(2 * std::sqrt(3 / static_cast<double>(options_.vector_size)) * std::min(1.0, seen));
     CounterRng rng(options_.seed ^ 0x5EEDull, i);
     float* row = items_.row(i);
-    for (std::size_t k = 0; k < options_.vector_size; ++k)
-      row[k] = (rng.unit() - 0.5f) / static_cast<float>(options_.vector_size);
+    for (std::size_t k = 0; k < options_.vector_size; ++k) row[k] = (rng.unit() - 0.5f) * side;
   }
 
  private:
+  static constexpr double kSettled = 1000;
+
   SgnsStats run(const detail::SgnsTask& task, const SgnsBlock& block, std::atomic<std::int64_t>& next_chunk,
                 const std::atomic<bool>& stop) const {
     SgnsStats stats;

@@ -27,7 +27,7 @@ struct SgnsWindow {
   float* const* in;  ///< (n_in + 1,), the last one any row: inputs are taken two at a time
   float* const* out;
   int n_in, n_out;
-  const float* weight;  ///< 16 for each tile of 6 outputs: learning rate times how often the output was drawn
+  const float* weight;  ///< 16 for each tile of 6 outputs: learning rate, for negatives times minus how often each was drawn
   float* gradient;  ///< 128 for each tile
   float* scale;  ///< (128,)
   float* moves;  ///< (16 * 32,)

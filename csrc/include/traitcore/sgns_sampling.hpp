@@ -26,6 +26,7 @@ struct SgnsOptions {
   double ns_exponent = 0.75;
   double alpha = 0.025, min_alpha = 1e-4;
   std::uint64_t seed = 0;
+  double rounds = 1;  ///< how often the whole training meets each of the `counts`: the epochs, for counts of an epoch
 };
 
 /// Sequences end to end: sequence i is tokens[offsets[i]] ... tokens[offsets[i + 1] - 1]. offsets[0] may be positive.

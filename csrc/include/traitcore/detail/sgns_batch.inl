@@ -81,7 +81,7 @@ TRAITCORE_INLINE void set_weight(SgnsScratch& s, int output, float weight) {
   w[0] = w[4] = weight;
 }
 
-/// Rows of the target and of its negatives, each once: a negative drawn m times gets weight m * alpha, one that is the
+/// Rows of the target and of its negatives, each once: a negative drawn m times gets weight -m * alpha, one that is the
 /// target is left out. Returns their number.
 TRAITCORE_INLINE int gather(const SgnsTask& task, const SgnsJob& job, const std::int32_t* noise, SgnsScratch& s) {
   int n = 1;
@@ -96,7 +96,7 @@ TRAITCORE_INLINE int gather(const SgnsTask& task, const SgnsJob& job, const std:
     int& repeats = s.repeats[static_cast<std::size_t>(same)];
     repeats = same < n ? repeats + 1 : 0;
     if (same == n) s.out[static_cast<std::size_t>(n++)] = row;
-    set_weight(s, same, job.alpha * static_cast<float>(repeats + 1));
+    set_weight(s, same, -job.alpha * static_cast<float>(repeats + 1));
   }
   return n;
 }
@@ -107,7 +107,7 @@ TRAITCORE_INLINE double repeated_loss(const SgnsWindow& w, const int* repeats) {
   for (int t = 1; t < w.n_out; ++t)
     for (int j = 0; j < w.n_in && repeats[t] > 0; ++j) {
       const float g = w.gradient[t / 6 * 128 + (j >> 1) * 16 + (j & 1) * 4 + lane(t % 6)];
-      const double rest = 1.0 + static_cast<double>(g / w.weight[t / 6 * 16 + lane(t % 6)]);  // g = -weight * s(f)
+      const double rest = 1.0 - static_cast<double>(g / w.weight[t / 6 * 16 + lane(t % 6)]);  // g = weight * s(f)
       loss -= repeats[t] * __builtin_log(rest > 1e-7 ? rest : 1e-7);
     }
   return loss;
@@ -120,7 +120,7 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
   const std::size_t stride = Stride ? Stride : task.stride;
   const auto each = static_cast<std::size_t>(task.options->negative);
   const bool shared = task.options->shared;
-  alignas(64) static constexpr float kUsed[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 0};
+  alignas(64) static constexpr float kSigned[16] = {1, -1, -1, -1, 1, -1, -1, -1, -1, -1, 0, 0, -1, -1, 0, 0};
   Loss loss;
   loss.clear();
   double more_loss = 0;
@@ -151,7 +151,7 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
 #pragma GCC unroll 5
         for (int k = 0; k < 5; ++k) s.out[static_cast<std::size_t>(k) + 1] = row_of(task.contexts, noise[k], stride);
 #pragma GCC unroll 4
-        for (int i = 0; i < 16; i += kWidth) store(s.weight + i, load(kUsed + i) * set1(job.alpha));
+        for (int i = 0; i < 16; i += kWidth) store(s.weight + i, load(kSigned + i) * set1(job.alpha));
         train_tile<6, Stride ? Stride : 16>(window, task.update, loss);
         continue;
       }

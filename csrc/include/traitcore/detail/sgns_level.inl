@@ -7,50 +7,47 @@
 
 TRAITCORE_INLINE constexpr int lane(int output) { return output < 4 ? output : output + 4; }
 
-inline constexpr float kBound = 30.0f;  // of scores, beyond which s(f) is 0 or 1 to a float
+inline constexpr float kBound = 29.0f;  // of scores, beyond which s(f) is 0 or 1 to a float
 
-/// log-loss: -log s(f) = log(odds) for the target and f + log(odds) for a negative, with odds = 1 + exp(-f); the sum
-/// of logs is kept as a product, whose exponent is moved out before it can overflow.
+/// log-loss: -log s(y) = log(1 + exp(-y)) with y = f for the target and -f for a negative. The sum of logs is kept as a
+/// product of these odds, whose exponent is moved out before it can overflow.
 #if defined(TRAITCORE_LEVEL_AVX512)
 struct Loss {
-  vf mantissa, exponent, scores;
+  vf mantissa, exponent;
 
   TRAITCORE_INLINE void clear() {  // not a constructor: a synthesised one would fall outside the target region
     mantissa = set1(1.0f);
-    exponent = scores = set1(0.0f);
+    exponent = set1(0.0f);
   }
-  TRAITCORE_INLINE void add(vf odds, vf f, unsigned lanes, unsigned negatives) {
-    const vf product = _mm512_mask_mul_ps(mantissa, static_cast<__mmask16>(lanes), mantissa, odds);
-    exponent = _mm512_add_ps(exponent, _mm512_maskz_getexp_ps(kAll, product));
-    mantissa = _mm512_maskz_getmant_ps(kAll, product, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
-    const vf above = _mm512_maskz_max_ps(kAll, set1(-kBound), f);  // where odds are cut off, so is f; a NaN stays one
-    scores = _mm512_mask_add_ps(scores, static_cast<__mmask16>(negatives), scores, above);
+  TRAITCORE_INLINE void add(vf odds, unsigned lanes) {
+    mantissa = _mm512_mask_mul_ps(mantissa, static_cast<__mmask16>(lanes), mantissa, odds);
+  }
+  /// After each third add() at the latest: three factors of at most exp(29) fit a float.
+  TRAITCORE_INLINE void move_exponent() {
+    exponent = _mm512_add_ps(exponent, _mm512_maskz_getexp_ps(kAll, mantissa));
+    mantissa = _mm512_maskz_getmant_ps(kAll, mantissa, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
   }
   TRAITCORE_INLINE double total() const {
-    float m[16], e[16], s[16];
+    float m[16], e[16];
     store(m, mantissa);
     store(e, exponent);
-    store(s, scores);
     double sum = 0;
     for (int i = 0; i < 16; ++i)
-      sum += __builtin_log(static_cast<double>(m[i])) + 0.6931471805599453 * static_cast<double>(e[i]) +
-             static_cast<double>(s[i]);
+      sum += __builtin_log(static_cast<double>(m[i])) + 0.6931471805599453 * static_cast<double>(e[i]);
     return sum;
   }
 };
 #else
 struct Loss {
-  double mantissa, exponent, scores;
+  double mantissa, exponent;
 
   TRAITCORE_INLINE void clear() {
     mantissa = 1;
-    exponent = scores = 0;
+    exponent = 0;
   }
-  TRAITCORE_INLINE void add(const float* odds, const float* f, unsigned lanes, unsigned negatives) {
-    for (int i = 0; i < 16; ++i) {
-      if (lanes >> i & 1) mantissa *= static_cast<double>(odds[i]);  // 16 factors up to e^30 fit a double
-      if (negatives >> i & 1) scores += static_cast<double>(f[i] < -kBound ? -kBound : f[i]);
-    }
+  TRAITCORE_INLINE void add(const float* odds, unsigned lanes) {
+    for (int i = 0; i < 16; ++i)
+      if (lanes >> i & 1) mantissa *= static_cast<double>(odds[i]);  // 16 factors up to e^29 fit a double
     std::uint64_t bits;
     __builtin_memcpy(&bits, &mantissa, 8);
     const auto power = static_cast<std::int64_t>(bits >> 52 & 2047);
@@ -59,15 +56,13 @@ struct Loss {
     bits = (bits & 0x000FFFFFFFFFFFFFull) | 0x3FF0000000000000ull;
     __builtin_memcpy(&mantissa, &bits, 8);
   }
-  TRAITCORE_INLINE double total() const {
-    return __builtin_log(mantissa) + 0.6931471805599453 * exponent + scores;
-  }
+  TRAITCORE_INLINE double total() const { return __builtin_log(mantissa) + 0.6931471805599453 * exponent; }
 };
 #endif
 
-/// 1 + exp(-x): 2^r by exponent bits times a polynomial of degree 5 for the rest (relative error 8e-8).
+/// 1 + exp(x): 2^r by exponent bits times a polynomial of degree 5 for the rest (relative error 8e-8).
 TRAITCORE_INLINE vf odds_of(vf x) {
-  const vf t = clamp(x, kBound) * set1(-1.44269504f);
+  const vf t = clamp(x, kBound) * set1(1.44269504f);
   const vf magic = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
   const vf y = t + magic;
   const vf f = t - (y - magic);
@@ -130,14 +125,14 @@ TRAITCORE_INLINE constexpr unsigned lanes_of(int nt, bool two) {
   return lanes;
 }
 
-/// Gradients of a tile, g = weight * (label - s(f)), into 128 floats; with the target's tile also `scale`, 128 floats
+/// Gradients of a tile, g = weight * (1 - s(y)) with a negative's weight below zero, into 128 floats; with the target's tile also `scale`, 128 floats
 /// in the same order: see update().
 template <int NT, std::size_t Stride, bool First>
 TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t stride, Loss& loss) {
   float* const* out = w.out + 6 * tile;
   float* gradient = w.gradient + 128 * tile;
   const float* weight = w.weight + 16 * tile;
-  alignas(64) static constexpr float kLabel[16] = {1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  alignas(64) static constexpr float kSign[16] = {-1, 1, 1, 1, -1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  // of -y / f
   for (int j = 0; j < w.n_in; j += 2) {
     const unsigned lanes = j + 1 < w.n_in ? lanes_of(NT, true) : lanes_of(NT, false);
     float* g = gradient + j * 8;
@@ -154,20 +149,19 @@ TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t strid
 #endif
 #pragma GCC unroll 4
     for (int i = 0; i < 16; i += kWidth) {
-      const vf x = load(f + i), o = odds_of(x);
-      vf step = vf{} - reciprocal(o);
-      if (First) step = step + load(kLabel + i);
-      step = step * load(weight + i);
+      const vf x = load(f + i), o = odds_of(First ? x * load(kSign + i) : x);
+      const vf step = (set1(1.0f) - reciprocal(o)) * load(weight + i);
       store(g + i, step);
       if (First) store(w.scale + j * 8 + i, set1(1.0f) - set1(0.5f) * step * step);
 #if defined(TRAITCORE_LEVEL_AVX512)
-      loss.add(o, x, lanes, First ? lanes & ~0x11u : lanes);
+      loss.add(o, lanes);
+      if (j == 4 || j == 10 || j + 2 >= w.n_in) loss.move_exponent();
 #else
       store(odds + i, o);
 #endif
     }
 #if !defined(TRAITCORE_LEVEL_AVX512)
-    loss.add(odds, f, lanes, First ? lanes & ~0x11u : lanes);
+    loss.add(odds, lanes);
 #endif
   }
 }
