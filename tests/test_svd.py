@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +16,7 @@ from tests.reference.svd import product, symmetric_with_spectrum, with_spectrum
 from traitcore import _core
 from traitcore._kernels.symmetry import is_symmetric
 from traitcore.items import svd as svd_module
+from traitcore.items.eigen import symmetric_eigen
 from traitcore.items.products import panel_combine, panel_gram, sparse_dense, sparse_transposed_dense
 from traitcore.items.svd import randomized_svd, svd_vectors
 
@@ -291,8 +294,10 @@ def test_symmetry_is_seen_without_a_transpose(n, seed, mirrored) -> None:
     if mirrored:
         A = np.triu(A) + np.triu(A, 1).T
     csr = sparse.csr_array(A.astype(np.float32))
-    found = is_symmetric(csr.indptr, csr.indices, csr.data, csr.indptr[:-1].astype(np.int64))
-    assert found == bool((A == A.T).all())
+    for edges in ([0, n], [0, n // 2, n], list(range(n + 1))):
+        cursor = csr.indptr[:-1].astype(np.int64)
+        found = [is_symmetric(a, b, csr.indptr, csr.indices, csr.data, cursor) for a, b in pairwise(edges)]
+        assert all(found) == bool((A == A.T).all())
 
 
 @pytest.mark.parametrize("index", [np.int32, np.int64])
@@ -307,3 +312,34 @@ def test_product_refuses_pointers_and_indices_that_lead_outside(index, array, pl
     for workers in (1, 2):
         with pytest.raises(ValueError, match="'A' parameter of sparse_dense"):
             sparse_dense(A, np.ones((700, 16), np.float32), workers=workers)
+
+
+@given(st.integers(1, 70), st.integers(0, 10_000), st.sampled_from(["plain", "low rank", "repeated", "graded", "zero"]))
+def test_symmetric_eigen_is_lapacks(n, seed, kind) -> None:
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((n, n))
+    if kind == "low rank":
+        A = A[:, : 1 + n // 3] @ A[:, : 1 + n // 3].T
+    elif kind != "plain":
+        repeated = np.where(np.arange(n) < n // 2, 3.0, -2.0)
+        d = {"repeated": repeated, "graded": 10.0 ** -np.arange(n), "zero": np.zeros(n)}[kind]
+        Q = np.linalg.qr(A)[0]
+        A = (Q * d) @ Q.T
+    A = (A + A.T) / 2
+    values, V = symmetric_eigen(A)
+    size = np.abs(A).max() * n + 1e-300
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(A), atol=1e-13 * size)
+    np.testing.assert_allclose(A @ V, V * values, atol=1e-13 * size)
+    np.testing.assert_allclose(V.T @ V, np.eye(n), atol=1e-12)
+    first = int(rng.integers(0, n))
+    again, rows = symmetric_eigen(A, first_row=first, workers=3)
+    assert again.tobytes() == values.tobytes()
+    assert rows.tobytes() == V[first:].tobytes()
+
+
+def test_symmetric_eigen_at_every_level(level) -> None:
+    A = np.random.default_rng(0).standard_normal((90, 90))
+    values, V = symmetric_eigen(A + A.T)
+    np.testing.assert_allclose((A + A.T) @ V, V * values, atol=1e-11)
+    with pytest.raises(RuntimeError, match="not finite"):
+        symmetric_eigen(np.full((4, 4), np.nan))

@@ -161,6 +161,9 @@ def panels_gram(panels: NDArray[np.float32], W: NDArray[np.float32], workers: in
 def panels_combine(
     panels: NDArray[np.float32], S: NDArray[np.float32], Y: NDArray[np.float32], fresh: bool, workers: int
 ) -> None: ...
+def symmetric_eigen(
+    A: NDArray[np.float64], first: int, workers: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
 def nmf_entry_pass(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

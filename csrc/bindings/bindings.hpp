@@ -8,6 +8,7 @@
 namespace traitcore_bindings {
 void bind_sampling(pybind11::module_& m);
 void bind_products(pybind11::module_& m);
+void bind_eigen(pybind11::module_& m);
 void bind_nmf(pybind11::module_& m);
 void bind_pooling(pybind11::module_& m);
 void bind_sgns(pybind11::module_& m);

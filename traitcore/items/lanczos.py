@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._progress import Progress
-from .products import panel_combine, panel_gram
+from .eigen import symmetric_eigen
+from .products import aligned_empty, panel_combine, panel_gram
 
 EPS = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float64).tiny)
@@ -22,6 +23,8 @@ TINY = float(np.finfo(np.float64).tiny)
 # kernel's rate against those at a sparse one's.
 FILTER_FROM = 3.0
 FILTER_DEGREE = 4
+# Largest relative residual of a wanted Ritz vector from which each block is looked at.
+NEAR = 0.2
 # Where the filter's unwanted part ends, below the smallest wanted value as estimated so far.
 FILTER_EDGE = 0.95
 # The largest wanted value may grow so much more than the edge before float32 loses the smallest.
@@ -67,18 +70,20 @@ class Basis:
     """Orthonormal panels (n, b) end to end, and the projection T (m, m) of the operator on them."""
 
     def __init__(self, n: int, block: int, workers: int, rng: np.random.Generator, capacity: int) -> None:
-        """Room for `capacity` panels at first, whose pages cost nothing until written (growth writes zeros first)."""
+        """Room for `capacity` panels at first, whose pages cost nothing until written."""
         self.n, self.b, self.workers, self.rng = n, block, workers, rng
-        self.panels = np.empty((capacity, n, block), dtype=np.float32)
+        self.panels = aligned_empty((capacity, n, block))
         self.T = np.zeros((capacity * block, capacity * block))
         self.used = 0
 
     def _make_room(self) -> None:
-        """Room for one more panel; the growth is remapped rather than copied where the system can."""
+        """Room for one more panel."""
         if self.used < len(self.panels):
             return
         capacity = self.used + max(8, self.used // 4)
-        self.panels.resize((capacity, self.n, self.b), refcheck=False)
+        panels = aligned_empty((capacity, self.n, self.b))
+        panels[: self.used] = self.panels
+        self.panels = panels
         T = np.zeros((capacity * self.b, capacity * self.b))
         T[: len(self.T), : len(self.T)] = self.T
         self.T = T
@@ -129,7 +134,7 @@ class Basis:
         floor = (32 * EPS * scale) ** 2
         for _ in range(4):
             G = panel_gram(block[None], block, workers=self.workers)
-            d, V = np.linalg.eigh((G + G.T) / 2)
+            d, V = symmetric_eigen(G)
             d, V = d[::-1], V[:, ::-1]
             rank = int((d > floor).sum())
             root = np.sqrt(np.maximum(d[:rank], 0.0))
@@ -137,7 +142,7 @@ class Basis:
             C[:, :rank] = V[:, :rank] / root
             step = np.zeros_like(V)
             step[:rank] = root[:, None] * V[:, :rank].T
-            fresh = np.empty_like(block)
+            fresh = aligned_empty(block.shape)
             panel_combine(block[None], C, fresh, fresh=True, workers=self.workers)
             block, R = fresh, step @ R
             # The Gram matrix of a block with a spread spectrum is itself inexact: whiten until it was nearly flat.
@@ -149,6 +154,7 @@ class Basis:
 
 @dataclass
 class _Check:
+    columns: int
     values: NDArray[np.float64]
     measure: NDArray[np.float64]
     residual: float
@@ -173,6 +179,7 @@ class Lanczos:
         self.tails: list[tuple[int, NDArray[np.float64]]] = []
         self.starts = 1
         self.last: _Check | None = None
+        self.checks: list[_Check] = []
 
     def run(self) -> Subspace:
         s = self.s
@@ -194,7 +201,9 @@ class Lanczos:
                     columns = 0
                 if s.progress is not None:
                     s.progress("svd", min(1.0, s.tol / max(self.error, s.tol)), 1.0)
-                next_check = max(first_check, columns + max(s.block_size, columns // 8))
+                # Near the end the error falls by orders of magnitude a step: a look costs less than a step too many.
+                near = columns > 0 and self.last is not None and self.last.residual < NEAR
+                next_check = max(first_check, columns + max(s.block_size, 0 if near else columns // 8))
             if self.basis.columns + s.block_size > s.max_columns:
                 return self._finish(columns, s.steps is not None)
 
@@ -211,9 +220,9 @@ class Lanczos:
         basis.T[m - b : m, :m] = H.T
         return basis.append(W, scale)
 
-    def _ritz(self, m: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The `count` Ritz pairs of largest magnitude: values (count,), coefficients (m, count)."""
-        values, S = np.linalg.eigh(self.basis.T[:m, :m])
+    def _ritz(self, m: int, count: int, first_row: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The `count` Ritz pairs of largest magnitude: values (count,), coefficients (m - first_row, count)."""
+        values, S = symmetric_eigen(self.basis.T[:m, :m], first_row=first_row, workers=self.s.workers)
         order = np.argsort(-np.abs(values), kind="stable")[:count]
         return values[order], S[:, order]
 
@@ -228,19 +237,25 @@ class Lanczos:
     def _converged(self, m: int, R: NDArray[np.float64]) -> bool:
         """Is the estimated error of every wanted singular value within half of `tol`?
 
-        Ritz values only grow, and their errors fall as the squares of the residuals: so what is left is what the last
-        check gained, times q / (1 - q), where q is how much the squared residual fell.
+        Ritz values only grow, and their errors fall as the squares of the residuals: so what is left is what was
+        gained since an earlier check, times q / (1 - q), where q is how much the squared residual fell since.
         """
         b = self.s.block_size
-        values, S = self._ritz(m, self.s.n_components)
+        tails = [*self.tails, (m // b - 1, R)]
+        first = tails[0][0] * b
+        values, S = self._ritz(m, self.s.n_components, first)
         sigma = self._singular_values(values)
         magnitude = np.abs(values)
-        squares = sum(((F @ S[p * b : (p + 1) * b]) ** 2).sum(axis=0) for p, F in [*self.tails, (m // b - 1, R)])
+        squares = sum(((F @ S[p * b - first : (p + 1) * b - first]) ** 2).sum(axis=0) for p, F in tails)
         residual = float((np.sqrt(squares) / np.maximum(magnitude, 32 * EPS * magnitude[0] + TINY)).max())
         # A vector's lack of the right one shows in full in the filter's values, and in those of A afterwards; in
         # singular values read back through the filter it shows less.
         measure = sigma if self.degree == 1 else magnitude
-        previous, self.last = self.last, _Check(sigma, measure, residual)
+        # Over one block alone a value that rests before its last rise would look converged.
+        earlier = [c for c in self.checks if c.columns <= m - max(b, m // 8)]
+        previous = earlier[-1] if earlier else None
+        self.last = _Check(m, sigma, measure, residual)
+        self.checks.append(self.last)
         if residual <= 8 * EPS:
             self.error = residual
             return True
@@ -283,7 +298,9 @@ class Lanczos:
         if sigma[-1] <= 0:
             return 1
         growth = np.arccosh(sigma[0] / (FILTER_EDGE * sigma[-1])) * (2 if self.op.squared else 1)
-        return int(min(np.arccosh(FILTER_SPREAD) / growth, FILTER_DEGREE))
+        # What rounding does to the smallest wanted value grows with the spread: it has to stay below `tol`.
+        spread = max(1.0, min(FILTER_SPREAD, self.s.tol / (4 * EPS)))
+        return int(min(np.arccosh(spread) / growth, FILTER_DEGREE))
 
     def _restart(self, m: int) -> None:
         """Begin again with the filtered operator, from a mixture of the vectors found so far."""
@@ -293,7 +310,7 @@ class Lanczos:
         count = -(-(self.s.n_components + 8) // 16) * 16
         Y = self._vectors(m, count)
         mix = self.rng.standard_normal((count, self.s.block_size))
-        start = np.empty((self.op.n, self.s.block_size), dtype=np.float32)
+        start = aligned_empty((self.op.n, self.s.block_size))
         panel_combine(Y[None], mix, start, fresh=True, workers=self.s.workers)
         # A share of everything, so that no wanted vector is left out by what has been found so far.
         start += self.basis.random_block() * np.float32(0.3 * np.sqrt(count / self.op.n))
@@ -301,7 +318,7 @@ class Lanczos:
 
     def _vectors(self, m: int, count: int) -> NDArray[np.float32]:
         _, S = self._ritz(m, count)
-        out = np.empty((self.op.n, count), dtype=np.float32)
+        out = aligned_empty((self.op.n, count))
         panel_combine(
             self.basis.panels[: m // self.s.block_size], S, out, fresh=True, workers=self.s.workers
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,14 @@ def _check_out(out: Any, shape: tuple[int, int], owner: str) -> NDArray[np.float
     if out.shape != shape or not good:
         raise ValueError(parameter_message("out", owner, rule, f"dtype {out.dtype}, shape {out.shape}"))
     return out
+
+
+def aligned_empty(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An uninitialised float32 array that begins on a cache line: rows of 16 numbers then touch one line each."""
+    size = math.prod(shape)
+    raw = np.empty(size + 16, dtype=np.float32)
+    skip = -raw.ctypes.data % 64 // 4
+    return raw[skip : skip + size].reshape(shape)
 
 
 def panel_gram(panels: NDArray[np.float32], block: NDArray[np.float32], *, workers: int) -> NDArray[np.float64]:

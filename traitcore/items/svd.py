@@ -13,15 +13,18 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._kernels import symmetry as kernels
-from .._parallel import resolve_workers
+from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._progress import Progress
 from .._validate import check_array, check_bool, check_csr, check_int, check_real, check_seed
+from .eigen import symmetric_eigen
 from .lanczos import EPS, Lanczos, Settings, Subspace
-from .products import multiply_add, panel_combine, panel_gram, transposed_csr
+from .products import aligned_empty, multiply_add, panel_combine, panel_gram, transposed_csr
 
 _OWNER = "randomized_svd"
 # Up to this size LAPACK decomposes what the search could not, within seconds.
 _DENSE_AFTER_ALL = 4000
+# Ranges of rows whose places reached stay in cache while the rest of the matrix passes by.
+_SYMMETRY_BLOCKS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +117,7 @@ def randomized_svd(
         max_columns=0, workers=resolve_workers(workers, _OWNER), progress=progress,
     )  # fmt: skip
     seed = check_seed("random_state", _OWNER, random_state)
-    is_symmetric = _check_symmetric(matrix, symmetric)
+    is_symmetric = _check_symmetric(matrix, symmetric, settings.workers)
     matrix, scale = _scaled(matrix)
     settings.max_columns = _max_columns(matrix, settings, memory_limit_mb)
     if settings.max_columns == 0:
@@ -172,7 +175,7 @@ def _check_matrix(A: Any) -> Matrix:
     return matrix
 
 
-def _check_symmetric(matrix: Matrix, symmetric: Any) -> bool:
+def _check_symmetric(matrix: Matrix, symmetric: Any, workers: int) -> bool:
     if symmetric is not None and not check_bool("symmetric", _OWNER, symmetric):
         return False
     if matrix.shape[0] != matrix.shape[1]:
@@ -180,8 +183,9 @@ def _check_symmetric(matrix: Matrix, symmetric: Any) -> bool:
     elif isinstance(matrix, np.ndarray):
         is_equal = bool(np.array_equal(matrix, matrix.T))
     else:
-        cursor = matrix.indptr[:-1].astype(np.int64)
-        is_equal = bool(kernels.is_symmetric(matrix.indptr, matrix.indices, matrix.data, cursor))
+        arrays = (matrix.indptr, matrix.indices, matrix.data, matrix.indptr[:-1].astype(np.int64))
+        blocks = balanced_blocks(matrix.indptr, max(workers, _SYMMETRY_BLOCKS))
+        is_equal = all(run_blocks(kernels.is_symmetric, blocks, workers, *arrays))
     if symmetric and not is_equal:
         rule = "None or False: A differs from its transpose"
         raise ValueError(parameter_message("symmetric", _OWNER, rule, symmetric))
@@ -242,11 +246,14 @@ def _dense(matrix: Matrix, k: int, symmetric: bool) -> SVDResult:
 def _signed(result: SVDResult, scale: float, symmetric: bool) -> SVDResult:
     """Signs fixed by the largest entry of each left vector; the scale put back."""
     U = result.U
-    flip = np.where(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])] < 0, np.float32(-1), np.float32(1))
+    high, low = U.max(axis=0), -U.min(axis=0)
+    flip = np.where(low > high, np.float32(-1), np.float32(1))
+    for j in np.flatnonzero(low == high):  # of two as large, the first one counts
+        flip[j] = -1.0 if U[np.abs(U[:, j]).argmax(), j] < 0 else 1.0
     return SVDResult(
         U=np.ascontiguousarray(U * flip),
         singular_values=(result.singular_values.astype(np.float64) * scale).astype(np.float32),
-        Vt=np.ascontiguousarray(result.Vt * flip[:, None]), residuals=result.residuals * scale,
+        Vt=(result.Vt.T * flip).T, residuals=result.residuals * scale,
         error_estimate=result.error_estimate, n_iter=result.n_iter, converged=result.converged, symmetric=symmetric,
     )  # fmt: skip
 
@@ -275,9 +282,9 @@ class _Symmetric:
         """Rayleigh-Ritz for A on the subspace found."""
         Y = found.basis
         AY = self.apply(Y)
-        half = _inverse_root(panel_gram(Y[None], Y, workers=self.workers))
+        half = _inverse_root(panel_gram(Y[None], Y, workers=self.workers), self.workers)
         T = half.T @ panel_gram(Y[None], AY, workers=self.workers) @ half
-        values, S = np.linalg.eigh((T + T.T) / 2)
+        values, S = symmetric_eigen(T, workers=self.workers)
         order = np.argsort(-np.abs(values), kind="stable")[:k]
         values, S = values[order], half @ S[:, order]
         U = _combined(Y, S, self.workers)
@@ -319,7 +326,7 @@ class _Gram:
     def extract(self, found: Subspace, k: int) -> SVDResult:
         """The SVD of A restricted to the subspace found: not of A'A, so small singular values keep their digits."""
         X = found.basis
-        X = _combined(X, _inverse_root(panel_gram(X[None], X, workers=self.workers)), self.workers)
+        X = _combined(X, _inverse_root(panel_gram(X[None], X, workers=self.workers), self.workers), self.workers)
         Y = _times(self.tall, X, self.workers)
         Q, R = np.linalg.qr(Y.astype(np.float64))
         Z, s, Wt = np.linalg.svd(R)
@@ -342,7 +349,7 @@ def _size(matrix: Matrix) -> int:
 def _times(matrix: Matrix, block: NDArray[np.float32], workers: int) -> NDArray[np.float32]:
     if isinstance(matrix, np.ndarray):
         return np.ascontiguousarray(matrix @ block)
-    product = np.empty((matrix.shape[0], block.shape[1]), dtype=np.float32)
+    product = aligned_empty((matrix.shape[0], block.shape[1]))
     multiply_add(matrix, block, product, workers=workers)
     return product
 
@@ -352,13 +359,13 @@ def _combined(Y: NDArray[np.float32], S: NDArray[np.float64], workers: int) -> N
     count = S.shape[1]
     padded = np.zeros((S.shape[0], -(-count // 16) * 16))
     padded[:, :count] = S
-    out = np.empty((Y.shape[0], padded.shape[1]), dtype=np.float32)
+    out = aligned_empty((Y.shape[0], padded.shape[1]))
     panel_combine(Y[None], padded, out, fresh=True, workers=workers)
     return out if count == out.shape[1] else np.ascontiguousarray(out[:, :count])
 
 
-def _inverse_root(G: NDArray[np.float64]) -> NDArray[np.float64]:
+def _inverse_root(G: NDArray[np.float64], workers: int) -> NDArray[np.float64]:
     """H with H' G H = I."""
-    d, V = np.linalg.eigh((G + G.T) / 2)
+    d, V = symmetric_eigen(G, workers=workers)
     half: NDArray[np.float64] = V / np.sqrt(np.maximum(d, d[-1] * EPS))
     return half

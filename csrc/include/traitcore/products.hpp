@@ -245,11 +245,14 @@ inline void panels_combine(const PanelsView& P, const float* S, std::int64_t q, 
   using namespace products;
   const SimdLevel level = simd_level();
   const std::int64_t blocks = (P.rows + kPanelRows - 1) / kPanelRows;
+  constexpr std::int64_t kColumns = 32;  // of Y at a time, so that its part stays in the nearest cache
   for_blocks(blocks, workers, [&](std::int64_t block) {
     const std::int64_t i = block * kPanelRows, rows = std::min(kPanelRows, P.rows - i);
     if (fresh) std::memset(Y + i * q, 0, static_cast<std::size_t>(rows * q) * sizeof(float));
-    for (std::int64_t p = 0; p < P.count; ++p)
-      TRAITCORE_AT_LEVEL(level, combine_block(P.at(p, i), P.b, S + p * P.b * q, q, rows, Y + i * q))
+    for (std::int64_t c = 0; c < q; c += kColumns)
+      for (std::int64_t p = 0; p < P.count; ++p)
+        TRAITCORE_AT_LEVEL(level, combine_block(P.at(p, i), P.b, S + p * P.b * q + c, q, std::min(kColumns, q - c), rows,
+                                                Y + i * q + c))
   });
 }
 

@@ -125,14 +125,15 @@ inline void gram_block(const float* P, std::int64_t b, const float* W, std::int6
   }
 }
 
-// `rows` rows of Y (., q) += P (., b) S (b, q).
-inline void combine_block(const float* P, std::int64_t b, const float* S, std::int64_t q, std::int64_t rows, float* Y) {
+// `rows` rows of `width` columns of Y (., q) += P (., b) S (b, q).
+inline void combine_block(const float* P, std::int64_t b, const float* S, std::int64_t q, std::int64_t width,
+                          std::int64_t rows, float* Y) {
   for (std::int64_t i = 0; i < rows; i += kTileRows) {
     const int here = static_cast<int>(rows - i < kTileRows ? rows - i : kTileRows);
     std::int64_t c = 0;
-    for (; c + 2 * kLanes <= q; c += 2 * kLanes)
+    for (; c + 2 * kLanes <= width; c += 2 * kLanes)
       combine_tile<2>(P + i * b, b, S + c, q, static_cast<int>(b), Y + i * q + c, q, here);
-    for (; c < q; c += kLanes)
+    for (; c < width; c += kLanes)
       combine_tile<1>(P + i * b, b, S + c, q, static_cast<int>(b), Y + i * q + c, q, here);
   }
 }
