@@ -223,6 +223,36 @@ def test_backfill_says_where_each_row_came_from() -> None:
     assert "1 content" in repr(filled)
 
 
+def test_permuting_items_permutes_the_backfill() -> None:
+    behaviour, content = vectors(60, 5, 0, missing=0.4), vectors(60, 7, 1, missing=0.3)
+    categories, counts = np.arange(60) % 7, np.random.default_rng(2).integers(1, 30, 60)
+    order = np.random.default_rng(3).permutation(60)
+    plain = tc.backfill_vectors(behaviour, content=content, categories=categories, item_counts=counts)
+    moved = tc.backfill_vectors(
+        behaviour[order], content=content[order], categories=categories[order], item_counts=counts[order]
+    )
+    np.testing.assert_allclose(moved.vectors, plain.vectors[order], atol=1e-5)
+    assert moved.source.tolist() == plain.source[order].tolist()
+    assert {"behaviour", "content", "category"} <= set(plain.source.tolist())
+
+
+def test_fusion_helps_rare_items_most_and_costs_frequent_ones_nothing() -> None:
+    """Behaviour is the truth with noise that falls with the count; content says a part of the truth."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(900, 12))
+    counts = np.repeat([1, 20, 2000], 300)
+    behaviour = truth + rng.normal(size=truth.shape) * (4.0 / np.sqrt(counts))[:, None]
+    content = truth @ rng.normal(size=(12, 40)) + 6.0 * rng.normal(size=(900, 40))
+    fused = tc.fuse_vectors(behaviour, content, method="map", item_counts=counts).vectors
+    unit = normalize_rows(truth)
+    before = np.einsum("ij,ij->i", normalize_rows(behaviour), unit).reshape(3, 300).mean(axis=1)
+    after = np.einsum("ij,ij->i", fused, unit).reshape(3, 300).mean(axis=1)
+    assert after[0] > before[0] + 0.2
+    assert after[1] > before[1]
+    assert after[2] > before[2] - 0.03
+    assert after[0] - before[0] > after[1] - before[1]
+
+
 def test_backfill_takes_the_finest_category_that_knows() -> None:
     behaviour = np.array([[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]], dtype=np.float32)
     levels = [[0, 0], [1, 0], [1, 0], [2, 0], [2, -1]]

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 
 import traitcore as tc
+from traitcore._kernels.alias import build_alias_rows
+from traitcore._kernels.walks import LANES
 from traitcore.events.sequences import Sequences
-from traitcore.items.walks import Walks
+from traitcore.items.walks import BLOCK_TOKENS, Walks, _shrinking_blocks
 
 from .reference import walks as slow
 
@@ -59,6 +61,54 @@ def test_walks_equal_the_slow_reference(
     for i, walk in enumerate(walks):
         expected = slow.walk(matrix, i % n, i // n, length, p=p, q=q, restart=restart, seed=seed)
         assert walk.tolist() == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("p", "q", "restart"), [(1.0, 1.0, 0.0), (1.0, 1.0, 0.2), (0.3, 1.0, 0.0), (2.0, 0.5, 0.2)])
+def test_more_walks_than_lanes_with_dead_ends(p: float, q: float, restart: float, workers: int) -> None:
+    matrix = weighted_graph(97, 0.04, 3)
+    matrix[[5, 40, 96]] = 0.0  # the last node's row is empty too: no entry of the table follows it
+    walks = tc.random_walks(
+        matrix, n_walks=4, walk_length=12, p=p, q=q, restart_probability=restart, seed=8, workers=workers
+    )
+    assert walks.report is not None
+    assert 0 < walks.report.n_short < 388
+    for i, walk in enumerate(walks):
+        assert walk.tolist() == slow.walk(matrix, i % 97, i // 97, 12, p=p, q=q, restart=restart, seed=8)
+    again = Sequences(walks.tokens, walks.offsets)  # made without the checks of a Sequences, and passes them
+    assert len(again) == 388
+    assert not walks.tokens.flags.writeable
+
+
+@given(n=st.integers(0, 300_000), length=st.integers(1, 5000), workers=st.integers(1, 9))
+def test_blocks_cover_all_walks_in_whole_lanes(n: int, length: int, workers: int) -> None:
+    blocks = _shrinking_blocks(n, length, workers)
+    edges = [0] + [stop for _, stop in blocks]
+    assert [begin for begin, _ in blocks] == edges[:-1]
+    assert edges[-1] == n
+    sizes = np.diff(edges)
+    assert all(size % LANES == 0 for size in sizes[:-1])
+    assert (np.diff(sizes) <= 0).all()
+    assert len(sizes) == 0 or sizes.max() * length <= max(BLOCK_TOKENS[1], LANES * length)
+
+
+def test_alias_tables_give_each_neighbour_its_weight() -> None:
+    matrix = sparse.csr_array(weighted_graph(40, 0.5, 2))
+    matrix.data[:3] = [1e-12, 1e12, 1.0]
+    table = np.empty((matrix.nnz, 4), dtype=np.int32)
+    indptr, indices = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    build_alias_rows(0, 40, indptr, indices, matrix.data, table)
+    for row in range(40):
+        part = slice(indptr[row], indptr[row + 1])
+        weights, neighbours = matrix.data[part], indices[part]
+        expected = slow.alias_row(weights.tolist())
+        threshold = table[part, 0].astype(np.uint32)
+        assert [(int(t), int(other)) for t, other in zip(threshold, table[part, 3])] == expected
+        assert np.array_equal(table[part, 1], neighbours)
+        assert np.array_equal(table[part, 2], neighbours[table[part, 3]])
+        share = threshold / 2.0**32
+        mass = share + np.bincount(table[part, 3], 1.0 - share, minlength=len(share))
+        np.testing.assert_allclose(mass / len(mass), weights / weights.sum(), atol=1e-9)
 
 
 def test_first_order_frequencies_are_the_weights() -> None:
