@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.suite.planted_faults import Shop
 from traitcore import EmbeddingTable, TableError, TableStore, build_index, compare_tables, judge
+from traitcore.quality.comparison import TableComparison
 from traitcore.quality.guardrails import Noise, Thresholds
 
 
@@ -56,7 +57,11 @@ def test_who_came_and_went_and_moved() -> None:
     assert c.inspection["i3"]["old"][0] == old.most_similar("i3", 1)[0][0]
     assert c.inspection["fresh"]["old"] == []
     assert c.inspection["nobody"] == {"old": [], "new": []}
-    json.dumps(c.as_dict(), allow_nan=False)
+    kept = json.loads(json.dumps(c.as_dict(), allow_nan=False))
+    again = TableComparison.of_dict(kept)
+    assert again.as_dict() == {**c.as_dict(), "inspection": {}}
+    with pytest.raises(ValueError, match="comparison"):
+        TableComparison.of_dict({"k": 10})
 
 
 def test_popularity_domination_is_seen() -> None:
@@ -132,8 +137,8 @@ def test_noise_shrinks_with_the_rows_and_with_correlation() -> None:
     assert one.spectrum() == pytest.approx(2 * four.spectrum())
     assert one.skewness() == pytest.approx(2 * four.skewness())
     assert one.overlap(0.5, 10, 10) == pytest.approx(2 * one.overlap(0.5, 10, 40))
-    assert Noise(103).correlation(0.0, 0.0) == pytest.approx(np.sqrt(2) / 10)
-    assert Noise(103).correlation(1.0, -1.0) == 0.0
+    assert Noise(103).correlation("norm_popularity", 0.0, 0.0) == pytest.approx(np.sqrt(2) / 10)
+    assert Noise(103).correlation("norm_popularity", 1.0, -1.0) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -153,11 +158,38 @@ def test_an_index_of_the_previous_version_fails(shop: Shop, previous: EmbeddingT
     assert [r.check for r in verdict.reasons if r.level == "fail"] == ["index"]
 
 
-def test_judged_against_an_honest_refit(shop: Shop, previous: EmbeddingTable) -> None:
-    refit = compare_tables(previous, shop.table(1))
-    assert judge(shop.table(2), previous, refit=refit).status == "pass"
-    verdict = judge(shop.faults["sessions leak across users"](1), previous, refit=refit)
-    assert "overlap_of_refit" in {reason.check for reason in verdict.reasons if reason.level == "fail"}
+@pytest.mark.parametrize("method", ["item2vec", "ppmi", "walks", "fused"])
+def test_judged_against_refits_a_shop_of_a_hundred_items(method: str) -> None:
+    shop = Shop(n_users=400, n_items=100, method=method, seed=12)
+    previous, refits = shop.table(0), shop.refits()
+    for seed in range(1, 21):
+        verdict = judge(shop.table(seed), previous, refits=refits)
+        assert verdict.status == "pass", (seed, list(map(str, verdict.reasons)))
+    for fault, make in shop.faults.items():
+        assert judge(make(1), previous, refits=refits).status == "fail", fault
+
+
+def test_reasons_tell_what_refits_do(shop: Shop, previous: EmbeddingTable) -> None:
+    refits = [compare_tables(previous, shop.table(1))]
+    verdict = judge(shop.faults["sessions leak across users"](1), previous, refits=refits)
+    told = {reason.check: str(reason) for reason in verdict.reasons}
+    assert "usual among refits" in told["overlap_of_refit"]
+    assert "honest refits" in told["shift_of_refit"]
+    assert "overlap" not in told  # the limits for all kinds are not asked
+
+
+def test_the_worst_refit_counts() -> None:
+    old = random_table()
+    rng = np.random.default_rng(5)
+
+    def moved(size: float) -> EmbeddingTable:
+        return EmbeddingTable(old.ids, old.vectors + size * rng.normal(size=old.vectors.shape))
+
+    near, far = (compare_tables(old, moved(size)) for size in (0.05, 0.6))
+    candidate = moved(0.6)
+    assert judge(candidate, old, refits=[near]).status == "fail"
+    for refits in ([far], [near, far, near]):
+        assert judge(candidate, old, refits=refits).status == "pass"
 
 
 def test_the_first_table_is_judged_alone() -> None:

@@ -26,6 +26,7 @@ from .catalogue import Catalogue, with_texts
 from .config import OWNER, PipelineConfig
 from .corpus import Prepared, prepare_corpus, with_customers
 from .publish import TABLES, publish_tables
+from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table
 
@@ -108,9 +109,12 @@ def fit_pipeline(
     with run.stage("tables") as kept:
         result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
     if store is not None:
+        with run.stage("refits") as kept:
+            refits = compare_refits(result.items, corpus, make_embedder, config, catalogue)
+            kept["report"] = f"{len(refits)} on nine tenths of the sessions" if refits else "none: the log is large"
         verdict, published = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
-            store, config=config, log=log, force=force, run=run,
+            store, config=config, log=log, force=force, refits=refits, run=run,
         )  # fmt: skip
         result = replace(result, verdict=verdict, published=published)
     return replace(result, stages=tuple(run.stages))

@@ -9,10 +9,12 @@ from dataclasses import asdict
 import numpy as np
 
 from ..events.log import EventLog
+from ..quality.comparison import TableComparison
 from ..quality.guardrails import Verdict, judge
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .config import PipelineConfig
+from .refits import KEY, as_metadata, kept_refits
 from .stages import Run
 
 TABLES = ("tokens", "items", "customers")  # in the order of publication: a reader begins at the last
@@ -20,16 +22,20 @@ TABLES = ("tokens", "items", "customers")  # in the order of publication: a read
 
 def publish_tables(
     tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
-    force: tuple[str, str] | None, run: Run,
+    force: tuple[str, str] | None, refits: list[TableComparison], run: Run,
 ) -> tuple[Verdict, dict[str, str]]:  # fmt: skip
     """(verdict, version by table). The items are judged first; the verdict on them stands for all tables of the run.
 
     Where a table can't be published, those before it are taken back. Each table's metadata names the versions of
-    those before it ("versions"), so that a reader of customers finds the tokens they were learned with.
+    those before it ("versions"), so that a reader of customers finds the tokens they were learned with. `refits` are
+    kept for the next run, which is judged against them; this one is against those of the run before.
     """
     with run.stage("guardrails") as kept:
         previous = store.open("items") if _has(store, "items") else None
-        verdict = judge(tables["items"], previous, seed=config.seed, workers=config.workers)
+        tables["items"].metadata[KEY] = as_metadata(refits)
+        verdict = judge(
+            tables["items"], previous, refits=kept_refits(previous), seed=config.seed, workers=config.workers
+        )
         kept["report"] = "".join([verdict.status, *(f"\n{reason}" for reason in verdict.reasons)])
     fingerprint = _fingerprint(log)
     published: dict[str, str] = {}

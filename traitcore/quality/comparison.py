@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -95,6 +95,21 @@ class TableComparison:
         plain = asdict(self)
         plain["inspection"] = {str(key): value for key, value in self.inspection.items()}
         return plain
+
+    @classmethod
+    def of_dict(cls, plain: Mapping[str, Any]) -> TableComparison:
+        """What `as_dict` gave, also after JSON, but for `inspection`; ValueError where it isn't that."""
+        try:
+            sides = {
+                side: Geometry(**{**plain[side], "spectrum": tuple(plain[side]["spectrum"])}) for side in ("old", "new")
+            }
+            listed = {key: tuple(plain[key]) for key in ("gained_examples", "lost_examples", "overlap_by_popularity")}
+            moved = tuple((one, float(shift)) for one, shift in plain["most_moved"])
+            changed = {name: (a, b) for name, (a, b) in plain["changed_parameters"].items()}
+            told = {**plain, **sides, **listed, "most_moved": moved, "changed_parameters": changed, "inspection": {}}
+            return cls(**told)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"This is not a comparison of tables as a dict: {error!r}.") from error
 
 
 def compare_tables(

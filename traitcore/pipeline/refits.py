@@ -1,0 +1,63 @@
+"""How far honest trainings on one log lie apart: what the next run's guardrails judge against where a log is small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..events.sequences import Sequences
+from ..quality.comparison import TableComparison, compare_tables
+from ..serving.table import EmbeddingTable
+from .catalogue import Catalogue
+from .config import PipelineConfig
+from .corpus import Prepared
+from .tables import item_table
+
+REFITS = 3
+SHARE = 0.9
+# Trained in about a second; logs larger than this have items enough for the limits that hold for all kinds of table.
+MOST_EVENTS = 200_000
+KEY = "refits"  # in the metadata of the items
+
+
+def compare_refits(
+    items: EmbeddingTable, corpus: Prepared, make: Callable[[PipelineConfig, int], Any], config: PipelineConfig,
+    catalogue: Catalogue | None,
+) -> list[TableComparison]:  # fmt: skip
+    """`items` against tables trained with other seeds on nine tenths of the sessions; [] for a large log."""
+    if corpus.sequences.n_tokens > MOST_EVENTS:
+        return []
+    found = []
+    for number in range(1, REFITS + 1):
+        other = replace(config, seed=config.seed + number)
+        embedder = make(other, corpus.window)
+        embedder.fit(_part(corpus.sequences, other.seed), n_items=len(corpus.vocabulary))
+        table, _ = item_table(corpus.vocabulary, embedder, {}, other, catalogue)
+        found.append(compare_tables(items, table, seed=config.seed, workers=config.workers))
+    return found
+
+
+def kept_refits(previous: EmbeddingTable | None) -> list[TableComparison]:
+    """What was kept with a published table of items; [] where nothing was."""
+    kept = [] if previous is None else previous.metadata.get(KEY, [])
+    return [TableComparison.of_dict(plain) for plain in kept]
+
+
+def as_metadata(refits: list[TableComparison]) -> list[dict[str, Any]]:
+    """For the metadata: without examples of items."""
+    bare = [replace(one, gained_examples=(), lost_examples=(), most_moved=()) for one in refits]
+    return [one.as_dict() for one in bare]
+
+
+def _part(sequences: Sequences, seed: int) -> Sequences:
+    n = len(sequences)
+    keep = np.sort(np.random.default_rng(seed).permutation(n)[: max(1, int(SHARE * n))])
+    lengths: NDArray[np.int64] = np.diff(sequences.offsets)
+    chosen = np.zeros(n, dtype=bool)
+    chosen[keep] = True
+    tokens = sequences.tokens[np.repeat(chosen, lengths)]
+    return Sequences(tokens=tokens, offsets=np.concatenate(([0], np.cumsum(lengths[keep]))))
