@@ -13,6 +13,7 @@ from tests.reference import events as reference
 from tests.test_sessions import ACTIONS, make_log
 from traitcore import EventLog, InputError, encode_tokens, split_sessions, tokenize
 from traitcore.events import tokens as module
+from traitcore.events.ids import code_texts
 
 events = st.lists(
     st.tuples(st.integers(0, 4), st.integers(0, 300), st.integers(0, 2), st.integers(0, 5)), min_size=1, max_size=60
@@ -194,3 +195,27 @@ def test_the_report_reads_well() -> None:
     assert "dropped 1 rare tokens, 1 events: min_count" in text
     assert "dropped 1 sequences, 1 events: min_length" in text
     assert report.as_dict()["tokens"] == 2
+
+
+TEXTS = st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["a", "\xe9", "\u4e2d", "\U0001f600", "a\0"]))
+
+
+@given(st.lists(TEXTS))
+def test_texts_are_coded_as_by_a_dict(texts: list[str | None]) -> None:
+    place: dict[str, int] = {}
+    slow = [-1 if t is None else place.setdefault(t, len(place)) for t in texts]
+    codes, distinct = code_texts(texts)
+    assert codes.tolist() == slow
+    assert distinct == list(place)
+
+
+def test_many_texts_and_what_is_no_text() -> None:
+    texts = [f"item_{i * i % 9973}" for i in range(50_000)]
+    codes, distinct = code_texts(tuple(texts))
+    assert [distinct[c] for c in codes.tolist()] == texts
+    assert len(distinct) == len(set(texts))
+    for wrong in (["a", 1], [b"a"], ["a", 1.5, None]):
+        with pytest.raises(TypeError, match="strs or None"):
+            code_texts(wrong)
+    with pytest.raises(InputError, match="one type"):
+        encode_tokens(["a", 1], [0, 2])

@@ -133,9 +133,12 @@ def read_column(name: str, values: Any) -> Column:
             from .arrow import read_array
 
             return read_array(name, values)
-        if isinstance(values, (list, tuple)) and set(map(type, values)) == {str}:
-            codes, texts = code_texts(values)
-            return Column("texts", codes, texts=texts)
+        if type(values) in (list, tuple) and len(values) and type(values[0]) is str:
+            try:
+                codes, texts = code_texts(values)
+                return Column("texts", codes, texts=texts)
+            except TypeError:  # not all are strs
+                pass
         values = _as_array(name, values)
     if values.ndim != 1:
         raise InputError(f"Column {name!r} must have one dimension. Got shape {values.shape} instead.")
