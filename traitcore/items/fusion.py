@@ -52,8 +52,8 @@ class SourcedVectors:
         return f"SourcedVectors({self.vectors.shape[0]:,} x {self.vectors.shape[1]}: {parts or 'no rows'})"
 
 
-# The defaults .7 and 10 against others, on a random half of the sessions: Recall@20 of the cosine neighbours of the other
-# half, by count with "map"; rarest tenth / most frequent / all. Online Retail: behaviour alone .135/.534/.278, content
+# The defaults .7 and 10 against others, on a random half of the sessions: Recall@20 of the cosine neighbours of the
+# other half, by count with "map"; rarest tenth / most frequent / all. Online Retail: behaviour .135/.534/.278, content
 # alone .105/.260/.150, half_count 3 .171/.560/.312, 10 .170/.549/.305, 30 .155/.526/.287, no counts .164/.567/.314.
 # Simulated shop: .059/.302/.125, .146/.303/.185, 3 .148/.374/.199, 10 .157/.370/.205, no counts .119/.367/.182. The
 # shops want different ones, so the spec's .7 and a middle count stay (other splits: benchmarks/compare/graph.py).
