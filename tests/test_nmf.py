@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 import traitcore as tc
 from tests.reference import nmf as slow
 from traitcore import _core
-from traitcore.customers.nmf_init import initial_factors
+from traitcore.customers.nmf_init import initial_factors, leading_svd
 
 
 def planted(n=120, m=40, k=5, seed=0, noise=0.1, density=0.5):
@@ -413,3 +413,21 @@ def test_batches_keep_weights_starts_and_refusals():
     for _ in range(3):
         fitted.partial_fit(X)
     assert np.linalg.norm(X - fitted.transform(X) @ fitted.components_) <= 1.001 * before
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "m"), [(90, 40), (40, 90), (700, 300)])
+def test_nndsvd_is_its_definition_for_any_workers(n, m, dtype) -> None:
+    rng = np.random.default_rng(n)
+    X = (rng.gamma(0.5, 1, (n, 6)) @ rng.gamma(0.5, 1, (6, m)) + 0.1 * rng.random((n, m))).astype(dtype)
+    Ut, S, Vt = leading_svd(X, 6, 0, 1)
+    W, H = initial_factors(X, 6, "nndsvd", 0, 1)
+    slow_W, slow_H = slow.nndsvd_parts(Ut.T, S, Vt.T)
+    np.testing.assert_allclose(W, slow_W, rtol=1e-4, atol=3e-6)
+    np.testing.assert_allclose(H, slow_H, rtol=1e-4, atol=3e-6)
+    filled, _ = initial_factors(X, 6, "nndsvda", 0, 1)
+    np.testing.assert_allclose(filled, np.where(W == 0, X.mean(), W), rtol=1e-5)
+    for workers in (2, 3, 7):
+        again = initial_factors(X, 6, "nndsvd", 0, workers)
+        assert again[0].tobytes() == W.tobytes()
+        assert again[1].tobytes() == H.tobytes()

@@ -59,3 +59,19 @@ def poisson_update(X, W, H, observed=None, weights=None):
     known = np.ones(X.shape, dtype=bool) if observed is None else observed
     ratio = np.where(known & (X > 0), np.where(known, X, 0) / np.maximum(W @ H, np.finfo(np.float32).eps), 0)
     return W * ((ratio * s) @ H.T) / ((known * s) @ H.T)
+
+
+def nndsvd_parts(U, S, V, small=1e-6):
+    """W (n, k) and H (k, m) of an nndsvd start, by Boutsidis & Gallopoulos 2008, section 3, pair by pair."""
+    W, H = np.zeros_like(U), np.zeros_like(V.T)
+    W[:, 0], H[0] = np.sqrt(S[0]) * np.abs(U[:, 0]), np.sqrt(S[0]) * np.abs(V[:, 0])
+    for j in range(1, len(S)):
+        parts = [(np.maximum(s * U[:, j], 0), np.maximum(s * V[:, j], 0)) for s in (1, -1)]
+        sizes = [np.linalg.norm(u) * np.linalg.norm(v) for u, v in parts]
+        u, v = parts[int(np.argmax(sizes))]
+        if max(sizes) > 0:
+            scale = np.sqrt(S[j] * max(sizes))
+            W[:, j], H[j] = scale * u / np.linalg.norm(u), scale * v / np.linalg.norm(v)
+    W = np.where(small > W, 0, W)
+    H = np.where(small > H, 0, H)
+    return W, H

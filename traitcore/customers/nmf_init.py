@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._kernels import nmf_init as kernels
+from .._parallel import even_blocks, run_blocks
+from ..items.eigen import symmetric_eigen
 from .nmf_engine import Operand, aligned_zeros, padded, padded_width, project_pass
 
 INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
@@ -15,6 +18,8 @@ INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
 _SMALL = 1e-6
 # Up to this many columns the Gram matrix of the short side is cheaper than iterating.
 _EXACT = 128
+# Blocks of rows of the passes over vectors, whatever the number of workers.
+_BLOCKS = 16
 _OVERSAMPLING = 10
 _STEPS, _MANY_STEPS = 4, 40
 
@@ -29,44 +34,61 @@ def initial_factors(
     small random values around mean / 100.
     """
     n, m = X.shape
-    mean = float(X.sum(dtype=np.float64)) / max(1, n * m)
+    mean = _total(X, workers) / max(1, n * m)
     rng = np.random.default_rng(seed)
     if init == "random":
         scale = X.dtype.type(np.sqrt(mean / n_components))
         H = np.abs(scale * rng.standard_normal((n_components, m), dtype=X.dtype))
         W = np.abs(scale * rng.standard_normal((n, n_components), dtype=X.dtype))
         return W, H
-    Ut, S, Vt = leading_svd(X, min(n_components, n, m), seed, workers)
-    Wt = np.zeros((n_components, n), dtype=X.dtype)
-    H = np.zeros((n_components, m), dtype=X.dtype)
-    for j, size in enumerate(S):
-        _signed_part(Ut[j], Vt[j], float(size), j == 0, Wt[j], H[j])
-    for factor in (Wt, H):
-        if init == "nndsvda":
-            np.copyto(factor, mean, where=factor == 0, casting="same_kind")
-        elif init == "nndsvdar":
+    U, S, V = _leading(X, min(n_components, n, m), seed, workers, False)
+    k = len(S)
+    fill = X.dtype.type(mean if init == "nndsvda" else 0)
+    scales = _part_scales(_part_norms(U, k, workers), _part_norms(V, k, workers), S)
+    factors = []
+    for vectors, scale in zip((U, V), scales):
+        out = np.full((len(vectors), n_components), fill, dtype=X.dtype)
+        blocks = even_blocks(len(vectors), _BLOCKS)
+        # A scale of zero leaves nothing but what is filled in.
+        run_blocks(
+            kernels.write_parts, blocks, workers, vectors, scale.astype(X.dtype), X.dtype.type(_SMALL), fill, out
+        )
+        factors.append(out)
+    W, H = factors[0], np.ascontiguousarray(factors[1].T)
+    if init == "nndsvdar":
+        for factor in (W.T, H):
             empty = factor == 0
             factor[empty] = np.abs(mean / 100 * rng.standard_normal(int(empty.sum())))
-    return np.ascontiguousarray(Wt.T), H
+    return W, H
 
 
-def _signed_part(
-    u: NDArray[Any], v: NDArray[Any], size: float, leading: bool, w: NDArray[Any], h: NDArray[Any]
-) -> None:
-    """Write sqrt(size) times the larger of the positive and negative parts of the pair (u, v), each of equal weight."""
-    if leading:  # a non-negative matrix's leading pair has one sign
-        np.multiply(np.abs(u), np.sqrt(size), out=w)
-        np.multiply(np.abs(v), np.sqrt(size), out=h)
-    else:
-        norms = [(np.linalg.norm(np.maximum(s * u, 0)), np.linalg.norm(np.maximum(s * v, 0))) for s in (1, -1)]
-        best = 0 if norms[0][0] * norms[0][1] > norms[1][0] * norms[1][1] else 1
-        sign, (a, b) = (1, -1)[best], norms[best]
-        if a * b > 0:
-            scale = np.sqrt(size * a * b)
-            np.maximum(u * (sign * scale / a), 0, out=w)
-            np.maximum(v * (sign * scale / b), 0, out=h)
-    w[w < _SMALL] = 0
-    h[h < _SMALL] = 0
+def _total(X: Any, workers: int) -> float:
+    """The sum of X in float64."""
+    data = X.data if sparse.issparse(X) else X
+    blocks = even_blocks(len(data), _BLOCKS)
+    return sum(run_blocks(lambda a, b: float(data[a:b].sum(dtype=np.float64)), blocks, workers))
+
+
+def _part_norms(U: NDArray[Any], k: int, workers: int) -> NDArray[np.float64]:
+    """(2, k) norms of the positive and the negative parts of U's first k columns."""
+    blocks = even_blocks(len(U), _BLOCKS)
+    norms: NDArray[np.float64] = np.sqrt(sum(run_blocks(kernels.part_squares, blocks, workers, U, k), np.zeros((2, k))))
+    return norms
+
+
+def _part_scales(
+    u: NDArray[np.float64], v: NDArray[np.float64], S: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Factors of each pair's vectors: the larger part's sign, and the pair's size shared by both sides."""
+    pair = u * v
+    best = np.where(pair[0] > pair[1], 0, 1)
+    sign = np.where(best == 0, 1.0, -1.0)
+    a, b = (np.take_along_axis(norms, best[None], axis=0)[0] for norms in (u, v))
+    root = np.sqrt(S * a * b)
+    scales = tuple(np.divide(sign * root, norm, out=np.zeros(len(S)), where=a * b > 0) for norm in (a, b))
+    for scale in scales:
+        scale[:1] = np.sqrt(S[:1])  # a non-negative matrix's leading pair has one sign
+    return scales[0], scales[1]
 
 
 def leading_svd(
@@ -77,13 +99,21 @@ def leading_svd(
     Else subspace iteration on X^T X, one reading of X for each step, and a Rayleigh-Ritz step at the end (Halko,
     Martinsson & Tropp 2011, section 4.5); many steps with `converged`, a few where any good start will do.
     """
+    U, S, V = _leading(X, rank, seed, workers, converged)
+    return np.ascontiguousarray(U[:, :rank].T), S, np.ascontiguousarray(V[:, :rank].T, dtype=X.dtype)
+
+
+def _leading(
+    X: Any, rank: int, seed: int, workers: int, converged: bool
+) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[Any]]:
+    """(U (n, rank or more), S (rank,), V (m, rank or more)), X's dtype, rows contiguous: see leading_svd."""
     n, m = X.shape
     if rank == 0:
-        return np.zeros((0, n), X.dtype), np.zeros(0), np.zeros((0, m), X.dtype)
+        return np.zeros((n, 0), X.dtype), np.zeros(0), np.zeros((m, 0), X.dtype)
     if n < m:  # work on the shorter side
-        Vt, S, Ut = leading_svd(sparse.csr_array(X.T) if sparse.issparse(X) else np.ascontiguousarray(X.T), rank,
-                                seed, workers, converged=converged)  # fmt: skip
-        return Ut, S, Vt
+        turned = sparse.csr_array(X.T) if sparse.issparse(X) else np.ascontiguousarray(X.T)
+        V, S, U = _leading(turned, rank, seed, workers, converged)
+        return U, S, V
     operand = Operand.of(X, "NMF")
     exact = m <= (8 if converged else 1) * _EXACT
     width = m if exact else min(rank + _OVERSAMPLING, m)
@@ -95,29 +125,39 @@ def leading_svd(
     else:
         Q[:, :width] = np.random.default_rng(seed).standard_normal((m, width), dtype=X.dtype)
         C = operand.sums(pad, edges)
+        Z = aligned_zeros((m, pad), np.float64)
         for _ in range(_MANY_STEPS if converged else _STEPS):
             project_pass(operand, Q, edges, workers, C=C)
-            Q[:, :width] = _orthonormal(C.sum(axis=0)[:, :width])
+            run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), even_blocks(m, _BLOCKS), workers)
+            Q[:, :width] = _orthonormal(Z, width, workers)
     gram = project_pass(operand, Q, edges, workers)[:width, :width]
-    values, vectors = np.linalg.eigh(gram)
+    values, vectors = symmetric_eigen(gram, workers=workers) if width <= _EXACT else np.linalg.eigh(gram)
     S = np.sqrt(np.maximum(values[::-1][:rank], 0))
     # The Gram matrix knows singular values below sqrt(eps) of the largest by their noise only.
     noise = np.sqrt(n * np.finfo(np.float64).eps) * S[0]
     S[noise >= S] = 0
-    V = Q[:, :width] @ vectors[:, ::-1][:, :rank]
+    V = Q[:, :width] @ vectors[:, ::-1][:, :rank].astype(X.dtype)
     U = aligned_zeros((n, padded_width(rank, X.dtype)), X.dtype)
     project_pass(operand, padded((V / np.where(S > 0, S, 1)).astype(X.dtype)), edges, workers, out=U)
-    return np.ascontiguousarray(U[:, :rank].T), S, np.ascontiguousarray(V.T, dtype=X.dtype)
+    return U, S, V
 
 
-def _orthonormal(Z: NDArray[Any]) -> NDArray[Any]:
-    """An orthonormal basis of Z's columns: Cholesky-QR, and Householder's where Z is too near to losing rank."""
-    wide = Z.astype(np.float64)
-    gram = wide.T @ wide
+def _orthonormal(Z: NDArray[np.float64], width: int, workers: int) -> NDArray[np.float64]:
+    """An orthonormal basis of Z's first `width` columns, the rest being zero.
+
+    Cholesky-QR by our own passes (the BLAS' threads would spin on into the next pass over X), and Householder's QR
+    where Z is too near to losing rank.
+    """
+    operand = Operand.of(Z, "NMF")
+    edges = operand.edges(Z.shape[1], workers)
+    gram = project_pass(operand, np.eye(Z.shape[1]), edges, workers)[:width, :width]
     try:
         lower = np.linalg.cholesky(gram)
         if lower.diagonal().min() > 1e-6 * lower.diagonal().max():
-            return wide @ np.linalg.inv(lower).T
+            turn, out = np.zeros((Z.shape[1],) * 2), aligned_zeros(Z.shape, np.float64)
+            turn[:width, :width] = np.linalg.inv(lower).T
+            project_pass(operand, turn, edges, workers, out=out)
+            return out[:, :width]
     except np.linalg.LinAlgError:
         pass
-    return np.linalg.qr(wide)[0]
+    return np.linalg.qr(Z[:, :width])[0]
