@@ -172,6 +172,18 @@ def test_document_frequencies_are_over_customers():
     np.testing.assert_array_equal(given_df.vectors, customer_vectors(sequences, table(4), method="tfidf").vectors)
 
 
+def test_vectors_may_begin_anywhere_in_memory():
+    sequences, room = corpus(5), np.empty(17 * 16 + 16, dtype=np.float32)
+    want = customer_vectors(sequences, table(width=16)).vectors
+    for skip in range(16):
+        moved = room[skip : skip + 17 * 16].reshape(17, 16)
+        moved[:] = table(width=16)
+        got = customer_vectors(sequences, moved).vectors
+        assert got.tobytes() == want.tobytes()
+        assert got.ctypes.data % 64 == 0
+        assert got.flags.c_contiguous
+
+
 def test_nothing_at_all():
     got = customer_vectors(Sequences.from_lists([], owner_ids=np.arange(3)), table())
     assert got.vectors.shape == (3, 13)

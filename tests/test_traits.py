@@ -15,7 +15,7 @@ import traitcore as tc
 from traitcore.customers.consensus import consensus_components, match_rows
 from traitcore.customers.counts import count_tokens
 from traitcore.customers.folding import normalise_rows
-from traitcore.customers.recipes import PAIR_DISCOUNT, Settings
+from traitcore.customers.recipes import PAIR_DISCOUNT, Settings, joint_rows, signed_start
 from traitcore.customers.selection import (
     choose_ppmi_weight,
     clear_choice,
@@ -25,7 +25,9 @@ from traitcore.customers.selection import (
 )  # fmt: skip
 from traitcore.customers.traits import METHODS, NEED_VECTORS
 from traitcore.customers.vector_recipes import ShiftWarning
-from traitcore.quality.trait_stability import matched_correlation
+from traitcore.quality.trait_stability import matched_correlation, matched_cosine
+
+from .reference import traits as slow
 
 
 def shop(n_users=500, n_traits=5, seed=0, sessions=25.0, n_items=150):
@@ -306,3 +308,55 @@ def test_the_chosen_weight_is_a_multiple_of_what_the_density_suggests(small):
     few = take_owners(sequences, np.arange(3))
     own = density_weight(count_tokens(few, n_tokens=len(vocabulary)))
     assert choose_ppmi_weight(few, vocabulary.token_item, Settings(4)) == own
+
+
+def histories_of(sequences):
+    told = [[] for _ in range(sequences.n_owners)]
+    for owner, start, stop in zip(sequences.owners(), sequences.offsets[:-1], sequences.offsets[1:]):
+        told[owner].extend(sequences.tokens[start:stop].tolist())
+    return told
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 6), max_size=12), min_size=1, max_size=8), st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_rows_of_customers_equal_the_slow_ones(histories, tie):
+    sequences = tc.Sequences.from_lists(histories)
+    item = np.array([0, 0, 1, 2, 2, 2, 3])
+    idf = np.linspace(1.0, 2.0, 7).astype(np.float32)
+    got = joint_rows(count_tokens(sequences, n_tokens=7), idf, item, tie).toarray()
+    np.testing.assert_allclose(got, slow.joint_rows(histories, idf, item, tie), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (9, 40)])
+def test_the_start_is_nndsvda_of_the_exact_svd(shape):
+    rng = np.random.default_rng(5)
+    X = rng.random((shape[0], 6)) @ rng.random((6, shape[1])) + 0.05 * rng.random(shape)
+    X[np.quantile(X, 0.4) > X] = 0
+    got = signed_start(sparse.csr_array(X.astype(np.float32)), Settings(4))
+    for found, exact in zip(got, slow.signed_start(X, 4)):
+        assert np.linalg.norm(found - exact) < 1e-4 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize("method", ["joint", "counts"])
+def test_traits_do_not_change_with_the_seed(method, small):
+    first, second = (fitted(method, small, random_state=seed).raw_profiles_ for seed in (0, 17))
+    assert matched_cosine(first, second) > 0.999
+
+
+def test_rates_equal_the_slow_ones(small):
+    sequences, vocabulary, _ = small
+    model = fitted("joint", small)
+    exact = slow.token_rates(
+        model.raw_profiles_.astype(np.float64), histories_of(sequences), vocabulary.token_item, 0.5
+    )
+    np.testing.assert_allclose(model.token_rates_, exact, atol=2e-3 * exact.max())
+
+
+def test_the_reach_of_pairs_and_the_length_of_windows_are_two_things(small):
+    usual, near, short = (
+        fitted("joint", small, **p).components_ for p in ({}, {"ppmi_window": 1}, {"window": 2})
+    )
+    assert not np.allclose(usual, near)
+    assert not np.allclose(usual, short)
+    assert not np.allclose(near, short)

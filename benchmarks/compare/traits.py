@@ -81,7 +81,8 @@ def run(bench: Bench) -> None:
         sequences, vocabulary = read(path)
         print(f"  {shop}: {sequences.n_owners:,} customers, {len(vocabulary):,} tokens, {sequences.n_tokens:,} events")
         for method in METHODS[:2] if bench.quick else METHODS:
-            judge(bench, shop, sequences, vocabulary, method, min_count)
+            if bench.wants(f"{shop}: {method}"):
+                judge(bench, shop, sequences, vocabulary, method, min_count)
 
 
 def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str, min_count: int) -> None:

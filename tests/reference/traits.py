@@ -6,6 +6,7 @@ import itertools
 import math
 
 import numpy as np
+from scipy.optimize import nnls
 
 
 def npmi(tokens, counts):
@@ -54,3 +55,45 @@ def recall_at(scores, past, future, k):
         best = sorted(open_, key=lambda t: -scores[row][t])[:k]
         found.append(len(set(best) & set(new)) / len(new))
     return float(np.mean(found))
+
+
+def joint_rows(histories, idf, token_item, tie):
+    """Unit rows of log(1 + count) idf of each customer's tokens, each then shared with the other tokens of its item."""
+    rows = np.zeros((len(histories), len(idf)))
+    for row, history in zip(rows, histories):
+        for token in set(history):
+            row[token] = math.log(1 + history.count(token)) * idf[token]
+        length = math.sqrt(sum(value * value for value in row))
+        own = row / length if length else row.copy()
+        for token, item in enumerate(token_item):
+            others = [t for t, i in enumerate(token_item) if i == item and t != token]
+            row[token] = own[token] + tie * sum(own[t] for t in others)
+    return rows
+
+
+def signed_start(X, k):
+    """nndsvda: each singular pair's positive or negative parts, whichever weigh more; zeros filled with the mean."""
+    U, S, Vt = np.linalg.svd(X, full_matrices=False)
+    W, H = np.full((len(X), k), X.mean()), np.full((k, X.shape[1]), X.mean())
+    for j in range(min(k, len(S))):
+        best = 0.0, None, None
+        for sign in (1, -1):
+            u, v = np.maximum(sign * U[:, j], 0), np.maximum(sign * Vt[j], 0)
+            best = max(best, (np.linalg.norm(u) * np.linalg.norm(v), u, v), key=lambda part: part[0])
+        mass, u, v = best
+        if mass > 0:
+            scale = math.sqrt(S[j] * mass)
+            large_u, large_v = u > 1e-5 * u.max(), v > 1e-5 * v.max()
+            W[large_u, j] = scale * u[large_u] / np.linalg.norm(u)
+            H[j, large_v] = scale * v[large_v] / np.linalg.norm(v)
+    return W, H
+
+
+def token_rates(weights, histories, token_item, tie):
+    """Of each token, the non-negative least-squares weights of the traits in who has it; all rows of length 1."""
+    have = np.array([[token in history for token in range(len(token_item))] for history in histories], dtype=float)
+    have /= np.maximum(np.linalg.norm(have, axis=1, keepdims=True), 1e-300)
+    unit = weights / np.maximum(np.linalg.norm(weights, axis=1, keepdims=True), 1e-300)
+    same = np.equal.outer(token_item, token_item)
+    taken = have @ (np.eye(len(token_item)) + tie * (same & ~np.eye(len(token_item), dtype=bool)))
+    return np.array([nnls(unit, taken[:, token])[0] for token in range(len(token_item))]).T

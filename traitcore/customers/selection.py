@@ -13,7 +13,7 @@ from .coherence import name_diversity, npmi_coherence
 from .counts import count_tokens
 from .describe import token_lift
 from .folding import fold_in
-from .recipes import PAIR_DISCOUNT, JointParts, Settings, factorize
+from .recipes import PAIR_DISCOUNT, JointParts, Settings, joint_components
 
 # Candidates are multiples of the weight that the density suggests, the first of them 1.
 MULTIPLES = (1.0, 0.25, 4.0)
@@ -108,7 +108,7 @@ def _scores_of_multiples(
     held_out = count_tokens(judge_part, n_tokens=len(token_item))
     own, scores = density_weight(parts.counts), np.zeros((len(MULTIPLES), 2))
     for row, multiple in enumerate(MULTIPLES):
-        components = factorize(parts.stacked(inner.windows_weight, own * multiple), inner)
+        components = joint_components(parts, own * multiple, inner)
         raw = fold_in(parts.rows, components, workers=inner.workers)
         tops = token_lift(raw, parts.counts, min_df=MIN_DF).top(N_TOP)
         scores[row] = npmi_coherence(tops, held_out).mean(), name_diversity(tops)

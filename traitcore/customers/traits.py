@@ -16,7 +16,7 @@ from .._validate import check_array, check_choice, check_int, check_real, check_
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .coherence import presence
-from .counts import count_tokens, tie_tokens
+from .counts import count_tokens, tie_tokens, unit_rows
 from .folding import fold_in, normalise_rows
 from .pooling import check_tokens_covered
 from .recipes import Fitted, Settings, encode_counts, encode_joint, fit_counts, fit_joint
@@ -40,7 +40,8 @@ class TraitModel(ParamsMixin):
         "shift": the recipe first proposed (C - min, NMF, cosines), which warns (ShiftWarning): its traits depend on
         the coordinate system.
     tie : in [0, 1], how far a token's count also speaks for the other tokens of its item ("joint").
-    window : events in a session window, and the reach of the PPMI counts ("joint", "codes").
+    window : events in a session window ("joint"). ppmi_window : how far apart in a session two tokens may lie to count
+        as a pair for PPMI ("joint", "codes").
     windows_weight : weight of the windows against the customers' rows ("joint").
     ppmi_weight : weight of the PPMI rows against the customers' ("joint"); "auto" takes it from the density
         of the counts and moves it where inner validation splits clearly ask for it (`ppmi_weight_` tells), at the cost
@@ -72,7 +73,8 @@ class TraitModel(ParamsMixin):
         method: str = "joint",
         tie: float = 0.5,
         window: int = 10,
-        windows_weight: float = 1.0,
+        ppmi_window: int = 5,
+        windows_weight: float = 4.0,
         ppmi_weight: float | str = "auto",
         n_restarts: int = 1,
         max_iter: int = 200,
@@ -84,6 +86,7 @@ class TraitModel(ParamsMixin):
         self.method = method
         self.tie = tie
         self.window = window
+        self.ppmi_window = ppmi_window
         self.windows_weight = windows_weight
         self.ppmi_weight = ppmi_weight
         self.n_restarts = n_restarts
@@ -226,6 +229,7 @@ class TraitModel(ParamsMixin):
             n_traits=check_int("n_traits", name, self.n_traits, 1),
             tie=check_real("tie", name, self.tie, 0.0, 1.0),
             window=check_int("window", name, self.window, 1),
+            ppmi_window=check_int("ppmi_window", name, self.ppmi_window, 1),
             windows_weight=check_real("windows_weight", name, self.windows_weight, 0.0),
             ppmi_weight=None if isinstance(weight, str) else check_real("ppmi_weight", name, weight, 0.0),
             n_restarts=check_int("n_restarts", name, self.n_restarts, 1),
@@ -265,11 +269,12 @@ def _token_rates(
 ) -> NDArray[np.float32]:
     """Non-negative least squares of who has which token (spread over an item's tokens by `tie`) on the weights.
 
-    Weights have length 1 here: with sums of 1 a customer of many traits would count for less than one of a single.
+    A customer's weights and tokens have length 1 here: with sums of 1 a customer of many traits would count for less
+    than one of a single, and with plain ones for tokens the longest histories would be the rates.
     """
     lengths = np.linalg.norm(raw, axis=1, keepdims=True)
     unit = np.divide(raw, lengths, out=np.zeros_like(raw), where=lengths > 0)
-    have = presence(count_tokens(sequences, n_tokens=len(token_item)))
+    have = unit_rows(presence(count_tokens(sequences, n_tokens=len(token_item))))
     tied = tie_tokens(token_item, tie)
     taken = (have if tied is None else sparse.csr_array(have @ tied)).T
     return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit.T), workers=workers).T)

@@ -22,7 +22,7 @@ from ..customers.selection import split_halves, take_owners
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed
+from .trait_coherence import Embed, Naming, with_weight_chosen
 from .trait_prediction import take_sequences
 
 OWNER = "choose_n_traits"
@@ -125,6 +125,8 @@ def choose_n_traits(
         active = np.sort(rng.permutation(active)[: check_int("max_customers", OWNER, max_customers, 4)])
     pairs = [split_halves(sequences, active, rng) for _ in range((n_refits + 1) // 2)]
     sides = [side for a, b in pairs for side in ((a, b), (b, a))][:n_refits]
+    halfway = type(template)(**template.get_params()).set_params(n_traits=tried[len(tried) // 2])
+    template = with_weight_chosen(halfway, take_owners(sequences, active), vocabulary, Naming())
     figures = np.zeros((len(tried), 4))
     for row, k in enumerate(tried):
         figures[row] = _judged(template, k, sequences, vocabulary, embed, sides, seed)

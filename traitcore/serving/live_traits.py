@@ -61,7 +61,7 @@ class TraitBasis:
         tied = tie_tokens(arrays["recipe_token_item"], settings.tie) if method == "joint" else None
         basis = basis if tied is None else tied @ basis
         mixing = turn * np.where(spanned, lengths, 0.0)
-        return cls(weights, np.ascontiguousarray(basis, dtype=np.float32), mixing, counted=method != "joint")
+        return cls(weights, np.ascontiguousarray(basis, dtype=np.float32), mixing, counted=True)
 
     @property
     def n_tokens(self) -> int:
