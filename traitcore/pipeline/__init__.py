@@ -8,11 +8,12 @@ from .catalogue import Catalogue, read_catalogue
 from .config import PipelineConfig
 from .corpus import Prepared, prepare_corpus
 from .fit import PipelineResult, fit_pipeline, make_embedder
+from .live import live_customers
 from .publish import TABLES
 from .stages import Stage
 from .tables import vocabulary_of
 
 __all__ = [
-    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Prepared", "Stage", "fit_pipeline", "make_embedder",
-    "prepare_corpus", "read_catalogue", "vocabulary_of",
+    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Prepared", "Stage", "fit_pipeline", "live_customers",
+    "make_embedder", "prepare_corpus", "read_catalogue", "vocabulary_of",
 ]  # fmt: skip

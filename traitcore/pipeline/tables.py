@@ -16,6 +16,8 @@ from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..items.fusion import SOURCES
 from ..items.products import sparse_dense
+from ..serving.live_traits import METHODS as LIVE_METHODS
+from ..serving.live_traits import TraitBasis
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
@@ -27,11 +29,14 @@ def token_table(
     """Rows are tokens; the vocabulary itself goes along, so that the table can be read without the log.
 
     arrays["loadings"] (n_tokens, n_traits): how readily each trait's customers take up the token, for recommendations.
+    arrays["live_..."]: what `live_customers` needs.
     """
     arrays: dict[str, NDArray[Any]] = {"counts": vocabulary.counts}
     arrays |= {f"vocabulary_{name}": array for name, array in vocabulary.to_arrays().items()}
     if model is not None:
         arrays["loadings"] = np.ascontiguousarray(model.token_rates_.T)
+        if model.method in LIVE_METHODS:
+            arrays |= TraitBasis.of(model).to_arrays()
     return EmbeddingTable(
         vocabulary.tokens, embedder.item_vectors_, context_vectors=embedder.context_vectors_, arrays=arrays,
         metadata=metadata | {"kind": "tokens"},

@@ -1,0 +1,60 @@
+"""From a published run to live customers and back, and the refits that guard the next run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import traitcore as tc
+from traitcore.pipeline import live_customers
+
+
+@pytest.fixture(scope="module")
+def log() -> Any:
+    return tc.simulate_events(n_users=150, n_items=60, n_traits=4, seed=4).log
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, log: Any) -> Any:
+    store = tc.TableStore(tmp_path_factory.mktemp("store"))
+    return tc.fit_pipeline(log, store=store, n_traits=4, vector_size=16, epochs=3), store
+
+
+def test_live_customers_have_the_profiles_of_the_run(run: Any) -> None:
+    result, store = run
+    tokens = store.open("tokens")
+    live = live_customers(tokens)
+    sequences = result.sequences
+    who = sequences.owner_ids[np.repeat(sequences.owners(), np.diff(sequences.offsets))]
+    live.update_batch(who, tokens.ids[sequences.tokens])
+    np.testing.assert_allclose(live.profiles(result.customers.ids), result.profiles, atol=1e-5)
+    np.testing.assert_allclose(live.vectors(result.customers.ids), result.customers.arrays["embeddings"], atol=1e-5)
+    store.publish(live.snapshot(), "live")
+    again = live_customers(store.open("tokens"))
+    again.restore(store.open("live"))
+    one = str(result.customers.ids[0])
+    before = again.profiles([one])
+    again.update(one, str(tokens.ids[-1]))
+    assert (again.profiles([one]) != before).any()
+    live.update(one, str(tokens.ids[-1]))
+    np.testing.assert_array_equal(again.profiles([one]), live.profiles([one]))
+
+
+def test_runs_that_no_sum_can_follow(run: Any) -> None:
+    result, _ = run
+    for changed, match in (({"config": {"pooling": "recency"}}, "recency"), ({"config": {"pooling": "mean"}}, "live")):
+        bare = tc.EmbeddingTable(result.tokens.ids, result.tokens.vectors, metadata=changed)
+        with pytest.raises(tc.TableError, match=match):
+            live_customers(bare)
+
+
+def test_refits_are_kept_for_the_next_run(run: Any, log: Any) -> None:
+    _, store = run
+    kept = store.open("items").metadata["refits"]
+    assert len(kept) == 3
+    assert all(0.1 < one["overlap"] <= 1.0 for one in kept)
+    again = tc.fit_pipeline(log, store=store, n_traits=4, vector_size=16, epochs=3, seed=9)
+    assert again.verdict is not None
+    assert again.verdict.status == "pass", list(map(str, again.verdict.reasons))
