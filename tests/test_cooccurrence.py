@@ -10,8 +10,10 @@ from scipy import sparse
 
 import traitcore as tc
 from tests.reference.cooccurrence import cooccurrences, pruned
-from traitcore.items import cooccurrence
-from traitcore.items.cooccurrence import count_cooccurrences, csr_of, merge_counts
+from traitcore.items import cooccurrence, count_parts
+from traitcore.items.cooccurrence import count_cooccurrences
+from traitcore.items.count_parts import csr_of
+from traitcore.items.merging import merge_counts
 
 N = 9
 SESSIONS = st.lists(st.lists(st.integers(0, N - 1), max_size=14), max_size=8)
@@ -133,8 +135,8 @@ def test_buffers_grow_without_a_change(workers: int, monkeypatch: pytest.MonkeyP
     rng = np.random.default_rng(4)
     seqs = tc.Sequences(tokens=rng.integers(0, 150, 3000), offsets=np.arange(0, 3001, 10))
     whole = count_cooccurrences(seqs)
-    monkeypatch.setattr(cooccurrence, "_FIRST_ENTRIES", 1)
-    monkeypatch.setattr(cooccurrence, "_SLICE", 40)
+    monkeypatch.setattr(count_parts, "_FIRST_ENTRIES", 1)
+    monkeypatch.setattr(count_parts, "_SLICE", 40)
     assert same_bytes(whole, count_cooccurrences(seqs, workers=workers))
 
 
@@ -171,7 +173,7 @@ def test_many_entries_get_wide_indices() -> None:
 
 
 def test_counts_that_could_overflow_are_wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cooccurrence, "_INT32_MAX", 5)
+    monkeypatch.setattr(cooccurrence, "INT32_MAX", 5)
     counts = count_cooccurrences(tc.Sequences.from_lists([[0, 1, 0]]))
     assert counts.dtype == np.int64
     with pytest.raises(ValueError, match="int64: a count may reach"):

@@ -24,7 +24,8 @@ _FACE: dict[str, tuple[str, ...]] = {
     "events.tokens": ("encode_tokens", "tokenize"),
     "events.simulate": ("simulate_events",),
     # 2. items
-    "items.cooccurrence": ("count_cooccurrences", "merge_counts"),
+    "items.cooccurrence": ("count_cooccurrences",),
+    "items.merging": ("merge_counts",),
     "items.ppmi": ("positive_pmi",),
     "items.svd": ("randomized_svd", "svd_vectors"),
     "items.sgns": ("train_sgns",),

@@ -1,12 +1,9 @@
 # mypy: allow-untyped-calls
-"""Windowed co-occurrence counts of token sequences as a sparse matrix, and sums of such matrices."""
+"""Windowed co-occurrence counts of token sequences as a sparse matrix."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,19 +14,11 @@ from .._errors import parameter_message
 from .._kernels import cooccurrence as kernels
 from .._parallel import balanced_blocks, resolve_workers, run_tasks
 from .._progress import Progress
-from .._validate import check_array, check_bool, check_choice, check_csr, check_int, check_real
+from .._validate import check_array, check_bool, check_choice, check_int, check_real
 from ..events.sequences import Sequences
+from .count_parts import INT32_MAX, Done, Part, Ranges, assemble
 
 _OWNER = "count_cooccurrences"
-_INT32_MAX = 2**31 - 1
-# Occurrences counted between two looks at the stop flag: tens of milliseconds of work.
-_SLICE = 250_000
-# Ranges of rows per worker, where there are several: the last one to end keeps the others waiting for one range's time.
-_RANGES = 32
-# Entries for which address space is taken at first. Pages cost nothing until written, and a buffer that is large from
-# the start and seldom grows gets huge pages where the system has them: writing 4 KiB pages for the first time took a
-# tenth of the whole count.
-_FIRST_ENTRIES = 1 << 24
 
 
 def count_cooccurrences(
@@ -160,7 +149,7 @@ class _Plan:
         whole = whole and (np.isinf(most) or most == int(most))
         reach = len(by_distance) * (2 if both else 1)
         largest = reach * seqs.n_tokens
-        if largest > _INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
+        if largest > INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
             largest = reach * int(seqs.token_counts().max())
         return cls(
             seqs=seqs, n_items=n_items,
@@ -195,7 +184,7 @@ def check_n_items(seqs: Sequences, n_items: Any, owner: str) -> int:
     seen = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
     if n_items is None:
         return max(1, seen)
-    size = check_int("n_items", owner, n_items, 1, _INT32_MAX)
+    size = check_int("n_items", owner, n_items, 1, INT32_MAX)
     if size < seen:
         raise ValueError(parameter_message("n_items", owner, f"at least {seen}, one past the largest token", n_items))
     return size
@@ -247,7 +236,7 @@ def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
     if dtype is None:
         if not whole:
             return np.dtype(np.float32)
-        return np.dtype(np.int32 if largest <= _INT32_MAX else np.int64)
+        return np.dtype(np.int32 if largest <= INT32_MAX else np.int64)
     rule = "int32, int64, float32 or float64"
     try:
         asked: np.dtype[Any] = np.dtype(dtype)
@@ -257,7 +246,7 @@ def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
         raise ValueError(parameter_message("dtype", _OWNER, rule, dtype))
     if asked.kind == "i" and not whole:
         raise ValueError(parameter_message("dtype", _OWNER, "a float dtype: the weights are not whole", str(asked)))
-    if asked == np.int32 and largest > _INT32_MAX:
+    if asked == np.int32 and largest > INT32_MAX:
         raise ValueError(parameter_message("dtype", _OWNER, f"int64: a count may reach {largest}", str(asked)))
     return asked
 
@@ -270,16 +259,16 @@ def _count(plan: _Plan, memory_limit_mb: float | None, progress: Progress | None
     if limit is not None:
         _check_memory(plan, starts, padded, places, limit)
     total = int(starts[-1])
-    done = _Done(total, progress)
+    done = Done(total, progress)
     sequence = np.zeros(0, dtype=np.int32)
     if not plan.plain:
         sequence = np.zeros(len(padded), dtype=np.int32)
         kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
     lengths = np.zeros(plan.n_items, dtype=np.int64)
-    ranges = _Ranges(_row_costs(plan, starts), plan.workers)
+    ranges = Ranges(_row_costs(plan, starts), plan.workers)
     most = int(plan.bounds(np.diff(starts)).sum())
     parts = [
-        _Part(plan, starts, padded, places, sequence, lengths, most) for _ in range(min(plan.workers, len(ranges)))
+        Part(plan, starts, padded, places, sequence, lengths, most) for _ in range(min(plan.workers, len(ranges)))
     ]
     del padded, places, sequence  # so that the parts hold the last references, which `fill` drops
     tasks = [lambda k=k, part=part: part.fill(ranges.take(first=k == 0), done) for k, part in enumerate(parts)]
@@ -287,7 +276,7 @@ def _count(plan: _Plan, memory_limit_mb: float | None, progress: Progress | None
         run_tasks(tasks, plan.workers)
     finally:
         done.stop.set()
-    return _assemble(parts, lengths, plan)
+    return assemble(parts, lengths, plan)
 
 
 def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
@@ -309,7 +298,7 @@ def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[
     size = seqs.n_tokens + len(seqs) + 1
     padded = np.empty(size, dtype=np.int32)
     padded[0] = -1
-    places = np.empty(seqs.n_tokens, dtype=np.int32 if size <= _INT32_MAX else np.int64)
+    places = np.empty(seqs.n_tokens, dtype=np.int32 if size <= INT32_MAX else np.int64)
     run_tasks(
         [
             lambda k=k, a=a, b=b: kernels.invert(a, b, seqs.tokens, seqs.offsets, cursor[k], padded, places)  # type: ignore[misc]
@@ -321,149 +310,9 @@ def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[
 
 
 def _row_costs(plan: _Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cumulative work by row (n_items + 1,), roughly: the places in all windows. Uneven ranges even out (`_Ranges`)."""
+    """Cumulative work by row (n_items + 1,), roughly: the places in all windows. Uneven ranges even out (`Ranges`)."""
     costs: NDArray[np.int64] = starts * (1 + len(plan.back) + len(plan.ahead)) + np.arange(len(starts))
     return costs
-
-
-class _Ranges:
-    """Ranges of rows for the workers to take. The first worker goes up from row 0, so that its buffer becomes the
-    beginning of the result as it is; the others take from the other end, until all meet."""
-
-    def __init__(self, costs: NDArray[np.int64], workers: int) -> None:
-        self.left = balanced_blocks(costs, 1 if workers == 1 else _RANGES * workers)
-        self.lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self.left)
-
-    def take(self, *, first: bool) -> Iterator[tuple[int, int]]:
-        while True:
-            with self.lock:
-                if not self.left:
-                    return
-                rows = self.left.pop(0 if first else -1)
-            yield rows
-
-
-class _Done:
-    """Tokens done, over all workers; the callback is called from the thread that made it, never from a worker."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self.total, self.progress = total, progress
-        self.done = 0
-        self.stop = threading.Event()
-        self.thread = threading.get_ident()
-        self.lock = threading.Lock()
-
-    def add(self, tokens: int) -> None:
-        with self.lock:
-            self.done += tokens
-        if self.progress is not None and threading.get_ident() == self.thread:
-            self.progress("counts", self.done, self.total)
-
-
-class _Part:
-    """One worker's rows, counted into buffers that grow as the kernel asks: never more than the output and one row."""
-
-    def __init__(
-        self, plan: _Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
-        sequence: NDArray[np.int32], lengths: NDArray[np.int64], most: int,
-    ) -> None:  # fmt: skip
-        self.plan, self.starts, self.lengths, self.most = plan, starts, lengths, most
-        self.corpus: tuple[Any, ...] = (places, padded)
-        self.sequence = sequence
-        self.indices = np.empty(0, dtype=np.int32)
-        self.data = np.empty(0, dtype=plan.dtype)
-        self.used = 0
-        # (first row, where it begins in the buffers, where the range ends there)
-        self.pieces: list[tuple[int, int, int]] = []
-
-    def fill(self, ranges: Iterable[tuple[int, int]], done: _Done) -> None:
-        """Count ranges of rows, one after the other."""
-        plan, n = self.plan, self.plan.n_items
-        words = (n + 63) // 64
-        scratch = (
-            np.zeros(n, dtype=plan.sum_dtype), np.empty(n + 1, dtype=np.int32),
-            np.zeros(words, np.uint64), np.zeros((words + 63) // 64, np.uint64), self.lengths,
-        )  # fmt: skip
-        extra: tuple[Any, ...] = ()
-        if not plan.plain:
-            extra = (
-                self.sequence, plan.sequence_weights, plan.actions, plan.action_weights, plan.cap,
-                np.zeros(n), np.empty(n + 1, dtype=np.int32),
-            )  # fmt: skip
-        for start, stop in ranges:
-            begin = self.used
-            self._fill(start, stop, scratch, extra, done)
-            self.pieces.append((start, begin, self.used))
-        self.corpus, self.sequence = (), np.zeros(0, dtype=np.int32)
-
-    def _fill(self, row: int, stop: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], done: _Done) -> None:
-        plan, starts = self.plan, self.starts
-        weights = (plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype))
-        run: Any = kernels.count_rows if plan.plain else kernels.count_rows_weighted
-        while row < stop and not done.stop.is_set():
-            self._make_room(row)
-            end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
-            reached, self.used = run(
-                row, min(max(end, row + 1), stop), starts, *self.corpus,
-                *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch,
-                self.indices, self.data, self.used, *extra,
-            )  # fmt: skip
-            done.add(int(starts[reached] - starts[row]))
-            row = reached
-
-    def _make_room(self, row: int) -> None:
-        """Room for the next row at least; growth by half, by remapping pages rather than copying where the OS can."""
-        bound = int(self.plan.bounds(np.diff(self.starts[row : row + 2]))[0])
-        if self.used + bound <= len(self.indices):
-            return
-        if not len(self.indices):
-            size = min(self.most, max(bound, _FIRST_ENTRIES))
-            self.indices, self.data = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.plan.dtype)
-        else:
-            self.resize(min(self.most, max(self.used + bound, len(self.indices) * 3 // 2)))
-
-    def resize(self, size: int) -> None:
-        self.indices.resize(size, refcheck=False)
-        self.data.resize(size, refcheck=False)
-
-
-def _assemble(parts: list[_Part], lengths: NDArray[np.int64], plan: _Plan) -> sparse.csr_array:
-    """All ranges in order; the first part's buffers grow to take the others, each freed once copied."""
-    indptr = np.zeros(plan.n_items + 1, dtype=np.int64)
-    np.cumsum(lengths, out=indptr[1:])
-    result = parts[0]
-    result.resize(int(indptr[-1]))
-    while len(parts) > 1:
-        part = parts.pop()
-        copy = partial(_copy, part, result, indptr)
-        run_tasks([partial(copy, *piece) for piece in part.pieces], plan.workers)
-        del copy
-    return csr_of(result.data, result.indices, indptr, (plan.n_items, plan.n_items))
-
-
-def _copy(part: _Part, result: _Part, indptr: NDArray[np.int64], row: int, begin: int, end: int) -> None:
-    to = slice(int(indptr[row]), int(indptr[row]) + end - begin)
-    result.indices[to] = part.indices[begin:end]
-    result.data[to] = part.data[begin:end]
-
-
-def csr_of(
-    data: NDArray[Any],
-    indices: NDArray[Any],
-    indptr: NDArray[np.int64],
-    shape: tuple[int, int],
-    limit: int = _INT32_MAX,
-) -> sparse.csr_array:
-    """A canonical CSR; both index arrays are int64 where there are more than `limit` entries, else int32."""
-    index = np.dtype(np.int32 if len(indices) <= limit and max(shape) <= limit else np.int64)
-    matrix = sparse.csr_array(
-        (data, indices.astype(index, copy=False), indptr.astype(index, copy=False)), shape=shape, copy=False
-    )
-    matrix.has_canonical_format = True
-    return matrix
 
 
 def _check_memory(
@@ -502,62 +351,7 @@ def _sampled_entries(
         sequence = np.zeros(len(padded), dtype=np.int32)
         kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
     lengths = np.zeros(plan.n_items, dtype=np.int64)
-    part = _Part(plan, starts, padded, places, sequence, lengths, int(bounds[rows].sum()))
-    part.fill(((int(row), int(row) + 1) for row in rows), _Done(1, None))
+    part = Part(plan, starts, padded, places, sequence, lengths, int(bounds[rows].sum()))
+    part.fill(((int(row), int(row) + 1) for row in rows), Done(1, None))
     share = lengths[rows].sum() / max(1, bounds[rows].sum())
     return float(share * bounds.sum())
-
-
-def merge_counts(
-    counts: Sequence[Any], *, weights: Any = None, n_items: int | None = None
-) -> sparse.csr_array:
-    """The sum of count matrices: of parts of a corpus, or of yesterday's, decayed, and today's.
-
-    Parameters
-    ----------
-    counts : CSR matrices, square; a smaller one lacks the tokens that came later.
-    weights : (len(counts),) factors >= 0, e.g. (0.98, 1.0); None adds them as they are.
-    n_items : rows and columns of the result; by default those of the largest.
-
-    Returns
-    -------
-    (n_items, n_items) CSR with sorted columns. Integer matrices without weights add exactly: counts of the parts of
-    a partition of the sequences merge to the very bytes of the whole's (int64 where int32 could overflow). With
-    weights the sum is float32, or float64 if any matrix is float64.
-
-    Raises
-    ------
-    TypeError, ValueError : no matrices, one that isn't square or has bad values, or is larger than n_items.
-    """
-    owner = "merge_counts"
-    if not isinstance(counts, (list, tuple)) or not counts:
-        raise TypeError(parameter_message("counts", owner, "a non-empty list of sparse matrices", counts))
-    kinds = (np.float32, np.float64, np.int32, np.int64)
-    matrices = [check_csr(f"counts[{i}]", owner, c, dtype=kinds, square=True) for i, c in enumerate(counts)]
-    largest = max(m.shape[0] for m in matrices)
-    size = largest if n_items is None else check_int("n_items", owner, n_items, 1, _INT32_MAX)
-    if size < largest:
-        raise ValueError(parameter_message("n_items", owner, f"at least {largest}, the rows of the largest", n_items))
-    if weights is None:
-        dtype = np.result_type(*(m.dtype for m in matrices))
-        if dtype == np.int32 and sum(_largest(m) for m in matrices) > _INT32_MAX:
-            dtype = np.dtype(np.int64)
-        factors: list[Any] = [None] * len(matrices)
-    else:
-        table = check_array("weights", owner, weights, dtype=np.float64, shape=(len(matrices),), nonnegative=True)
-        wide = any(m.dtype == np.float64 for m in matrices)
-        dtype, factors = np.dtype(np.float64 if wide else np.float32), list(table)
-    total = None
-    for matrix, factor in zip(matrices, factors):
-        scaled = matrix.data.astype(dtype) if factor is None else (matrix.data * factor).astype(dtype)
-        indptr = np.append(matrix.indptr, np.full(size - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype))
-        term = sparse.csr_array((scaled, matrix.indices, indptr), shape=(size, size))
-        total = term if total is None else total + term
-    assert total is not None
-    # scipy leaves the buffers of a sum longer than its entries.
-    indices, data = total.indices[: total.nnz].copy(), total.data[: total.nnz].copy()
-    return csr_of(data, indices, total.indptr.astype(np.int64), (size, size))
-
-
-def _largest(matrix: sparse.csr_array) -> int:
-    return int(np.abs(matrix.data).max()) if matrix.nnz else 0

@@ -18,8 +18,9 @@ from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
-from .cooccurrence import count_cooccurrences, merge_counts
+from .cooccurrence import count_cooccurrences
 from .graph import GraphReport, ItemGraph, build_item_graph
+from .merging import merge_counts
 from .ppmi import positive_pmi
 from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, _train
 from .sgns_plan import SgnsPlan, plan_sgns

@@ -16,7 +16,8 @@ from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import check_array, check_bool, check_int, check_real
 from ..events.sequences import Sequences
-from .cooccurrence import check_n_items, csr_of, weighted_counts
+from .cooccurrence import check_n_items, weighted_counts
+from .count_parts import csr_of
 
 PRESETS: dict[str, dict[str, float]] = {
     # Found by a search on the last 6% of Diginetica's training sessions; RetailRocket agrees with it.

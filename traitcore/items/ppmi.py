@@ -11,7 +11,7 @@ from scipy import sparse
 from .._kernels import ppmi as kernels
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._validate import check_csr, check_real
-from .cooccurrence import csr_of
+from .count_parts import csr_of
 
 _OWNER = "positive_pmi"
 # Entries per block: blocks are cut by size, not by the number of workers.

@@ -1,0 +1,192 @@
+# mypy: allow-untyped-calls
+"""The rows of a count matrix, counted in ranges by several workers, and put together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._kernels import cooccurrence as kernels
+from .._parallel import balanced_blocks, run_tasks
+from .._progress import Progress
+
+INT32_MAX = 2**31 - 1
+# Occurrences counted between two looks at the stop flag: tens of milliseconds of work.
+_SLICE = 250_000
+# Ranges of rows per worker, where there are several: the last one to end keeps the others waiting for one range's time.
+_RANGES = 32
+# Entries for which address space is taken at first. Pages cost nothing until written, and a buffer that is large from
+# the start and seldom grows gets huge pages where the system has them: writing 4 KiB pages for the first time took a
+# tenth of the whole count.
+_FIRST_ENTRIES = 1 << 24
+
+
+class Plan(Protocol):
+    """What is counted, in the kernels' form: `cooccurrence`'s checked arguments."""
+
+    n_items: int
+    back: NDArray[Any]
+    ahead: NDArray[Any]
+    keep_self: bool
+    sequence_weights: NDArray[np.float64]
+    actions: NDArray[np.int32]
+    action_weights: NDArray[np.float64]
+    cap: float
+    min_count: float
+    top_k: int
+    dtype: np.dtype[Any]
+    workers: int
+
+    @property
+    def plain(self) -> bool: ...
+
+    @property
+    def sum_dtype(self) -> np.dtype[Any]: ...
+
+    def bounds(self, occurrences: NDArray[np.int64]) -> NDArray[np.int64]: ...
+
+
+class Ranges:
+    """Ranges of rows for the workers to take. The first worker goes up from row 0, so that its buffer becomes the
+    beginning of the result as it is; the others take from the other end, until all meet."""
+
+    def __init__(self, costs: NDArray[np.int64], workers: int) -> None:
+        self.left = balanced_blocks(costs, 1 if workers == 1 else _RANGES * workers)
+        self.lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+    def take(self, *, first: bool) -> Iterator[tuple[int, int]]:
+        while True:
+            with self.lock:
+                if not self.left:
+                    return
+                rows = self.left.pop(0 if first else -1)
+            yield rows
+
+
+class Done:
+    """Tokens done, over all workers; the callback is called from the thread that made it, never from a worker."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self.total, self.progress = total, progress
+        self.done = 0
+        self.stop = threading.Event()
+        self.thread = threading.get_ident()
+        self.lock = threading.Lock()
+
+    def add(self, tokens: int) -> None:
+        with self.lock:
+            self.done += tokens
+        if self.progress is not None and threading.get_ident() == self.thread:
+            self.progress("counts", self.done, self.total)
+
+
+class Part:
+    """One worker's rows, counted into buffers that grow as the kernel asks: never more than the output and one row."""
+
+    def __init__(
+        self, plan: Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
+        sequence: NDArray[np.int32], lengths: NDArray[np.int64], most: int,
+    ) -> None:  # fmt: skip
+        self.plan, self.starts, self.lengths, self.most = plan, starts, lengths, most
+        self.corpus: tuple[Any, ...] = (places, padded)
+        self.sequence = sequence
+        self.indices = np.empty(0, dtype=np.int32)
+        self.data = np.empty(0, dtype=plan.dtype)
+        self.used = 0
+        # (first row, where it begins in the buffers, where the range ends there)
+        self.pieces: list[tuple[int, int, int]] = []
+
+    def fill(self, ranges: Iterable[tuple[int, int]], done: Done) -> None:
+        """Count ranges of rows, one after the other."""
+        plan, n = self.plan, self.plan.n_items
+        words = (n + 63) // 64
+        scratch = (
+            np.zeros(n, dtype=plan.sum_dtype), np.empty(n + 1, dtype=np.int32),
+            np.zeros(words, np.uint64), np.zeros((words + 63) // 64, np.uint64), self.lengths,
+        )  # fmt: skip
+        extra: tuple[Any, ...] = ()
+        if not plan.plain:
+            extra = (
+                self.sequence, plan.sequence_weights, plan.actions, plan.action_weights, plan.cap,
+                np.zeros(n), np.empty(n + 1, dtype=np.int32),
+            )  # fmt: skip
+        for start, stop in ranges:
+            begin = self.used
+            self._fill(start, stop, scratch, extra, done)
+            self.pieces.append((start, begin, self.used))
+        self.corpus, self.sequence = (), np.zeros(0, dtype=np.int32)
+
+    def _fill(self, row: int, stop: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], done: Done) -> None:
+        plan, starts = self.plan, self.starts
+        weights = (plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype))
+        run: Any = kernels.count_rows if plan.plain else kernels.count_rows_weighted
+        while row < stop and not done.stop.is_set():
+            self._make_room(row)
+            end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
+            reached, self.used = run(
+                row, min(max(end, row + 1), stop), starts, *self.corpus,
+                *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch,
+                self.indices, self.data, self.used, *extra,
+            )  # fmt: skip
+            done.add(int(starts[reached] - starts[row]))
+            row = reached
+
+    def _make_room(self, row: int) -> None:
+        """Room for the next row at least; growth by half, by remapping pages rather than copying where the OS can."""
+        bound = int(self.plan.bounds(np.diff(self.starts[row : row + 2]))[0])
+        if self.used + bound <= len(self.indices):
+            return
+        if not len(self.indices):
+            size = min(self.most, max(bound, _FIRST_ENTRIES))
+            self.indices, self.data = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.plan.dtype)
+        else:
+            self.resize(min(self.most, max(self.used + bound, len(self.indices) * 3 // 2)))
+
+    def resize(self, size: int) -> None:
+        self.indices.resize(size, refcheck=False)
+        self.data.resize(size, refcheck=False)
+
+
+def assemble(parts: list[Part], lengths: NDArray[np.int64], plan: Plan) -> sparse.csr_array:
+    """All ranges in order; the first part's buffers grow to take the others, each freed once copied."""
+    indptr = np.zeros(plan.n_items + 1, dtype=np.int64)
+    np.cumsum(lengths, out=indptr[1:])
+    result = parts[0]
+    result.resize(int(indptr[-1]))
+    while len(parts) > 1:
+        part = parts.pop()
+        copy = partial(_copy, part, result, indptr)
+        run_tasks([partial(copy, *piece) for piece in part.pieces], plan.workers)
+        del copy
+    return csr_of(result.data, result.indices, indptr, (plan.n_items, plan.n_items))
+
+
+def _copy(part: Part, result: Part, indptr: NDArray[np.int64], row: int, begin: int, end: int) -> None:
+    to = slice(int(indptr[row]), int(indptr[row]) + end - begin)
+    result.indices[to] = part.indices[begin:end]
+    result.data[to] = part.data[begin:end]
+
+
+def csr_of(
+    data: NDArray[Any],
+    indices: NDArray[Any],
+    indptr: NDArray[np.int64],
+    shape: tuple[int, int],
+    limit: int = INT32_MAX,
+) -> sparse.csr_array:
+    """A canonical CSR; both index arrays are int64 where there are more than `limit` entries, else int32."""
+    index = np.dtype(np.int32 if len(indices) <= limit and max(shape) <= limit else np.int64)
+    matrix = sparse.csr_array(
+        (data, indices.astype(index, copy=False), indptr.astype(index, copy=False)), shape=shape, copy=False
+    )
+    matrix.has_canonical_format = True
+    return matrix

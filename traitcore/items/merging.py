@@ -1,0 +1,69 @@
+# mypy: allow-untyped-calls
+"""Sums of count matrices: parts of a corpus, or days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from .._errors import parameter_message
+from .._validate import check_array, check_csr, check_int
+from .count_parts import INT32_MAX, csr_of
+
+
+def merge_counts(
+    counts: Sequence[Any], *, weights: Any = None, n_items: int | None = None
+) -> sparse.csr_array:
+    """The sum of count matrices: of parts of a corpus, or of yesterday's, decayed, and today's.
+
+    Parameters
+    ----------
+    counts : CSR matrices, square; a smaller one lacks the tokens that came later.
+    weights : (len(counts),) factors >= 0, e.g. (0.98, 1.0); None adds them as they are.
+    n_items : rows and columns of the result; by default those of the largest.
+
+    Returns
+    -------
+    (n_items, n_items) CSR with sorted columns. Integer matrices without weights add exactly: counts of the parts of
+    a partition of the sequences merge to the very bytes of the whole's (int64 where int32 could overflow). With
+    weights the sum is float32, or float64 if any matrix is float64.
+
+    Raises
+    ------
+    TypeError, ValueError : no matrices, one that isn't square or has bad values, or is larger than n_items.
+    """
+    owner = "merge_counts"
+    if not isinstance(counts, (list, tuple)) or not counts:
+        raise TypeError(parameter_message("counts", owner, "a non-empty list of sparse matrices", counts))
+    kinds = (np.float32, np.float64, np.int32, np.int64)
+    matrices = [check_csr(f"counts[{i}]", owner, c, dtype=kinds, square=True) for i, c in enumerate(counts)]
+    largest = max(m.shape[0] for m in matrices)
+    size = largest if n_items is None else check_int("n_items", owner, n_items, 1, INT32_MAX)
+    if size < largest:
+        raise ValueError(parameter_message("n_items", owner, f"at least {largest}, the rows of the largest", n_items))
+    if weights is None:
+        dtype = np.result_type(*(m.dtype for m in matrices))
+        if dtype == np.int32 and sum(_largest(m) for m in matrices) > INT32_MAX:
+            dtype = np.dtype(np.int64)
+        factors: list[Any] = [None] * len(matrices)
+    else:
+        table = check_array("weights", owner, weights, dtype=np.float64, shape=(len(matrices),), nonnegative=True)
+        wide = any(m.dtype == np.float64 for m in matrices)
+        dtype, factors = np.dtype(np.float64 if wide else np.float32), list(table)
+    total = None
+    for matrix, factor in zip(matrices, factors):
+        scaled = matrix.data.astype(dtype) if factor is None else (matrix.data * factor).astype(dtype)
+        indptr = np.append(matrix.indptr, np.full(size - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype))
+        term = sparse.csr_array((scaled, matrix.indices, indptr), shape=(size, size))
+        total = term if total is None else total + term
+    assert total is not None
+    # scipy leaves the buffers of a sum longer than its entries.
+    indices, data = total.indices[: total.nnz].copy(), total.data[: total.nnz].copy()
+    return csr_of(data, indices, total.indptr.astype(np.int64), (size, size))
+
+
+def _largest(matrix: sparse.csr_array) -> int:
+    return int(np.abs(matrix.data).max()) if matrix.nnz else 0
