@@ -85,7 +85,7 @@ def main() -> int:
     parser.add_argument("jobs", nargs="+", choices=[*jobs(), "all"], metavar="JOB", help=", ".join([*jobs(), "all"]))
     parser.add_argument("--repeat", type=int, default=3, help="rounds of each race (default 3)")
     parser.add_argument("--data", type=Path, help="folder with the real logs; rows that need it are left out without")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only rows with TEXT in their title (jobs of long rows)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="only rows with TEXT in their title (long jobs)")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs; figures mean nothing")
     parser.add_argument("--json", type=Path, help="write the rows here too")
     args = parser.parse_args()

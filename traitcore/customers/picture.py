@@ -22,8 +22,8 @@ COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F
 def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, n_top: int = 8) -> None:
     """Write a picture of the traits: a panel each, commonest first, with the tokens that set its customers apart.
 
-    All share one scale. A bar is a token's smoothed lift (how many times as common as with customers at large), its thin line reaches down
-    to the lower end of the 95% interval, its colour is the action.
+    All share one scale. A bar is a token's smoothed lift (how many times as common as with customers at large), its
+    thin line reaches down to the lower end of the 95% interval, its colour is the action.
 
     Parameters
     ----------
