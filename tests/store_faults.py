@@ -3,8 +3,8 @@
     python -m tests.store_faults FOLDER ACTION MODE
 
 ACTION is publish_first, publish_next, rollback, withdraw, withdraw_first or prune; MODE is kill_before, kill_after,
-kill_half (a write is cut in two) or an errno name such as ENOSPC. Operation 1, 2, 3, ... is hit, each in a fresh store and process, until the
-action runs to its end unhit. Prints {"operations": n, "problems": [...]} as JSON.
+kill_half (a write is cut in two) or an errno name such as ENOSPC. Operation 1, 2, 3, ... is hit, each in a fresh store
+and process, until the action runs to its end unhit. Prints {"operations": n, "problems": [...]} as JSON.
 """
 
 from __future__ import annotations
