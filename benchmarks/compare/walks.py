@@ -139,8 +139,8 @@ def speed(
     few = 1 if cls == "SparseOTF" else 5  # the slower peer walks less, and its seconds are scaled
     for workers in (1, 2, 1, 2):
         ours(workers)()  # compiles, and takes the memory of the results from the system once
-    # Ours in turn with each other, then the peer. Between its long runs, ours on two threads took up to twice as long: a
-    # host that takes back a virtual machine's idle memory would do that, but it was not shown.
+    # Ours in turn with each other, then the peer. Between its long runs, ours on two threads took up to twice as long:
+    # a host that takes back a virtual machine's idle memory would do that, but it was not shown.
     contenders: dict[str, Callable[[], Any]] = {"traitcore, 1 thread": ours(1), "traitcore, 2 threads": ours(2)}
     median = bench.race(job, contenders, ours="traitcore, 1 thread", bar=bar, repeat=3 * bench.repeat)
     if peer is not None:
