@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from traitcore import InputError
 from traitcore.serving import export
+from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
 
 
@@ -103,29 +105,80 @@ def test_numpy(tmp_path: Path) -> None:
             export.write_numpy(EmbeddingTable(ids, np.eye(2)), tmp_path / "bad.npz")
 
 
-@pytest.mark.parametrize("ids", [["a", "ü'", ""], [5, -6, 2**62]])
+@pytest.mark.parametrize("ids", [["a", "ü'日本\0", ""], [5, -6, 2**62]])
 def test_parquet(tmp_path: Path, ids: Any) -> None:
-    pytest.importorskip("duckdb")
-    parquet = pytest.importorskip("pyarrow.parquet")
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     rng = np.random.default_rng(0)
     t = EmbeddingTable(ids, rng.normal(size=(3, 5)), context_vectors=rng.normal(size=(3, 5)))
     path = tmp_path / "it's.parquet"
     export.write_parquet(t, path, version="v'1")
     found = parquet.read_table(path)
+    assert found.schema.names == ["id", "version", "vector", "context_vector"]
+    for name, side in (("vector", t.vectors), ("context_vector", t.context_vectors)):
+        assert found.schema.field(name).type == pa.list_(pa.float32(), 5)
+        np.testing.assert_array_equal(fixed_size_rows(found[name]), side)
     assert found["id"].to_pylist() == ids
-    assert set(found["version"].to_pylist()) == {"v'1"}
-    np.testing.assert_array_equal(np.array(found["vector"].to_pylist(), dtype=np.float32), t.vectors)
-    np.testing.assert_array_equal(np.array(found["context_vector"].to_pylist(), dtype=np.float32), t.context_vectors)
+    assert found["version"].to_pylist() == ["v'1"] * 3
     export.write_parquet(EmbeddingTable(ids, np.ones((3, 1))), path)
     assert parquet.read_table(path).column_names == ["id", "version", "vector"]
+    assert parquet.read_table(path)["version"].to_pylist() == [""] * 3
+    assert [p.name for p in tmp_path.iterdir()] == ["it's.parquet"]
 
 
-def test_parquet_without_duckdb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+def fixed_size_rows(column: Any) -> np.ndarray:
+    return np.concatenate([c.flatten().to_numpy().reshape(-1, c.type.list_size) for c in column.chunks])
 
-    monkeypatch.setitem(sys.modules, "duckdb", None)
+
+@pytest.mark.parametrize(("group_bytes", "rows"), [(32 << 20, 40), (4 * 7 * 13, 13), (1, 1)])
+def test_parquet_in_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group_bytes: int, rows: int) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(export, "_GROUP_ROWS", 40)
+    monkeypatch.setattr(export, "_GROUP_BYTES", group_bytes)
+    t = table(101, 7)
+    export.write_parquet(t, tmp_path / "t.parquet")
+    told = parquet.read_metadata(tmp_path / "t.parquet")
+    assert [told.row_group(i).num_rows for i in range(told.num_row_groups - 1)] == [rows] * ((101 - 1) // rows)
+    found = parquet.read_table(tmp_path / "t.parquet")
+    assert found["id"].to_pylist() == t.ids.tolist()
+    np.testing.assert_array_equal(fixed_size_rows(found["vector"]), t.vectors)
+
+
+def test_parquet_of_published_and_of_empty_tables(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    store = TableStore(tmp_path / "store")
+    store.publish(table(), "items")
+    t = store.open("items")
+    export.write_parquet(t, tmp_path / "t.parquet")
+    found = parquet.read_table(tmp_path / "t.parquet")
+    assert set(found["version"].to_pylist()) == {t.version}
+    np.testing.assert_array_equal(fixed_size_rows(found["context_vector"]), t.context_vectors)
+    export.write_parquet(EmbeddingTable([], np.zeros((0, 3))), tmp_path / "t.parquet")
+    empty = parquet.read_table(tmp_path / "t.parquet")
+    assert empty.num_rows == 0
+    assert empty.schema.field("vector").type == pa.list_(pa.float32(), 3)
+    with pytest.raises(ValueError, match="at least one dimension"):
+        export.write_parquet(EmbeddingTable(["a"], np.zeros((1, 0))), tmp_path / "none.parquet")
+    assert not (tmp_path / "none.parquet").exists()
+
+
+def test_duckdb_reads_the_parquet_too(tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    pytest.importorskip("pyarrow")
+    t = table()
+    export.write_parquet(t, tmp_path / "t.parquet", version="v1")
+    with duckdb.connect() as connection:
+        rows = connection.execute("SELECT id, version, vector FROM read_parquet(?)", [str(tmp_path / "t.parquet")])
+        ids, versions, vectors = zip(*rows.fetchall())
+    assert (list(ids), set(versions)) == (t.ids.tolist(), {"v1"})
+    np.testing.assert_array_equal(np.array(vectors, dtype=np.float32), t.vectors)
+
+
+@pytest.mark.parametrize("module", ["pyarrow", "pyarrow.parquet"])
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r"traitcore\[io\]"):
         export.write_parquet(table(), tmp_path / "x.parquet")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from .table import EmbeddingTable
 
 _BLANK = re.compile(r"\s")
 _MAX_TEXT = 1 << 30
+_GROUP_ROWS, _GROUP_BYTES = 1 << 16, 32 << 20
 
 
 def write_word2vec(table: EmbeddingTable, path: str | os.PathLike[str], *, context: bool = False) -> None:
@@ -149,30 +150,51 @@ def write_numpy(table: EmbeddingTable, path: str | os.PathLike[str]) -> None:
 
 
 def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, version: str | None = None) -> None:
-    """Parquet with columns id, version, vector (and context_vector), through the extra `io` (DuckDB).
+    """Parquet with columns id, version, vector (and context_vector), through the extra `io` (pyarrow).
 
-    A vector is a fixed-size list of float32 (DuckDB's FLOAT[d]; a list column to other readers, all of length d).
-    `version` defaults to the table's own, "" where it has none. ImportError without DuckDB.
+    A vector is a fixed-size list of d float32, the type that Arrow readers get back; an id int64 or a string.
+    `version` defaults to the table's own, "" where it has none. Written in row groups of at most 65,536 rows and
+    32 MiB of vectors each. ImportError without pyarrow, ValueError for vectors of 0 dimensions.
     """
     try:
-        duckdb = importlib.import_module("duckdb")
+        pa, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise ImportError("Writing Parquet needs DuckDB: pip install 'traitcore[io]'.") from error
-    version = version if version is not None else table.version or ""
-    columns: dict[str, NDArray[Any]] = {"id": table.ids}
-    chosen = ["id", "$version AS version"]
-    sides = [("vector", table.vectors), ("context_vector", table.context_vectors)]
-    for name, side in sides:
-        if side is None:
-            continue
-        parts = [f"{name[0]}{j}" for j in range(side.shape[1])]
-        columns |= {part: np.ascontiguousarray(side[:, j]) for j, part in enumerate(parts)}
-        chosen.append(f"array_value({', '.join(parts)})::FLOAT[{side.shape[1]}] AS {name}")
-    with whole_file(path) as temporary, duckdb.connect() as connection:
-        connection.register("rows", columns)
-        target = str(temporary).replace("'", "''")
-        query = f"SELECT {', '.join(chosen)} FROM rows".replace("$version", "'" + version.replace("'", "''") + "'")
-        connection.execute(f"COPY ({query}) TO '{target}' (FORMAT PARQUET)")
+        raise ImportError("Writing Parquet needs pyarrow: pip install 'traitcore[io]'.") from error
+    n, d = table.vectors.shape
+    if not d:
+        rule = "a table of at least one dimension: a Parquet list can't be of none"
+        raise ValueError(parameter_message("table", "write_parquet", rule, table))
+    label = pa.scalar(version if version is not None else table.version or "", pa.string())
+    columns = {"id": _arrow_ids(pa, table), "vector": _fixed_size_lists(pa, table.vectors)}
+    if table.context_vectors is not None:
+        columns["context_vector"] = _fixed_size_lists(pa, table.context_vectors)
+    types = {"id": columns["id"].type, "version": pa.string()} | {name: c.type for name, c in columns.items()}
+    schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+    step = max(1, min(_GROUP_ROWS, _GROUP_BYTES // (4 * d)))
+    # Only the version repeats: a dictionary of distinct ids or numbers is built to be thrown away.
+    with (
+        whole_file(path) as temporary,
+        parquet.ParquetWriter(os.fspath(temporary), schema, use_dictionary=["version"]) as writer,
+    ):
+        for start in range(0, n, step):
+            part = {name: column.slice(start, step) for name, column in columns.items()}
+            part["version"] = pa.repeat(label, len(part["id"]))
+            writer.write_batch(pa.record_batch([part[name] for name in schema.names], schema=schema))
+
+
+def _fixed_size_lists(pa: Any, vectors: NDArray[np.float32]) -> Any:
+    """Rows as an Arrow array over the same memory."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+
+
+def _arrow_ids(pa: Any, table: EmbeddingTable) -> Any:
+    """Ids as an Arrow array over the same memory: int64, or large_utf8, which is how strings lie there already."""
+    ids = table._ids
+    if ids.values is not None:
+        return pa.array(ids.values)
+    assert ids.offsets is not None
+    assert ids.data is not None
+    return pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(ids.offsets), pa.py_buffer(ids.data))
 
 
 def _side(table: EmbeddingTable, context: bool, owner: str) -> NDArray[np.float32]:
