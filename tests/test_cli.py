@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -22,6 +23,7 @@ from traitcore.events.readers import read_events
 from traitcore.events.simulate import simulate_events
 from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
+from traitcore.serving.index import open_index
 from traitcore.serving.store import TableStore
 
 FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
@@ -237,6 +239,43 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     assert "'checks'" in refused(capsys, "evaluate", log, *how, "--only", "traits", "--checks", "vibes")
 
 
+def test_an_index_beside_a_table(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("faiss")
+    store = str(tmp_path / "store")
+    shutil.copytree(folder / "store", store)
+    items, tokens = TableStore(store).open("items"), TableStore(store).open("tokens")
+    text = said(capsys, "index", "items", "--store", store)
+    path = TableStore(store).index_path("items", str(items.version), "hnsw")
+    info = open_index(path, items).info
+    assert info.fingerprint == items.fingerprint
+    assert f"recall@10 {info.recall_at_10:.3f}" in text
+    assert str(path) in text
+    found = answer(capsys, "index", "tokens", "--links", "8", "--ef-search", "30", "--as", "small", "--store", store)
+    assert (found["links"], found["ef_search"], found["n_rows"]) == (8, 30, len(tokens))
+    assert found["recall_at_10"] > 0.8
+    # An exact index must answer as none does; one of another table is refused.
+    assert answer(capsys, "index", "items", "--kind", "exact", "--store", store)["recall_at_10"] == 1.0
+    ask = ("similar", "prod_0012", "-n", "4", "--store", store)
+    exact, plain = answer(capsys, *ask, "--index", "exact"), answer(capsys, *ask)
+    assert [f["token"] for f in exact["found"]] == [f["token"] for f in plain["found"]]
+    approximate = answer(capsys, *ask, "--index", "hnsw")["found"]
+    assert [f["token"] for f in approximate] == [t for t, _ in open_index(path, items).most_similar("prod_0012", 4)]
+    assert "an index is never overwritten; --as" in refused(capsys, "index", "items", "--store", store)
+    assert "no index 'none' of items" in refused(capsys, *ask, "--index", "none")
+    assert "leave out --next" in refused(capsys, *ask, "--index", "hnsw", "--next")
+    shutil.copytree(path.parent / "exact", TableStore(store).index_path("tokens", str(tokens.version), "other"))
+    token = str(tokens.ids[0])
+    assert "was built over" in refused(capsys, "similar", token, "--index", "other", "--store", store)
+
+
+def test_an_index_needs_its_extra(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    assert "traitcore[ann]" in refused(capsys, "index", "items", "--store", str(folder / "store"))
+    assert not (folder / "store" / "items" / ".indexes").exists()
+
+
 # -- errors and usage --------------------------------------------------------------------------------------------------
 
 
@@ -259,7 +298,8 @@ def test_usage_errors_are_2_and_help_is_0(capsys: pytest.CaptureFixture[str]) ->
     assert main(["fit", "x.csv", "--epochs", "many"]) == 2
     assert main(["--version"]) == 0
     capsys.readouterr()
-    for command in ("demo", "simulate", "fit", "similar", "traits", "customer", "recommend", "evaluate", "store"):
+    for command in ("demo", "simulate", "fit", "similar", "traits", "customer", "recommend", "evaluate", "store",
+                    "index"):  # fmt: skip
         assert main([command, "--help"]) == 0
         assert command in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""The command line: demo, simulate, fit, similar, traits, customer, recommend, evaluate, store.
+"""The command line: demo, simulate, fit, similar, traits, customer, recommend, evaluate, store, index.
 
 Answers go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (one line says what),
 2 a command line that can't be read.

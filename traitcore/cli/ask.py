@@ -23,6 +23,8 @@ def add_commands(commands: Any) -> None:
     similar.add_argument("token", metavar="TOKEN", help="a token such as view_prod_0012, or an item's id")
     similar.add_argument("-n", "--topn", type=int, default=10, help="how many (%(default)s)")
     similar.add_argument("--next", action="store_true", help="what tends to come next to it, not what is like it")
+    text = "ask this index of the table (see `traitcore index`), not every row"
+    similar.add_argument("--index", metavar="NAME", help=text)
     similar.set_defaults(run=run_similar)
 
     traits = commands.add_parser(
@@ -64,7 +66,9 @@ def _published(args: argparse.Namespace, *, customers: bool = True) -> Published
 
 
 def run_similar(args: argparse.Namespace) -> None:
-    answer = similar_rows(_published(args, customers=False), args.token, args.topn, args.next)
+    if args.index is not None and args.next:
+        raise ValueError("--index knows what is like a token, not what comes next to it: leave out --next.")
+    answer = similar_rows(_published(args, customers=False), args.token, args.topn, args.next, args.index)
     if args.json:
         write_json(answer)
         return
@@ -75,8 +79,10 @@ def run_similar(args: argparse.Namespace) -> None:
     print(table(rows, heads, indent=2))
 
 
-def similar_rows(published: Published, text: str, topn: int, following: bool) -> dict[str, Any]:
-    """The nearest tokens of a token, or the nearest items of an item's id."""
+def similar_rows(
+    published: Published, text: str, topn: int, following: bool, index: str | None = None
+) -> dict[str, Any]:
+    """The nearest tokens of a token, or the nearest items of an item's id; `index` names one beside their table."""
     from .published import parse_id
 
     vocabulary = published.vocabulary
@@ -97,6 +103,8 @@ def similar_rows(published: Published, text: str, topn: int, following: bool) ->
     if following:  # rows without events have no context vector
         silent = source.ids[counts == 0]
         found = source.most_similar(source.ids[own], topn, against="context_vectors", metric="dot", exclude=silent)
+    elif index is not None:
+        found = published.index(source, index).most_similar(source.ids[own], topn)
     else:
         found = source.most_similar(source.ids[own], topn)
 

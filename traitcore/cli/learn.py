@@ -176,7 +176,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
     print(f"A simulated shop: {len(sim):,} events, 2,000 customers, 600 items, 8 planted traits, 35% noise.\n")
     print_stages(result)
     published = Published(store)
-    example = argparse.Namespace(store=store, version="latest", json=False, topn=5, next=False)
+    example = argparse.Namespace(store=store, version="latest", json=False, topn=5, next=False, index=None)
     example.token = str(result.tokens.ids[0])
     print("\n$ traitcore similar", example.token)
     run_similar(example)

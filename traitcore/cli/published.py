@@ -9,6 +9,7 @@ from .._errors import TableError
 from ..customers.describe import TopToken, TraitDescription
 from ..events.vocabulary import Vocabulary
 from ..pipeline import vocabulary_of
+from ..serving.index import KINDS, Index, open_index
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 
@@ -41,6 +42,17 @@ class Published:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         return vocabulary_of(self.tokens)
+
+    def index(self, table: EmbeddingTable, name: str) -> Index:
+        """An index that `traitcore index` has built beside this table."""
+        assert table.name is not None
+        assert table.version is not None
+        path = self.store.index_path(table.name, table.version, name)
+        if not path.is_dir():
+            option = f" --as {name}" if name not in KINDS else f" --kind {name}"
+            hint = f"`traitcore index {table.name} --version {table.version}{option}` builds it."
+            raise TableError(f"There is no index {name!r} of {table.name} {table.version}: {hint}")
+        return open_index(path, table)
 
     @property
     def traits(self) -> list[dict[str, Any]]:
