@@ -159,6 +159,24 @@ def test_an_index_of_the_previous_version_fails(shop: Shop, previous: EmbeddingT
 
 
 @pytest.mark.parametrize("method", ["item2vec", "ppmi", "walks", "fused"])
+def test_an_index_of_yesterday_fails_for_a_shop_of_a_hundred_items(method: str) -> None:
+    shop = Shop(n_users=400, n_items=100, method=method, seed=12)
+    previous, candidate = shop.table(0), shop.table(1, shop.bootstrap(1))  # of another log: other bytes by any method
+    assert candidate.fingerprint != previous.fingerprint
+    for index, expected in ((build_index(candidate), []), (build_index(previous), ["index"])):
+        verdict = judge(candidate, previous, index=index, refits=shop.refits())
+        assert [r.check for r in verdict.reasons if r.check == "index"] == expected
+        assert verdict.status == ("fail" if expected else "pass")
+
+
+def test_vectors_by_svd_know_no_seed() -> None:
+    shop = Shop(n_users=400, n_items=100, method="ppmi", seed=12)
+    same, previous = shop.table(1), shop.table(0)
+    assert same.fingerprint == previous.fingerprint  # so that the index of the one is the index of the other
+    assert judge(same, previous, index=build_index(previous)).status == "pass"
+
+
+@pytest.mark.parametrize("method", ["item2vec", "ppmi", "walks", "fused"])
 def test_judged_against_refits_a_shop_of_a_hundred_items(method: str) -> None:
     shop = Shop(n_users=400, n_items=100, method=method, seed=12)
     previous, refits = shop.table(0), shop.refits()
