@@ -121,8 +121,8 @@ CASES = [
 NO_ARRAYS = {
     "read_events", "split_sessions", "tokenize", "simulate_events", "count_cooccurrences", "read_graph",
     "fit_pipeline", "get_include",
-    "describe_traits", "plot_traits", "choose_n_traits", "evaluate_retrieval", "evaluate_traits", "compare_tables", "judge",
-    "build_index", "open_index",
+    "describe_traits", "plot_traits", "choose_n_traits", "evaluate_retrieval", "evaluate_traits", "compare_tables",
+    "judge", "build_index", "open_index",
     # Their own modules test the mixture of arrays that they take.
     "content_features", "backfill_vectors",
 }  # fmt: skip
