@@ -181,7 +181,7 @@ def test_warm_start_with_a_grown_vocabulary(corpus: Corpus) -> None:
     kept = small.item_vectors.copy()
     grown = train_sgns(corpus.sequences, n_items=650, epochs=1, stop_epoch=0, start=small, vector_size=16)
     np.testing.assert_array_equal(grown.item_vectors[:600], kept)
-    assert np.abs(grown.item_vectors[600:]).max() <= np.sqrt(3 / 16) / 1000  # items that never occur start near zero
+    assert np.abs(grown.item_vectors[600:]).max() <= 0.3 * np.sqrt(3 / 16) / 1000  # never seen: near zero
     assert np.ptp(grown.item_vectors[600:]) > 0
     assert not grown.context_vectors[600:].any()
     np.testing.assert_array_equal(small.item_vectors, kept)

@@ -67,7 +67,7 @@ def start_vectors(counts: list[int], rounds: float, vector_size: int, seed: int)
     out = np.zeros((len(counts), vector_size))
     for i, count in enumerate(counts):
         state = stream_state(seed ^ 0x5EED, i)
-        side = 2 * math.sqrt(3 / vector_size) * min(1.0, (count * rounds + 1) / 1000)
+        side = 2 * math.sqrt(3 / vector_size) * (0.3 * min(1.0, (count * rounds + 1) / 1000))
         for k in range(vector_size):
             unit = np.float32(word(state, k) >> 40) * np.float32(2.0**-24)
             out[i, k] = (unit - np.float32(0.5)) * np.float32(side)

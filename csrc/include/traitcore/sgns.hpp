@@ -81,20 +81,21 @@ class SgnsModel {
     return total;
   }
 
-  /// Context rows start at zero, as in word2vec, item rows uniform in a cube: of a length near 1 for items that occur
-  /// kSettled times in the training or more, in proportion shorter for rarer ones. word2vec starts all rows at 0.3 /
-  /// sqrt(vector_size): so short that frequent items first have to grow out of it, and yet long enough to stay in rare
-  /// items' vectors as noise.
+  /// Context rows start at zero, as in word2vec, item rows uniform in a cube: of a length near kLongest for items that
+  /// occur kSettled times in the training or more, in proportion shorter for rarer ones. word2vec starts all rows at
+  /// 0.3 / sqrt(vector_size): so short that frequent items first have to grow out of it, and yet long enough to stay in
+  /// rare items' vectors as noise. Longer starts than kLongest help small corpora further, but on large ones the
+  /// chance in frequent items' rows reaches, through the contexts, their neighbours.
   void start_row(std::size_t i, double count) {
-    const double seen = (count * options_.rounds + 1) / kSettled;
-    const auto side = static_cast<float>(2 * std::sqrt(3 / static_cast<double>(options_.vector_size)) * std::min(1.0, seen));
+    const double length = kLongest * std::min(1.0, (count * options_.rounds + 1) / kSettled);
+    const auto side = static_cast<float>(2 * std::sqrt(3 / static_cast<double>(options_.vector_size)) * length);
     CounterRng rng(options_.seed ^ 0x5EEDull, i);
     float* row = items_.row(i);
     for (std::size_t k = 0; k < options_.vector_size; ++k) row[k] = (rng.unit() - 0.5f) * side;
   }
 
  private:
-  static constexpr double kSettled = 1000;
+  static constexpr double kLongest = 0.3, kSettled = 1000;
 
   SgnsStats run(const detail::SgnsTask& task, const SgnsBlock& block, std::atomic<std::int64_t>& next_chunk,
                 const std::atomic<bool>& stop) const {
