@@ -16,11 +16,14 @@ import numpy as np
 import pytest
 
 from traitcore.cli import build_parser, main
+from traitcore.cli.evaluate import next_item_scorer
 from traitcore.cli.options import LEARNING, config_of
 from traitcore.cli.progress import ProgressLine, progress_text, short
 from traitcore.cli.render import cut, plain, show, table, width_of, write_json
 from traitcore.events.readers import read_events
+from traitcore.events.sequences import Sequences
 from traitcore.events.simulate import simulate_events
+from traitcore.items.next_item import NextItemCounts
 from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
 from traitcore.serving.index import open_index
@@ -226,6 +229,15 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     control = evaluate_retrieval(test, lambda p: np.tile(popular, (len(p), 1)), n_items=n, popularity=popular)
     assert found["items"]["scorers"]["popularity (control)"] == pytest.approx(control.as_dict())
     assert found["items"]["scorers"]["item2vec, cosine"]["recall"] > 20 / n  # chance
+    ends = [times[-1] for times in np.split(train.timestamps_us, train.offsets[1:-1])]
+    ordered = Sequences.from_lists([train[i] for i in np.argsort(ends, kind="stable")])
+    counts = NextItemCounts.from_preset("next_click").fit(ordered, n_items=n)
+    beside = evaluate_retrieval(test, lambda p: counts.score(p).toarray(), n_items=n, popularity=popular)
+    assert found["items"]["scorers"]["next-item counts"] == pytest.approx(beside.as_dict())
+    assert beside.recall > control.recall
+    unordered = NextItemCounts.from_preset("next_click").fit(train, n_items=n)  # the order of owners tells no age
+    other = evaluate_retrieval(test, lambda p: unordered.score(p).toarray(), n_items=n, popularity=popular)
+    assert other.mrr != beside.mrr
     assert found["traits"]["figures"]["npmi"] > found["traits"]["figures"]["npmi_random"]
     assert found["traits"]["protocol"]["n_traits"] == 3
     how = (*how, "--only", "items")
@@ -236,7 +248,17 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     text = said(capsys, "evaluate", log, *how)
     assert "Recall@20" in text
     assert "popularity (control)" in text
+    assert "next-item counts" in text
     assert "'checks'" in refused(capsys, "evaluate", log, *how, "--only", "traits", "--checks", "vibes")
+
+
+def test_next_item_counts_without_times_take_no_session_for_old() -> None:
+    rng = np.random.default_rng(0)
+    train = Sequences.from_lists([rng.integers(0, 9, 5) for _ in range(30)])
+    backwards = Sequences.from_lists([train[i] for i in reversed(range(30))])
+    one, other = next_item_scorer(train, 9, 1)(train), next_item_scorer(backwards, 9, 1)(train)
+    assert one.shape == (30, 9)
+    np.testing.assert_allclose(one, other, rtol=1e-4)
 
 
 def test_an_index_beside_a_table(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

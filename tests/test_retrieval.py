@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.reference import serving as slow
 from traitcore import Sequences, evaluate_retrieval
-from traitcore.quality.retrieval import VectorScorer, mean_ranks, popularity_percentiles, split_sequences
+from traitcore.quality.retrieval import VectorScorer, mean_ranks, oldest_first, popularity_percentiles, split_sequences
 
 
 def constant(scores: Any) -> Any:
@@ -135,3 +135,16 @@ def test_bad_calls(kwargs: dict[str, Any], match: str) -> None:
     call |= kwargs
     with pytest.raises(ValueError, match=match):
         evaluate_retrieval(call.pop("sequences"), call.pop("scorer"), **call)
+
+
+def test_oldest_first() -> None:
+    tokens, offsets = np.array([0, 1, 2, 3, 4]), np.array([0, 2, 2, 4, 5])
+    times, owner = np.array([5, 9, 1, 2, 9]), np.array([0, 1, 2, 3])
+    seqs = Sequences(tokens=tokens, offsets=offsets, timestamps_us=times, owner=owner)
+    found = oldest_first(seqs)
+    assert [one.tolist() for one in found] == [[], [2, 3], [0, 1], [4]]
+    assert found.owners().tolist() == [1, 2, 0, 3]
+    assert found.timestamps_us is not None
+    assert found.timestamps_us.tolist() == [1, 2, 5, 9, 9]
+    with pytest.raises(ValueError, match="timestamps_us"):
+        oldest_first(Sequences.from_lists([[0, 1]]))

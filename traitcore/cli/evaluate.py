@@ -16,7 +16,8 @@ def add_commands(commands: Any) -> None:
     """Add this module's command."""
     parser = commands.add_parser(
         "evaluate", help="judge item vectors and traits on held-out data",
-        description="Item vectors: the next item of held-out sessions, all items ranked. Traits: fitted and named on "
+        description="Item vectors: the next item of held-out sessions, all items ranked, beside next-item "
+        "counts (NextItemCounts, no vectors) and popularity. Traits: fitted and named on "
         "half of the customers, judged on the other half, with controls.",
         epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -72,7 +73,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
 
 
 def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: ProgressLine) -> dict[str, Any]:
-    """Vectors learned from the other sessions, asked for the next item of each held-out one; popularity as control."""
+    """Vectors and counts learned from the other sessions, asked for the next item of each; popularity as control."""
     import numpy as np
 
     from ..pipeline import make_embedder, prepare_corpus
@@ -88,6 +89,7 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
     scorers: dict[str, Any] = {
         f"{config.method}, item . context": VectorScorer(embedder.item_vectors_, embedder.context_vectors_),
         f"{config.method}, cosine": VectorScorer(embedder.item_vectors_),
+        "next-item counts": next_item_scorer(train, n_items, config.workers),
         "popularity (control)": lambda prefixes: np.repeat(popular, len(prefixes), axis=0),
     }
     reports = {
@@ -102,6 +104,27 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
         "by": by, "sessions": len(test), "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
         "scorers": {name: report.as_dict() for name, report in reports.items()},
     }  # fmt: skip
+
+
+def next_item_scorer(train: Any, n_items: int, workers: int) -> Any:
+    """`NextItemCounts` of the preset "next_click", for `evaluate_retrieval`; without times no session is old.
+
+    The counts want the oldest session first: sessions come in order of their owners.
+    """
+    from ..items.next_item import NextItemCounts
+    from ..quality.retrieval import oldest_first
+
+    model = NextItemCounts.from_preset("next_click", workers=workers)
+    if train.timestamps_us is None:
+        model.set_params(age_scale=1e9)
+    else:
+        train = oldest_first(train)
+    model.fit(train, n_items=n_items).set_params(workers=1)  # blocks of queries have the threads
+
+    def score(prefixes: Any) -> Any:
+        return model.score(prefixes).toarray()
+
+    return score
 
 
 def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: ProgressLine) -> dict[str, Any]:

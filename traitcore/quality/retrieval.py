@@ -174,17 +174,30 @@ def split_sequences(
     owner = "split_sequences"
     check_choice("by", owner, by, ("time", "session"))
     share = check_real("test_share", owner, test_share, 0.0, 1.0)
-    n, lengths = len(sequences), np.diff(sequences.offsets)
+    n = len(sequences)
     n_test = round(n * share)
     if by == "time":
         if sequences.timestamps_us is None:
             raise ValueError(parameter_message("by", owner, "'session': the sequences have no timestamps_us", by))
-        ends = np.full(n, np.iinfo(np.int64).min)
-        ends[lengths > 0] = sequences.timestamps_us[sequences.offsets[1:][lengths > 0] - 1]
-        order = np.argsort(ends, kind="stable")
+        order = _by_end(sequences, sequences.timestamps_us)
     else:
         order = np.random.default_rng(check_seed("seed", owner, seed)).permutation(n)
     return _take(sequences, np.sort(order[: n - n_test])), _take(sequences, np.sort(order[n - n_test :]))
+
+
+def oldest_first(sequences: Sequences) -> Sequences:
+    """The same sequences in order of their ends, ties by row; ValueError where they have no timestamps_us."""
+    if sequences.timestamps_us is None:
+        raise ValueError(parameter_message("sequences", "oldest_first", "with timestamps_us", sequences))
+    return _take(sequences, _by_end(sequences, sequences.timestamps_us))
+
+
+def _by_end(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows in order of the sequences' last events, those without events first."""
+    filled = np.diff(sequences.offsets) > 0
+    ends = np.full(len(sequences), np.iinfo(np.int64).min)
+    ends[filled] = timestamps_us[sequences.offsets[1:][filled] - 1]
+    return np.argsort(ends, kind="stable")
 
 
 def _take(sequences: Sequences, rows: NDArray[Any]) -> Sequences:
