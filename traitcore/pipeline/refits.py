@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._progress import Progress
 from ..events.sequences import Sequences
 from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
@@ -21,18 +22,21 @@ REFITS = 3
 SHARE = 0.9
 # Trained in about a second; logs larger than this have items enough for the limits that hold for all kinds of table.
 MOST_EVENTS = 200_000
+STAGE = "refits, for guardrails"  # what progress calls them
 KEY = "refits"  # in the metadata of the items
 
 
 def compare_refits(
     items: EmbeddingTable, corpus: Prepared, make: Callable[[PipelineConfig, int], Any], config: PipelineConfig,
-    catalogue: Catalogue | None,
+    catalogue: Catalogue | None, progress: Progress | None = None,
 ) -> list[TableComparison]:  # fmt: skip
     """`items` against tables trained with other seeds on nine tenths of the sessions; [] for a large log."""
     if corpus.sequences.n_tokens > MOST_EVENTS:
         return []
     found = []
     for number in range(1, REFITS + 1):
+        if progress is not None:
+            progress(STAGE, number - 1, REFITS)
         other = replace(config, seed=config.seed + number)
         embedder = make(other, corpus.window)
         embedder.fit(_part(corpus.sequences, other.seed), n_items=len(corpus.vocabulary))
