@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from ._errors import parameter_message
 
 T = TypeVar("T")
+# Numbers in a plain pass from which a second thread pays for the pool (see `worthwhile`).
+_POOL_PAYS = 1 << 22
 
 
 def available_cpus() -> int:
@@ -36,6 +38,14 @@ def resolve_workers(workers: int, owner: str) -> int:
     if workers < 1:
         raise ValueError(parameter_message("workers", owner, "an int in [1, inf), or -1 for all cores", workers))
     return int(workers)
+
+
+def worthwhile(workers: int, numbers: int) -> int:
+    """`workers`, or 1 where a pass reads or writes so few numbers that starting threads takes longer than it saves.
+
+    A pool and its futures cost about half a millisecond, in which one core sums a million numbers.
+    """
+    return workers if numbers >= _POOL_PAYS else 1
 
 
 def even_blocks(n_rows: int, n_blocks: int) -> list[tuple[int, int]]:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._kernels import nmf_init as kernels
-from .._parallel import even_blocks, run_blocks
+from .._parallel import even_blocks, run_blocks, worthwhile
 from ..items.eigen import symmetric_eigen
-from .nmf_engine import Operand, aligned_zeros, padded, padded_width, project_pass
+from .nmf_engine import Operand, aligned_zeros, padded_width, project_pass
 
 INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
 # scikit-learn's: entries of an nndsvd factor below this are zero.
@@ -51,8 +51,9 @@ def initial_factors(
         blocks = even_blocks(len(vectors), _BLOCKS)
         # A scale of zero leaves nothing but what is filled in.
         run_blocks(
-            kernels.write_parts, blocks, workers, vectors, scale.astype(X.dtype), X.dtype.type(_SMALL), fill, out
-        )
+            kernels.write_parts, blocks, worthwhile(workers, out.size), vectors, scale.astype(X.dtype),
+            X.dtype.type(_SMALL), fill, out,
+        )  # fmt: skip
         factors.append(out)
     W, H = factors[0], np.ascontiguousarray(factors[1].T)
     if init == "nndsvdar":
@@ -66,13 +67,15 @@ def _total(X: Any, workers: int) -> float:
     """The sum of X in float64."""
     data = X.data if sparse.issparse(X) else X
     blocks = even_blocks(len(data), _BLOCKS)
-    return sum(run_blocks(lambda a, b: float(data[a:b].sum(dtype=np.float64)), blocks, workers))
+    threads = worthwhile(workers, data.size)
+    return sum(run_blocks(lambda a, b: float(data[a:b].sum(dtype=np.float64)), blocks, threads))
 
 
 def _part_norms(U: NDArray[Any], k: int, workers: int) -> NDArray[np.float64]:
     """(2, k) norms of the positive and the negative parts of U's first k columns."""
     blocks = even_blocks(len(U), _BLOCKS)
-    norms: NDArray[np.float64] = np.sqrt(sum(run_blocks(kernels.part_squares, blocks, workers, U, k), np.zeros((2, k))))
+    squares = run_blocks(kernels.part_squares, blocks, worthwhile(workers, len(U) * k), U, k)
+    norms: NDArray[np.float64] = np.sqrt(sum(squares, np.zeros((2, k))))
     return norms
 
 
@@ -126,9 +129,10 @@ def _leading(
         Q[:, :width] = np.random.default_rng(seed).standard_normal((m, width), dtype=X.dtype)
         C = operand.sums(pad, edges)
         Z = aligned_zeros((m, pad), np.float64)
+        threads = worthwhile(workers, C.size)
         for _ in range(_MANY_STEPS if converged else _STEPS):
             project_pass(operand, Q, edges, workers, C=C)
-            run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), even_blocks(m, _BLOCKS), workers)
+            run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), even_blocks(m, _BLOCKS), threads)
             Q[:, :width] = _orthonormal(Z, width, workers)
     gram = project_pass(operand, Q, edges, workers)[:width, :width]
     values, vectors = symmetric_eigen(gram, workers=workers) if width <= _EXACT else np.linalg.eigh(gram)
@@ -136,10 +140,25 @@ def _leading(
     # The Gram matrix knows singular values below sqrt(eps) of the largest by their noise only.
     noise = np.sqrt(n * np.finfo(np.float64).eps) * S[0]
     S[noise >= S] = 0
-    V = Q[:, :width] @ vectors[:, ::-1][:, :rank].astype(X.dtype)
-    U = aligned_zeros((n, padded_width(rank, X.dtype)), X.dtype)
-    project_pass(operand, padded((V / np.where(S > 0, S, 1)).astype(X.dtype)), edges, workers, out=U)
+    V = _times(Q, vectors[:, ::-1][:, :rank].astype(X.dtype), workers)
+    U = aligned_zeros((n, V.shape[1]), X.dtype)
+    inverse = np.ones(V.shape[1])
+    inverse[:rank] = 1 / np.where(S > 0, S, 1)
+    project_pass(operand, (V * inverse).astype(X.dtype), edges, workers, out=U)
     return U, S, V
+
+
+def _times(A: NDArray[Any], B: NDArray[Any], workers: int) -> NDArray[Any]:
+    """A's first len(B) columns times B, columns padded by zeros to whole cache lines, by our own pass.
+
+    A product in the BLAS, however small, leaves its threads spinning on the cores that the next pass needs.
+    """
+    turn = aligned_zeros((A.shape[1], padded_width(B.shape[1], A.dtype)), A.dtype)
+    turn[: len(B), : B.shape[1]] = B
+    out = aligned_zeros((len(A), turn.shape[1]), A.dtype)
+    operand = Operand.of(A, "NMF")
+    project_pass(operand, turn, operand.edges(turn.shape[1], workers), workers, out=out)
+    return out
 
 
 def _orthonormal(Z: NDArray[np.float64], width: int, workers: int) -> NDArray[np.float64]:
@@ -154,10 +173,7 @@ def _orthonormal(Z: NDArray[np.float64], width: int, workers: int) -> NDArray[np
     try:
         lower = np.linalg.cholesky(gram)
         if lower.diagonal().min() > 1e-6 * lower.diagonal().max():
-            turn, out = np.zeros((Z.shape[1],) * 2), aligned_zeros(Z.shape, np.float64)
-            turn[:width, :width] = np.linalg.inv(lower).T
-            project_pass(operand, turn, edges, workers, out=out)
-            return out[:, :width]
+            return _times(Z, np.linalg.inv(lower).T, workers)[:, :width]
     except np.linalg.LinAlgError:
         pass
     return np.linalg.qr(Z[:, :width])[0]
