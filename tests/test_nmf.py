@@ -257,6 +257,16 @@ def test_all_zero_X(schedule, as_sparse, dtype):
     assert np.isfinite(r.H).all()
 
 
+@pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "nndsvdar", "random"])
+@pytest.mark.parametrize("shape", [(0, 7), (7, 0), (0, 0)])
+def test_a_start_without_rows_or_columns_is_zero(init, shape):
+    W, H = initial_factors(np.zeros(shape, np.float32), 3, init, 0, 1)
+    assert W.shape == (shape[0], 3)
+    assert H.shape == (3, shape[1])
+    assert not W.any()
+    assert not H.any()
+
+
 @pytest.mark.parametrize("schedule", ["plain", "accelerated"])
 def test_zero_rows_and_columns_get_zero_weights(schedule):
     X = planted(40, 12, 3)

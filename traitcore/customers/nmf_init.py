@@ -34,7 +34,9 @@ def initial_factors(
     small random values around mean / 100.
     """
     n, m = X.shape
-    mean = _total(X, workers) / max(1, n * m)
+    if n == 0 or m == 0:  # no singular pair to start from
+        return np.zeros((n, n_components), X.dtype), np.zeros((n_components, m), X.dtype)
+    mean = _total(X, workers) / (n * m)
     rng = np.random.default_rng(seed)
     if init == "random":
         scale = X.dtype.type(np.sqrt(mean / n_components))
