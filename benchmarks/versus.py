@@ -5,7 +5,8 @@
     python benchmarks/versus.py sgns --json results.json
 
 Jobs live in `benchmarks/compare/<job>.py`, each with `run(bench)`. A figure is the median of `--repeat` rounds, in
-each of which every contender runs once (A B A B ...), so that a machine whose speed drifts does not favour one.
+each of which every contender runs once (A B A B ...), so that a machine whose speed drifts does not favour one; each waits a
+moment first, as the threads of a BLAS or of OpenMP spin on after their work and would run into the next one's time.
 A peer that isn't installed is shown as missing, never skipped in silence.
 """
 
@@ -24,6 +25,9 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+
+
+SETTLE = 0.2  # seconds; OpenBLAS' threads spin for about 0.03 s after a call, libgomp's for less
 
 
 class Bench:
@@ -58,6 +62,7 @@ class Bench:
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(repeat or self.repeat):
             for name, call in contenders.items():
+                time.sleep(SETTLE)
                 start = time.perf_counter()
                 own = call()
                 seconds[name].append(own if isinstance(own, float) else time.perf_counter() - start)
