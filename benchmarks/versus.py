@@ -5,8 +5,8 @@
     python benchmarks/versus.py sgns --json results.json
 
 Jobs live in `benchmarks/compare/<job>.py`, each with `run(bench)`. A figure is the median of `--repeat` rounds, in
-each of which every contender runs once (A B A B ...), so that a machine whose speed drifts does not favour one; each waits a
-moment first, as the threads of a BLAS or of OpenMP spin on after their work and would run into the next one's time.
+each of which every contender runs once (A B A B ...), so that a machine whose speed drifts does not favour one.
+Each waits a moment first: a BLAS's or OpenMP's threads spin on after their work, into the time of the next one.
 A peer that isn't installed is shown as missing, never skipped in silence.
 """
 
