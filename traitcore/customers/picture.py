@@ -55,7 +55,7 @@ def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, n_top: 
         panel.set_axis_off()
     if colours:
         handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
     figure.supxlabel("lift: how many times as common as with customers at large", fontsize=9)
     with whole_file(path) as scratch:
         figure.savefig(scratch, dpi=110, format=kind)
