@@ -22,9 +22,11 @@ from .._validate import check_array, check_csr
 DTYPES = (np.float64, np.float32)
 _LINE_BYTES = 64
 # Rows are cut into this many strips whatever the number of threads (more only for more threads than this), so that
-# results don't depend on `workers`; fewer where each strip's sums of X^T W would be large.
-_STRIPS = 8
+# results don't depend on `workers`; fewer where each strip's sums of X^T W would be large, or would be as much work
+# as the strip's own entries.
+_STRIPS, _FEW_STRIPS = 8, 4
 _STRIP_BYTES = 1 << 29
+_ENTRIES_PER_SUM = 16
 # Predictions of the Kullback-Leibler loss are held above this, as scikit-learn's.
 _FLOOR = float(np.finfo(np.float32).eps)
 
@@ -74,6 +76,7 @@ class Operand:
         """(strips + 1,) rows where strips begin, of about equal work."""
         strips = max(_STRIPS, workers)
         if accumulate:
+            strips = min(strips, max(_FEW_STRIPS, self.entries // (_ENTRIES_PER_SUM * max(1, self.m))))
             strips = max(1, min(strips, _STRIP_BYTES // max(1, self.m * width * self.dtype.itemsize)))
         work = np.arange(self.n + 1) if self.indptr is None else self.indptr + width * np.arange(self.n + 1)
         blocks = balanced_blocks(work, strips) or [(0, 0)]

@@ -11,6 +11,7 @@ from scipy import sparse
 from .._kernels import nmf_init as kernels
 from .._parallel import even_blocks, run_blocks, worthwhile
 from ..items.eigen import symmetric_eigen
+from ..items.products import panel_combine, panel_gram
 from .nmf_engine import Operand, aligned_zeros, padded_width, project_pass
 
 INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
@@ -20,8 +21,11 @@ _SMALL = 1e-6
 _EXACT = 128
 # Blocks of rows of the passes over vectors, whatever the number of workers.
 _BLOCKS = 16
+# More directions than wanted, at the least: up to the next whole cache line they cost nothing.
 _OVERSAMPLING = 10
-_STEPS, _MANY_STEPS = 4, 40
+_STEPS, _MANY_STEPS = 3, 40
+# Multiplications that one core does while threads start.
+_THREADS_PAY = 1 << 23
 
 
 def initial_factors(
@@ -121,61 +125,100 @@ def _leading(
         return U, S, V
     operand = Operand.of(X, "NMF")
     exact = m <= (8 if converged else 1) * _EXACT
-    width = m if exact else min(rank + _OVERSAMPLING, m)
-    pad = padded_width(width, X.dtype)
+    pad = padded_width(m if exact else min(rank + _OVERSAMPLING, m), X.dtype)
+    width = min(pad, m)
     edges = operand.edges(pad, workers)
     Q = aligned_zeros((m, pad), X.dtype)
     if exact:
         Q[np.arange(m), np.arange(m)] = 1
     else:
-        Q[:, :width] = np.random.default_rng(seed).standard_normal((m, width), dtype=X.dtype)
-        C = operand.sums(pad, edges)
-        Z = aligned_zeros((m, pad), np.float64)
-        threads = worthwhile(workers, C.size)
-        for _ in range(_MANY_STEPS if converged else _STEPS):
-            project_pass(operand, Q, edges, workers, C=C)
-            run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), even_blocks(m, _BLOCKS), threads)
-            Q[:, :width] = _orthonormal(Z, width, workers)
-    gram = project_pass(operand, Q, edges, workers)[:width, :width]
+        Q[:, :width] = np.random.default_rng(seed).random((m, width), dtype=X.dtype) - X.dtype.type(0.5)
+        _iterate(operand, Q, width, edges, workers, _MANY_STEPS if converged else _STEPS)
+    Y = None if exact else aligned_zeros((n, pad), X.dtype)
+    gram = project_pass(operand, Q, edges, workers, out=Y)[:width, :width]
     values, vectors = symmetric_eigen(gram, workers=workers) if width <= _EXACT else np.linalg.eigh(gram)
     S = np.sqrt(np.maximum(values[::-1][:rank], 0))
     # The Gram matrix knows singular values below sqrt(eps) of the largest by their noise only.
     noise = np.sqrt(n * np.finfo(np.float64).eps) * S[0]
     S[noise >= S] = 0
-    V = _times(Q, vectors[:, ::-1][:, :rank].astype(X.dtype), workers)
+    vectors = vectors[:, ::-1][:, :rank]
+    V = _times(Q, vectors, workers)
+    turn = vectors / np.where(S > 0, S, 1)
+    if Y is not None:
+        return _times(Y, turn, workers), S, V
     U = aligned_zeros((n, V.shape[1]), X.dtype)
-    inverse = np.ones(V.shape[1])
-    inverse[:rank] = 1 / np.where(S > 0, S, 1)
-    project_pass(operand, (V * inverse).astype(X.dtype), edges, workers, out=U)
+    project_pass(operand, _padded_to(turn, V.shape, X.dtype), edges, workers, out=U)
     return U, S, V
 
 
-def _times(A: NDArray[Any], B: NDArray[Any], workers: int) -> NDArray[Any]:
-    """A's first len(B) columns times B, columns padded by zeros to whole cache lines, by our own pass.
+def _iterate(
+    operand: Operand, Q: NDArray[Any], width: int, edges: NDArray[np.int64], workers: int, steps: int
+) -> None:
+    """Q = an orthonormal basis of (X^T X)^steps Q, in place; the columns past `width` stay zero."""
+    C = operand.sums(Q.shape[1], edges)
+    Z = aligned_zeros(Q.shape, C.dtype)
+    threads = worthwhile(workers, C.size)
+    blocks = even_blocks(len(Z), threads)
+    for _ in range(steps):
+        project_pass(operand, Q, edges, workers, C=C)
+        run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), blocks, threads)
+        Q[:, :width] = _orthonormal(Z, width, workers)
 
-    A product in the BLAS, however small, leaves its threads spinning on the cores that the next pass needs.
-    """
-    turn = aligned_zeros((A.shape[1], padded_width(B.shape[1], A.dtype)), A.dtype)
-    turn[: len(B), : B.shape[1]] = B
-    out = aligned_zeros((len(A), turn.shape[1]), A.dtype)
-    operand = Operand.of(A, "NMF")
-    project_pass(operand, turn, operand.edges(turn.shape[1], workers), workers, out=out)
+
+# The products of tall blocks below are our own: one in the BLAS, however small, leaves its threads spinning on the
+# cores that the next pass needs.
+
+
+def _padded_to(A: NDArray[Any], shape: tuple[int, int], dtype: Any) -> NDArray[Any]:
+    """A in the upper left corner of zeros."""
+    out = aligned_zeros(shape, dtype)
+    out[: A.shape[0], : A.shape[1]] = A
     return out
 
 
-def _orthonormal(Z: NDArray[np.float64], width: int, workers: int) -> NDArray[np.float64]:
+def _threads(A: NDArray[Any], width: int, workers: int) -> int:
+    """Threads for a product of A (rows, columns) with so many columns."""
+    return workers if A.size * width >= _THREADS_PAY else 1
+
+
+def _times(A: NDArray[Any], B: NDArray[Any], workers: int) -> NDArray[Any]:
+    """A's first len(B) columns times B, columns padded by zeros to whole cache lines."""
+    turn = _padded_to(B, (A.shape[1], padded_width(B.shape[1], A.dtype)), A.dtype)
+    out = aligned_zeros((len(A), turn.shape[1]), A.dtype)
+    threads = _threads(A, turn.shape[1], workers)
+    if A.dtype == np.float32:
+        panel_combine(A[None], turn, out, fresh=True, workers=threads)
+    else:
+        operand = Operand.of(A, "NMF")
+        project_pass(operand, turn, operand.edges(turn.shape[1], workers), threads, out=out)
+    return out
+
+
+def _gram(A: NDArray[Any], workers: int) -> NDArray[np.float64]:
+    """A^T A."""
+    threads = _threads(A, A.shape[1], workers)
+    if A.dtype == np.float32:
+        return panel_gram(A[None], A, workers=threads)
+    operand = Operand.of(A, "NMF")
+    return project_pass(operand, np.eye(A.shape[1]), operand.edges(A.shape[1], workers), threads)
+
+
+def _orthonormal(Z: NDArray[Any], width: int, workers: int) -> NDArray[Any]:
     """An orthonormal basis of Z's first `width` columns, the rest being zero.
 
-    Cholesky-QR by our own passes (the BLAS' threads would spin on into the next pass over X), and Householder's QR
+    Cholesky-QR, twice where the first leaves too much of the rounding (Yamamoto et al. 2015), and Householder's QR
     where Z is too near to losing rank.
     """
-    operand = Operand.of(Z, "NMF")
-    edges = operand.edges(Z.shape[1], workers)
-    gram = project_pass(operand, np.eye(Z.shape[1]), edges, workers)[:width, :width]
-    try:
-        lower = np.linalg.cholesky(gram)
-        if lower.diagonal().min() > 1e-6 * lower.diagonal().max():
-            return _times(Z, np.linalg.inv(lower).T, workers)[:, :width]
-    except np.linalg.LinAlgError:
-        pass
+    enough = 1e4 * np.finfo(Z.dtype).eps
+    for _ in range(2):
+        try:
+            lower = np.linalg.cholesky(_gram(Z, workers)[:width, :width])
+        except np.linalg.LinAlgError:
+            break
+        ratio = lower.diagonal().min() / lower.diagonal().max()
+        if not ratio > 1e-6:
+            break
+        Z = _times(Z, np.linalg.inv(lower).T, workers)
+        if ratio > enough:
+            return Z[:, :width]
     return np.linalg.qr(Z[:, :width])[0]
