@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from .._parallel import balanced_blocks, resolve_workers, run_tasks
 from .._progress import Progress
 from .._validate import check_array, check_bool, check_choice, check_int, check_real
 from ..events.sequences import Sequences
-from .count_parts import INT32_MAX, Done, Part, Ranges, assemble
+from .count_parts import INT32_MAX, Done, Part, Plan, Ranges, assemble
 
 _OWNER = "count_cooccurrences"
 
@@ -79,7 +78,7 @@ def count_cooccurrences(
     TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
     MemoryError : the prediction exceeds `memory_limit_mb`.
     """
-    plan = _Plan.checked(
+    plan = _checked_plan(
         seqs, n_items, window, symmetric, weighting, self_pairs, sequence_weights, actions, action_weights,
         cap_per_sequence, min_pair_count, top_k, dtype, workers,
     )  # fmt: skip
@@ -100,7 +99,7 @@ def weighted_counts(
 
     `ahead` and `back` (window,) weigh context 1, 2, ... places after and before the row's token.
     """
-    plan = _Plan(
+    plan = Plan(
         seqs=seqs, n_items=n_items, back=np.append(0.0, back), ahead=np.append(0.0, ahead), keep_self=True,
         sequence_weights=np.zeros(0) if sequence_weights is None else sequence_weights,
         actions=np.zeros(0, dtype=np.int32), action_weights=np.zeros((0, 0)), cap=np.inf, min_count=0.0, top_k=0,
@@ -109,74 +108,38 @@ def weighted_counts(
     return _count(plan, None, progress)
 
 
-@dataclass
-class _Plan:
-    """The checked arguments in the kernels' form."""
-
-    seqs: Sequences
-    n_items: int
-    back: NDArray[Any]
-    ahead: NDArray[Any]
-    keep_self: bool
-    sequence_weights: NDArray[np.float64]
-    actions: NDArray[np.int32]
-    action_weights: NDArray[np.float64]
-    cap: float
-    min_count: float
-    top_k: int
-    dtype: np.dtype[Any]
-    workers: int
-
-    @classmethod
-    def checked(
-        cls, seqs: Any, n_items: Any, window: Any, symmetric: Any, weighting: Any, self_pairs: Any,
-        sequence_weights: Any, actions: Any, action_weights: Any, cap: Any, min_count: Any, top_k: Any,
-        dtype: Any, workers: Any,
-    ) -> _Plan:  # fmt: skip
-        if not isinstance(seqs, Sequences):
-            raise TypeError(parameter_message("seqs", _OWNER, "a Sequences", seqs))
-        n_items = check_n_items(seqs, n_items, _OWNER)
-        by_distance = _distance_weights(seqs, window, weighting)
-        both = check_bool("symmetric", _OWNER, symmetric)
-        scale = np.zeros(0)
-        if sequence_weights is not None:
-            scale = check_array(
-                "sequence_weights", _OWNER, sequence_weights, dtype=np.float64, shape=(len(seqs),), nonnegative=True
-            )
-        codes, pair_weights = _action_weights(seqs, actions, action_weights)
-        most = np.inf if cap is None else check_real("cap_per_sequence", _OWNER, cap, 0.0, open_low=True)
-        whole = bool((by_distance == 1).all()) and (scale == 1).all() and (pair_weights == 1).all()
-        whole = whole and (np.isinf(most) or most == int(most))
-        reach = len(by_distance) * (2 if both else 1)
-        largest = reach * seqs.n_tokens
-        if largest > INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
-            largest = reach * int(seqs.token_counts().max())
-        return cls(
-            seqs=seqs, n_items=n_items,
-            back=np.append(0.0, by_distance) if both else np.zeros(1), ahead=np.append(0.0, by_distance),
-            keep_self=check_bool("self_pairs", _OWNER, self_pairs),
-            sequence_weights=scale, actions=codes, action_weights=pair_weights, cap=most,
-            min_count=0.0 if min_count is None else check_real("min_pair_count", _OWNER, min_count, 0.0),
-            top_k=0 if top_k is None else check_int("top_k", _OWNER, top_k, 1),
-            dtype=_result_dtype(dtype, bool(whole), largest), workers=resolve_workers(workers, _OWNER),
-        )  # fmt: skip
-
-    @property
-    def plain(self) -> bool:
-        """No weight but the distance's, and no cap: the short kernel does."""
-        return not len(self.sequence_weights) and not len(self.actions) and np.isinf(self.cap)
-
-    @property
-    def sum_dtype(self) -> np.dtype[Any]:
-        """What a row is summed in: integers where every weight is 1, else float64."""
-        whole = self.plain and (self.ahead[1:] == 1).all() and (self.back[1:] == 1).all()
-        if whole:
-            return self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
-        return np.dtype(np.float64)
-
-    def bounds(self, occurrences: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n_items,) most entries each row can have."""
-        return np.minimum(occurrences * (len(self.back) + len(self.ahead) - 2), self.n_items)
+def _checked_plan(
+    seqs: Any, n_items: Any, window: Any, symmetric: Any, weighting: Any, self_pairs: Any,
+    sequence_weights: Any, actions: Any, action_weights: Any, cap: Any, min_count: Any, top_k: Any,
+    dtype: Any, workers: Any,
+) -> Plan:  # fmt: skip
+    if not isinstance(seqs, Sequences):
+        raise TypeError(parameter_message("seqs", _OWNER, "a Sequences", seqs))
+    n_items = check_n_items(seqs, n_items, _OWNER)
+    by_distance = _distance_weights(seqs, window, weighting)
+    both = check_bool("symmetric", _OWNER, symmetric)
+    scale = np.zeros(0)
+    if sequence_weights is not None:
+        scale = check_array(
+            "sequence_weights", _OWNER, sequence_weights, dtype=np.float64, shape=(len(seqs),), nonnegative=True
+        )
+    codes, pair_weights = _action_weights(seqs, actions, action_weights)
+    most = np.inf if cap is None else check_real("cap_per_sequence", _OWNER, cap, 0.0, open_low=True)
+    whole = bool((by_distance == 1).all()) and (scale == 1).all() and (pair_weights == 1).all()
+    whole = whole and (np.isinf(most) or most == int(most))
+    reach = len(by_distance) * (2 if both else 1)
+    largest = reach * seqs.n_tokens
+    if largest > INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
+        largest = reach * int(seqs.token_counts().max())
+    return Plan(
+        seqs=seqs, n_items=n_items,
+        back=np.append(0.0, by_distance) if both else np.zeros(1), ahead=np.append(0.0, by_distance),
+        keep_self=check_bool("self_pairs", _OWNER, self_pairs),
+        sequence_weights=scale, actions=codes, action_weights=pair_weights, cap=most,
+        min_count=0.0 if min_count is None else check_real("min_pair_count", _OWNER, min_count, 0.0),
+        top_k=0 if top_k is None else check_int("top_k", _OWNER, top_k, 1),
+        dtype=_result_dtype(dtype, bool(whole), largest), workers=resolve_workers(workers, _OWNER),
+    )  # fmt: skip
 
 
 def check_n_items(seqs: Sequences, n_items: Any, owner: str) -> int:
@@ -251,7 +214,7 @@ def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
     return asked
 
 
-def _count(plan: _Plan, memory_limit_mb: float | None, progress: Progress | None) -> sparse.csr_array:
+def _count(plan: Plan, memory_limit_mb: float | None, progress: Progress | None) -> sparse.csr_array:
     limit = None
     if memory_limit_mb is not None:
         limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True)
@@ -279,7 +242,7 @@ def _count(plan: _Plan, memory_limit_mb: float | None, progress: Progress | None
     return assemble(parts, lengths, plan)
 
 
-def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+def _invert(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
     """Where each token's places begin (n_items + 1,), the corpus with -1 between sequences, and all places in order."""
     seqs = plan.seqs
     blocks = balanced_blocks(seqs.offsets, plan.workers)
@@ -309,14 +272,14 @@ def _invert(plan: _Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[
     return starts, padded, places
 
 
-def _row_costs(plan: _Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+def _row_costs(plan: Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
     """Cumulative work by row (n_items + 1,), roughly: the places in all windows. Uneven ranges even out (`Ranges`)."""
     costs: NDArray[np.int64] = starts * (1 + len(plan.back) + len(plan.ahead)) + np.arange(len(starts))
     return costs
 
 
 def _check_memory(
-    plan: _Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], limit: float
+    plan: Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], limit: float
 ) -> None:
     """MemoryError where the work would exceed `limit` MiB: first by the entries possible, then by a sample of rows."""
     entry = 4 + plan.dtype.itemsize
@@ -341,7 +304,7 @@ def _check_memory(
 
 
 def _sampled_entries(
-    plan: _Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], bounds: NDArray[np.int64]
+    plan: Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], bounds: NDArray[np.int64]
 ) -> float:
     """Entries of the result, from every n-th row by falling size and the share of its bound that it fills."""
     order = np.argsort(-bounds, kind="stable")

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from scipy import sparse
 from .._kernels import cooccurrence as kernels
 from .._parallel import balanced_blocks, run_tasks
 from .._progress import Progress
+from ..events.sequences import Sequences
 
 INT32_MAX = 2**31 - 1
 # Occurrences counted between two looks at the stop flag: tens of milliseconds of work.
@@ -27,9 +29,11 @@ _RANGES = 32
 _FIRST_ENTRIES = 1 << 24
 
 
-class Plan(Protocol):
-    """What is counted, in the kernels' form: `cooccurrence`'s checked arguments."""
+@dataclass
+class Plan:
+    """What is counted: the checked arguments of `count_cooccurrences` in the kernels' form."""
 
+    seqs: Sequences
     n_items: int
     back: NDArray[Any]
     ahead: NDArray[Any]
@@ -44,12 +48,21 @@ class Plan(Protocol):
     workers: int
 
     @property
-    def plain(self) -> bool: ...
+    def plain(self) -> bool:
+        """No weight but the distance's, and no cap: the short kernel does."""
+        return not len(self.sequence_weights) and not len(self.actions) and np.isinf(self.cap)
 
     @property
-    def sum_dtype(self) -> np.dtype[Any]: ...
+    def sum_dtype(self) -> np.dtype[Any]:
+        """What a row is summed in: integers where every weight is 1, else float64."""
+        whole = self.plain and (self.ahead[1:] == 1).all() and (self.back[1:] == 1).all()
+        if whole:
+            return self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
+        return np.dtype(np.float64)
 
-    def bounds(self, occurrences: NDArray[np.int64]) -> NDArray[np.int64]: ...
+    def bounds(self, occurrences: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n_items,) most entries each row can have."""
+        return np.minimum(occurrences * (len(self.back) + len(self.ahead) - 2), self.n_items)
 
 
 class Ranges:
