@@ -13,7 +13,7 @@ from sklearn.decomposition._nmf import _beta_divergence, _initialize_nmf
 from sklearn.exceptions import ConvergenceWarning
 
 import traitcore as tc
-from benchmarks.versus import Bench
+from benchmarks.versus import SETTLE, Bench
 from traitcore.customers.nmf_init import initial_factors
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # sweeps are counted here, not convergence
@@ -113,20 +113,19 @@ def time_to_error(bench: Bench, job: str, X: Any, k: int) -> None:
     """Our time on 2 threads to the error that scikit-learn has after 200 sweeps: factors measured, not history."""
     W, H = initial_factors(X, k, "nndsvda", 0, 1)
     sweeps = 20 if bench.quick else 200
-    start = time.perf_counter()
-    theirs = peer(X, W, H, sweeps)
-    seconds = time.perf_counter() - start
-    target = squared_error(X, *theirs)
+    target = squared_error(X, *peer(X, W, H, sweeps))
     needed = next((n for n in range(1, sweeps) if _reaches(X, W, H, n, target)), sweeps)
-    times = []
-    for _ in range(max(3, bench.repeat)):
-        start = time.perf_counter()
-        found = ours(X, W, H, needed, 2, "accelerated")
-        times.append(time.perf_counter() - start)
-    bench.row(
-        job, "traitcore, 2 threads", seconds=float(np.median(times)), ratio=seconds / float(np.median(times)),
-        peer_seconds=seconds, iterations=needed, error_ratio=squared_error(X, found.W, found.H) / target, bar="8x",
+    bench.race(
+        job,
+        {
+            "traitcore, 2 threads": lambda: ours(X, W, H, needed, 2, "accelerated"),
+            "scikit-learn, 200 sweeps": lambda: peer(X, W, H, sweeps),
+        },
+        ours="traitcore, 2 threads", bar="8x",
     )  # fmt: skip
+    found = ours(X, W, H, needed, 2, "accelerated")
+    reached = squared_error(X, found.W, found.H) / target
+    bench.row(job, "error / scikit-learn's", ratio=reached, iterations=needed, bar="<= 1")
 
 
 def _reaches(X: Any, W: Any, H: Any, n: int, target: float) -> bool:
@@ -167,22 +166,19 @@ def fold_in(bench: Bench) -> None:
     X = W @ H + 0.1 * rng.random((len(W), 64), dtype=np.float32)
     solver = tc.WeightSolver(H)
     solver(X[:100])
+    time.sleep(SETTLE)
     times = []
     for row in X[:2000]:
         start = time.perf_counter()
         solver(row)
         times.append(time.perf_counter() - start)
     bench.row("fold in one row, d=64, k=16", "traitcore", microseconds=float(np.median(times)) * 1e6, bar="50 us")
-    for workers in (1, 2):
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            folded = solver(X, workers=workers)
-            times.append(time.perf_counter() - start)
-        bench.row(
-            "fold in a batch, d=64, k=16", f"traitcore, {workers} threads", rows_per_s=len(X) / float(np.median(times)),
-            error=float(np.sqrt(squared_error(X, folded, H) / squared_error(X, 0 * folded, H))), bar="1M rows/s",
-        )  # fmt: skip
+    job = "fold in a batch, d=64, k=16"
+    contenders = {f"traitcore, {w} threads": lambda w=w: solver(X, workers=w) for w in (1, 2)}
+    for name, seconds in bench.race(job, contenders, ours="traitcore, 1 threads").items():
+        bench.row(job, name, rows_per_s=len(X) / seconds, bar="1M rows/s")
+    error = squared_error(X, solver(X, workers=2), H) / squared_error(X, np.zeros_like(W), H)
+    bench.row(job, "error / that of zeros", ratio=float(np.sqrt(error)))
 
 
 def divergence(bench: Bench, job: str, X: Any, k: int, sweeps: int) -> None:
