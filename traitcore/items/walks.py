@@ -222,7 +222,8 @@ class _Tables:
     """What the kernels draw from: alias tables, and for second-order walks edge sets and reverse chances."""
 
     def __init__(self, graph: Any, owner: str, workers: int, *, second_order: bool) -> None:
-        if isinstance(graph, ItemGraph):
+        frozen = isinstance(graph, ItemGraph)  # its arrays never change: they are read where they lie
+        if frozen:
             matrix = graph.adjacency
         else:
             matrix = check_csr("graph", owner, graph, dtype=np.float64, square=True, nonnegative=True)
@@ -233,7 +234,7 @@ class _Tables:
                 matrix.eliminate_zeros()
         self.n_nodes = int(matrix.shape[0])
         self.indptr = matrix.indptr.astype(np.int64)
-        self.indices = matrix.indices.astype(np.int32)
+        self.indices = matrix.indices.astype(np.int32, copy=not frozen)
         self.table = np.empty((matrix.nnz + 1, 4), dtype=np.int32)
         self.table[-1] = 0  # where a walk without a way out may look
         self.own: NDArray[np.float64] = np.zeros(0)
@@ -241,7 +242,7 @@ class _Tables:
         self.chances = np.zeros((0, 2), dtype=np.float32)
         self.second_order = second_order
         blocks = balanced_blocks(self.indptr, 8 * workers)
-        weights = matrix.data.astype(np.float64)
+        weights = matrix.data.astype(np.float64, copy=False)
         run_blocks(build_alias_rows, blocks, workers, self.indptr, self.indices, weights, self.table)
         if second_order:
             self.slots = np.full(2 * matrix.nnz, -1, dtype=np.int32)
