@@ -88,7 +88,7 @@ def concurrent(root: str, seconds: float) -> int:
 def crash(root: str) -> int:
     problems, operations = [], 0
     modes = ("kill_before", "kill_after", "kill_half", "ENOSPC", "EIO", "EROFS", "EACCES")
-    for action in ("publish_first", "publish_next", "rollback", "withdraw", "withdraw_first", "prune"):
+    for action in ("publish_first", "publish_next", "publish_large", "rollback", "withdraw", "withdraw_first", "prune"):
         for mode in modes:
             done = subprocess.run(
                 [sys.executable, "-m", "tests.store_faults", root, action, mode], cwd=HERE.parent,

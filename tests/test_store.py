@@ -381,7 +381,7 @@ def test_large_tables_are_written_by_two_threads(tmp_path: Path, monkeypatch: py
     big = EmbeddingTable(range(50), np.ones((50, 9), np.float32), context_vectors=np.zeros((50, 9), np.float32))
     store = TableStore(tmp_path)
     store.publish(big, "items")
-    monkeypatch.setattr(store_module, "_LARGE", 100)
+    monkeypatch.setattr(store_module.disk, "LARGE", 100)
     store.publish(big, "items")
     one, two = (store.describe("items", version) for version in ("v000001", "v000002"))
     assert list(one["files"].items()) == list(two["files"].items())

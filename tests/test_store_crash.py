@@ -42,7 +42,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 # Killed before operation n + 1 is killed after n, and kill_half is kill_before but for writes: these three see all.
 @pytest.mark.parametrize(("action", "mode"), [
     ("publish_first", "kill_half"), ("publish_next", "kill_half"), ("publish_next", "kill_after"),
-    ("publish_first", "EROFS"), ("publish_next", "ENOSPC"),
+    ("publish_first", "EROFS"), ("publish_next", "ENOSPC"), ("publish_large", "kill_half"), ("publish_large", "ENOSPC"),
+    ("publish_large", "EINVAL"),
 ])  # fmt: skip
 def test_publisher_struck_at_every_operation(folder: Path, action: str, mode: str) -> None:
     found = strike(folder, action, mode)

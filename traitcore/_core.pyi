@@ -144,6 +144,7 @@ def search_top_k(
     excluded: NDArray[np.int64] | None,
     rows: NDArray[np.int64],
     scores: NDArray[np.float32],
+    workers: int,
 ) -> None: ...
 
 # products.cpp

@@ -23,7 +23,7 @@ void bind_topk(py::module_& m) {
       [](const Array<float>& queries, std::size_t q_begin, std::size_t q_end, const Array<float>& vectors,
          std::size_t begin, std::size_t end, const Array<float>& scale, const Array<float>& bias,
          const std::optional<Array<std::int64_t>>& first, const std::optional<Array<std::int64_t>>& excluded,
-         Array<std::int64_t> rows, Array<float> scores) {
+         Array<std::int64_t> rows, Array<float> scores, std::size_t workers) {
         require(queries.ndim() == 2 && vectors.ndim() == 2 && queries.shape(1) == vectors.shape(1), "width");
         require(rows.ndim() == 2 && scores.ndim() == 2 && rows.shape(1) == scores.shape(1), "k");
         const auto n = static_cast<std::size_t>(vectors.shape(0)), m_all = static_cast<std::size_t>(queries.shape(0));
@@ -39,11 +39,11 @@ void bind_topk(py::module_& m) {
             excluded ? excluded->data() : nullptr, first ? first->data() + q_begin : nullptr, k};
         const traitcore::TopKOutput out{scores.mutable_data() + q_begin * k, rows.mutable_data() + q_begin * k};
         py::gil_scoped_release release;
-        traitcore::search_top_k(block, out);
+        traitcore::search_top_k(block, out, workers);
       },
       py::arg("queries").noconvert(), py::arg("q_begin"), py::arg("q_end"), py::arg("vectors").noconvert(),
       py::arg("begin"), py::arg("end"), py::arg("scale").noconvert(), py::arg("bias").noconvert(), py::arg("first"),
-      py::arg("excluded"), py::arg("rows").noconvert(), py::arg("scores").noconvert(),
+      py::arg("excluded"), py::arg("rows").noconvert(), py::arg("scores").noconvert(), py::arg("workers"),
       "Best k of rows [begin, end) for queries [q_begin, q_end), written into rows and scores (both (m, k)).");
 }
 

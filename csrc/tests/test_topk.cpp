@@ -117,6 +117,24 @@ void parts_of_the_rows() {
   }
 }
 
+// Threads that take chunks of rows, and what they found merged; many rows are alike, so ties cross every chunk.
+void threads_over_the_rows() {
+  for (const std::size_t m : {1u, 6u, 40u})
+    for (const std::size_t n : {0u, 95u, 97u, 1009u})
+      for (const std::size_t k : {0u, 1u, 7u, 1200u}) {
+        const Problem p(m, n, 3, k);
+        for (const auto level : levels()) {
+          tc::set_simd_level(level);
+          const Answer alone = search(p, 0, n, true);
+          for (const std::size_t workers : {2u, 3u, 30u}) {
+            Answer shared{std::vector<float>(m * k, 77.0f), std::vector<std::int64_t>(m * k, 77)};
+            tc::search_top_k(p.block(0, n, true), {shared.scores.data(), shared.rows.data()}, workers, 96 * 3);
+            check_same(shared, alone);
+          }
+        }
+      }
+}
+
 void more_rows_than_a_cache_block() {
   const std::size_t d = 700, n = 3 * tc::detail::rows_in_cache(d) + 5;
   const Problem p(9, n, d, 10);
@@ -156,6 +174,7 @@ int main() {
   const Test tests[] = {
       {"odd_sizes_at_every_level", odd_sizes_at_every_level},
       {"parts_of_the_rows", parts_of_the_rows},
+      {"threads_over_the_rows", threads_over_the_rows},
       {"more_rows_than_a_cache_block", more_rows_than_a_cache_block},
       {"few_queries_are_rows_of_the_batch", few_queries_are_rows_of_the_batch},
   };

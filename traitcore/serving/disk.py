@@ -13,7 +13,7 @@ import secrets
 import shutil
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
 _TAKEN = {"latest", "con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+_DIRECT = getattr(os, "O_DIRECT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO where a file should be must not hang the reader
 _BY_FD = os.open in os.supports_dir_fd
+LARGE = 16 << 20  # bytes from which a file is worth a second thread, and going past the page cache
+_BUFFER = 2 << 20  # a multiple of any disk's block
 
 
 def check_name(parameter: str, owner: str, value: object) -> str:
@@ -44,19 +47,20 @@ def check_name(parameter: str, owner: str, value: object) -> str:
 
 
 def write_file(path: Path, chunks: Sequence[bytes | memoryview]) -> tuple[str, int]:
-    """Create `path` with these bytes, on the disk when this returns; gives (sha256, size). It must not exist."""
-    sha, size = hashlib.sha256(), 0
+    """Create `path` with these bytes, on the disk when this returns; gives (sha256, size). It must not exist.
+
+    Many bytes go past the page cache where the system can (O_DIRECT): a new version then pushes nothing out of memory,
+    least of all the version being served, and doesn't wait for memory to hold what is not going to be read again here.
+    """
     pieces = [memoryview(c)[i : i + CHUNK] for c in chunks for i in range(0, len(c), CHUNK)]
+    size = sum(map(len, pieces))
+    sha = hashlib.sha256()
+    large = size >= LARGE
     hashing = threading.Thread(target=_update, args=(sha, pieces))
-    large = len(pieces) > 4  # hashing beside the writing pays only then
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW, 0o666)
+    fd = _create(path, direct=large)
     try:
         hashing.start() if large else hashing.run()
-        for piece in pieces:
-            done = 0
-            while done < len(piece):
-                done += os.write(fd, piece[done:])
-            size += len(piece)
+        _write_past_the_cache(fd, pieces) if large else _write(fd, pieces)
         os.fsync(fd)
     finally:
         if large:
@@ -68,6 +72,64 @@ def write_file(path: Path, chunks: Sequence[bytes | memoryview]) -> tuple[str, i
 def _update(sha: Any, pieces: Sequence[memoryview]) -> None:
     for piece in pieces:
         sha.update(piece)
+
+
+def _create(path: Path, *, direct: bool) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NOFOLLOW
+    if direct and _DIRECT:
+        try:
+            return os.open(path, flags | _DIRECT, 0o666)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            with contextlib.suppress(FileNotFoundError):  # some systems make the file before they say no
+                os.unlink(path)
+    return os.open(path, flags, 0o666)
+
+
+def _write(fd: int, pieces: Iterable[memoryview]) -> None:
+    for piece in pieces:
+        done = 0
+        while done < len(piece):
+            done += os.write(fd, piece[done:])
+
+
+def _write_past_the_cache(fd: int, pieces: Sequence[memoryview]) -> None:
+    """Whole blocks from a buffer that lies as O_DIRECT wants it (a map begins at a page); the rest the usual way."""
+    buffer = memoryview(mmap.mmap(-1, _BUFFER))  # unmapped with its last reference: errors hold one
+    filled, direct = 0, True
+    for piece in pieces:
+        taken = 0
+        while taken < len(piece):
+            more = min(_BUFFER - filled, len(piece) - taken)
+            buffer[filled : filled + more] = piece[taken : taken + more]
+            filled, taken = filled + more, taken + more
+            if filled == _BUFFER:
+                direct = _write_block(fd, buffer, direct)
+                filled = 0
+    if filled:
+        _end_direct(fd)
+        _write(fd, [buffer[:filled]])
+
+
+def _write_block(fd: int, block: memoryview, direct: bool) -> bool:
+    """Write it all; False when the rest must go through the cache: the disk has larger blocks, or is nearly full."""
+    done = 0
+    try:
+        done = os.write(fd, block)
+    except OSError as error:
+        if not direct or error.errno != errno.EINVAL:
+            raise
+    if done < len(block):
+        direct = False
+        _end_direct(fd)
+        _write(fd, [block[done:]])
+    return direct
+
+
+def _end_direct(fd: int) -> None:
+    if _DIRECT and fcntl is not None:
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~_DIRECT)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -198,8 +260,13 @@ class Folder:
         if self._fd >= 0:
             os.close(self._fd)
 
-    def map(self, name: str, size: int | None = None, at_most: int | None = None) -> mmap.mmap | bytes:
-        """The bytes of a regular file, mapped; TableError unless it has `size`, or at most `at_most`, bytes."""
+    def map(
+        self, name: str, size: int | None = None, at_most: int | None = None, *, in_order: bool = False
+    ) -> mmap.mmap | bytes:
+        """The bytes of a regular file, mapped; TableError unless it has `size`, or at most `at_most`, bytes.
+
+        `in_order`: they are going to be read from first to last, so the system reads further ahead.
+        """
         path = self.path / name
         try:
             if _BY_FD:
@@ -220,6 +287,8 @@ class Folder:
                 raise TableError(f"{path} has {info.st_size} bytes, more than the {at_most} it may have.")
             if info.st_size == 0:
                 return b""
+            if in_order and hasattr(os, "posix_fadvise"):  # outlives the descriptor: the map keeps the open file
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             return mmap.mmap(fd, info.st_size, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             if isinstance(error, TableError):

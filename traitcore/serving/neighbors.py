@@ -16,7 +16,7 @@ from scipy import sparse
 
 from .. import _core
 from .._errors import parameter_message
-from .._parallel import even_blocks, resolve_workers, run_tasks
+from .._parallel import resolve_workers, run_blocks
 from .._validate import check_array, check_choice, check_int
 
 METRICS = ("cosine", "dot", "euclidean")
@@ -114,40 +114,24 @@ def _search(
     queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, scale: NDArray[np.float32],
     bias: NDArray[np.float32], first: NDArray[np.int64] | None, banned: NDArray[np.int64] | None, threads: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-    """Blocks of queries over the threads; few queries: parts of the rows, merged. No cut changes a result."""
+    """Blocks of queries over the threads; few queries: the rows over the threads. No cut changes a result."""
     m, n = len(queries), len(vectors)
-    if threads > 1 and m < 2 * _LANES * threads and n * vectors.shape[1] > 1 << 20:
-        parts = even_blocks(n, threads)
-    else:
-        parts = [(0, n)]
-    found = [(np.empty((m, k), dtype=np.int64), np.empty((m, k), dtype=np.float32)) for _ in parts]
+    found = np.empty((m, k), dtype=np.int64), np.empty((m, k), dtype=np.float32)
+    by_rows = threads > 1 and m < 2 * _LANES * threads and n * vectors.shape[1] > 1 << 20
 
-    def search(start: int, stop: int, part: int) -> None:
-        begin, end = parts[part]
+    def search(start: int, stop: int) -> None:
         _core.search_top_k(
-            queries, start, stop, vectors, begin, end, scale, bias, first, banned, found[part][0], found[part][1]
+            queries, start, stop, vectors, 0, n, scale, bias, first, banned, *found, threads if by_rows else 1
         )
 
     # Whole tiles of queries, and less than about a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
     at_once = max(1, -(-at_once // _LANES)) * _LANES
-    if len(parts) == 1 and threads > 1:
+    if not by_rows and threads > 1:
         at_once = min(at_once, max(_LANES, -(-m // (threads * _LANES)) * _LANES))
     blocks = [(a, min(a + at_once, m)) for a in range(0, m, at_once)]
-    run_tasks(
-        [lambda a=a, b=b, p=p: search(a, b, p) for p in range(len(parts)) for a, b in blocks],  # type: ignore[misc]
-        threads,
-    )
-    return found[0] if len(parts) == 1 else _merge(found, k)
-
-
-def _merge(
-    found: list[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows = np.concatenate([part[0] for part in found], axis=1)
-    scores = np.concatenate([part[1] for part in found], axis=1)
-    order = np.lexsort((rows, -scores), axis=1)[:, :k]  # NaN, of places not filled, sorts last
-    return np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    run_blocks(search, blocks, 1 if by_rows else threads)
+    return found
 
 
 def _check_mask(mask: Any, n: int, owner: str) -> NDArray[np.bool_]:

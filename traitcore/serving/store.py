@@ -28,7 +28,6 @@ from .table import EmbeddingTable, check_metadata, fingerprint_of
 OWNER = "TableStore"
 _STATUSES = ("pass", "warn", "fail")
 _ATTEMPTS = 20
-_LARGE = 32 << 20  # bytes of a file whose writing is worth a second thread
 
 
 class VersionExistsError(TableError):
@@ -395,7 +394,7 @@ def _write_arrays(folder: Path, table: EmbeddingTable) -> dict[str, dict[str, An
 
     largest = max(arrays, key=lambda file: arrays[file].nbytes)
     rest = [file for file in arrays if file != largest]
-    if arrays[largest].nbytes > _LARGE:
+    if arrays[largest].nbytes >= disk.LARGE:
         run_tasks([lambda: write([largest]), lambda: write(rest)], 2)
     else:
         write(arrays)
@@ -433,7 +432,7 @@ def _read_manifest(folder: disk.Folder, name: str, version: str) -> dict[str, An
 
 
 def _check_hash(folder: disk.Folder, file: str, entry: manifest.FileEntry) -> None:
-    if hashlib.sha256(folder.map(file, size=entry.size)).hexdigest() != entry.sha256:
+    if hashlib.sha256(folder.map(file, size=entry.size, in_order=True)).hexdigest() != entry.sha256:
         raise TableError(f"{folder.path / file} is damaged: its sha256 is not the manifest's.")
 
 

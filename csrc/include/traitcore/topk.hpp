@@ -3,9 +3,14 @@
 // A tile of 2 vectors of queries x several rows is kept in registers; what leaves it is compared with each query's k-th
 // best so far and almost always dropped there. Each level has its own namespace, so that no instantiation is shared.
 #pragma once
+#include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <limits>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 #include "simd.hpp"
@@ -136,9 +141,13 @@ struct TopKLane {
 /// Queries packed by column for broadcasting rows against them, and their heaps, which live in the output.
 class TopKScratch {
  public:
-  TopKScratch(const TopKBlock& block, const TopKOutput& out, std::size_t tiles, std::size_t tile)
-      : block_(block), tile_(tile), packed_(tiles * tile * block.width + 16), lanes_(tiles) {
-    for (std::size_t t = 0; t < tiles; ++t) {
+  /// `tile`: queries of a tile, which is twice the level's width.
+  TopKScratch(const TopKBlock& block, const TopKOutput& out, std::size_t tile)
+      : block_(block),
+        tile_(tile),
+        packed_((block.n_queries + tile - 1) / tile * tile * block.width + 16),
+        lanes_((block.n_queries + tile - 1) / tile) {
+    for (std::size_t t = 0; t < tiles(); ++t) {
       TopKLane& lanes = lanes_[t];
       lanes.block = &block_;
       for (std::size_t lane = 0; lane < TopKLane::kMax; ++lane) {
@@ -155,6 +164,7 @@ class TopKScratch {
       }
     }
   }
+  std::size_t tiles() const { return lanes_.size(); }
   const float* packed(std::size_t t) { return base() + t * tile_ * block_.width; }
   TopKLane* lanes(std::size_t t) { return &lanes_[t]; }
   void finish() {
@@ -318,17 +328,99 @@ TRAITCORE_END_TARGET
 
 }  // namespace detail
 
-/// Search rows [begin, end) for every query of the block; one thread, no allocation that grows with the rows.
-/// Each score is summed in the same order whatever the block, so cutting queries or rows changes no result.
-inline void search_top_k(const TopKBlock& block, const TopKOutput& out) {
+namespace detail {
+
+inline std::size_t topk_tile_queries() {
+#if TRAITCORE_X86
+  if (simd_level() == SimdLevel::avx512) return kQueries<16>;
+  if (simd_level() == SimdLevel::avx2) return kQueries<8>;
+#endif
+  return kQueries<4>;
+}
+
+inline void topk_pass(const TopKBlock& block, TopKScratch& scratch) {
 #if TRAITCORE_X86
   switch (simd_level()) {
-    case SimdLevel::avx512: return detail::topk_avx512::search(block, out);
-    case SimdLevel::avx2: return detail::topk_avx2::search(block, out);
+    case SimdLevel::avx512: return topk_avx512::pass(block, scratch);
+    case SimdLevel::avx2: return topk_avx2::pass(block, scratch);
     case SimdLevel::baseline: break;
   }
 #endif
-  detail::topk_baseline::search(block, out);
+  topk_baseline::pass(block, scratch);
+}
+
+/// The best k of `parts` answers of each query, each best first; ties by row.
+inline void merge_top_k(const std::vector<TopKOutput>& parts, std::size_t n_queries, std::size_t k, TopKOutput out) {
+  std::vector<std::size_t> at(parts.size());
+  for (std::size_t q = 0; q < n_queries; ++q) {
+    std::fill(at.begin(), at.end(), q * k);
+    for (std::size_t i = q * k; i < (q + 1) * k; ++i) {
+      std::size_t best = parts.size();
+      for (std::size_t p = 0; p < parts.size(); ++p) {
+        if (at[p] == (q + 1) * k || parts[p].rows[at[p]] < 0) continue;
+        if (best == parts.size() || TopKLane::worse(parts[best].scores[at[best]], parts[best].rows[at[best]],
+                                                    parts[p].scores[at[p]], parts[p].rows[at[p]]))
+          best = p;
+      }
+      out.scores[i] = best < parts.size() ? parts[best].scores[at[best]] : std::numeric_limits<float>::quiet_NaN();
+      out.rows[i] = best < parts.size() ? parts[best].rows[at[best]++] : -1;
+    }
+  }
+}
+
+}  // namespace detail
+
+/// Search rows [begin, end) for every query of the block; one thread, no allocation that grows with the rows.
+/// Each score is summed in the same order whatever the block, so cutting queries or rows changes no result.
+inline void search_top_k(const TopKBlock& block, const TopKOutput& out) {
+  detail::TopKScratch scratch(block, out, detail::topk_tile_queries());
+  detail::topk_pass(block, scratch);
+  scratch.finish();
+}
+
+/// The same by `workers` threads, the calling one among them, that take about `chunk` floats of rows at a time: for few
+/// queries, where the rows are read as fast as the memory gives them. A second thread may then bring little or nothing;
+/// handed out like this it costs nothing either, for nobody waits for a half that a late or slow thread has to do.
+inline void search_top_k(const TopKBlock& block, const TopKOutput& out, std::size_t workers,
+                         std::size_t chunk = std::size_t{1} << 18) {
+  const std::size_t width = block.width ? block.width : 1, least = 96;  // a multiple of every level's tile
+  const std::size_t step = chunk / width < least ? least : chunk / width / least * least;
+  const std::size_t chunks = block.end > block.begin ? (block.end - block.begin + step - 1) / step : 0;
+  workers = std::min(workers, chunks);
+  if (workers <= 1) return search_top_k(block, out);
+  const std::size_t size = block.n_queries * block.k;
+  std::vector<float> scores(workers * size);
+  std::vector<std::int64_t> rows(workers * size);
+  std::vector<TopKOutput> parts(workers);
+  for (std::size_t w = 0; w < workers; ++w) parts[w] = {scores.data() + w * size, rows.data() + w * size};
+  std::atomic<std::size_t> next{0};
+  std::vector<std::exception_ptr> errors(workers);
+  const auto work = [&](std::size_t w) noexcept {
+    try {
+      detail::TopKScratch scratch(block, parts[w], detail::topk_tile_queries());
+      for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
+        TopKBlock part = block;
+        part.begin = block.begin + i * step;
+        part.end = std::min(part.begin + step, block.end);
+        detail::topk_pass(part, scratch);
+      }
+      scratch.finish();
+    } catch (...) {
+      errors[w] = std::current_exception();
+    }
+  };
+  std::vector<std::thread> threads;
+  threads.reserve(workers - 1);
+  try {
+    for (std::size_t w = 1; w < workers; ++w) threads.emplace_back(work, w);
+  } catch (const std::system_error&) {  // no thread to be had: those there are do it all
+    parts.resize(threads.size() + 1);
+  }
+  work(0);
+  for (auto& thread : threads) thread.join();
+  for (const auto& error : errors)
+    if (error) std::rethrow_exception(error);
+  detail::merge_top_k(parts, block.n_queries, block.k, out);
 }
 
 }  // namespace traitcore

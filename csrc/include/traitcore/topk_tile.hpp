@@ -129,15 +129,11 @@ static void search_few(const TopKBlock& block, TopKLane* lanes, const float* pac
   else rows<1>(block, lanes, packed, row, block.end);
 }
 
-static void search(const TopKBlock& block, const TopKOutput& out) {
+// Rows [block.begin, block.end) after those that the scratch has seen, which must all lie before them.
+static void pass(const TopKBlock& block, TopKScratch& scratch) {
   constexpr std::size_t kTile = kQueries<TK_WIDTH>;
-  const std::size_t tiles = (block.n_queries + kTile - 1) / kTile;
-  TopKScratch scratch(block, out, tiles, kTile);
-  if (block.n_queries <= TK_FEW) {
-    search_few(block, scratch.lanes(0), scratch.packed(0));
-    return scratch.finish();
-  }
-  const std::size_t step = rows_in_cache(block.width);
+  if (block.n_queries <= TK_FEW) return search_few(block, scratch.lanes(0), scratch.packed(0));
+  const std::size_t tiles = scratch.tiles(), step = rows_in_cache(block.width);
   for (std::size_t begin = block.begin; begin < block.end; begin += step) {
     const std::size_t end = begin + step < block.end ? begin + step : block.end;
     for (std::size_t t = 0; t < tiles; ++t) {
@@ -148,5 +144,4 @@ static void search(const TopKBlock& block, const TopKOutput& out) {
         rows<1>(block, scratch.lanes(t), packed, begin, end);
     }
   }
-  scratch.finish();
 }
