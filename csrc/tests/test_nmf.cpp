@@ -200,7 +200,7 @@ void every_level() {
 
 void errors_of_workers_reach_the_caller() {
   check_throws<std::runtime_error>([] {
-    nmf::for_each_task(50, 3, [](std::int64_t task) {
+    for_each_task(50, 3, [](std::int64_t task) {
       if (task == 7) throw std::runtime_error("seven");
     });
   });

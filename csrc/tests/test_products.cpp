@@ -79,7 +79,7 @@ void compare_sparse(const Sparse<Index>& A, std::int64_t k, float alpha, float b
 template <class Index>
 void compare_sparse_sizes() {
   const Sparse<Index> few(5, 3, 0.5f), some(70, 41, 0.3f), many(1100, 23, 0.2f), none(9, 4, 0.0f), empty(0, 4, 0.5f);
-  for (const std::int64_t k : {1, 5, 15, 16, 17, 31, 32, 33, 48, 64, 70})
+  for (const std::int64_t k : {1, 5, 15, 16, 17, 31, 32, 33, 48, 64, 70, 80, 128})
     for (const float beta : {0.0f, 1.0f, -0.5f})
       for (const Sparse<Index>* A : {&few, &some, &none, &empty}) compare_sparse(*A, k, 1.5f, beta);
   for (const std::int64_t k : {16, 37}) compare_sparse(many, k, -1.0f, 1.0f);  // more than one block of rows
@@ -148,10 +148,29 @@ void panels_are_the_plain_sums() {
   });
 }
 
+void a_phase_begins_when_the_one_before_is_done() {
+  const std::vector<std::int64_t> sizes{0, 23, 0, 40, 1};
+  std::vector<std::atomic<std::int64_t>> done(sizes.size());
+  for (auto& count : done) count = 0;
+  std::atomic<bool> in_order{true};
+  for_each_phase(sizes, 4, [&](std::size_t phase, std::int64_t) {
+    for (std::size_t p = 0; p < phase; ++p)
+      if (done[p] != sizes[p]) in_order = false;
+    ++done[phase];
+  });
+  CHECK(in_order);
+  for (std::size_t p = 0; p < sizes.size(); ++p) CHECK(done[p] == sizes[p]);
+}
+
 void an_error_of_a_worker_reaches_the_caller() {
   check_throws<std::runtime_error>([] {
-    products::for_blocks(40, 3, [](std::int64_t block) {
+    for_each_task(40, 3, [](std::int64_t block) {
       if (block == 11) throw std::runtime_error("eleven");
+    });
+  });
+  check_throws<std::runtime_error>([] {
+    for_each_phase({30, 30}, 3, [](std::size_t phase, std::int64_t task) {
+      if (phase == 0 && task == 11) throw std::runtime_error("eleven");
     });
   });
 }
@@ -161,6 +180,7 @@ void an_error_of_a_worker_reaches_the_caller() {
 int main() {
   const Test tests[] = {{"sparse_times_dense_is_the_plain_sum", sparse_times_dense_is_the_plain_sum},
                         {"panels_are_the_plain_sums", panels_are_the_plain_sums},
+                        {"a_phase_begins_when_the_one_before_is_done", a_phase_begins_when_the_one_before_is_done},
                         {"an_error_of_a_worker_reaches_the_caller", an_error_of_a_worker_reaches_the_caller}};
   return run_tests(tests);
 }

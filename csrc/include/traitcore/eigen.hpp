@@ -114,7 +114,7 @@ inline void symmetric_eigen(double* A, std::int64_t n, std::int64_t first, doubl
   });
   for (std::int64_t j = 0; j < n; ++j) values[j] = d[static_cast<std::size_t>(order[static_cast<std::size_t>(j)])];
   const std::int64_t strips = (n - first + kStrip - 1) / kStrip;
-  products::for_blocks(strips, workers, [&](std::int64_t strip) {
+  for_each_task(strips, workers, [&](std::int64_t strip) {
     const std::int64_t begin = first + strip * kStrip, count = std::min<std::int64_t>(kStrip, n - begin);
     double* out = rows + (begin - first) * n;
     std::fill(out, out + count * n, 0.0);

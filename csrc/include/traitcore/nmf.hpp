@@ -10,14 +10,11 @@
 #pragma once
 #include <math.h>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <mutex>
-#include <thread>
 #include <vector>
 
+#include <traitcore/parallel.hpp>
 #include <traitcore/simd.hpp>
 
 namespace traitcore::nmf {
@@ -98,7 +95,8 @@ struct Totals {
   std::vector<double> gram, sums;
   double cross = 0, violation = 0;
   explicit Totals(int width)
-      : gram(static_cast<std::size_t>(width) * static_cast<std::size_t>(width)), sums(static_cast<std::size_t>(width)) {}
+      : gram(static_cast<std::size_t>(width) * static_cast<std::size_t>(width)),
+        sums(static_cast<std::size_t>(width)) {}
   Sums view() { return Sums{gram.data(), sums.data()}; }
   void take(const Sums& done) { cross = done.cross, violation = done.violation; }
   void add(const Totals& other) {
@@ -243,31 +241,6 @@ class Scratch {
   T* data_;
 };
 
-/// work(task) for each task in [0, tasks) on up to `workers` threads; the first error is rethrown here.
-template <class Work>
-void for_each_task(std::int64_t tasks, int workers, const Work& work) {
-  std::atomic<std::int64_t> next{0};
-  std::exception_ptr error;
-  std::mutex guard;
-  const auto loop = [&] {
-    try {
-      for (std::int64_t task; (task = next.fetch_add(1)) < tasks;) work(task);
-    } catch (...) {
-      next.store(tasks);
-      const std::lock_guard<std::mutex> lock(guard);
-      if (!error) error = std::current_exception();
-    }
-  };
-  std::vector<std::thread> threads;
-  try {
-    for (std::int64_t i = 1; i < workers && i < tasks; ++i) threads.emplace_back(loop);
-  } catch (...) {  // no more threads to be had: fewer do the work
-  }
-  loop();
-  for (auto& thread : threads) thread.join();
-  if (error) std::rethrow_exception(error);
-}
-
 /// \param[in]  edges    (strips + 1) rows at which strips begin
 /// \param[out] C        (strips, m, width) for sparse X, or null
 /// \param[out] C_total  (strips, m, width) for dense X, whose sums are long and whose m is short, or null
@@ -321,7 +294,9 @@ Totals run_columns(const ColumnPass<T>& pass, int workers) {
 }
 
 /// Numbers of scratch an entry pass needs.
-inline std::size_t entry_scratch(int width) { return static_cast<std::size_t>(width) * (static_cast<std::size_t>(width) + 3); }
+inline std::size_t entry_scratch(int width) {
+  return static_cast<std::size_t>(width) * (static_cast<std::size_t>(width) + 3);
+}
 
 /// {loss at `start`, projected gradient}; each row is its own problem.
 template <class T>

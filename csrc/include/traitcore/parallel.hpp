@@ -5,6 +5,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -77,6 +78,53 @@ bool run_workers(int workers, const Work& work, const std::function<bool()>& pol
   for (auto& thread : threads) thread.join();
   if (error) std::rethrow_exception(error);
   return go_on;
+}
+
+/// work(task) for each task in [0, tasks) on up to `workers` threads, of which the calling one is the first; the first
+/// error is rethrown here.
+template <class Work>
+void for_each_task(std::int64_t tasks, int workers, const Work& work) {
+  std::atomic<std::int64_t> next{0};
+  std::exception_ptr error;
+  std::mutex guard;
+  const auto loop = [&] {
+    try {
+      for (std::int64_t task; (task = next.fetch_add(1)) < tasks;) work(task);
+    } catch (...) {
+      next.store(tasks);
+      const std::lock_guard<std::mutex> lock(guard);
+      if (!error) error = std::current_exception();
+    }
+  };
+  std::vector<std::thread> threads;
+  try {
+    for (std::int64_t i = 1; i < workers && i < tasks; ++i) threads.emplace_back(loop);
+  } catch (...) {  // no more threads to be had: fewer do the work
+  }
+  loop();
+  for (auto& thread : threads) thread.join();
+  if (error) std::rethrow_exception(error);
+}
+
+/// work(phase, task) for each task in [0, sizes[phase]), phase after phase, on threads started once: no task begins
+/// before the phase before it is done. Waiting threads spin, so phases should be short or end together.
+template <class Work>
+void for_each_phase(const std::vector<std::int64_t>& sizes, int workers, const Work& work) {
+  std::vector<std::atomic<std::int64_t>> next(sizes.size()), done(sizes.size());
+  for (std::size_t p = 0; p < sizes.size(); ++p) next[p] = done[p] = 0;
+  std::atomic<bool> stop{false};
+  for_each_task(workers, workers, [&](std::int64_t) {
+    try {
+      for (std::size_t p = 0; p < sizes.size() && !stop; ++p) {
+        for (std::int64_t task; !stop && (task = next[p].fetch_add(1)) < sizes[p]; done[p].fetch_add(1))
+          work(p, task);
+        while (p + 1 < sizes.size() && done[p].load() < sizes[p] && !stop) std::this_thread::yield();
+      }
+    } catch (...) {
+      stop = true;
+      throw;
+    }
+  });
 }
 
 }  // namespace traitcore

@@ -1,13 +1,15 @@
-// Products of a sparse matrix and of tall panels with narrow dense blocks: C = alpha A B + beta C for a CSR matrix A, and
-// the two products of block Gram-Schmidt, H = P'W and Y = beta Y + alpha P S, for panels P of many rows and few columns.
+// Products of a sparse matrix and of tall panels with narrow dense blocks: C = alpha A B + beta C for a CSR matrix A,
+// and the two products of block Gram-Schmidt, H = P'W and Y = beta Y + alpha P S, for panels P of many rows and few
+// columns.
 //
-// Rows are cut into blocks by their number alone, each output row is written by one thread, and sums over rows are added
-// up in the blocks' order: results don't depend on the number of threads.
+// Rows are cut into blocks by their number alone, each output row is written by one thread, and sums over rows are
+// added up in the blocks' order: results don't depend on the number of threads.
 #pragma once
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
@@ -19,7 +21,7 @@ namespace traitcore {
 namespace products {
 
 // Entries between a fetch of a row of B and its use: about the latency of memory over the work of an entry.
-constexpr std::int64_t kAhead = 16;
+constexpr std::int64_t kAhead = 24;
 // Rows that stay in the first-level cache with their part of W or Y.
 constexpr std::int64_t kPanelRows = 128;
 
@@ -97,19 +99,6 @@ TRAITCORE_END_TARGET
 #define TRAITCORE_AT_LEVEL(level, call) baseline::call;
 #endif
 
-/// Run work(block) for the blocks 0 ... n - 1 on `workers` threads, each taking the next free one.
-template <class Work>
-void for_blocks(std::int64_t n, int workers, const Work& work) {
-  if (workers <= 1 || n <= 1) {
-    for (std::int64_t block = 0; block < n; ++block) work(block);
-    return;
-  }
-  std::atomic<std::int64_t> next{0};
-  run_workers(static_cast<int>(std::min<std::int64_t>(workers, n)), [&](int, const std::atomic<bool>& stop) {
-    for (std::int64_t block = next++; block < n && !stop; block = next++) work(block);
-  });
-}
-
 }  // namespace products
 
 /// A CSR matrix as it lies in memory: indptr (rows + 1), index and value (entries).
@@ -130,17 +119,38 @@ constexpr std::int64_t kGroup = 64, kRows = 512;
 // one line long; fetching ahead then costs more than it saves.
 constexpr std::int64_t kNearBytes = std::int64_t{1} << 24;
 
-/// Columns [c, c + width) of B side by side, each row beginning on a cache line, zeros up to the stride.
-inline void pack(const float* B, std::int64_t k, std::int64_t c, std::int64_t width, Matrix& packed, int workers) {
-  const auto rows = static_cast<std::int64_t>(packed.rows()), stride = static_cast<std::int64_t>(packed.stride());
-  for_blocks((rows + kRows - 1) / kRows, workers, [&](std::int64_t block) {
-    for (std::int64_t j = block * kRows; j < std::min((block + 1) * kRows, rows); ++j) {
-      float* row = packed.data() + j * stride;
-      std::memcpy(row, B + j * k + c, static_cast<std::size_t>(width) * sizeof(float));
-      std::fill(row + width, row + stride, 0.0f);
-    }
-  });
+/// Rows [start, stop) of `width` columns of B (., k) side by side, each row beginning on a cache line, zeros up to the
+/// stride.
+inline void pack(const float* B, std::int64_t k, std::int64_t width, std::int64_t stride, std::int64_t start,
+                 std::int64_t stop, float* packed) {
+  for (std::int64_t j = start; j < stop; ++j) {
+    float* row = packed + j * stride;
+    std::memcpy(row, B + j * k, static_cast<std::size_t>(width) * sizeof(float));
+    std::fill(row + width, row + stride, 0.0f);
+  }
 }
+
+/// Room for (rows, stride) numbers from a cache line on: from the heap, where it is likely to be warm from the last call
+/// (new pages cost as much as the copy), and on huge pages where it is large.
+class Copy {
+ public:
+  Copy(std::int64_t rows, std::int64_t stride) {
+    const auto n = static_cast<std::size_t>(rows), width = static_cast<std::size_t>(stride);
+    if (rows * stride * static_cast<std::int64_t>(sizeof(float)) > kNearBytes) {
+      large_ = Matrix(n, width);
+      data_ = large_.data();
+    } else if (stride) {
+      heap_.reset(new float[n * width + 16]);
+      data_ = reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(heap_.get()) + 63) / 64 * 64);
+    }
+  }
+  float* data() { return data_; }
+
+ private:
+  Matrix large_;
+  std::unique_ptr<float[]> heap_;
+  float* data_ = nullptr;
+};
 
 template <class Index>
 void check_rows(const CsrView<Index>& A) {
@@ -158,6 +168,41 @@ void check_indices(const CsrView<Index>& A, std::int64_t start, std::int64_t sto
   if (!good) throw std::out_of_range("an index of A lies outside of B's rows");
 }
 
+inline std::int64_t rounded(std::int64_t width) { return (width + 15) / 16 * 16; }
+
+/// What the blocks of one product share; see sparse_times_dense.
+template <class Index>
+struct Product {
+  const CsrView<Index>& A;
+  std::int64_t columns, k;
+  float alpha, beta;
+  float* C;
+  std::int64_t last;  ///< entry of A
+  SimdLevel level;
+
+  /// Rows [start, stop) of columns [c, c + width) of C, by the group of B's columns whose rows lie side by side.
+  void multiply(std::int64_t start, std::int64_t stop, std::int64_t c, std::int64_t width, const float* group) const {
+    constexpr std::int64_t kSome = 32;  // rows looked at, or held in `scratch`, at a time
+    const std::int64_t padded = rounded(width);
+    const bool fetch = columns * padded * static_cast<std::int64_t>(sizeof(float)) > kNearBytes;
+    const bool whole = width == padded;
+    float scratch[kSome * kGroup];  // so that no store passes the end of a row of C
+    for (std::int64_t i = start; i < stop; i += kSome) {
+      const std::int64_t some = std::min(kSome, stop - i);
+      if (c == 0) check_indices(A, i, i + some, columns, level);
+      TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr + i, A.index, A.value, 0, some, last, fetch,
+                                            static_cast<int>(padded), group, padded, alpha, whole ? beta : 0.0f,
+                                            whole ? C + i * k + c : scratch, whole ? k : padded))
+      if (whole) continue;
+      for (std::int64_t r = 0; r < some; ++r)
+        for (std::int64_t j = 0; j < width; ++j) {
+          float& out = C[(i + r) * k + c + j];
+          out = scratch[r * padded + j] + (beta == 0.0f ? 0.0f : beta * out);
+        }
+    }
+  }
+};
+
 }  // namespace products
 
 /// C (rows, k) = alpha A B + beta C, row-major, B (columns, k); with beta = 0, C may be uninitialised.
@@ -167,43 +212,31 @@ template <class Index>
 void sparse_times_dense(const CsrView<Index>& A, std::int64_t columns, const float* B, std::int64_t k, float alpha,
                         float beta, float* C, int workers) {
   using namespace products;
-  constexpr std::int64_t kSome = 32;  // rows looked at, or held in `scratch`, at a time
-  const SimdLevel level = simd_level();
-  const std::int64_t blocks = (A.rows + kRows - 1) / kRows;
   check_rows(A);
   const std::int64_t last = A.indptr[A.rows] - 1;
   const bool aligned = reinterpret_cast<std::uintptr_t>(B) % 64 == 0;
-  Matrix packed;
+  // A row across one more line than it needs costs more than the copy, unless rows are used but a few times.
+  const bool copied = !aligned && last >= 8 * columns;
+  const auto packs = [&](std::int64_t width) { return copied || k != rounded(width); };
+  const Product<Index> product{A, columns, k, alpha, beta, C, last, simd_level()};
+  std::int64_t room = 0;
+  std::vector<std::int64_t> tasks;  // of the phases: copying a group of columns, multiplying by it
   for (std::int64_t c = 0; c < k; c += kGroup) {
-    const std::int64_t width = std::min(kGroup, k - c), padded = (width + 15) / 16 * 16;
-    const float* group = B;
-    // A short row across one more line than it needs costs more than the copy, unless rows are used but a few times.
-    if (k != padded || (!aligned && padded <= 32 && last >= 8 * columns)) {
-      if (static_cast<std::int64_t>(packed.stride()) != padded)
-        packed = Matrix(static_cast<std::size_t>(columns), static_cast<std::size_t>(padded));
-      pack(B, k, c, width, packed, workers);
-      group = packed.data();
-    }
-    const bool fetch = columns * padded * static_cast<std::int64_t>(sizeof(float)) > kNearBytes;
-    for_blocks(blocks, workers, [&](std::int64_t block) {
-      float scratch[kSome * kGroup];  // so that no store passes the end of a row of C
-      const std::int64_t stop = std::min((block + 1) * kRows, A.rows);
-      for (std::int64_t i = block * kRows; i < stop; i += kSome) {
-        const std::int64_t some = std::min(kSome, stop - i);
-        if (c == 0) check_indices(A, i, i + some, columns, level);
-        const bool whole = width == padded;
-        TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr + i, A.index, A.value, 0, some, last, fetch,
-                                              static_cast<int>(padded), group, padded, alpha, whole ? beta : 0.0f,
-                                              whole ? C + i * k + c : scratch, whole ? k : padded))
-        if (whole) continue;
-        for (std::int64_t r = 0; r < some; ++r)
-          for (std::int64_t j = 0; j < width; ++j) {
-            float& out = C[(i + r) * k + c + j];
-            out = scratch[r * padded + j] + (beta == 0.0f ? 0.0f : beta * out);
-          }
-      }
-    });
+    const std::int64_t width = std::min(kGroup, k - c);
+    if (packs(width)) room = std::max(room, rounded(width));
+    tasks.push_back(packs(width) ? (columns + kRows - 1) / kRows : 0);
+    tasks.push_back((A.rows + kRows - 1) / kRows);
   }
+  Copy copy(columns, room);
+  const std::int64_t most = (std::max(A.rows, columns) + kRows - 1) / kRows;
+  for_each_phase(tasks, static_cast<int>(std::min<std::int64_t>(workers, most)), [&](std::size_t phase, std::int64_t block) {
+    const std::int64_t c = static_cast<std::int64_t>(phase) / 2 * kGroup, width = std::min(kGroup, k - c);
+    const std::int64_t start = block * kRows;
+    if (phase % 2 == 0)
+      pack(B + c, k, width, rounded(width), start, std::min(start + kRows, columns), copy.data());
+    else
+      product.multiply(start, std::min(start + kRows, A.rows), c, width, packs(width) ? copy.data() : B + c);
+  });
 }
 
 /// Panels (count, rows, b) end to end, each row-major; b is a multiple of 16.
@@ -222,7 +255,7 @@ inline void panels_gram(const PanelsView& P, const float* W, std::int64_t q, dou
   const std::int64_t span = std::max<std::int64_t>(2048, (P.rows / 32 + kPanelRows) / kPanelRows * kPanelRows);
   const std::int64_t spans = (P.rows + span - 1) / span;
   std::vector<float> parts(static_cast<std::size_t>(spans * size), 0.0f);
-  for_blocks(spans, workers, [&](std::int64_t s) {
+  for_each_task(spans, workers, [&](std::int64_t s) {
     float* part = parts.data() + s * size;
     const std::int64_t stop = std::min((s + 1) * span, P.rows);
     for (std::int64_t i = s * span; i < stop; i += kPanelRows) {
@@ -232,7 +265,7 @@ inline void panels_gram(const PanelsView& P, const float* W, std::int64_t q, dou
     }
   });
   constexpr std::int64_t kSums = 4096;
-  for_blocks((size + kSums - 1) / kSums, workers, [&](std::int64_t block) {
+  for_each_task((size + kSums - 1) / kSums, workers, [&](std::int64_t block) {
     const std::int64_t start = block * kSums, stop = std::min(start + kSums, size);
     std::fill(H + start, H + stop, 0.0);
     for (std::int64_t s = 0; s < spans; ++s)
@@ -246,13 +279,13 @@ inline void panels_combine(const PanelsView& P, const float* S, std::int64_t q, 
   const SimdLevel level = simd_level();
   const std::int64_t blocks = (P.rows + kPanelRows - 1) / kPanelRows;
   constexpr std::int64_t kColumns = 32;  // of Y at a time, so that its part stays in the nearest cache
-  for_blocks(blocks, workers, [&](std::int64_t block) {
+  for_each_task(blocks, workers, [&](std::int64_t block) {
     const std::int64_t i = block * kPanelRows, rows = std::min(kPanelRows, P.rows - i);
     if (fresh) std::memset(Y + i * q, 0, static_cast<std::size_t>(rows * q) * sizeof(float));
     for (std::int64_t c = 0; c < q; c += kColumns)
       for (std::int64_t p = 0; p < P.count; ++p)
-        TRAITCORE_AT_LEVEL(level, combine_block(P.at(p, i), P.b, S + p * P.b * q + c, q, std::min(kColumns, q - c), rows,
-                                                Y + i * q + c))
+        TRAITCORE_AT_LEVEL(level, combine_block(P.at(p, i), P.b, S + p * P.b * q + c, q, std::min(kColumns, q - c),
+                                                rows, Y + i * q + c))
   });
 }
 

@@ -1,35 +1,41 @@
 // The inner loops of products.hpp, which includes this file once per instruction set (so no include guard), inside a
 // namespace and target region that has defined V (a vector of kLanes floats), V's operations, and kTileRows.
 
-// One row of sparse x dense for NV vectors of columns: sum over e of value[e] * B[index[e]], even and odd entries apart
-// so that one sum need not wait for the other. With `kFetch`, rows of B are fetched kAhead entries early; `last` is the
-// last entry of the whole matrix, so that no index beyond is read.
+// One row of sparse x dense for NV vectors of columns: sum over e of value[e] * B[index[e]], in several sums by turns
+// so that none waits for the one before. With `kFetch`, rows of B are fetched kAhead entries early; `last` is the last
+// entry of the whole matrix, so that no index beyond is read.
 template <int NV, bool kFetch, class Index>
 TRAITCORE_INLINE void sparse_row(const Index* index, const float* value, std::int64_t begin, std::int64_t end,
                                  std::int64_t last, const float* B, std::int64_t ldb, V* sum) {
-  V odd[NV];
-  for (int v = 0; v < NV; ++v) sum[v] = odd[v] = zero();
+  constexpr int kChains = NV == 1 ? 4 : 2;
+  V part[kChains][NV];
+  for (int u = 0; u < kChains; ++u)
+    for (int v = 0; v < NV; ++v) part[u][v] = zero();
   std::int64_t e = begin;
-  for (; e + 2 <= end; e += 2) {
+  for (; e + kChains <= end; e += kChains) {
     if (kFetch) {
-      const std::int64_t soon = e + kAhead < last ? e + kAhead : last - 1;
-      for (int u = 0; u < 2; ++u) {
+      const std::int64_t soon = e + kAhead + kChains - 2 < last ? e + kAhead : last + 1 - kChains;
+      for (int u = 0; u < kChains; ++u) {
         const char* next = reinterpret_cast<const char*>(B + static_cast<std::int64_t>(index[soon + u]) * ldb);
         for (int line = 0; line < NV * kLanes * 4; line += 64) prefetch(next + line);
       }
     }
-    const float* row = B + static_cast<std::int64_t>(index[e]) * ldb;
-    const float* after = B + static_cast<std::int64_t>(index[e + 1]) * ldb;
-    const V x = broadcast(value[e]), y = broadcast(value[e + 1]);
-    for (int v = 0; v < NV; ++v) sum[v] = fma(x, load(row + v * kLanes), sum[v]);
-    for (int v = 0; v < NV; ++v) odd[v] = fma(y, load(after + v * kLanes), odd[v]);
+#pragma GCC unroll 4
+    for (int u = 0; u < kChains; ++u) {
+      const float* row = B + static_cast<std::int64_t>(index[e + u]) * ldb;
+      const V x = broadcast(value[e + u]);
+      for (int v = 0; v < NV; ++v) part[u][v] = fma(x, load(row + v * kLanes), part[u][v]);
+    }
   }
-  if (e < end) {
+  for (; e < end; ++e) {
     const float* row = B + static_cast<std::int64_t>(index[e]) * ldb;
     const V x = broadcast(value[e]);
-    for (int v = 0; v < NV; ++v) sum[v] = fma(x, load(row + v * kLanes), sum[v]);
+    for (int v = 0; v < NV; ++v) part[0][v] = fma(x, load(row + v * kLanes), part[0][v]);
   }
-  for (int v = 0; v < NV; ++v) sum[v] = add(sum[v], odd[v]);
+  for (int v = 0; v < NV; ++v) {
+    sum[v] = part[0][v];
+    for (int u = 1; u < kChains; ++u) sum[v] = add(sum[v], part[u][v]);
+  }
 }
 
 template <int NV, bool kFetch, class Index>
@@ -79,8 +85,8 @@ inline void sparse_tile(const Index* indptr, const Index* index, const float* va
 
 // H[r][:] += sum over rows of P[row][r] * W[row][:] for kTileRows columns of P and NV vectors of W.
 template <int NV>
-TRAITCORE_INLINE void gram_tile(const float* P, std::int64_t ldp, const float* W, std::int64_t ldw, std::int64_t rows, float* H,
-                      std::int64_t ldh) {
+TRAITCORE_INLINE void gram_tile(const float* P, std::int64_t ldp, const float* W, std::int64_t ldw, std::int64_t rows,
+                                float* H, std::int64_t ldh) {
   V sum[kTileRows][NV];
   for (int r = 0; r < kTileRows; ++r)
     for (int v = 0; v < NV; ++v) sum[r][v] = zero();
@@ -98,8 +104,8 @@ TRAITCORE_INLINE void gram_tile(const float* P, std::int64_t ldp, const float* W
 
 // Y[i][:] += sum over j < depth of P[i][j] * S[j][:] for kTileRows rows of Y and NV vectors of columns.
 template <int NV>
-TRAITCORE_INLINE void combine_tile(const float* P, std::int64_t ldp, const float* S, std::int64_t lds, int depth, float* Y,
-                         std::int64_t ldy, int rows) {
+TRAITCORE_INLINE void combine_tile(const float* P, std::int64_t ldp, const float* S, std::int64_t lds, int depth,
+                                   float* Y, std::int64_t ldy, int rows) {
   V sum[kTileRows][NV];
   for (int r = 0; r < kTileRows; ++r)
     for (int v = 0; v < NV; ++v) sum[r][v] = r < rows ? load(Y + r * ldy + v * kLanes) : zero();
