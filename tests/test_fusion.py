@@ -272,6 +272,25 @@ def test_backfill_with_nothing_to_learn_from() -> None:
     assert tc.backfill_vectors(np.zeros((0, 4)), content=np.zeros((0, 2)), categories=[]).vectors.shape == (0, 4)
 
 
+def test_items_that_count_for_nothing_teach_no_map() -> None:
+    behaviour, content = vectors(6, 3, 0), vectors(6, 4, 1)
+    behaviour[0] = 0.0
+    filled = tc.backfill_vectors(behaviour, content=content, item_counts=np.zeros(6))
+    assert filled.source.tolist() == ["missing"] + ["behaviour"] * 5
+    filled = tc.backfill_vectors(behaviour, content=content, item_counts=[0, 1, 1, 0, 0, 0])
+    assert filled.source[0] == "content"
+
+
+@pytest.mark.parametrize("ridge", [1e-300, 1e-12, 1e300])
+def test_any_penalty_gives_numbers(ridge: float) -> None:
+    content = vectors(20, 3, 1)
+    content = np.hstack([content, content])  # of rank 3: three directions that no item has
+    fitted = tc.fit_content_map(content, vectors(20, 4, 2), ridge=ridge)
+    assert np.isfinite(fitted.error)
+    assert np.isfinite(fitted.coefficients).all()
+    np.testing.assert_allclose(np.linalg.norm(fitted.transform(content), axis=1), 1.0, atol=1e-5)
+
+
 def test_inputs_are_not_changed_and_any_layout_will_do() -> None:
     behaviour, content = vectors(30, 6, 0, missing=0.3), vectors(30, 6, 1, missing=0.3)
     plain = tc.fuse_vectors(behaviour, content)
@@ -329,6 +348,12 @@ A, B = np.ones((4, 3)), np.ones((4, 2))
         (lambda: tc.backfill_vectors(A, categories=[0.5] * 4), TypeError, "'categories'"),
         (lambda: tc.backfill_vectors(A, item_counts=[1, 1, 1, np.nan]), ValueError, "'item_counts'"),
         (lambda: tc.backfill_vectors(A, content_map=tc.fit_content_map(B, A)), ValueError, "'content' .* given"),
+        (lambda: tc.backfill_vectors(A, ridge=1.0), ValueError, "'ridge' .* None unless"),
+        (
+            lambda: tc.backfill_vectors(A, content=B, content_map=tc.fit_content_map(B, A), ridge=1.0),
+            ValueError,
+            "'ridge' .* None unless",
+        ),
         (
             lambda: tc.backfill_vectors(A, content=B, content_map=tc.fit_content_map(B, B)),
             ValueError,

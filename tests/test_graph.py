@@ -208,6 +208,11 @@ def test_bad_edges_get_the_house_error() -> None:
         tc.graph_from_edges([0], [1], [1.0, 2.0])
 
 
+def test_a_row_past_the_last_possible_node_is_named_at_once() -> None:
+    with pytest.raises(ValueError, match="graph_from_edges must be of at most"):
+        tc.graph_from_edges([0, 2**31 - 1], [1, 1])  # of 2**31 nodes
+
+
 def test_huge_counts_do_not_overflow() -> None:
     graph = tc.build_item_graph(np.full((3, 3), 1e200), weighting="cosine")
     assert np.isfinite(graph.adjacency.data).all()

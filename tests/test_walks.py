@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,51 @@ def test_leaves_and_cliques_that_reject_nearly_all_are_exact_and_quick() -> None
     assert_frequencies(followers(walks, 0, 1), slow.second_order_probabilities(clique, 0, 1, 1.0, 1e-9))
 
 
+def hub(n_leaves: int, *, ring: bool = False) -> sparse.csr_array:
+    """Node 0 and its leaves, of unlike weights; with `ring`, every third leaf points to the next one, too."""
+    leaf = np.arange(1, n_leaves + 1)
+    weight = 1.0 + leaf % 5
+    edges = [(np.zeros_like(leaf), leaf, weight), (leaf, np.zeros_like(leaf), weight)]
+    if ring:
+        edges.append((leaf[:-1:3], leaf[1::3][: len(leaf[:-1:3])], weight[:-1:3]))
+    sources, targets, weights = (np.concatenate(parts) for parts in zip(*edges, strict=True))
+    return sparse.csr_array((weights, (sources, targets)), shape=(n_leaves + 1, n_leaves + 1))
+
+
+@pytest.mark.parametrize("p", [1e6, 30.0, 1.0, 1e-6])
+@pytest.mark.parametrize("q", [1e6, 50.0])
+def test_hubs_that_reject_nearly_all_equal_the_slow_reference(p: float, q: float) -> None:
+    matrix = hub(40, ring=True)
+    walks = tc.random_walks(matrix, n_walks=2, walk_length=12, p=p, q=q, seed=5)
+    for i, walk in enumerate(walks):
+        assert walk.tolist() == slow.walk(matrix, i % 41, i // 41, 12, p=p, q=q, seed=5)
+
+
+@pytest.mark.parametrize(("p", "q"), [(1.0, 1e3), (1e3, 1e3), (1e2, 1e4)])
+def test_hubs_keep_the_frequencies(p: float, q: float) -> None:
+    matrix = hub(30, ring=True)
+    walks = tc.random_walks(matrix, n_walks=30_000, walk_length=4, starts=[1], p=p, q=q, seed=6)
+    expected = slow.second_order_probabilities(matrix, 1, 0, p, q)
+    likely = {x: chance for x, chance in expected.items() if chance > 2e-3}
+    drawn = followers(walks, 1, 0)
+    assert abs(np.isin(drawn, list(likely)).mean() - sum(likely.values())) < 0.02
+    kept = {x: chance / sum(likely.values()) for x, chance in likely.items()}
+    assert_frequencies(drawn[np.isin(drawn, list(likely))], kept)
+
+
+def test_a_star_of_many_leaves_is_quick_whatever_p_and_q() -> None:
+    n_leaves = 20_000
+    matrix = hub(n_leaves)
+    tc.random_walks(hub(3), p=2.0)  # compiles
+    for p in (1e-6, 1.0, 1e6):
+        for q in (1e-6, 1.0, 1e6):
+            began = time.process_time()
+            walks = tc.random_walks(matrix, n_walks=1, walk_length=6, p=p, q=q)
+            assert walks.n_tokens == 6 * (n_leaves + 1)
+            # A scan of the centre's row at each of 50,000 steps over it would take 6 s; this takes 0.05 s.
+            assert time.process_time() - began < 2.0, (p, q)
+
+
 @pytest.mark.parametrize(("p", "q"), [(1.0, 1.0), (0.5, 2.0)])
 def test_restart_share_and_what_follows(p: float, q: float) -> None:
     matrix = two_way()
@@ -336,6 +382,12 @@ def test_graph_of_the_caller_is_not_changed() -> None:
 def test_bad_parameters(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         tc.random_walks(np.ones((3, 3)), **arguments)
+
+
+@pytest.mark.parametrize("n_walks", [2**20, 2**31 - 1])
+def test_walks_that_fit_in_no_memory(n_walks: int) -> None:
+    with pytest.raises(MemoryError):
+        tc.random_walks(np.ones((2, 2)), n_walks=n_walks, walk_length=2**31 - 1)
 
 
 def test_bad_graphs() -> None:

@@ -98,14 +98,11 @@ def walk(
                 if previous < 0 or u < min(factor, bound) or (u < sure and candidate != previous):
                     chosen = candidate
                     break
-            if chosen < 0:
-                scaled = [w * factor_of(rows, previous, x, back, out) for x, w in chances[node].items()]
-                u, mass = rng.unit() * np.cumsum(scaled)[-1], 0.0
-                for x, s in zip(nbrs, scaled):
-                    mass += s
-                    if mass > u:
-                        chosen = x
-                        break
+            if chosen < 0 and out < 1 and 8 * len(rows[previous][0]) < len(nbrs):
+                chosen = by_parts(rng, nbrs, chances[node], rows[previous][0], previous, tables[node], back, out)
+            elif chosen < 0:
+                factor = {x: factor_of(rows, previous, x, back, out) for x in nbrs}
+                chosen = by_scan(rng, {x: w * factor[x] for x, w in chances[node].items()})
         previous, node = node, chosen
         path.append(node)
     return path
@@ -116,6 +113,38 @@ def draw(rng: Stream, table: list[tuple[int, int]]) -> int:
     place = ((word >> 32) * len(table)) >> 32
     threshold, other = table[place]
     return place if (word & 0xFFFFFFFF) < threshold else other
+
+
+def by_scan(rng: Stream, scaled: dict[int, float]) -> int:
+    u, mass = rng.unit() * np.cumsum(list(scaled.values()))[-1], 0.0
+    for x, s in scaled.items():
+        mass += s
+        if mass > u:
+            return x
+    raise AssertionError("u lies below the sum of all")
+
+
+def by_parts(
+    rng: Stream, nbrs: list[int], chance: dict[int, float], near: list[int], previous: int,
+    table: list[tuple[int, int]], back: float, out: float,
+) -> int:  # fmt: skip
+    """The way back and nodes that `previous` points to by a scan, the others by first-order draws."""
+    scaled = {previous: chance[previous] * back} if previous in chance else {}
+    scaled |= {x: chance[x] for x in near if x in chance and x != previous}
+    others = 1.0
+    for x in scaled:
+        others -= chance[x]
+    total = np.cumsum([0.0, *scaled.values()])[-1] + out * max(others, 0.0)
+    u, mass = rng.unit() * total, 0.0
+    for x, s in scaled.items():
+        mass += s
+        if mass > u:
+            return x
+    for _ in range(32):
+        chosen = nbrs[draw(rng, table)]
+        if chosen not in scaled:
+            return chosen
+    return by_scan(rng, {x: w for x, w in chance.items() if x not in scaled})
 
 
 def factor_of(rows: Any, previous: int, target: int, back: float, out: float) -> float:

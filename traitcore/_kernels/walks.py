@@ -19,6 +19,7 @@ from .intrinsics import prefetch
 LANES = 128  # walks in flight: 64 is a third slower, 256 a tenth faster where the first cache is large
 DEAD_END, RESTART = -1, -2
 PATIENCE = 32  # rejections in a row after which a step is drawn by a scan of its row
+FEW = 8  # ... or of the row before it, where that has less than an eighth of its edges
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 NODE_SPREAD = np.uint64(0xD1342543DE82EF95)
 ONE, U11, U27, U30 = np.uint64(1), np.uint64(11), np.uint64(27), np.uint64(30)
@@ -150,7 +151,7 @@ def has_edge(indptr: Any, slots: Any, source: Any, target: Any) -> bool:
 @kernel()
 def edge_by_scan(
     u: Any, node: Any, previous: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float,
-    out_weight: float,
+    near_weight: float, out_weight: float,
 ) -> Any:  # fmt: skip
     """Place in the table of a second-order draw, exactly, by inverting the row's cumulated weights at u in [0, 1)."""
     total = 0.0
@@ -160,7 +161,7 @@ def edge_by_scan(
         for k in range(indptr[node], indptr[node + 1]):
             factor = back_weight
             if table[k, OWN] != previous:
-                factor = 1.0 if has_edge(indptr, slots, previous, table[k, OWN]) else out_weight
+                factor = near_weight if has_edge(indptr, slots, previous, table[k, OWN]) else out_weight
             if own[k] * factor > 0.0:
                 mass += own[k] * factor
                 last = k
@@ -168,6 +169,58 @@ def edge_by_scan(
                     return k
         total = mass
     return last
+
+
+@kernel()
+def place_of(table: Any, first: Any, end: Any, target: Any) -> Any:
+    """Place of the edge to `target` in the row table[first:end], which is sorted by node; -1 where there is none."""
+    stop = end
+    while first < stop:
+        middle = (first + stop) // 2
+        if table[middle, OWN] < target:
+            first = middle + 1
+        else:
+            stop = middle
+    return first if first < end and table[first, OWN] == target else -1
+
+
+@kernel()
+def edge_by_parts(
+    state: Any, node: Any, previous: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float,
+    out_weight: float,
+) -> Any:  # fmt: skip
+    """As `edge_by_scan` -> (place, state), where `previous` has few edges and `node` many: only the former are read.
+
+    First the way back and the nodes that `previous` points to, by their cumulated weights; else one of the others, a
+    first-order draw that is none of those. Before it, a walk over a star of 100,000 leaves with q = 10**6 took 1 ms
+    a step.
+    """
+    first, end = indptr[node], indptr[node + 1]
+    state += GOLDEN
+    u, total = unit(state), 0.0
+    for scan in range(2):
+        mass, others = 0.0, 1.0
+        for m in range(indptr[previous] - 1, indptr[previous + 1]):
+            is_back = m < indptr[previous]
+            target = previous if is_back else table[m, OWN]
+            k = place_of(table, first, end, target)
+            if k < 0 or (target == previous and not is_back):
+                continue
+            mass += own[k] * (back_weight if is_back else 1.0)
+            others -= own[k]
+            if scan == 1 and mass > u * total:
+                return k, state
+        total = mass + out_weight * max(others, 0.0)
+    for _ in range(PATIENCE):
+        state += GOLDEN
+        word = mix64(state)
+        k = first + below(word, end - first)
+        if np.uint32(word & LOW_WORD) >= np.uint32(table[k, THRESHOLD]):
+            k = first + table[k, ALIAS_PLACE]
+        if table[k, OWN] != previous and not has_edge(indptr, slots, previous, table[k, OWN]):
+            return k, state
+    state += GOLDEN
+    return edge_by_scan(unit(state), node, previous, indptr, table, own, slots, 0.0, 0.0, 1.0), state
 
 
 class Lanes(NamedTuple):
@@ -272,7 +325,7 @@ def resolve(lanes: Any, indptr: Any, table: Any, slots: Any, chances: Any, heavy
 
 @kernel()
 def judge(lanes: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float, out_weight: float) -> None:
-    """A draw is kept where its factor lies above u; after PATIENCE rejections the step is drawn by a scan instead."""
+    """A draw is kept where its factor lies above u; after PATIENCE rejections a scan draws instead."""
     bound, sure = max(1.0, out_weight), min(1.0, out_weight)
     walk, tries, at, previous, state = lanes.walk, lanes.tries, lanes.at, lanes.previous, lanes.state
     u, edge, drawn, probe, kept = lanes.u, lanes.edge, lanes.drawn, lanes.probe, lanes.kept
@@ -290,10 +343,16 @@ def judge(lanes: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight
             continue
         tries[j] += 1
         if tries[j] == PATIENCE:
-            state[j] += GOLDEN
-            edge[j] = edge_by_scan(
-                unit(state[j]), at[j], previous[j], indptr, table, own, slots, back_weight, out_weight
-            )
+            degree = indptr[at[j] + 1] - indptr[at[j]]
+            if out_weight < 1.0 and FEW * (indptr[previous[j] + 1] - indptr[previous[j]]) < degree:
+                edge[j], state[j] = edge_by_parts(
+                    state[j], at[j], previous[j], indptr, table, own, slots, back_weight, out_weight
+                )
+            else:
+                state[j] += GOLDEN
+                edge[j] = edge_by_scan(
+                    unit(state[j]), at[j], previous[j], indptr, table, own, slots, back_weight, 1.0, out_weight
+                )
             drawn[j], kept[j] = table[edge[j], OWN], True
 
 

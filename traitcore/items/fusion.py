@@ -209,7 +209,7 @@ def fit_content_map(
     root = np.sqrt(w)[:, None]
     x, y = (x - x_mean) * root, (y - y_mean) * root
     values, basis = np.linalg.eigh(x.T @ x)
-    values = np.maximum(values, 0.0)
+    values = np.maximum(values, 1e-12 * values[-1:])  # of directions that no content has, so that no quotient overflows
     scale = max(float(values.mean()), 1e-9)  # of unit rows that hardly differ
     turned = x @ basis
     moment = turned.T @ y
@@ -295,7 +295,7 @@ def backfill_vectors(
 
     Raises
     ------
-    ValueError, TypeError : shapes that don't fit together, NaN, a content_map without content.
+    ValueError, TypeError : shapes that don't fit together, NaN, a content_map without content, a ridge without a fit.
     """
     owner = "backfill_vectors"
     own = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
@@ -306,9 +306,10 @@ def backfill_vectors(
     vectors = normalize_rows(own)
     source = np.where(_nonzero_rows(own), BEHAVIOUR, MISSING).astype("<U9")
     known = source == BEHAVIOUR
+    given = content_map is not None
     if content is not None:
         rows = _check_content(content, owner, n)
-        if content_map is None and np.count_nonzero(known & _nonzero_rows(rows)) >= 2:
+        if content_map is None and np.count_nonzero(known & _nonzero_rows(rows) & (weight > 0)) >= 2:
             content_map = fit_content_map(rows, own, ridge=ridge, item_counts=item_counts, half_count=half_count)
         if content_map is not None:
             predicted = content_map.transform(rows)
@@ -319,6 +320,8 @@ def backfill_vectors(
             vectors[found], source[found] = predicted[found], CONTENT
     elif content_map is not None:
         raise ValueError(parameter_message("content", owner, "given with a content_map", None))
+    if ridge is not None and (content is None or given):
+        raise ValueError(parameter_message("ridge", owner, "None unless a map is fitted here, to content", ridge))
     if categories is not None:
         _fill_from_categories(vectors, source, known, weight, categories, owner)
     return SourcedVectors(

@@ -160,6 +160,8 @@ def graph_from_edges(
     else:
         weight = check_array("weights", owner, weights, dtype=np.float64, shape=(len(source),), nonnegative=True)
     seen = int(max(source.max(), target.max())) + 1 if len(source) else 0
+    if n_nodes is None and seen > 2**31 - 1:  # before a matrix of so many rows is made
+        raise ValueError(parameter_message("sources", owner, "of at most 2**31 - 1 nodes", f"{seen} nodes"))
     n = seen if n_nodes is None else check_int("n_nodes", owner, n_nodes, 0, 2**31 - 1)
     for name, nodes in (("sources", source), ("targets", target)):
         if len(nodes) and (nodes.min() < 0 or nodes.max() >= n):

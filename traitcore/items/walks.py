@@ -172,8 +172,10 @@ class WalkCorpus:
 
     def walks(self, first: int, stop: int, *, progress: Progress | None = None) -> Walks:
         """Walks first ... stop - 1 of the corpus."""
-        nodes, numbers = self._keys(first, stop)
+        if 4 * (stop - first) * self.walk_length > 2**62:  # which NumPy would call a wrong value
+            raise MemoryError(f"{stop - first:,} walks of {self.walk_length:,} nodes fit in no memory")
         walks = np.empty((stop - first, self.walk_length), dtype=np.int32)
+        nodes, numbers = self._keys(first, stop)
         offsets = np.empty(stop - first + 1, dtype=np.int64)
         offsets[0] = 0
         lengths = offsets[1:]  # first lengths, then summed up in place
