@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from traitcore import TableError
 from traitcore.serving import disk
 
 BLOCK = 4096
@@ -36,7 +37,7 @@ def check(path: Path, chunks: list[bytes]) -> None:
 
 @pytest.mark.parametrize("sizes", [
     (1,), (BLOCK - 1,), (BLOCK,), (BLOCK + 1,), (128, 3 * BLOCK), (128, 3 * BLOCK - 128), (1, 0, 2 * BLOCK, 7),
-    (128, disk.CHUNK + 5),
+    (128, (8 << 20) + 5),
 ])  # fmt: skip
 def test_any_size_and_any_cut(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     check(tmp_path / "file", chunks_of(*sizes))
@@ -77,9 +78,14 @@ def test_a_block_that_the_disk_does_not_take(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_full_disk_is_told_and_the_file_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = []
+    closed: list[int] = []
     real = os.close
-    monkeypatch.setattr(os, "close", lambda fd: (closed.append(fd), real(fd))[1])
+
+    def close(fd: int) -> None:
+        closed.append(fd)
+        real(fd)
+
+    monkeypatch.setattr(os, "close", close)
 
     def write(fd: int, data: Any) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -95,3 +101,46 @@ def test_an_existing_file_is_never_written_over(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         disk.write_file(tmp_path / "file", chunks_of(2 * BLOCK))
     assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("size", [1, BLOCK - 1, BLOCK, 2 * BLOCK, 3 * BLOCK + 1, 9 * BLOCK + 77])
+def test_hashing_past_the_cache(tmp_path: Path, size: int) -> None:
+    content = chunks_of(size)[0]
+    (tmp_path / "file").write_bytes(content)
+    with disk.Folder(tmp_path) as folder:
+        assert folder.sha256("file", size) == hashlib.sha256(content).hexdigest()
+        with pytest.raises(TableError, match="bytes where its manifest says"):
+            folder.sha256("file", size + 1)
+
+
+@pytest.mark.parametrize("answer", ["refused", "short", "no such flag"])
+def test_hashing_where_the_system_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    content = chunks_of(7 * BLOCK)[0]
+    (tmp_path / "file").write_bytes(content)
+    real, calls = getattr(os, "preadv", None), []
+
+    def preadv(fd: int, buffers: Any, offset: int) -> int:
+        calls.append(offset)
+        if offset < 3 * BLOCK:
+            return real(fd, buffers, offset)  # type: ignore[misc,no-any-return]
+        if answer == "refused":
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return 10
+
+    if answer == "no such flag":
+        monkeypatch.setattr(disk, "_DIRECT", 0)
+    monkeypatch.setattr(os, "preadv", preadv, raising=False)
+    with disk.Folder(tmp_path) as folder:
+        assert folder.sha256("file", 7 * BLOCK) == hashlib.sha256(content).hexdigest()
+    assert answer != "no such flag" or not calls
+
+
+def test_a_bad_sector_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(bytes(7 * BLOCK))
+
+    def fails(fd: int, size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(disk, "_hash_past_the_cache", fails)
+    with disk.Folder(tmp_path) as folder, pytest.raises(TableError, match="file can't be read: Input/output error"):
+        folder.sha256("file", 7 * BLOCK)

@@ -16,6 +16,7 @@ from traitcore.serving.neighbors import Searcher
 JOBS = [
     ("50k x 128", 50_000, 128, 2000, 10),
     ("1M x 64", 1_000_000, 64, 256, 10),
+    ("50k x 128, one query", 50_000, 128, 1, 10),
     ("1M x 64, one query", 1_000_000, 64, 1, 10),
     ("1M x 64, 8 queries", 1_000_000, 64, 8, 10),
     ("100k customers x 16", 100_000, 16, 4000, 10),
@@ -26,7 +27,7 @@ QUICK = [("5k x 32", 5_000, 32, 200, 10)]
 def run(bench: Bench) -> None:
     faiss: Any = None
     try:
-        import faiss  # type: ignore[no-redef]
+        import faiss
     except ImportError:
         print("  faiss missing: its rows are left out")
     for name, n, d, m, k in QUICK if bench.quick else JOBS:
@@ -49,13 +50,19 @@ def race(
     def by_numpy() -> Any:  # OpenBLAS takes the threads of its environment: OMP_NUM_THREADS=1
         return np.argpartition(-(part @ vectors.T), k, axis=1)[:, :k]
 
-    contenders: dict[str, Callable[[], Any]] = {"ours": lambda: ours.search(queries, k, workers=threads)}
+    # One by one, as a service asks; a single answer takes milliseconds and says more of the moment than of the code.
+    times = 20 if len(queries) <= 8 else 1
+
+    def asked(search: Callable[[], Any]) -> Callable[[], Any]:
+        return lambda: [search() for _ in range(times)]
+
+    contenders: dict[str, Callable[[], Any]] = {"ours": asked(lambda: ours.search(queries, k, workers=threads))}
     if faiss is not None:
         faiss.omp_set_num_threads(threads)
         index = faiss.IndexFlatIP(vectors.shape[1])
         index.add(vectors)
-        contenders["faiss flat"] = lambda: index.search(queries, k)
-    if threads == 1 and len(vectors) * len(part) < 10**7:
+        contenders["faiss flat"] = asked(lambda: index.search(queries, k))
+    if threads == 1 and len(part) == 64 and len(vectors) < 10**5:
         contenders["numpy (64 queries)"] = by_numpy
     median = bench.race(job, contenders, ours="ours", bar="faiss ratio >= 1")
     agree = 1.0
@@ -63,5 +70,5 @@ def race(
         found = ours.search(queries, k)[0]
         agree = float((found[:, :, None] == index.search(queries, k)[1][:, None, :]).any(2).mean())
     for who, seconds in median.items():
-        asked = len(part) if "64" in who else len(queries)
-        bench.row(job, who, queries_per_s=asked / seconds, agree=agree)
+        n_queries = len(part) if "64" in who else len(queries) * times
+        bench.row(job, who, queries_per_s=n_queries / seconds, agree=agree)

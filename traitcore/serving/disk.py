@@ -13,7 +13,9 @@ import secrets
 import shutil
 import stat
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO where a file should be must n
 _BY_FD = os.open in os.supports_dir_fd
 LARGE = 16 << 20  # bytes from which a file is worth a second thread, and going past the page cache
 _BUFFER = 2 << 20  # a multiple of any disk's block
+_AHEAD = 2  # blocks being read while one is hashed
 
 
 def check_name(parameter: str, owner: str, value: object) -> str:
@@ -260,13 +263,35 @@ class Folder:
         if self._fd >= 0:
             os.close(self._fd)
 
-    def map(
-        self, name: str, size: int | None = None, at_most: int | None = None, *, in_order: bool = False
-    ) -> mmap.mmap | bytes:
-        """The bytes of a regular file, mapped; TableError unless it has `size`, or at most `at_most`, bytes.
+    def map(self, name: str, size: int | None = None, at_most: int | None = None) -> mmap.mmap | bytes:
+        """The bytes of a regular file, mapped; TableError unless it has `size`, or at most `at_most`, bytes."""
+        with self._opened(name, size, at_most) as (fd, actual):
+            if actual == 0:
+                return b""
+            try:
+                return mmap.mmap(fd, actual, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:
+                raise TableError(f"{self.path / name} can't be mapped: {error}.") from error
 
-        `in_order`: they are going to be read from first to last, so the system reads further ahead.
+    def sha256(self, name: str, size: int) -> str:
+        """The hash of a regular file of `size` bytes; TableError where it can't be read.
+
+        A large one is read from the disk itself where the system can: what the page cache holds says nothing about
+        the disk, and hashing pushes nothing out of it. A bad sector is then an error; in a map it kills the process.
         """
+        if size >= LARGE:
+            with self._opened(name, size, None) as (fd, _):
+                try:
+                    found = _hash_past_the_cache(fd, size)
+                except OSError as error:
+                    raise TableError(f"{self.path / name} can't be read: {error.strerror or error}.") from error
+            if found is not None:
+                return found
+        return hashlib.sha256(self.map(name, size)).hexdigest()
+
+    @contextlib.contextmanager
+    def _opened(self, name: str, size: int | None, at_most: int | None) -> Iterator[tuple[int, int]]:
+        """Descriptor and size of a file that has been found to be regular and of a size it may have."""
         path = self.path / name
         try:
             if _BY_FD:
@@ -285,14 +310,37 @@ class Folder:
                 raise TableError(f"{path} has {info.st_size} bytes where its manifest says {size}.")
             if at_most is not None and info.st_size > at_most:
                 raise TableError(f"{path} has {info.st_size} bytes, more than the {at_most} it may have.")
-            if info.st_size == 0:
-                return b""
-            if in_order and hasattr(os, "posix_fadvise"):  # outlives the descriptor: the map keeps the open file
-                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-            return mmap.mmap(fd, info.st_size, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            if isinstance(error, TableError):
-                raise
-            raise TableError(f"{path} can't be mapped: {error}.") from error
+            yield fd, info.st_size
         finally:
             os.close(fd)
+
+
+def _hash_past_the_cache(fd: int, size: int) -> str | None:
+    """sha256 of an open file, read block by block ahead of the hashing; None where the system can't read it so."""
+    if not _DIRECT or fcntl is None or not hasattr(os, "preadv"):
+        return None
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | _DIRECT)
+    except OSError:
+        return None
+    sha, starts = hashlib.sha256(), range(0, size, _BUFFER)
+    buffers = [memoryview(mmap.mmap(-1, _BUFFER)) for _ in range(_AHEAD + 1)]
+
+    def read(i: int) -> int:
+        return os.preadv(fd, [buffers[i % len(buffers)]], starts[i])
+
+    with ThreadPoolExecutor(_AHEAD) as pool:
+        coming = deque(pool.submit(read, i) for i in range(min(_AHEAD, len(starts))))
+        try:
+            for i, start in enumerate(starts):
+                whole = coming.popleft().result() == min(_BUFFER, size - start)
+                if not whole:  # cut meanwhile, or a disk that gives less at a time
+                    return None
+                if i + _AHEAD < len(starts):  # into the buffer that was hashed last
+                    coming.append(pool.submit(read, i + _AHEAD))
+                sha.update(buffers[i % len(buffers)][: size - start])
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a disk of larger blocks
+                raise
+            return None
+    return sha.hexdigest()

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
 from .._kernels.live import add_token_events, move_pairs
-from ..customers.counts import tie_tokens
 from ..customers.nmf_weights import WeightSolver
 from ..customers.traits import TraitModel
 from .table import EmbeddingTable
@@ -46,7 +45,7 @@ class TraitBasis:
     def of(cls, model: TraitModel) -> TraitBasis:
         """Of a fitted model; ValueError for a recipe that is not made of token counts alone."""
         arrays = model.to_arrays()  # NotFittedError before anything else
-        method, settings = model._fitted_with
+        method, _ = model._fitted_with
         if method not in METHODS:
             rule = f"a TraitModel of method {', '.join(METHODS)} (others: give LiveCustomers their components)"
             raise ValueError(parameter_message("traits", "LiveCustomers", rule, f"method={method!r}"))
@@ -58,8 +57,6 @@ class TraitBasis:
         lengths = np.sqrt(np.maximum(lengths, 0.0))
         spanned = lengths > 1e-7 * max(float(lengths.max()), 1e-300)
         basis = (components.T @ turn) * np.where(spanned, 1.0 / np.where(spanned, lengths, 1.0), 0.0)
-        tied = tie_tokens(arrays["recipe_token_item"], settings.tie) if method == "joint" else None
-        basis = basis if tied is None else tied @ basis
         mixing = turn * np.where(spanned, lengths, 0.0)
         return cls(weights, np.ascontiguousarray(basis, dtype=np.float32), mixing, counted=True)
 

@@ -23,6 +23,7 @@ METRICS = ("cosine", "dot", "euclidean")
 _LANES = 32  # queries in a tile of the kernel
 _QUERIES = 512  # queries in a call: their tiles fit the second-level cache
 _CALL = 1 << 35  # multiplications in a call
+_THREADS_PAY = 1 << 23  # multiplications, half a millisecond of one core: starting a thread takes a fifth of that
 
 
 def top_k(
@@ -117,7 +118,7 @@ def _search(
     """Blocks of queries over the threads; few queries: the rows over the threads. No cut changes a result."""
     m, n = len(queries), len(vectors)
     found = np.empty((m, k), dtype=np.int64), np.empty((m, k), dtype=np.float32)
-    by_rows = threads > 1 and m < 2 * _LANES * threads and n * vectors.shape[1] > 1 << 20
+    by_rows = threads > 1 and m < 2 * _LANES * threads and m * n * vectors.shape[1] > _THREADS_PAY
 
     def search(start: int, stop: int) -> None:
         _core.search_top_k(
