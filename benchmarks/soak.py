@@ -1,7 +1,8 @@
-"""Long runs of what the tests do in small: readers beside publishers, every crash mode, ten thousand damaged files.
+"""Long runs of what the tests do in small: readers beside publishers, every crash mode, every damaged file.
 
     python benchmarks/soak.py                     # 60 s of 8 readers and 2 publishers, then the rest
     python benchmarks/soak.py --seconds 10 --flips 1000 --only concurrent corrupt
+    python benchmarks/soak.py --folder /dev/shm --only crash headers
 
 Readers and publishers are processes. Exit status 1 when anything but the stated lost race went wrong.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+PARTS = ["concurrent", "crash", "corrupt", "headers"]
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
@@ -140,14 +143,54 @@ def corrupt(root: str, flips: int) -> int:
     return len(problems)
 
 
+def headers(root: str) -> int:
+    """Every truncation of every file, and each bit of each byte of manifest and headers turned, in tables small enough
+    for that. Each must be refused by name, or open with the right content; in time, and without memory for it."""
+    tried, slowest, problems, before = 0, 0.0, [], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name, ids in (("strings", ["a", "ü", "", "prod_4", "5"]), ("ints", [5, -1, 2**62, 0, 7])):
+        store, values = TableStore(root), np.arange(15, dtype=np.float32).reshape(5, 3)
+        store.publish(EmbeddingTable(ids, values, context_vectors=-values, arrays={"counts": np.arange(5)}), name)
+        for file in sorted((Path(root) / name / "v000001").iterdir()):
+            content = file.read_bytes()
+            damaged = [content[:length] for length in range(len(content))] + [content + b"\0"]
+            exposed = len(content) if file.name == "manifest.json" else content.find(b"\n") + 1
+            for place in range(exposed if file.name != "metadata.json" else 0):
+                flips = [content[place] ^ (1 << bit) for bit in range(8)]
+                damaged += [content[:place] + bytes([flip]) + content[place + 1 :] for flip in flips]
+            for data in damaged:
+                file.write_bytes(data)
+                start = time.perf_counter()
+                try:
+                    table = store.open(name)
+                    if table.ids.tolist() != ids or table.vectors.tobytes() != values.tobytes():
+                        problems.append(f"{name}/{file.name}: {len(data)} bytes opened with other content")
+                except TableError as error:
+                    if file.name not in str(error):
+                        problems.append(f"{name}/{file.name}: {error}")
+                except Exception as error:
+                    problems.append(f"{name}/{file.name}: {error!r}")
+                slowest = max(slowest, time.perf_counter() - start)
+                tried += 1
+            file.write_bytes(content)
+        store.verify(name)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    if slowest > 1 or grown > 100:
+        problems.append(f"an opening took {slowest:.1f} s, memory grew by {grown:.0f} MB")
+    print(f"headers: {tried:,} truncations and flips, slowest {1e3 * slowest:.1f} ms, {grown:.0f} MB more, "
+          f"{len(problems)} problems")  # fmt: skip
+    for problem in problems[:10]:
+        print("  ", problem)
+    return len(problems)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--flips", type=int, default=10_000)
     parser.add_argument("--folder", help="where to work (default: the system's temporary folder)")
-    parser.add_argument("--only", nargs="+", choices=["concurrent", "crash", "corrupt"])
+    parser.add_argument("--only", nargs="+", choices=PARTS)
     args = parser.parse_args()
-    chosen = args.only or ["concurrent", "crash", "corrupt"]
+    chosen = args.only or PARTS
     wrong = 0
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         for what in chosen:
@@ -158,6 +201,8 @@ def main() -> int:
             wrong += crash(f"{name}/crash")
         if "corrupt" in chosen:
             wrong += corrupt(f"{name}/corrupt", args.flips)
+        if "headers" in chosen:
+            wrong += headers(f"{name}/headers")
     return 1 if wrong else 0
 
 
