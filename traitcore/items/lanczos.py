@@ -38,7 +38,10 @@ class Operator(Protocol):
     density: float  # entries of A touched per row of the basis in one product
     squared: bool  # its eigenvalues are squares of the singular values
 
-    def apply(self, block: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def apply(
+        self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """The product, in `out` where given."""
 
     def filtered(self, block: NDArray[np.float32], degree: int, edge: float) -> NDArray[np.float32]: ...
 
@@ -75,6 +78,8 @@ class Basis:
         self.panels = aligned_empty((capacity, n, block))
         self.T = np.zeros((capacity * block, capacity * block))
         self.used = 0
+        # Kept from one block to the next: new memory costs as much to touch first as a block's products.
+        self.scratch = aligned_empty((n, block))
 
     def _make_room(self) -> None:
         """Room for one more panel."""
@@ -111,6 +116,7 @@ class Basis:
 
         Directions lost in rounding (below `scale` times the precision) become random ones, with nothing in R.
         """
+        self._make_room()
         new, R, rank = self._whiten(block, scale)
         for _ in range(3):
             # "Twice is enough" (Parlett 1980, 6.9): project again what came out much smaller than what went in.
@@ -123,13 +129,16 @@ class Basis:
             R[rank:] = 0.0
             new, F, rank = self._whiten(new, 1.0)
             R, scale = F @ R, 0.0
-        self._make_room()
-        self.panels[self.used] = new
+        if not np.shares_memory(new, self.panels[self.used]):
+            self.panels[self.used] = new
         self.used += 1
         return R
 
     def _whiten(self, block: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
-        """block = new @ R, the first `rank` columns of `new` orthonormal, the rest zero."""
+        """block = new @ R, the first `rank` columns of `new` orthonormal, the rest zero.
+
+        `new` lies in the scratch or in the next panel; the block may, too.
+        """
         R = np.eye(self.b)
         floor = (32 * EPS * scale) ** 2
         for _ in range(4):
@@ -142,7 +151,7 @@ class Basis:
             C[:, :rank] = V[:, :rank] / root
             step = np.zeros_like(V)
             step[:rank] = root[:, None] * V[:, :rank].T
-            fresh = aligned_empty(block.shape)
+            fresh = self.panels[self.used] if np.shares_memory(block, self.scratch) else self.scratch
             panel_combine(block[None], C, fresh, fresh=True, workers=self.workers)
             block, R = fresh, step @ R
             # The Gram matrix of a block with a spread spectrum is itself inexact: whiten until it was nearly flat.
@@ -168,6 +177,7 @@ class Lanczos:
         self.products = 0
         self.degree, self.edge = 1, 0.0
         self.error = np.inf
+        self.product = aligned_empty((operator.n, settings.block_size))
         self._start(rng.standard_normal((operator.n, settings.block_size), dtype=np.float32))
 
     def _start(self, block: NDArray[np.float32]) -> None:
@@ -211,7 +221,7 @@ class Lanczos:
         """Multiply the newest panel; the remainder, orthonormalised, becomes the next one. Its factor R (b, b)."""
         basis = self.basis
         X = basis.last()
-        W = self.op.apply(X) if self.degree == 1 else self.op.filtered(X, self.degree, self.edge)
+        W = self.op.apply(X, self.product) if self.degree == 1 else self.op.filtered(X, self.degree, self.edge)
         self.products += self.degree
         scale = float(np.sqrt(np.einsum("ij,ij->j", W, W).max()))
         H = basis.project_out(W)

@@ -268,8 +268,10 @@ class _Symmetric:
         self.n = matrix.shape[0]
         self.density = _size(matrix) / self.n
 
-    def apply(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        return _times(self.matrix, block, self.workers)
+    def apply(
+        self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        return _times(self.matrix, block, self.workers, out)
 
     def filtered(self, block: NDArray[np.float32], degree: int, edge: float) -> NDArray[np.float32]:
         """T_degree(A / edge) @ block, by the three-term recurrence."""
@@ -312,8 +314,10 @@ class _Gram:
         self.n = min(matrix.shape)
         self.density = 2 * _size(matrix) / self.n
 
-    def apply(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        return _times(self.flat, _times(self.tall, block, self.workers), self.workers)
+    def apply(
+        self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        return _times(self.flat, _times(self.tall, block, self.workers), self.workers, out)
 
     def filtered(self, block: NDArray[np.float32], degree: int, edge: float) -> NDArray[np.float32]:
         """T_degree(2 A'A / edge^2 - 1) @ block."""
@@ -346,10 +350,12 @@ def _size(matrix: Matrix) -> int:
     return int(matrix.size if isinstance(matrix, np.ndarray) else matrix.nnz)
 
 
-def _times(matrix: Matrix, block: NDArray[np.float32], workers: int) -> NDArray[np.float32]:
+def _times(
+    matrix: Matrix, block: NDArray[np.float32], workers: int, out: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    product = aligned_empty((matrix.shape[0], block.shape[1])) if out is None else out
     if isinstance(matrix, np.ndarray):
-        return np.ascontiguousarray(matrix @ block)
-    product = aligned_empty((matrix.shape[0], block.shape[1]))
+        return np.matmul(matrix, block, out=product)
     multiply_add(matrix, block, product, workers=workers)
     return product
 
