@@ -318,7 +318,7 @@ class Lanczos:
         sigma = self.last.values
         self.degree, self.edge = self._degree(), FILTER_EDGE * float(sigma[-1])
         count = -(-(self.s.n_components + 8) // 16) * 16
-        Y = self._vectors(m, count)
+        Y = self._vectors(self._ritz(m, count)[1])
         mix = self.rng.standard_normal((count, self.s.block_size))
         start = aligned_empty((self.op.n, self.s.block_size))
         panel_combine(Y[None], mix, start, fresh=True, workers=self.s.workers)
@@ -326,18 +326,17 @@ class Lanczos:
         start += self.basis.random_block() * np.float32(0.3 * np.sqrt(count / self.op.n))
         self._start(start)
 
-    def _vectors(self, m: int, count: int) -> NDArray[np.float32]:
-        _, S = self._ritz(m, count)
-        out = aligned_empty((self.op.n, count))
-        panel_combine(
-            self.basis.panels[: m // self.s.block_size], S, out, fresh=True, workers=self.s.workers
-        )
+    def _vectors(self, S: NDArray[np.float64]) -> NDArray[np.float32]:
+        """The basis, as far as S (m, count) has rows, times S."""
+        out = aligned_empty((self.op.n, S.shape[1]))
+        panels = self.basis.panels[: len(S) // self.s.block_size]
+        panel_combine(panels, S, out, fresh=True, workers=self.s.workers)
         return out
 
     def _finish(self, m: int, converged: bool) -> Subspace:
-        count = min(m, -(-(self.s.n_components + 8) // 16) * 16)
-        sigma = self._singular_values(self._ritz(m, min(m, self.s.n_components))[0])
-        if self.op.squared and sigma[-1] < 3e-3 * sigma[0]:
-            # Squared, such values drown in float32; the whole basis still holds their vectors.
-            count = m
-        return Subspace(self._vectors(m, count), self.products, converged, self.error)
+        values, S = self._ritz(m, m)
+        sigma = self._singular_values(values[: self.s.n_components])
+        # Squared, values so small drown in float32; the whole basis still holds their vectors.
+        drowned = self.op.squared and sigma[-1] < 3e-3 * sigma[0]
+        count = m if drowned else min(m, -(-(self.s.n_components + 8) // 16) * 16)
+        return Subspace(self._vectors(S[:, :count]), self.products, converged, self.error)
