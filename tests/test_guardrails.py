@@ -180,9 +180,11 @@ def test_vectors_by_svd_know_no_seed() -> None:
 def test_judged_against_refits_a_shop_of_a_hundred_items(method: str) -> None:
     shop = Shop(n_users=400, n_items=100, method=method, seed=12)
     previous, refits = shop.table(0), shop.refits()
-    for seed in range(1, 21):
-        verdict = judge(shop.table(seed), previous, refits=refits)
-        assert verdict.status == "pass", (seed, list(map(str, verdict.reasons)))
+    verdicts = [judge(shop.table(seed), previous, refits=refits) for seed in range(1, 21)]
+    assert [v for v in verdicts if v.status == "fail"] == []
+    # Three refits set the limits, so that one honest table in twenty may lie beyond them.
+    warned = [str(reason) for v in verdicts if v.status == "warn" for reason in v.reasons]
+    assert sum(v.status == "warn" for v in verdicts) <= 1, warned
     for fault, make in shop.faults.items():
         assert judge(make(1), previous, refits=refits).status == "fail", fault
 

@@ -181,7 +181,7 @@ def test_warm_start_with_a_grown_vocabulary(corpus: Corpus) -> None:
     kept = small.item_vectors.copy()
     grown = train_sgns(corpus.sequences, n_items=650, epochs=1, stop_epoch=0, start=small, vector_size=16)
     np.testing.assert_array_equal(grown.item_vectors[:600], kept)
-    assert np.abs(grown.item_vectors[600:]).max() <= 0.3 * np.sqrt(3 / 16) / 1000  # never seen: near zero
+    assert np.abs(grown.item_vectors[600:]).max() <= 0.0003 * np.sqrt(3)  # never seen: near zero
     assert np.ptp(grown.item_vectors[600:]) > 0
     assert not grown.context_vectors[600:].any()
     np.testing.assert_array_equal(small.item_vectors, kept)
@@ -304,6 +304,15 @@ def test_plan_says_memory_and_time(corpus: Corpus) -> None:
     assert plan.kept_tokens == pytest.approx(result.report.kept_tokens, rel=0.05)
     assert plan.seconds > 0
     assert plan_sgns(corpus.sequences, patience=2, held_out=corpus.sequences).matrix_bytes == 4 * 600 * 64 * 4
+
+
+def test_starts_are_widest_for_items_met_300_times() -> None:
+    counts = np.array([0, 1, 30, 300, 3000, 30_000])
+    trainer = SgnsTrainer(counts, vector_size=4800, epochs=3)
+    items, contexts = trainer.vectors()
+    deviation = [0, 0.001, 0.03, 0.1 / 3, 0.1 / 30, 0.1 / 300]  # met 0, 3, 90, 900, ... times
+    np.testing.assert_allclose(contexts.std(axis=1), deviation, rtol=0.05)
+    np.testing.assert_allclose(items.std(axis=1), 0.0003, rtol=0.05)
 
 
 SEQS = tc.Sequences.from_lists([[0, 1, 2], [1, 2, 3, 0]])

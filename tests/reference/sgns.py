@@ -63,15 +63,19 @@ def keep_threshold(count: int, total: int, sample: float) -> int:
     return int(p * (2**32 - 1)) if p < 1 else 2**32 - 1
 
 
-def start_vectors(counts: list[int], rounds: float, vector_size: int, seed: int) -> NDArray[np.float64]:
-    out = np.zeros((len(counts), vector_size))
+def start_vectors(
+    counts: list[int], rounds: float, vector_size: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Items and contexts."""
+    items, contexts = np.zeros((len(counts), vector_size)), np.zeros((len(counts), vector_size))
     for i, count in enumerate(counts):
-        state = stream_state(seed ^ 0x5EED, i)
-        side = 2 * math.sqrt(3 / vector_size) * (0.3 * min(1.0, (count * rounds + 1) / 1000))
-        for k in range(vector_size):
-            unit = np.float32(word(state, k) >> 40) * np.float32(2.0**-24)
-            out[i, k] = (unit - np.float32(0.5)) * np.float32(side)
-    return out
+        met = count * rounds / 300
+        for rows, key, deviation in ((items, 0x5EED, 0.0003), (contexts, 0xC047, 0.1 * (met if met < 1 else 1 / met))):
+            state, side = stream_state(seed ^ key, i), 2 * math.sqrt(3) * deviation
+            for k in range(vector_size):
+                unit = np.float32(word(state, k) >> 40) * np.float32(2.0**-24)
+                rows[i, k] = (unit - np.float32(0.5)) * np.float32(side)
+    return items, contexts
 
 
 @dataclass
@@ -100,8 +104,7 @@ class ReferenceSgns:
 
     def __post_init__(self) -> None:
         n, total = len(self.counts), sum(self.counts)
-        self.items = start_vectors(self.counts, self.epochs, self.vector_size, self.seed)
-        self.contexts = np.zeros((n, self.vector_size))
+        self.items, self.contexts = start_vectors(self.counts, self.epochs, self.vector_size, self.seed)
         logs = [self.ns_exponent * math.log(c) for c in self.counts]
         self.weights = [math.exp(x - max(logs)) for x in logs]
         self.table = alias_table(self.weights)

@@ -81,21 +81,27 @@ class SgnsModel {
     return total;
   }
 
-  /// Context rows start at zero, as in word2vec, item rows uniform in a cube: of a length near kLongest for items that
-  /// occur kSettled times in the training or more, in proportion shorter for rarer ones. word2vec starts all rows at
-  /// 0.3 / sqrt(vector_size): so short that frequent items first have to grow out of it, and yet long enough to stay in
-  /// rare items' vectors as noise. Longer starts than kLongest help small corpora further, but on large ones the
-  /// chance in frequent items' rows reaches, through the contexts, their neighbours.
+  /// Context rows start uniform in a cube: the widest, with a standard deviation of 0.1 in each component, for items that
+  /// the training meets kMet times, in proportion narrower for rarer and for more frequent ones. Item rows start next to
+  /// zero. (word2vec does it the other way round: items uniform within 0.5 / vector_size, contexts at zero.) So an item's
+  /// first moves make it a random projection of what it occurs with, no item keeps chance of its own, and the training
+  /// does not begin at the saddle where both sides are zero, which small corpora hardly leave. Rare contexts would keep
+  /// their start to the end; frequent ones leave the saddle by themselves, and their chance would reach everything beside
+  /// them.
   void start_row(std::size_t i, double count) {
-    const double length = kLongest * std::min(1.0, (count * options_.rounds + 1) / kSettled);
-    const auto side = static_cast<float>(2 * std::sqrt(3 / static_cast<double>(options_.vector_size)) * length);
-    CounterRng rng(options_.seed ^ 0x5EEDull, i);
-    float* row = items_.row(i);
-    for (std::size_t k = 0; k < options_.vector_size; ++k) row[k] = (rng.unit() - 0.5f) * side;
+    const double met = count * options_.rounds / kMet;
+    start_row(contexts_.row(i), kDeviation * (met < 1 ? met : 1 / met), CounterRng(options_.seed ^ 0xC047ull, i));
+    start_row(items_.row(i), kItemDeviation, CounterRng(options_.seed ^ 0x5EEDull, i));
   }
 
  private:
-  static constexpr double kLongest = 0.3, kSettled = 1000;
+  static constexpr double kMet = 300, kDeviation = 0.1;
+  static constexpr double kItemDeviation = 0.0003;  // not zero: also an item that is never met has cosines
+
+  void start_row(float* row, double deviation, CounterRng rng) const {
+    const auto side = static_cast<float>(2 * std::sqrt(3.0) * deviation);
+    for (std::size_t k = 0; k < options_.vector_size; ++k) row[k] = (rng.unit() - 0.5f) * side;
+  }
 
   SgnsStats run(const detail::SgnsTask& task, const SgnsBlock& block, std::atomic<std::int64_t>& next_chunk,
                 const std::atomic<bool>& stop) const {
