@@ -1,4 +1,4 @@
-"""The command line: demo, simulate, fit, similar, traits, customer, recommend, evaluate, store, index.
+"""The command line: demo, simulate, fit, similar, traits, customer, recommend, follow, evaluate, store, index.
 
 Answers go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (one line says what),
 2 a command line that can't be read.
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import admin, ask, evaluate, learn
+from . import admin, ask, evaluate, follow, learn
 from .render import show
 
 _EPILOG = """examples:
@@ -21,6 +21,7 @@ _EPILOG = """examples:
   traitcore similar view_prod_0012 --store shop
   traitcore traits --store shop
   traitcore customer cust_00042 --store shop
+  traitcore follow new_events.csv --history events.csv --store shop
 
 traitcore COMMAND --help explains a command. Exit codes: 0 done, 1 bad input or failure, 2 usage."""
 
@@ -34,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"traitcore {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (learn, ask, evaluate, admin):
+    for module in (learn, ask, follow, evaluate, admin):
         module.add_commands(commands)
     return parser
 

@@ -58,9 +58,11 @@ def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
     parser.add_argument("--debug", action="store_true", default=hidden, help="show the traceback of an error")
 
 
-def add_log_options(parser: argparse.ArgumentParser, *, items: bool = True) -> None:
-    """The log, and which column is what."""
-    parser.add_argument("log", metavar="LOG", help="CSV (also .gz), or Parquet with the io extra")
+def add_log_options(
+    parser: argparse.ArgumentParser, *, items: bool = True, log: str = "CSV (also .gz), or Parquet with the io extra"
+) -> None:
+    """The log (`log` says what it may be), and which column is what."""
+    parser.add_argument("log", metavar="LOG", help=log)
     group = parser.add_argument_group(
         "columns", "Names of the log's columns; '-': it has none. In Parquet any DuckDB SQL expression will do."
     )
