@@ -64,9 +64,8 @@ def test_equals_the_model_from_scratch(models: Any, tokens: Any, method: str, n:
     np.testing.assert_allclose(live.profiles(seen).sum(axis=1), want.any(axis=1), atol=1e-6)
     if method != "codes":
         arrays = model.to_arrays()
-        item = arrays.get("recipe_token_item", np.arange(len(tokens)))
         exact = slow.live_traits(list(zip(who.tolist(), what.tolist())), model.components_, arrays["recipe_idf"],
-                                 item, 0.5 if method == "joint" else 0.0, True)  # fmt: skip
+                                 np.arange(len(tokens)), 0.0, True)  # fmt: skip
         np.testing.assert_allclose(got, np.array([exact[c] for c in seen]), atol=2e-5)
 
 

@@ -13,13 +13,18 @@ from scipy import sparse
 
 import traitcore as tc
 from traitcore.customers.consensus import consensus_components, match_rows
-from traitcore.customers.counts import count_tokens
+from traitcore.customers.counts import count_tokens, weigh_counts
 from traitcore.customers.folding import normalise_rows
-from traitcore.customers.recipes import PAIR_DISCOUNT, Settings, joint_rows, signed_start
+from traitcore.customers.joint import HEAVY, tie_rows
+from traitcore.customers.merging import merge_components
+from traitcore.customers.recipes import Settings, signed_start
 from traitcore.customers.selection import (
+    DENSITY,
     choose_ppmi_weight,
-    clear_choice,
+    clearly_better,
+    completion,
     density_weight,
+    split_events,
     split_halves,
     take_owners,
 )  # fmt: skip
@@ -190,7 +195,7 @@ def test_awkward_corpora(method):
     rng = np.random.default_rng(1)
     corpora = {
         "customers with 0, 1 and many events": tc.Sequences.from_lists(
-            [[0], rng.integers(0, 5, 5000), [1, 2], [3, 4, 1]], owner=[1, 2, 3, 4], owner_ids=np.arange(6)
+            [[0], rng.integers(0, 5, 100_000), [1, 2], [3, 4, 1]], owner=[1, 2, 3, 4], owner_ids=np.arange(6)
         ),
         "more traits than customers": tc.Sequences.from_lists([[0, 1, 2], [3, 4, 5]]),
         "all-identical customers": tc.Sequences.from_lists([[0, 1, 2]] * 12),
@@ -238,8 +243,9 @@ def test_consensus_finds_the_components_behind_noisy_runs():
     assert agreement.max() <= 1 + 1e-9
 
 
-def test_restarts_give_a_consensus(small):
-    once, many = fitted("counts", small), fitted("counts", small, n_restarts=4)
+@pytest.mark.parametrize("method", ["joint", "counts"])
+def test_restarts_give_a_consensus(method, small):
+    once, many = fitted(method, small), fitted(method, small, n_restarts=4)
     assert match_rows(once.components_, many.components_)[1].mean() > 0.8
     np.testing.assert_allclose(np.linalg.norm(many.components_, axis=1), 1, atol=1e-5)
 
@@ -277,14 +283,31 @@ def test_nothing_to_learn_from_and_not_fitted():
 
 
 def test_only_clear_evidence_moves_the_ppmi_weight():
-    def scores(gain, diversity):
-        noise = np.array([0.0, 0.01, -0.01])[:, None]
-        coherence = np.hstack([0.1 + noise, 0.05 + noise, 0.1 + gain[:, None] + noise])
-        return np.stack([coherence, np.broadcast_to([1.0, 1.0, diversity], coherence.shape)], axis=2)
+    base = np.array([0.30, 0.31, 0.29])
+    assert clearly_better(np.stack([base, base + np.array([0.05, 0.06, 0.05])], axis=1))
+    assert not clearly_better(np.stack([base, base + np.array([0.20, -0.10, 0.05])], axis=1))  # chance
+    assert not clearly_better(np.stack([base, base + 0.001], axis=1))  # sure, and too little
+    assert not clearly_better(np.stack([base, base], axis=1))
+    assert not clearly_better(np.zeros((3, 2)))
 
-    assert clear_choice(scores(np.array([0.05, 0.06, 0.05]), 1.0)) == 2
-    assert clear_choice(scores(np.array([0.05, 0.06, 0.05]), 0.9)) == 0  # bought with the names' diversity
-    assert clear_choice(scores(np.array([0.2, -0.1, 0.05]), 1.0)) == 0  # noise
+
+def test_completion_equals_the_slow_one():
+    rng = np.random.default_rng(2)
+    profiles, rates = rng.random((7, 3)).astype(np.float32), rng.random((3, 11)).astype(np.float32)
+    wanted = (rng.random((7, 11)) < 0.4).astype(np.float32) * 3
+    profiles[1], wanted[2] = 0.0, 0.0  # of the one nothing is foretold, the other has nothing
+    got = completion(profiles, rates, sparse.csr_array(wanted))
+    assert got == pytest.approx(slow.completion(profiles, rates, wanted), rel=1e-5)
+    assert completion(profiles, rates, sparse.csr_array((7, 11), dtype=np.float32)) == 0.0
+
+
+def test_events_are_split_in_two():
+    sequences = tc.Sequences.from_lists([[0, 1, 2, 3], [], [4] * 50], owner=[0, 1, 1])
+    given, wanted = split_events(sequences, np.random.default_rng(0))
+    both = given.token_counts(5) + wanted.token_counts(5)
+    np.testing.assert_array_equal(both, sequences.token_counts(5))
+    assert given.n_owners == wanted.n_owners == 2
+    assert 0 < given.token_counts(5)[4] < 50
 
 
 def test_sparser_counts_get_more_ppmi():
@@ -294,20 +317,31 @@ def test_sparser_counts_get_more_ppmi():
         wide[:, 0] = 1.0  # no customer is empty
     weights = [density_weight(sparse.csr_array(wide)) for wide in (dense, thin)]
     assert weights[1] > 5 * weights[0] > 0
-    assert weights[0] == pytest.approx(PAIR_DISCOUNT * 60**2 / (200 * dense.sum()))
+    assert weights[0] == pytest.approx(DENSITY * 60**2 / (200 * dense.sum()))
     padded = sparse.csr_array(np.pad(dense, ((0, 50), (0, 9))))  # customers and tokens without events change nothing
     assert density_weight(padded) == pytest.approx(weights[0])
     assert density_weight(sparse.csr_array((3, 4), dtype=np.float32)) == 0.0
 
 
-def test_the_chosen_weight_is_a_multiple_of_what_the_density_suggests(small):
+def test_the_weight_is_what_the_density_suggests_unless_unseen_customers_object(small):
     sequences, vocabulary, _ = small
     suggested = density_weight(count_tokens(sequences, n_tokens=len(vocabulary)))
     found = [choose_ppmi_weight(sequences, vocabulary.token_item, Settings(4, seed=s)) for s in range(3)]
-    assert all(f / suggested in (0.25, 1.0, 4.0) for f in found)
+    assert all(f in (suggested, HEAVY) for f in found)
     few = take_owners(sequences, np.arange(3))
     own = density_weight(count_tokens(few, n_tokens=len(vocabulary)))
     assert choose_ppmi_weight(few, vocabulary.token_item, Settings(4)) == own
+
+
+def test_histories_too_short_to_say_what_goes_together_get_the_heavy_weight():
+    sequences, vocabulary, truth = shop(n_users=1500, n_traits=5, sessions=1.0, n_items=200)
+    model = tc.TraitModel(5).fit(sequences, vocabulary)
+    light = density_weight(count_tokens(sequences, n_tokens=len(vocabulary)))
+    plain_fit = tc.TraitModel(5, ppmi_weight=light).fit(sequences, vocabulary)
+    told = truth.sum(axis=1) > 0
+    found, without = (matched_correlation(truth[told], m.profiles_[told]) for m in (model, plain_fit))
+    assert model.ppmi_weight_ == HEAVY
+    assert found > without + 0.1
 
 
 def histories_of(sequences):
@@ -324,7 +358,7 @@ def test_rows_of_customers_equal_the_slow_ones(histories, tie):
     sequences = tc.Sequences.from_lists(histories)
     item = np.array([0, 0, 1, 2, 2, 2, 3])
     idf = np.linspace(1.0, 2.0, 7).astype(np.float32)
-    got = joint_rows(count_tokens(sequences, n_tokens=7), idf, item, tie).toarray()
+    got = tie_rows(weigh_counts(count_tokens(sequences, n_tokens=7), idf), item, tie).toarray()
     np.testing.assert_allclose(got, slow.joint_rows(histories, idf, item, tie), atol=1e-6)
 
 
@@ -360,3 +394,38 @@ def test_the_reach_of_pairs_and_the_length_of_windows_are_two_things(small):
     assert not np.allclose(usual, near)
     assert not np.allclose(usual, short)
     assert not np.allclose(near, short)
+
+
+def test_merging_takes_the_pair_that_one_pattern_stands_for_best():
+    rng = np.random.default_rng(4)
+    W, H = rng.random((9, 4)).astype(np.float32), rng.random((4, 12)).astype(np.float32)
+    W[W < 0.4], H[H < 0.4] = 0, 0
+    got, want = merge_components(W, H, 2), slow.merge_components(W, H, 2)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-5)
+    same = merge_components(W, H, 4)
+    np.testing.assert_allclose(same, H / np.linalg.norm(H, axis=1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("split", ["tokens", "customers"])
+def test_merging_undoes_a_split(split):
+    rng = np.random.default_rng(6)
+    W, H = rng.random((40, 3)) * (rng.random((40, 3)) < 0.5), rng.random((3, 20)) * (rng.random((3, 20)) < 0.5)
+    if split == "tokens":  # the same customers, other tokens
+        half = (np.arange(20) < 10)[None]
+        wide = np.hstack([W, W[:, :1]]), np.vstack([H[:1] * half, H[1:], H[:1] * ~half])
+    else:  # the same tokens, other customers
+        half = (np.arange(40) < 20)[:, None]
+        wide = np.hstack([W[:, :1] * half, W[:, 1:], W[:, :1] * ~half]), np.vstack([H, H[:1]])
+    found = merge_components(*(a.astype(np.float32) for a in wide), 3)
+    assert match_rows(H, found)[1].min() > 0.999
+
+
+def test_merging_refuses_what_does_not_fit():
+    H = np.eye(3, dtype=np.float32)
+    with pytest.raises(ValueError, match="'n_components' parameter of merge_components"):
+        merge_components(H, H, 4)
+    with pytest.raises(ValueError, match="'W' parameter of merge_components"):
+        merge_components(np.ones((5, 2), np.float32), H, 2)
+    dead = np.zeros((2, 3), dtype=np.float32)
+    assert np.isfinite(merge_components(np.zeros((4, 2), np.float32), dead, 1)).all()

@@ -97,3 +97,29 @@ def token_rates(weights, histories, token_item, tie):
     same = np.equal.outer(token_item, token_item)
     taken = have @ (np.eye(len(token_item)) + tie * (same & ~np.eye(len(token_item), dtype=bool)))
     return np.array([nnls(unit, taken[:, token])[0] for token in range(len(token_item))]).T
+
+
+def completion(profiles, rates, wanted):
+    """Mean cosine of what is foretold with which tokens are wanted, of the customers who want any."""
+    cosines = []
+    for line, row in zip(np.asarray(profiles, float) @ rates, np.asarray(wanted) > 0):
+        if row.any():
+            norm = np.linalg.norm(line) * math.sqrt(row.sum())
+            cosines.append(line[row].sum() / norm if norm > 0 else 0.0)
+    return float(np.mean(cosines)) if cosines else 0.0
+
+
+def merge_components(W, H, k):
+    """Each pair's part of W H in full, and the SVD of it; the pair of least second singular value is merged first."""
+    parts = [(W[:, j].astype(float) * np.linalg.norm(H[j]), H[j] / np.linalg.norm(H[j])) for j in range(len(H))]
+    while len(parts) > k:
+        lost = {}
+        for a in range(len(parts)):
+            for b in range(a + 1, len(parts)):
+                both = np.outer(*parts[a]) + np.outer(*parts[b])
+                lost[a, b] = np.linalg.svd(both, compute_uv=False)[1]
+        a, b = min(lost, key=lost.get)
+        one = sum(np.linalg.norm(parts[j][0]) * parts[j][1] for j in (a, b))
+        merged = parts[a][0] + parts[b][0], one / np.linalg.norm(one)
+        parts = [part for j, part in enumerate(parts) if j not in (a, b)] + [merged]
+    return np.array([h for _, h in parts])

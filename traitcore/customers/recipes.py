@@ -14,22 +14,16 @@ from ..events.sequences import Sequences
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
 from ..items.svd import randomized_svd
+from .coherence import presence
 from .consensus import consensus_components
-from .counts import count_tokens, count_windows, tie_tokens, token_idf, unit_rows, weigh_counts
+from .counts import count_tokens, tie_tokens, token_idf, unit_rows, weigh_counts
 from .folding import fold_in
 from .nmf import factorize_nonnegative
 
-# A customer's rows count as (number of different tokens) ** HISTORY_POWER: long histories say more, but not in
-# proportion, or a few of them would be the traits.
-HISTORY_POWER = 0.15
-# Windows likewise; and PPMI rows as df ** TOKEN_POWER, for the row of a token few customers have is mostly chance.
-WINDOW_POWER = 0.5
+# PPMI rows count as df ** TOKEN_POWER, for the row of a token few customers have is mostly chance.
 TOKEN_POWER = 0.5
 # PPMI values are multiplied by n / (n + PAIR_DISCOUNT) for a pair met n times.
 PAIR_DISCOUNT = 5.0
-# Loadings are raised to this power: least squares gives a few tokens nearly all of a trait, and then only customers
-# with just these count as its own. On simulated shops, too, the damped ones recover the planted shares better.
-LOADING_POWER = 0.85
 # Starts from singular vectors that are right to this, or the traits would differ from seed to seed.
 START_TOL = 1e-3
 
@@ -73,14 +67,40 @@ def unit_components(H: NDArray[Any]) -> NDArray[np.float32]:
     return np.ascontiguousarray(H / np.where(norms > 0, norms, 1.0), dtype=np.float32)
 
 
-def factorize(matrix: Any, settings: Settings) -> NDArray[np.float32]:
+def unit_weights(raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Customers' weights brought to length 1: with sums of 1 a customer of many traits would count for less than one
+    of a single. Zero rows stay zero."""
+    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = np.divide(raw, lengths, out=np.zeros_like(raw), where=lengths > 0)
+    return unit
+
+
+def token_rates(
+    raw: NDArray[np.float32], sequences: Sequences, token_item: NDArray[np.int32], tie: float, workers: int
+) -> NDArray[np.float32]:
+    """Non-negative least squares of who has which token (spread over an item's tokens by `tie`) on the weights.
+
+    A customer's weights and tokens have length 1 here: with plain ones for tokens the longest histories would be the
+    rates.
+    """
+    have = unit_rows(presence(count_tokens(sequences, n_tokens=len(token_item))))
+    tied = tie_tokens(token_item, tie)
+    taken = (have if tied is None else sparse.csr_array(have @ tied)).T
+    return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit_weights(raw).T), workers=workers).T)
+
+
+Start = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def factorize(matrix: Any, settings: Settings, *, start: Start | None = None) -> NDArray[np.float32]:
     """(n_traits, n_columns) unit components of a non-negative matrix; with restarts, those that the runs agree on.
 
-    The first run starts from the SVD, each restart from a rougher one with random fill-ins ("nndsvdar").
+    The first run starts from `start` (W, H), or else the SVD, each restart from a rougher one with random fill-ins
+    ("nndsvdar").
     """
     runs = []
     for restart in range(settings.n_restarts):
-        W, H = signed_start(matrix, settings) if restart == 0 else (None, None)
+        W, H = (start or signed_start(matrix, settings)) if restart == 0 else (None, None)
         found = factorize_nonnegative(
             matrix, settings.n_traits, init="nndsvdar" if W is None else "custom", W=W, H=H,
             max_iter=settings.max_iter, tol=settings.tol, random_state=settings.seed + restart,
@@ -90,7 +110,7 @@ def factorize(matrix: Any, settings: Settings) -> NDArray[np.float32]:
     return runs[0] if len(runs) == 1 else consensus_components(runs)[0]
 
 
-def signed_start(matrix: Any, settings: Settings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def signed_start(matrix: Any, settings: Settings) -> Start:
     """(W, H) by nndsvda (Boutsidis & Gallopoulos 2008) from an SVD searched until it has converged.
 
     `factorize_nonnegative` looks for its start a few steps long, which is enough for a good fit; but the minimum that a
@@ -135,53 +155,7 @@ def encode_counts(sequences: Sequences, fitted: Fitted, settings: Settings) -> N
     return fold_in(weigh_counts(counts, fitted.arrays["idf"]), fitted.components, workers=settings.workers)
 
 
-# --- joint ---
-
-
-@dataclass
-class JointParts:
-    """The three views of one corpus over the same tokens: customers (without and with row weights), windows, PPMI."""
-
-    counts: sparse.csr_array
-    idf: NDArray[np.float32]
-    rows: sparse.csr_array
-    weighted: sparse.csr_array
-    windows: sparse.csr_array
-    ppmi: sparse.csr_array
-
-    @classmethod
-    def of(cls, sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> JointParts:
-        """Build them; each part's rows have mean square length 1, so that weights compare parts, not sizes."""
-        counts = count_tokens(sequences, n_tokens=len(token_item))
-        idf = token_idf(counts)
-        rows = joint_rows(counts, idf, token_item, settings.tie)
-        windows = count_windows(sequences, n_tokens=len(token_item), length=settings.window,
-                                stride=max(1, settings.window // 2))  # fmt: skip
-        distinct = np.diff(windows.indptr)
-        windows = _scaled(weigh_counts(windows, idf), distinct**WINDOW_POWER)
-        return cls(
-            counts, idf, rows, _scaled(rows, np.diff(counts.indptr) ** HISTORY_POWER), windows,
-            ppmi_rows(sequences, counts, settings),
-        )  # fmt: skip
-
-    def stacked(self, windows_weight: float, ppmi_weight: float) -> sparse.csr_array:
-        """One matrix whose parts have total squares N, windows_weight N and ppmi_weight N for N customers."""
-        n = self.rows.shape[0]
-        parts = [self.weighted]
-        for part, weight in ((self.windows, windows_weight), (self.ppmi, ppmi_weight)):
-            if weight > 0 and part.nnz:
-                live = int((np.diff(part.indptr) > 0).sum())
-                parts.append(sparse.csr_array(part * np.float32(np.sqrt(weight * n / live))))
-        return sparse.csr_array(sparse.vstack(parts, format="csr", dtype=np.float32))
-
-
-def joint_rows(
-    counts: sparse.csr_array, idf: NDArray[np.float32], token_item: NDArray[np.int32], tie: float
-) -> sparse.csr_array:
-    """(n_customers, n_tokens) CSR: unit rows of log(1 + count) x idf, spread over the tokens of one item."""
-    rows = weigh_counts(counts, idf)
-    tied = tie_tokens(token_item, tie)
-    return rows if tied is None else sparse.csr_array(rows @ tied)
+# --- PPMI rows, of "joint" and "codes" ---
 
 
 def ppmi_rows(sequences: Sequences, counts: sparse.csr_array, settings: Settings) -> sparse.csr_array:
@@ -191,37 +165,10 @@ def ppmi_rows(sequences: Sequences, counts: sparse.csr_array, settings: Settings
     )
     ppmi = positive_pmi(pairs, context_smoothing=1.0, discount=PAIR_DISCOUNT, workers=settings.workers)
     df = np.bincount(counts.indices, minlength=counts.shape[1])
-    return _scaled(unit_rows(sparse.csr_array(ppmi)), df**TOKEN_POWER)
+    return scaled_rows(unit_rows(sparse.csr_array(ppmi)), df**TOKEN_POWER)
 
 
-def joint_components(parts: JointParts, ppmi_weight: float, settings: Settings) -> NDArray[np.float32]:
-    """(n_traits, n_tokens) unit components of the stacked views, their loadings damped."""
-    components = factorize(parts.stacked(settings.windows_weight, ppmi_weight), settings)
-    return unit_components(components**LOADING_POWER)
-
-
-def fit_joint(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> Fitted:
-    """Customers, session windows and PPMI rows stacked, and factored for one set of token loadings."""
-    from .selection import choose_ppmi_weight
-
-    weight = settings.ppmi_weight
-    if weight is None:
-        weight = choose_ppmi_weight(sequences, token_item, settings)
-    parts = JointParts.of(sequences, token_item, settings)
-    components = joint_components(parts, weight, settings)
-    raw = fold_in(parts.rows, components, workers=settings.workers)
-    arrays = {"idf": parts.idf, "token_item": token_item}
-    return Fitted(components, raw, arrays, {"ppmi_weight": weight})
-
-
-def encode_joint(sequences: Sequences, fitted: Fitted, settings: Settings) -> NDArray[np.float32]:
-    """Weights of other customers on the joint components."""
-    counts = count_tokens(sequences, n_tokens=fitted.components.shape[1])
-    rows = joint_rows(counts, fitted.arrays["idf"], fitted.arrays["token_item"], settings.tie)
-    return fold_in(rows, fitted.components, workers=settings.workers)
-
-
-def _scaled(matrix: sparse.csr_array, lengths: NDArray[Any]) -> sparse.csr_array:
+def scaled_rows(matrix: sparse.csr_array, lengths: NDArray[Any]) -> sparse.csr_array:
     """Rows multiplied by `lengths`, these first brought to mean square 1 over the rows that hold anything."""
     live = np.diff(matrix.indptr) > 0
     factor = np.where(live, lengths, 0.0).astype(np.float64)

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from .._errors import parameter_message
 from .._parallel import resolve_workers
@@ -15,11 +14,10 @@ from .._progress import Progress
 from .._validate import check_array, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .coherence import presence
-from .counts import count_tokens, tie_tokens, unit_rows
-from .folding import fold_in, normalise_rows
+from .folding import normalise_rows
+from .joint import encode_joint, fit_joint
 from .pooling import check_tokens_covered
-from .recipes import Fitted, Settings, encode_counts, encode_joint, fit_counts, fit_joint
+from .recipes import Fitted, Settings, encode_counts, fit_counts, token_rates
 from .vector_recipes import encode_codes, encode_smoothed, encode_vectors, fit_codes, fit_smoothed, fit_vectors
 
 METHODS = ("joint", "counts", "codes", "smoothed", "semi", "split", "shift")
@@ -39,13 +37,14 @@ class TraitModel(ParamsMixin):
         `item_vectors`. "semi", "split": from the customers' pooled `item_vectors`, by semi-NMF or by [C+, C-].
         "shift": the recipe first proposed (C - min, NMF, cosines), which warns (ShiftWarning): its traits depend on
         the coordinate system.
-    tie : in [0, 1], how far a token's count also speaks for the other tokens of its item ("joint").
+    tie : in [0, 1], how far a token's count also speaks for the other tokens of its item while traits are learned
+        ("joint"); a customer's weights are read from the tokens they have.
     window : events in a session window ("joint"). ppmi_window : how far apart in a session two tokens may lie to count
         as a pair for PPMI ("joint", "codes").
     windows_weight : weight of the windows against the customers' rows ("joint").
     ppmi_weight : weight of the PPMI rows against the customers' ("joint"); "auto" takes it from the density
-        of the counts and moves it where inner validation splits clearly ask for it (`ppmi_weight_` tells), at the cost
-        of 18 small fits.
+        of the counts, or a heavy one where on inner validation splits that clearly foretells more of unseen customers,
+        as with very short histories (`ppmi_weight_` tells), at the cost of 12 small fits.
     n_restarts : runs whose consensus is taken ("joint", "counts", "smoothed", "split").
     max_iter, tol : stopping of the factorization. random_state : seed. workers : threads, -1 for all cores.
 
@@ -138,7 +137,7 @@ class TraitModel(ParamsMixin):
         self.profiles_ = normalise_rows(self.raw_profiles_)
         self.n_empty_ = sequences.n_owners - len(np.unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
         tie = settings.tie if method == "joint" else 0.0
-        self.token_rates_ = _token_rates(
+        self.token_rates_ = token_rates(
             self.raw_profiles_, sequences, vocabulary.token_item, tie, settings.workers
         )
         self.tokens_ = vocabulary.tokens
@@ -262,19 +261,3 @@ def _encode(method: str, sequences: Sequences, fitted: Fitted, settings: Setting
         "joint": encode_joint, "counts": encode_counts, "codes": encode_codes, "smoothed": encode_smoothed
     }[method]  # fmt: skip
     return encode(sequences, fitted, settings)
-
-
-def _token_rates(
-    raw: NDArray[np.float32], sequences: Sequences, token_item: NDArray[np.int32], tie: float, workers: int
-) -> NDArray[np.float32]:
-    """Non-negative least squares of who has which token (spread over an item's tokens by `tie`) on the weights.
-
-    A customer's weights and tokens have length 1 here: with sums of 1 a customer of many traits would count for less
-    than one of a single, and with plain ones for tokens the longest histories would be the rates.
-    """
-    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-    unit = np.divide(raw, lengths, out=np.zeros_like(raw), where=lengths > 0)
-    have = unit_rows(presence(count_tokens(sequences, n_tokens=len(token_item))))
-    tied = tie_tokens(token_item, tie)
-    taken = (have if tied is None else sparse.csr_array(have @ tied)).T
-    return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit.T), workers=workers).T)
