@@ -186,10 +186,12 @@ def speed(
 
 # DeepWalk's table 2 (Perozzi et al. 2014) at 10, 50, 90% of labels: the bar; its README: 20 minutes on 20 workers.
 TABLE = {0.1: (0.359, 0.211), 0.5: (0.415, 0.277), 0.9: (0.424, 0.282)}
-# p, q, negatives, epochs and the contexts' smoothing were chosen on this graph's own labels, as node2vec's authors
-# chose theirs, on shuffles of the nodes and seeds of the training other than those measured here.
+# p, q, negatives and their exponent, epochs and the contexts' smoothing were chosen on this graph's own labels, as
+# node2vec's authors chose theirs, on shuffles of the nodes and seeds of the training other than those measured here.
 WALKS: dict[str, Any] = {"n_walks": 80, "walk_length": 40, "p": 0.25, "q": 0.25, "workers": 2}
-SGNS: dict[str, Any] = {"window": 10, "vector_size": 128, "negatives": "fresh", "negative": 2, "epochs": 3}
+SGNS: dict[str, Any] = {
+    "window": 10, "vector_size": 128, "negatives": "fresh", "negative": 2, "ns_exponent": 0.5, "epochs": 3,
+}  # fmt: skip
 PPMI: dict[str, Any] = {
     "window": 10, "vector_size": 128, "weighting": "linear", "context_smoothing": 0.5, "workers": 2,
 }  # fmt: skip
