@@ -58,3 +58,13 @@ def test_refits_are_kept_for_the_next_run(run: Any, log: Any) -> None:
     again = tc.fit_pipeline(log, store=store, n_traits=4, vector_size=16, epochs=3, seed=9)
     assert again.verdict is not None
     assert again.verdict.status == "pass", list(map(str, again.verdict.reasons))
+
+
+def test_a_large_log_is_refitted_once(tmp_path: Any, log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traitcore.pipeline.refits.MOST_EVENTS", 10)
+    for seed in (0, 1):
+        made = tc.fit_pipeline(log, store=tmp_path, customers="none", vector_size=16, epochs=3, seed=seed)
+        assert [str(s.report).split()[0] for s in made.stages if s.name == "refits"] == ["1"]
+    assert len(tc.TableStore(tmp_path).open("items").metadata["refits"]) == 1
+    assert made.verdict is not None
+    assert made.verdict.status != "fail", list(map(str, made.verdict.reasons))

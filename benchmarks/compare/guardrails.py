@@ -1,8 +1,8 @@
 """Guardrails: every planted fault must be found, and honest refits (other seeds, other days) must pass.
 
 Peer-free: the two sides are printed, as shares of tables that pass. A table counts as found only when it fails. Shops
-of 100 to 5,000 items, by four methods, of seeds that no limit was chosen on. Up to `REFITTED` items the judge is given
-three refits, as the pipeline does for small logs; above, its limits for all kinds of table must do.
+of 100 to 5,000 items, by four methods, of seeds that no limit was chosen on. The judge is given as many refits as the
+pipeline makes for a log of that size.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from benchmarks.suite.planted_faults import Shop
 from benchmarks.versus import Bench
 from traitcore import build_index, judge
+from traitcore.pipeline.refits import MOST_EVENTS, REFITS
 from traitcore.quality.guardrails import Verdict
 
 USERS = {100: 400, 300: 1200, 1000: 3000, 5000: 9000}
 METHODS = ("item2vec", "ppmi", "walks", "fused")
 SEEDS = (21, 22)
-REFITTED = 1000
 
 
 def run(bench: Bench) -> None:
@@ -29,7 +29,7 @@ def run(bench: Bench) -> None:
 
 def judge_shop(bench: Bench, job: str, shop: Shop) -> None:
     previous, n = shop.table(0), 3 if bench.quick else 20
-    refits = shop.refits() if shop.n_items <= REFITTED else []
+    refits = shop.refits(REFITS if shop.corpus[0].n_tokens <= MOST_EVENTS else 1)
     honest = [judge(shop.table(seed), previous, refits=refits) for seed in range(1, n + 1)]
     days = [judge(shop.table(seed, shop.bootstrap(seed)), previous, refits=refits) for seed in range(1, 6)]
     for name, verdicts, bar in ((f"{n} honest refits", honest, "passed 1"), ("5 refits on 90% of the log", days, "")):

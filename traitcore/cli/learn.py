@@ -50,7 +50,7 @@ def add_commands(commands: Any) -> None:
     fit = commands.add_parser(
         "fit", help="learn from a log and publish item vectors and customer traits",
         description="Log in; tables of tokens, items and customers with their traits out, as new versions in a store. "
-        "Logs of up to 200,000 events are trained three times more, on nine tenths of the sessions (stage refits): how "
+        "Items are trained three times more (once for over a million events), on nine tenths of the sessions: how "
         "far those trainings lie apart is what the guardrails judge the next run by.",
         epilog="examples:\n"
         "  traitcore fit events.csv --store shop --workers -1\n"

@@ -26,7 +26,7 @@ from .catalogue import Catalogue, with_texts
 from .config import OWNER, PipelineConfig
 from .corpus import Prepared, prepare_corpus, with_customers
 from .publish import TABLES, publish_tables
-from .refits import MOST_EVENTS, compare_refits
+from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table
 
@@ -83,9 +83,9 @@ def fit_pipeline(
     log : EventLog. config : PipelineConfig, or None for its defaults. options : changes to it, by name.
     catalogue : Catalogue of descriptions, categories, prices or content vectors, for items without events and names.
     store : TableStore or its directory; "tokens", "items" and, with customers, "customers" become new versions there,
-        or, where any stage fails or the guardrails object, none does. For a log of up to 200,000 events the items are
-        then trained three times more, with other seeds on nine tenths of the sessions (stage "refits"): few items
-        differ much from training to training, and how much is what the guardrails judge the next run by.
+        or, where any stage fails or the guardrails object, none does. The items are then trained three times more
+        (once for more than a million events), with other seeds on nine tenths of the sessions (stage "refits"): how
+        much tables differ from training to training is what the guardrails judge the next run by.
     force : (who, why): publish in spite of the guardrails; both are recorded.
     progress : callback `progress(stage, done, total)`.
 
@@ -115,8 +115,7 @@ def fit_pipeline(
             refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, progress)
             kept["report"] = (
                 f"{len(refits)} on nine tenths of the sessions: how much the next run may differ, for its guardrails"
-                if refits else f"none: guardrails need them up to {MOST_EVENTS:,} events"
-            )  # fmt: skip
+            )
         verdict, published = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
             store, config=config, log=log, force=force, refits=refits, run=run,
