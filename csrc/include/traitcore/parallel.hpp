@@ -11,7 +11,56 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
 namespace traitcore {
+
+/// Moves new threads to processors of their own. Linux may start a thread behind the one that made it and leave it
+/// there for a scheduler's tick, which is longer than many of our calls take (1.5 ms in the median beside an idle
+/// processor, measured on 6.18; 0.17 ms when moved). A thread is moved once and free to go anywhere afterwards; only
+/// the processors that the caller may use are used.
+class Spread {
+ public:
+  /// The first thread goes to the caller's processor where that will be waiting, else to the next one.
+  explicit Spread(bool caller_waits) {
+#if defined(__linux__)
+    here_ = sched_getcpu();
+    several_ = here_ >= 0 && sched_getaffinity(0, sizeof(allowed_), &allowed_) == 0 && CPU_COUNT(&allowed_) > 1;
+    if (several_ && !caller_waits) next();
+#else
+    (void)caller_waits;
+#endif
+  }
+
+  void place(std::thread& thread) {
+#if defined(__linux__)
+    if (!several_) return;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(static_cast<std::size_t>(here_), &one);
+    // Should the thread have ended already, this moves the caller, to as little harm.
+    pthread_setaffinity_np(thread.native_handle(), sizeof(one), &one);
+    pthread_setaffinity_np(thread.native_handle(), sizeof(allowed_), &allowed_);
+    next();
+#else
+    (void)thread;
+#endif
+  }
+
+ private:
+#if defined(__linux__)
+  void next() {
+    do here_ = (here_ + 1) % CPU_SETSIZE;
+    while (!CPU_ISSET(static_cast<std::size_t>(here_), &allowed_));
+  }
+  cpu_set_t allowed_;
+  int here_ = -1;
+  bool several_ = false;
+#endif
+};
 
 /// Run work(0, stop) ... work(workers - 1, stop) on a thread each, while the calling thread calls `poll` about every
 /// 50 ms. When poll() returns false or throws, or a worker throws, `stop` turns true; workers look at it often and
@@ -31,6 +80,7 @@ bool run_workers(int workers, const Work& work, const std::function<bool()>& pol
     stop.store(true, std::memory_order_relaxed);
   };
   threads.reserve(static_cast<std::size_t>(workers));
+  Spread spread(true);
   try {
     for (int id = 0; id < workers; ++id) {
       {
@@ -49,6 +99,7 @@ bool run_workers(int workers, const Work& work, const std::function<bool()>& pol
         --running;
         ended.notify_one();
       });
+      spread.place(threads.back());
     }
   } catch (...) {  // no thread to be had: let those that run end, then report
     const std::lock_guard<std::mutex> lock(mutex);
@@ -97,9 +148,15 @@ void for_each_task(std::int64_t tasks, int workers, const Work& work) {
     }
   };
   std::vector<std::thread> threads;
-  try {
-    for (std::int64_t i = 1; i < workers && i < tasks; ++i) threads.emplace_back(loop);
-  } catch (...) {  // no more threads to be had: fewer do the work
+  if (workers > 1 && tasks > 1) {
+    Spread spread(false);
+    try {
+      for (std::int64_t i = 1; i < workers && i < tasks; ++i) {
+        threads.emplace_back(loop);
+        spread.place(threads.back());
+      }
+    } catch (...) {  // no more threads to be had: fewer do the work
+    }
   }
   loop();
   for (auto& thread : threads) thread.join();
