@@ -68,3 +68,18 @@ def test_a_large_log_is_refitted_once(tmp_path: Any, log: Any, monkeypatch: pyte
     assert len(tc.TableStore(tmp_path).open("items").metadata["refits"]) == 1
     assert made.verdict is not None
     assert made.verdict.status != "fail", list(map(str, made.verdict.reasons))
+
+
+def test_attention_is_learned_for_the_pooling(log: Any) -> None:
+    made = tc.fit_pipeline(log, pooling="attention", n_traits=4, vector_size=16, epochs=3, seed=2)
+    told = {stage.name: str(stage.report) for stage in made.stages}
+    assert told["attention"].startswith("Recall@20 of the next token 0.")
+    learned = tc.AttentionPooling(seed=2).fit(
+        made.sequences, made.tokens.vectors, made.tokens.context_vectors, token_action=made.vocabulary.token_action
+    )
+    assert made.customers is not None
+    np.testing.assert_allclose(
+        made.customers.arrays["embeddings"], learned.transform(made.sequences, made.tokens.vectors), atol=1e-6
+    )
+    with pytest.raises(ValueError, match="'pooling' parameter of fit_pipeline"):
+        tc.fit_pipeline(log, pooling="median")

@@ -22,7 +22,10 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
         ("auto", "users", "sessions", "none"), "auto",
         "who a customer is; auto: users where the log has them, else item vectors only",
     ),
-    "pooling": (("mean", "tfidf", "recency"), "tfidf", "how a customer's tokens become a vector"),
+    "pooling": (
+        ("mean", "tfidf", "recency", "attention"), "tfidf",
+        "how a customer's tokens become a vector; attention learns which of them tell what comes next",
+    ),
     "method": (("item2vec", "ppmi", "walks"), "item2vec", "how token vectors are learned"),
     "vector_size": (int, 64, "dimensions of the vectors"),
     "window": (int, None, "how many tokens before and after one belong to it; 5, or 20 where events are baskets"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from .._validate import check_choice, check_int, check_real
+from ..customers.pooling import METHODS as POOLING
 from ..events.sessions import GAP_SECONDS
 from ..events.tokens import DEFAULT_ACTION_MAP
 
@@ -33,7 +34,7 @@ class PipelineConfig:
         the others by `behaviour_weight`, the more the rarer they are; "none": its texts only.
     customers : "users", "sessions" (each session is its own customer), "none" (item vectors only), or "auto": users
         where the log has them, else none.
-    pooling : method of `customer_vectors`.
+    pooling : method of `customer_vectors`; "attention" is learned first and needs customers of two sessions or more.
     n_traits, trait_method : of `TraitModel`.
     recent : how many latest tokens are kept with each customer, for recommendations.
     workers, seed : threads (-1: all cores), and the seed of every stage.
@@ -78,6 +79,7 @@ class PipelineConfig:
         check_choice("content", OWNER, self.content, CONTENT)
         check_real("behaviour_weight", OWNER, self.behaviour_weight, 0.0, 1.0)
         check_choice("customers", OWNER, self.customers, CUSTOMERS)
+        check_choice("pooling", OWNER, self.pooling, POOLING)
         check_int("recent", OWNER, self.recent, 0)
         check_int("min_length", OWNER, self.min_length, 1)
         check_int("min_count", OWNER, self.min_count, 1)
