@@ -108,7 +108,7 @@ class SgnsModel {
     SgnsStats stats;
     SgnsSampler sampler(options_, keep_, block, next_chunk);
     const detail::SgnsRunner runner = detail::sgns_runner();
-    detail::SgnsScratch scratch(options_.negative);
+    detail::SgnsScratch scratch(options_.negative, task.stride);
     SgnsBatch now, next;
     bool more = sampler.fill(now);
     runner.draw(task, now);

@@ -24,7 +24,7 @@ struct SgnsTask {
 
 /// Rows and working memory of one window: at most 16 inputs, any number of outputs, out[0] the target.
 struct SgnsWindow {
-  float* const* in;  ///< (n_in + 1,), the last one any row: inputs are taken two at a time
+  float* const* in;  ///< (n_in + 1,), the last one a row of zeros: inputs are taken two at a time
   float* const* out;
   int n_in, n_out;
   const float* weight;  ///< 16 for each tile of 6 outputs: learning rate, for negatives times minus how often each was drawn
@@ -34,14 +34,15 @@ struct SgnsWindow {
 };
 
 struct SgnsScratch {
-  explicit SgnsScratch(int negative)
-      : tiles(static_cast<std::size_t>(negative) / 6 + 1), memory(tiles * 144 + 128 + 512 + 16), out(tiles * 6),
-        repeats(tiles * 6) {
+  SgnsScratch(int negative, std::size_t stride)
+      : tiles(static_cast<std::size_t>(negative) / 6 + 1), memory(tiles * 144 + 128 + 512 + stride + 16),
+        out(tiles * 6), repeats(tiles * 6) {
     const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
     weight = memory.data() + (((at + 63) & ~std::uintptr_t{63}) - at) / sizeof(float);
     gradient = weight + 16 * tiles;
     scale = gradient + 128 * tiles;
     moves = scale + 128;
+    alone[1] = moves + 512;
   }
   std::size_t tiles;
   std::vector<float> memory;
@@ -49,6 +50,7 @@ struct SgnsScratch {
   std::vector<float*> out;
   std::vector<int> repeats;
   float* in[SgnsSampler::kMaxInputs + 1];
+  float* alone[2];  ///< one input, and the zeros beside it
 };
 
 /// Prepares and trains batches at one level.

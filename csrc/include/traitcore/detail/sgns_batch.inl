@@ -124,6 +124,7 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
   Loss loss;
   loss.clear();
   double more_loss = 0;
+  std::int64_t n_scores = static_cast<std::int64_t>(batch.pairs) * static_cast<std::int64_t>(each + 1);
   SgnsWindow window{s.in, s.out.data(), 0, 0, s.weight, s.gradient, s.scale, s.moves};
   for (std::size_t q = 0; q < batch.n_jobs; ++q) {
     const SgnsJob& job = batch.jobs[q];
@@ -143,9 +144,10 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
       if (noise + (kNear + 1) * each <= noise_end)
         for (std::size_t k = 0; k < each; ++k)
           prefetch_row<Stride>(row_of(task.contexts, noise[kNear * each + k], stride), stride);
-      window.in = shared ? s.in : s.in + set;
+      s.alone[0] = s.in[set];
+      window.in = shared ? s.in : s.alone;
       window.n_in = shared ? static_cast<int>(job.inputs) : 1;
-      s.in[job.inputs] = s.in[0];
+      s.in[job.inputs] = s.alone[1];
       if (Stride && !job.repeats) {
         s.out[0] = row_of(task.contexts, job.target, stride);
 #pragma GCC unroll 5
@@ -156,11 +158,12 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
         continue;
       }
       window.n_out = gather(task, job, noise, s);
+      n_scores -= window.n_in * (static_cast<std::int64_t>(each) + 1 - window.n_out);
       train_window(window, stride, task.update, loss);
       if (job.repeats) more_loss += repeated_loss(window, s.repeats.data());
     }
   }
-  return loss.total() + more_loss;
+  return loss.total(n_scores) + more_loss;
 }
 
 inline double run_batch(const SgnsTask& task, const SgnsBatch& batch, SgnsScratch& scratch) {

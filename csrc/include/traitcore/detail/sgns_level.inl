@@ -10,53 +10,81 @@ TRAITCORE_INLINE constexpr int lane(int output) { return output < 4 ? output : o
 inline constexpr float kBound = 29.0f;  // of scores, beyond which s(f) is 0 or 1 to a float
 
 /// log-loss: -log s(y) = log(1 + exp(-y)) with y = f for the target and -f for a negative. The sum of logs is kept as a
-/// product of these odds, whose exponent is moved out before it can overflow.
-#if defined(TRAITCORE_LEVEL_AVX512)
+/// product of these odds in each lane, whose exponent is moved out before it can overflow. A lane that stands for no
+/// pair has a score of zero and odds of exactly 2: such lanes are counted, not masked, and taken out at the end.
+#if defined(TRAITCORE_SGNS_NO_LOSS)  // to measure what the loss costs
 struct Loss {
-  vf mantissa, exponent;
-
-  TRAITCORE_INLINE void clear() {  // not a constructor: a synthesised one would fall outside the target region
-    mantissa = set1(1.0f);
-    exponent = set1(0.0f);
-  }
-  TRAITCORE_INLINE void add(vf odds, unsigned lanes) {
-    mantissa = _mm512_mask_mul_ps(mantissa, static_cast<__mmask16>(lanes), mantissa, odds);
-  }
-  /// After each third add() at the latest: three factors of at most exp(29) fit a float.
-  TRAITCORE_INLINE void move_exponent() {
-    exponent = _mm512_add_ps(exponent, _mm512_maskz_getexp_ps(kAll, mantissa));
-    mantissa = _mm512_maskz_getmant_ps(kAll, mantissa, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
-  }
-  TRAITCORE_INLINE double total() const {
-    float m[16], e[16];
-    store(m, mantissa);
-    store(e, exponent);
-    double sum = 0;
-    for (int i = 0; i < 16; ++i)
-      sum += __builtin_log(static_cast<double>(m[i])) + 0.6931471805599453 * static_cast<double>(e[i]);
-    return sum;
-  }
+  TRAITCORE_INLINE void clear() {}
+  TRAITCORE_INLINE void add(int, vf) {}
+  TRAITCORE_INLINE void end_block() {}
+  TRAITCORE_INLINE double total(std::int64_t) const { return 0; }
 };
 #else
 struct Loss {
-  double mantissa, exponent;
+  std::int64_t moved;  ///< blocks whose exponents are out
+  int factors;  ///< blocks since
+#if defined(TRAITCORE_LEVEL_AVX512)
+  vf mantissa, exponent;
+#else
+  float mantissa[16];
+  std::int32_t exponent[16];
+#endif
 
-  TRAITCORE_INLINE void clear() {
-    mantissa = 1;
-    exponent = 0;
+  TRAITCORE_INLINE void clear() {  // not a constructor: a synthesised one would fall outside the target region
+    moved = factors = 0;
+#if defined(TRAITCORE_LEVEL_AVX512)
+    mantissa = set1(1.0f);
+    exponent = set1(0.0f);
+#else
+    for (int i = 0; i < 16; ++i) mantissa[i] = 1.0f, exponent[i] = 0;
+#endif
   }
-  TRAITCORE_INLINE void add(const float* odds, unsigned lanes) {
-    for (int i = 0; i < 16; ++i)
-      if (lanes >> i & 1) mantissa *= static_cast<double>(odds[i]);  // 16 factors up to e^29 fit a double
-    std::uint64_t bits;
-    __builtin_memcpy(&bits, &mantissa, 8);
-    const auto power = static_cast<std::int64_t>(bits >> 52 & 2047);
-    if (power == 2047) return;  // infinity or NaN: stays
-    exponent += static_cast<double>(power - 1023);
-    bits = (bits & 0x000FFFFFFFFFFFFFull) | 0x3FF0000000000000ull;
-    __builtin_memcpy(&mantissa, &bits, 8);
+  /// Odds of the lanes from i on.
+  TRAITCORE_INLINE void add(int i, vf odds) {
+#if defined(TRAITCORE_LEVEL_AVX512)
+    (void)i;
+    mantissa = mantissa * odds;
+#else
+    store(mantissa + i, load(mantissa + i) * odds);
+#endif
   }
-  TRAITCORE_INLINE double total() const { return __builtin_log(mantissa) + 0.6931471805599453 * exponent; }
+  /// After all lanes of a block: three factors of at most 1 + exp(29) fit a float.
+  TRAITCORE_INLINE void end_block() {
+    if (++factors < 3) return;
+    factors = 0;
+    moved += 3;
+#if defined(TRAITCORE_LEVEL_AVX512)
+    exponent = _mm512_add_ps(exponent, _mm512_maskz_getexp_ps(kAll, mantissa));
+    mantissa = _mm512_maskz_getmant_ps(kAll, mantissa, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
+#else
+    std::int32_t bits[16];
+    float scale[16];
+    __builtin_memcpy(bits, mantissa, sizeof bits);
+    for (int i = 0; i < 16; ++i) {
+      exponent[i] += (bits[i] >> 23) - 127;
+      bits[i] = 0x7F000000 - (bits[i] & 0x7F800000);  // 2^-exponent; a NaN or infinity stays one of them
+    }
+    __builtin_memcpy(scale, bits, sizeof bits);
+    for (int i = 0; i < 16; ++i) mantissa[i] *= scale[i];
+#endif
+  }
+  /// \param[in] scores  lanes that stand for a pair, over all blocks
+  TRAITCORE_INLINE double total(std::int64_t scores) const {
+    double logs = 0, twos = static_cast<double>(scores - 16 * (moved + factors));
+#if defined(TRAITCORE_LEVEL_AVX512)
+    float m[16], e[16];
+    store(m, mantissa);
+    store(e, exponent);
+#else
+    const float* m = mantissa;
+    const std::int32_t* e = exponent;
+#endif
+    for (int i = 0; i < 16; ++i) {
+      logs += __builtin_log(static_cast<double>(m[i]));
+      twos += static_cast<double>(e[i]);
+    }
+    return logs + 0.6931471805599453 * twos;
+  }
 };
 #endif
 
@@ -118,13 +146,6 @@ TRAITCORE_INLINE void scores(float* const* out, const float* a, const float* b, 
 #endif
 }
 
-/// Lanes of a block in use with NT outputs and one or two inputs.
-TRAITCORE_INLINE constexpr unsigned lanes_of(int nt, bool two) {
-  unsigned lanes = 0;
-  for (int t = 0; t < nt; ++t) lanes |= (two ? 0x11u : 0x01u) << lane(t);
-  return lanes;
-}
-
 /// Gradients of a tile, g = weight * (1 - s(y)) with a negative's weight below zero, into 128 floats; with the target's tile also `scale`, 128 floats
 /// in the same order: see update().
 template <int NT, std::size_t Stride, bool First>
@@ -134,11 +155,10 @@ TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t strid
   const float* weight = w.weight + 16 * tile;
   alignas(64) static constexpr float kSign[16] = {-1, 1, 1, 1, -1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};  // of -y / f
   for (int j = 0; j < w.n_in; j += 2) {
-    const unsigned lanes = j + 1 < w.n_in ? lanes_of(NT, true) : lanes_of(NT, false);
     float* g = gradient + j * 8;
     scores<NT, Stride>(out, w.in[j], w.in[j + 1], stride, g);
 #if !defined(TRAITCORE_LEVEL_AVX512)
-    float f[16] = {0}, odds[16];
+    float f[16] = {0};
 #pragma GCC unroll 6
     for (int t = 0; t < NT; ++t) {
       f[lane(t)] = g[lane(t)];
@@ -153,16 +173,9 @@ TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t strid
       const vf step = (set1(1.0f) - reciprocal(o)) * load(weight + i);
       store(g + i, step);
       if (First) store(w.scale + j * 8 + i, set1(1.0f) - set1(0.5f) * step * step);
-#if defined(TRAITCORE_LEVEL_AVX512)
-      loss.add(o, lanes);
-      if (j == 4 || j == 10 || j + 2 >= w.n_in) loss.move_exponent();
-#else
-      store(odds + i, o);
-#endif
+      loss.add(i, o);
     }
-#if !defined(TRAITCORE_LEVEL_AVX512)
-    loss.add(odds, lanes);
-#endif
+    loss.end_block();
   }
 }
 
