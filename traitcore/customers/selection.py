@@ -18,7 +18,9 @@ from .recipes import Settings, token_rates
 # The weight without validation is DENSITY V / (N df).
 DENSITY = 10.0
 N_SPLITS = 3
+# Customers who take part in the choice: at most so many, or as many as have so many events.
 MOST_CUSTOMERS = 4000
+MOST_EVENTS = 100_000
 # To be taken HEAVY must foretell so much more, as a share, and by so many standard errors.
 CLEAR_GAIN = 0.005
 CLEAR_ERRORS = 2.0
@@ -78,7 +80,8 @@ def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], sett
     the events says what else they have (`completion`). HEAVY is taken where its mean gain is at least CLEAR_GAIN of
     what the suggested weight foretells, and more than CLEAR_ERRORS standard errors of the paired differences. Coherence
     of names doesn't decide: on simulated shops it doesn't tell which weight recovers more of the planted traits. At
-    most MOST_CUSTOMERS customers take part, so that the choice costs the same on any log.
+    most MOST_CUSTOMERS customers take part, or as many as have MOST_EVENTS events, so that the choice costs the same
+    on any log.
     """
     inner = replace(settings, n_restarts=1, max_iter=min(settings.max_iter, 80), tol=max(settings.tol, 1e-3),
                     progress=None)
@@ -87,9 +90,10 @@ def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], sett
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
     if len(active) < 4 or suggested >= HEAVY:
         return suggested
+    most = max(MOST_CUSTOMERS, MOST_EVENTS * len(active) // sequences.n_tokens)
     foretold = np.zeros((N_SPLITS, 2))
     for split in range(N_SPLITS):
-        sides = split_halves(sequences, rng.permutation(active)[:MOST_CUSTOMERS], rng)
+        sides = split_halves(sequences, rng.permutation(active)[:most], rng)
         (a, b), met = _sides_and_tokens(sequences, sides)
         for fit_part, judge_part in ((a, b), (b, a)):
             given, wanted = split_events(judge_part, rng)
