@@ -6,10 +6,11 @@ never by the number of workers, wherever a result could depend on the cut; so re
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from itertools import cycle, pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -81,11 +82,31 @@ def run_tasks(tasks: Iterable[Callable[[], T]], workers: int) -> list[T]:
     if workers == 1 or len(tasks) <= 1:
         return [task() for task in tasks]
     # A pool for each call: threads cost tens of microseconds, and a pool kept for later would not survive a fork.
-    with ThreadPoolExecutor(min(workers, len(tasks))) as pool:
+    with ThreadPoolExecutor(min(workers, len(tasks)), initializer=_spread()) as pool:
         futures = [pool.submit(task) for task in tasks]
         try:
-            return [future.result() for future in futures]
-        except BaseException:
+            # Not result by result: each would wake this thread, on a core that a worker is using.
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
             for future in futures:
-                future.cancel()
-            raise
+                future.cancel()  # leaves alone what is done or under way
+        return [future.result() for future in futures if not future.cancelled()]
+
+
+def _spread() -> Callable[[], None]:
+    """What each thread of a pool does first: move to a processor of its own, then be free to go anywhere.
+
+    Linux may start a thread behind the one that made it and leave it there for a scheduler's tick, beside an idle
+    processor: longer than many of our calls take (`traitcore::Spread` does the same for native threads).
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return lambda: None
+    allowed = os.sched_getaffinity(0)
+    turn = cycle(sorted(allowed))
+
+    def place() -> None:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {next(turn)})
+            os.sched_setaffinity(0, allowed)
+
+    return place
