@@ -70,7 +70,7 @@ def start_vectors(
     items, contexts = np.zeros((len(counts), vector_size)), np.zeros((len(counts), vector_size))
     for i, count in enumerate(counts):
         met = count * rounds / 300
-        for rows, key, deviation in ((items, 0x5EED, 0.0003), (contexts, 0xC047, 0.1 * (met if met < 1 else 1 / met))):
+        for rows, key, deviation in ((items, 0x5EED, 0.0003), (contexts, 0xC047, 0.07 * (met if met < 1 else 1 / met))):
             state, side = stream_state(seed ^ key, i), 2 * math.sqrt(3) * deviation
             for k in range(vector_size):
                 unit = np.float32(word(state, k) >> 40) * np.float32(2.0**-24)

@@ -370,7 +370,7 @@ def train_sgns(
     workers : threads; -1 for all cores. 1: the same bytes for the same seed and instruction set. More: Hogwild,
         the same quality, not the same bytes.
     seed : sampling is keyed by (seed, epoch, sequence, place), the initial vectors by (seed, row). Context vectors
-        start at random, with a standard deviation of 0.1 in each component for items that the training will meet 300
+        start at random, with a standard deviation of 0.07 in each component for items that the training will meet 300
         times and in proportion less for rarer and for more frequent ones; item vectors with one of 0.0003, so that no
         chance stays in them (word2vec starts items at random and contexts at zero).
     counts : (n_items,) int occurrences that shape noise and subsampling; None: those of `seqs`.

@@ -188,7 +188,7 @@ def judge(
     refits : of `compare_tables` between honest trainings of this kind (another seed, a random nine tenths of the
         sessions: another day's log): how far such tables differ by chance alone. What two tables share is then judged
         against that, not against limits for all kinds: among a few hundred items only so are faults and chance told
-        apart. Three are enough; their worst counts.
+        apart, and users' sessions run together surely seen. Three are enough; their worst counts.
     """
     limits = Thresholds.of(thresholds)
     if not isinstance(candidate, EmbeddingTable):

@@ -81,13 +81,13 @@ class SgnsModel {
     return total;
   }
 
-  /// Context rows start uniform in a cube: the widest, with a standard deviation of 0.1 in each component, for items that
-  /// the training meets kMet times, in proportion narrower for rarer and for more frequent ones. Item rows start next to
-  /// zero. (word2vec does it the other way round: items uniform within 0.5 / vector_size, contexts at zero.) So an item's
-  /// first moves make it a random projection of what it occurs with, no item keeps chance of its own, and the training
-  /// does not begin at the saddle where both sides are zero, which small corpora hardly leave. Rare contexts would keep
-  /// their start to the end; frequent ones leave the saddle by themselves, and their chance would reach everything beside
-  /// them.
+  /// Context rows start uniform in a cube: the widest, with a standard deviation of 0.07 in each component, for items
+  /// that the training meets kMet times, in proportion narrower for rarer and for more frequent ones. Item rows start
+  /// next to zero. (word2vec does it the other way round: items uniform within 0.5 / vector_size, contexts at zero.) So
+  /// an item's first moves make it a random projection of what it occurs with, no item keeps chance of its own, and the
+  /// training does not begin at the saddle where both sides are zero, which small corpora hardly leave. Rare contexts
+  /// would keep their start to the end; frequent ones leave the saddle by themselves, and their chance would reach
+  /// everything beside them. Wider starts help small corpora and cost large ones' rare items.
   void start_row(std::size_t i, double count) {
     const double met = count * options_.rounds / kMet;
     start_row(contexts_.row(i), kDeviation * (met < 1 ? met : 1 / met), CounterRng(options_.seed ^ 0xC047ull, i));
@@ -95,7 +95,7 @@ class SgnsModel {
   }
 
  private:
-  static constexpr double kMet = 300, kDeviation = 0.1;
+  static constexpr double kMet = 300, kDeviation = 0.07;
   static constexpr double kItemDeviation = 0.0003;  // not zero: also an item that is never met has cosines
 
   void start_row(float* row, double deviation, CounterRng rng) const {
