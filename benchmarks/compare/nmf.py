@@ -79,7 +79,7 @@ def retail_counts(bench: Bench) -> sparse.csr_array | None:
 
 
 def _slope(run: Any, few: int, more: int) -> float:
-    """Seconds of an iteration, from runs of two lengths: what is done once drops out."""
+    """Seconds of an iteration, from runs of two lengths: what is done once drops out, its noise where `more` is many."""
     times = []
     for count in (few, few + more):
         start = time.perf_counter()
@@ -220,7 +220,7 @@ def run(bench: Bench) -> None:
     wide = random_sparse(2_000, 500, 50_000) if quick else random_sparse(200_000, 20_000, 5_200_000)
     counts = simulated_counts(quick)
     for job, X, k, sweeps in (
-        ("dense 100k x 64, k=16, a sweep", dense, 16, 10), ("sparse 200k x 20k, k=32, a sweep", wide, 32, 3),
+        ("dense 100k x 64, k=16, a sweep", dense, 16, 50), ("sparse 200k x 20k, k=32, a sweep", wide, 32, 12),
     ):  # fmt: skip
         if wanted(job):
             per_sweep(bench, job, X, k, sweeps)

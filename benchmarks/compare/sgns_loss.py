@@ -25,7 +25,7 @@ SOURCE = Path(__file__).with_name("epoch.cpp")
 
 def run(bench: Bench) -> None:
     seqs = clustered_sessions(20_000 if bench.quick else 100_000, 50_000).sequences
-    pairs = 3 if bench.quick else 50 * bench.repeat
+    pairs = 3 if bench.quick else 100 * bench.repeat
     with tempfile.TemporaryDirectory() as folder:
         libraries = [built(Path(folder) / f"{name}.so", *flags) for name, flags in
                      (("with", ()), ("without", ("-DTRAITCORE_SGNS_NO_LOSS",)))]  # fmt: skip
