@@ -79,7 +79,7 @@ def retail_counts(bench: Bench) -> sparse.csr_array | None:
 
 
 def _slope(run: Any, few: int, more: int) -> float:
-    """Seconds of an iteration, from runs of two lengths: what is done once drops out, its noise where `more` is many."""
+    """Seconds of an iteration, from runs of two lengths: what is done once drops out."""
     times = []
     for count in (few, few + more):
         start = time.perf_counter()
