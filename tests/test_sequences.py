@@ -78,3 +78,20 @@ def test_any_layout_gives_the_same(rows: list[list[int]], dtype: Any) -> None:
     assert other.tokens.tolist() == plain.tokens.tolist()
     assert other.tokens.dtype == np.int32
     assert other.offsets.tolist() == plain.offsets.tolist()
+
+
+def test_take_gives_sequences_with_all_they_have() -> None:
+    corpus = Sequences(
+        np.array([5, 6, 7, 8, 9, 5]), np.array([0, 2, 2, 5, 6]), np.array([1, 0, 1, 2]), np.arange(6) * 10,
+        ["a", "b", "c"],
+    )  # fmt: skip
+    taken = corpus.take([3, 0, 1, 0])
+    assert [s.tolist() for s in taken] == [[5], [5, 6], [], [5, 6]]
+    assert taken.owners().tolist() == [2, 1, 0, 1]
+    assert taken.timestamps_us is not None
+    assert taken.timestamps_us.tolist() == [50, 0, 10, 0, 10]
+    assert list(taken.owner_ids) == ["a", "b", "c"]
+    assert len(corpus.take([])) == 0
+    for rows in ([4], [-1]):
+        with pytest.raises(ValueError, match=r"'rows' parameter of Sequences\.take"):
+            corpus.take(rows)

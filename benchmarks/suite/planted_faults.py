@@ -83,8 +83,8 @@ class Shop:
     def bootstrap(self, seed: int, share: float = 0.9) -> Sequences:
         """A random part of the sessions: a log of another day."""
         sequences = self.corpus[0]
-        keep = np.sort(np.random.default_rng(seed).permutation(len(sequences))[: int(share * len(sequences))])
-        return Sequences.from_lists([sequences[i] for i in keep])
+        n = len(sequences)
+        return sequences.take(np.sort(np.random.default_rng(seed).permutation(n)[: int(share * n)]))
 
     def without_sessions(self) -> Sequences:
         """All that a customer ever did as one sequence: the corpus on which a window can be far too wide."""

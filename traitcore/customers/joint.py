@@ -16,12 +16,10 @@ from .recipes import (
     Fitted,
     Settings,
     Start,
-    encode_counts,
     factorize,
     ppmi_rows,
     scaled_rows,
-    unit_components,
-    unit_weights,
+    unit_length,
 )  # fmt: skip
 
 # A customer's rows count as (number of different tokens) ** HISTORY_POWER: long histories say more, but not in
@@ -128,12 +126,12 @@ def own_loadings(
     Windows and PPMI rows say which tokens belong together; which of an item's tokens and how much of each a trait's
     customers take, their own rows know better: least squares of these on their weights.
     """
-    damped = unit_components(components**LOADING_POWER)
-    weights = unit_weights(fold_in(parts.tied, damped, workers=settings.workers))
+    damped = unit_length(components**LOADING_POWER)
+    weights = unit_length(fold_in(parts.tied, damped, workers=settings.workers))
     taken = fold_in(sparse.csr_array(parts.plain.T), np.ascontiguousarray(weights.T), workers=settings.workers)
-    own = unit_components(taken.T)
-    mixed = unit_components((1 - OWN_SHARE) * components + OWN_SHARE * own)
-    return unit_components(mixed**LOADING_POWER)
+    own = unit_length(taken.T)
+    mixed = unit_length((1 - OWN_SHARE) * components + OWN_SHARE * own)
+    return unit_length(mixed**LOADING_POWER)
 
 
 def fit_joint(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> Fitted:
@@ -150,6 +148,3 @@ def fit_joint(sequences: Sequences, token_item: NDArray[np.int32], settings: Set
     components = joint_components(parts, weight, settings)
     raw = fold_in(parts.plain, components, workers=settings.workers)
     return Fitted(components, raw, {"idf": parts.idf}, {"ppmi_weight": weight})
-
-
-encode_joint = encode_counts

@@ -61,18 +61,14 @@ class Fitted:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-def unit_components(H: NDArray[Any]) -> NDArray[np.float32]:
-    """Rows of Euclidean length 1, so that the customers' weights are on one scale; zero rows stay zero."""
-    norms = np.linalg.norm(H, axis=1, keepdims=True)
-    return np.ascontiguousarray(H / np.where(norms > 0, norms, 1.0), dtype=np.float32)
+def unit_length(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """Rows of Euclidean length 1; zero rows stay zero.
 
-
-def unit_weights(raw: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Customers' weights brought to length 1: with sums of 1 a customer of many traits would count for less than one
-    of a single. Zero rows stay zero."""
-    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = np.divide(raw, lengths, out=np.zeros_like(raw), where=lengths > 0)
-    return unit
+    Components, so that the customers' weights are on one scale; customers' weights, because with sums of 1 a customer
+    of many traits would count for less than one of a single.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.ascontiguousarray(rows / np.where(norms > 0, norms, 1.0), dtype=np.float32)
 
 
 def token_rates(
@@ -86,7 +82,7 @@ def token_rates(
     have = unit_rows(presence(count_tokens(sequences, n_tokens=len(token_item))))
     tied = tie_tokens(token_item, tie)
     taken = (have if tied is None else sparse.csr_array(have @ tied)).T
-    return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit_weights(raw).T), workers=workers).T)
+    return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit_length(raw).T), workers=workers).T)
 
 
 Start = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -106,7 +102,7 @@ def factorize(matrix: Any, settings: Settings, *, start: Start | None = None) ->
             max_iter=settings.max_iter, tol=settings.tol, random_state=settings.seed + restart,
             workers=settings.workers, progress=settings.progress,
         )  # fmt: skip
-        runs.append(unit_components(found.H))
+        runs.append(unit_length(found.H))
     return runs[0] if len(runs) == 1 else consensus_components(runs)[0]
 
 

@@ -32,14 +32,8 @@ def take_owners(sequences: Sequences, owners: NDArray[np.integer]) -> Sequences:
     place[owners] = np.arange(len(owners), dtype=np.int32)
     whose = place[sequences.owners()]
     kept = np.flatnonzero(whose >= 0)
-    lengths = np.diff(sequences.offsets)[kept]
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    events = np.repeat(sequences.offsets[:-1][kept] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    times = sequences.timestamps_us
     ids = np.asarray(owners) if sequences.owner_ids is None else sequences.owner_ids[owners]
-    return Sequences(
-        sequences.tokens[events], offsets, whose[kept], None if times is None else times[events], ids
-    )
+    return replace(sequences.take(kept), owner=whose[kept], owner_ids=ids)
 
 
 def split_halves(

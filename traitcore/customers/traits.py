@@ -15,7 +15,7 @@ from .._validate import check_array, check_choice, check_int, check_real, check_
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .folding import normalise_rows
-from .joint import encode_joint, fit_joint
+from .joint import fit_joint
 from .pooling import check_tokens_covered
 from .recipes import Fitted, Settings, encode_counts, fit_counts, token_rates
 from .vector_recipes import encode_codes, encode_smoothed, encode_vectors, fit_codes, fit_smoothed, fit_vectors
@@ -258,6 +258,6 @@ def _encode(method: str, sequences: Sequences, fitted: Fitted, settings: Setting
     if method in ("semi", "split", "shift"):
         return encode_vectors(sequences, fitted, settings, method)
     encode = {
-        "joint": encode_joint, "counts": encode_counts, "codes": encode_codes, "smoothed": encode_smoothed
+        "joint": encode_counts, "counts": encode_counts, "codes": encode_codes, "smoothed": encode_smoothed
     }[method]  # fmt: skip
     return encode(sequences, fitted, settings)

@@ -14,7 +14,7 @@ from .counts import count_tokens, token_idf, unit_rows, weigh_counts
 from .folding import fold_in
 from .nmf import factorize_nonnegative, factorize_semi_nonnegative
 from .pooling import customer_vectors
-from .recipes import Fitted, Settings, factorize, ppmi_rows, unit_components
+from .recipes import Fitted, Settings, factorize, ppmi_rows, unit_length
 
 SHIFT_WARNING = (
     "method='shift' is the recipe as first written: it adds a constant to make vectors non-negative, so its traits "
@@ -136,7 +136,7 @@ def fit_vectors(
                 features, settings.n_traits, max_iter=settings.max_iter, tol=min(settings.tol, 1e-5),
                 random_state=settings.seed, workers=settings.workers,
             )  # fmt: skip
-            H = unit_components(found.H)
+            H = unit_length(found.H)
         else:
             H = factorize(features, settings)
     arrays["H"] = H

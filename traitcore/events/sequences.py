@@ -119,6 +119,23 @@ class Sequences:
         """(n_sequences,) int32 owner of each sequence; each its own where no owner was given."""
         return np.arange(len(self), dtype=np.int32) if self.owner is None else self.owner
 
+    def take(self, rows: Any) -> Sequences:
+        """The sequences of these rows, in this order, with their owners (same numbers), times and the owners' ids.
+
+        rows : (n,) ints in [0, len(self)); else a ValueError.
+        """
+        rows = check_array("rows", "Sequences.take", rows, dtype=np.int64, shape=(None,))
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
+            got = f"values from {rows.min()} to {rows.max()}"
+            raise ValueError(parameter_message("rows", "Sequences.take", f"ints in [0, {len(self)})", got))
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        times = self.timestamps_us
+        return Sequences(
+            self.tokens[places], offsets, self.owners()[rows], None if times is None else times[places], self.owner_ids
+        )
+
     def token_counts(self, n_tokens: int | None = None) -> NDArray[np.int64]:
         """(n_tokens,) int64: how often each token occurs; as long as the largest token needs, or as asked."""
         return np.bincount(self.tokens, minlength=n_tokens or 0).astype(np.int64, copy=False)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._progress import Progress
 from ..events.sequences import Sequences
@@ -59,9 +58,4 @@ def as_metadata(refits: list[TableComparison]) -> list[dict[str, Any]]:
 
 def _part(sequences: Sequences, seed: int) -> Sequences:
     n = len(sequences)
-    keep = np.sort(np.random.default_rng(seed).permutation(n)[: max(1, int(SHARE * n))])
-    lengths: NDArray[np.int64] = np.diff(sequences.offsets)
-    chosen = np.zeros(n, dtype=bool)
-    chosen[keep] = True
-    tokens = sequences.tokens[np.repeat(chosen, lengths)]
-    return Sequences(tokens=tokens, offsets=np.concatenate(([0], np.cumsum(lengths[keep]))))
+    return sequences.take(np.sort(np.random.default_rng(seed).permutation(n)[: max(1, int(SHARE * n))]))

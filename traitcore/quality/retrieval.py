@@ -182,14 +182,14 @@ def split_sequences(
         order = _by_end(sequences, sequences.timestamps_us)
     else:
         order = np.random.default_rng(check_seed("seed", owner, seed)).permutation(n)
-    return _take(sequences, np.sort(order[: n - n_test])), _take(sequences, np.sort(order[n - n_test :]))
+    return sequences.take(np.sort(order[: n - n_test])), sequences.take(np.sort(order[n - n_test :]))
 
 
 def oldest_first(sequences: Sequences) -> Sequences:
     """The same sequences in order of their ends, ties by row; ValueError where they have no timestamps_us."""
     if sequences.timestamps_us is None:
         raise ValueError(parameter_message("sequences", "oldest_first", "with timestamps_us", sequences))
-    return _take(sequences, _by_end(sequences, sequences.timestamps_us))
+    return sequences.take(_by_end(sequences, sequences.timestamps_us))
 
 
 def _by_end(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -198,19 +198,6 @@ def _by_end(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[n
     ends = np.full(len(sequences), np.iinfo(np.int64).min)
     ends[filled] = timestamps_us[sequences.offsets[1:][filled] - 1]
     return np.argsort(ends, kind="stable")
-
-
-def _take(sequences: Sequences, rows: NDArray[Any]) -> Sequences:
-    starts, lengths = sequences.offsets[rows], np.diff(sequences.offsets)[rows]
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-    return Sequences(
-        tokens=sequences.tokens[places],
-        offsets=offsets,
-        owner=sequences.owners()[rows],
-        timestamps_us=None if sequences.timestamps_us is None else sequences.timestamps_us[places],
-        owner_ids=sequences.owner_ids,
-    )
 
 
 def _query_places(sequences: Sequences, max_queries: int | None, seed: int) -> NDArray[np.int64]:

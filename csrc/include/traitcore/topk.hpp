@@ -7,12 +7,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <limits>
-#include <system_error>
-#include <thread>
 #include <vector>
 
+#include "parallel.hpp"
 #include "simd.hpp"
 
 // Keeps the compiler from folding pointers into one base with twelve index registers, which spill.
@@ -394,32 +392,16 @@ inline void search_top_k(const TopKBlock& block, const TopKOutput& out, std::siz
   std::vector<TopKOutput> parts(workers);
   for (std::size_t w = 0; w < workers; ++w) parts[w] = {scores.data() + w * size, rows.data() + w * size};
   std::atomic<std::size_t> next{0};
-  std::vector<std::exception_ptr> errors(workers);
-  const auto work = [&](std::size_t w) noexcept {
-    try {
-      detail::TopKScratch scratch(block, parts[w], detail::topk_tile_queries());
-      for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
-        TopKBlock part = block;
-        part.begin = block.begin + i * step;
-        part.end = std::min(part.begin + step, block.end);
-        detail::topk_pass(part, scratch);
-      }
-      scratch.finish();
-    } catch (...) {
-      errors[w] = std::current_exception();
+  for_each_task(static_cast<std::int64_t>(workers), static_cast<int>(workers), [&](std::int64_t w) {
+    detail::TopKScratch scratch(block, parts[static_cast<std::size_t>(w)], detail::topk_tile_queries());
+    for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
+      TopKBlock part = block;
+      part.begin = block.begin + i * step;
+      part.end = std::min(part.begin + step, block.end);
+      detail::topk_pass(part, scratch);
     }
-  };
-  std::vector<std::thread> threads;
-  threads.reserve(workers - 1);
-  try {
-    for (std::size_t w = 1; w < workers; ++w) threads.emplace_back(work, w);
-  } catch (const std::system_error&) {  // no thread to be had: those there are do it all
-    parts.resize(threads.size() + 1);
-  }
-  work(0);
-  for (auto& thread : threads) thread.join();
-  for (const auto& error : errors)
-    if (error) std::rethrow_exception(error);
+    scratch.finish();
+  });
   detail::merge_top_k(parts, block.n_queries, block.k, out);
 }
 
