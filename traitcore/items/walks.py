@@ -27,8 +27,8 @@ from ..events.sequences import Sequences
 from .graph import ItemGraph
 
 # Fewest and most tokens of the blocks of walks that threads take, few enough that Ctrl-C is heard in half a second. No
-# result depends on them. At each block's end the calling thread wakes and takes a core for a moment: 85 blocks of
-# 32,000 to a million tokens were 1.8 times as fast on two threads as on one, 29 of these 1.9 times.
+# result depends on them. Between blocks a thread waits for the GIL: 85 blocks of 32,000 to a million tokens were 1.8
+# times as fast on two threads as on one, 29 of these 1.9 times.
 BLOCK_TOKENS = (1 << 16, 1 << 22)
 
 
