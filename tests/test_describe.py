@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import traitcore as tc
 from traitcore.customers.coherence import name_diversity, npmi_coherence
 from traitcore.customers.counts import count_tokens
-from traitcore.customers.describe import token_lift
+from traitcore.customers.describe import LIFT_POWER, token_lift
 
 from .reference import traits as slow
 
@@ -30,7 +30,7 @@ def test_lift_equals_the_slow_one(seed, smoothing):
     dense = counts.toarray()
     for trait in range(3):
         for token in range(12):
-            want = slow.lift(weights, dense, trait, token, smoothing)
+            want = slow.lift(weights, dense, trait, token, smoothing, LIFT_POWER)
             assert lift.lift[trait, token] == pytest.approx(want, rel=1e-9)
     assert (lift.low <= lift.lift + 1e-12).all()
     np.testing.assert_array_equal(lift.eligible, (dense > 0).sum(axis=0) >= 2)

@@ -13,26 +13,21 @@ from scipy import sparse
 
 import traitcore as tc
 from traitcore.customers.consensus import consensus_components, match_rows
-from traitcore.customers.counts import count_tokens, weigh_counts
+from traitcore.customers.counts import count_lately, count_tokens, weigh_counts
 from traitcore.customers.folding import normalise_rows
-from traitcore.customers.joint import HEAVY, tie_rows
+from traitcore.customers.joint import DENSITY, density_weight, more_reliable, tie_rows
 from traitcore.customers.merging import merge_components
+from traitcore.customers.owners import split_halves, take_owners
 from traitcore.customers.recipes import Settings, signed_start
-from traitcore.customers.selection import (
-    DENSITY,
-    choose_ppmi_weight,
-    clearly_better,
-    completion,
-    density_weight,
-    split_events,
-    split_halves,
-    take_owners,
-)  # fmt: skip
+from traitcore.customers.reliability import halve_histories, split_half_reliability
+from traitcore.customers.selection import BLENDS, HEAVY, POWERS, choose_blend, clearly_best
 from traitcore.customers.traits import METHODS, NEED_VECTORS
 from traitcore.customers.vector_recipes import ShiftWarning
 from traitcore.quality.trait_stability import matched_correlation, matched_cosine
 
 from .reference import traits as slow
+
+FIXED = {"windows_weight": 3.0, "ppmi_weight": 0.3, "loading_power": 0.85}
 
 
 def shop(n_users=500, n_traits=5, seed=0, sessions=25.0, n_items=150):
@@ -62,7 +57,7 @@ def vectors_for(vocabulary, width=12):
 def fitted(method, small, **params):
     sequences, vocabulary, _ = small
     if method == "joint":
-        params.setdefault("ppmi_weight", 0.3)
+        params = FIXED | params
     model = tc.TraitModel(4, method=method, max_iter=60, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShiftWarning)
@@ -76,9 +71,8 @@ def test_planted_traits_are_recovered_by_the_default():
     model = tc.TraitModel(5).fit(sequences, vocabulary)
     told = truth.sum(axis=1) > 0
     assert matched_correlation(truth[told], model.profiles_[told]) > 0.9
-    assert model.ppmi_weight_ >= 0
-    chosen = model.ppmi_weight_
-    again = [tc.TraitModel(5, ppmi_weight=chosen, random_state=s).fit(sequences, vocabulary) for s in (1, 2)]
+    assert model.chosen_["loading_power"] in POWERS
+    again = [tc.TraitModel(5, **model.chosen_, random_state=s).fit(sequences, vocabulary) for s in (1, 2)]
     cosine = match_rows(again[0].raw_profiles_.T, again[1].raw_profiles_.T)[1]
     assert cosine.mean() > 0.95
 
@@ -125,6 +119,7 @@ def test_a_model_travels_as_arrays_and_json(method, small):
     back = tc.TraitModel.from_arrays(arrays, params)
     np.testing.assert_array_equal(back.transform_raw(small[0]), model.transform_raw(small[0]))
     np.testing.assert_array_equal(back.token_rates_, model.token_rates_)
+    assert back.chosen_ == model.chosen_
     with pytest.raises(ValueError, match="format"):
         tc.TraitModel.from_arrays(arrays | {"format": np.array([99])}, params)
 
@@ -265,6 +260,8 @@ def test_rows_normalised_as_promised():
         ({"ppmi_weight": "best"}, ValueError, "ppmi_weight"),
         ({"ppmi_weight": -1.0}, ValueError, "ppmi_weight"),
         ({"windows_weight": -1.0}, ValueError, "windows_weight"),
+        ({"loading_power": 0.0}, ValueError, "loading_power"),
+        ({"loading_power": 1.5}, ValueError, "loading_power"),
         ({"n_restarts": 0}, ValueError, "n_restarts"),
         ({"workers": 0}, ValueError, "workers"),
         ({"method": "semi"}, ValueError, "item_vectors"),
@@ -272,7 +269,7 @@ def test_rows_normalised_as_promised():
 )
 def test_refusals(params, error, name, small):
     with pytest.raises(error, match=f"'{name}' parameter of TraitModel"):
-        tc.TraitModel(**{"ppmi_weight": 0.1, **params}).fit(small[0], small[1])
+        tc.TraitModel(**(FIXED | params)).fit(small[0], small[1])
 
 
 def test_nothing_to_learn_from_and_not_fitted():
@@ -282,32 +279,66 @@ def test_nothing_to_learn_from_and_not_fitted():
         tc.TraitModel().transform(tc.Sequences.from_lists([[0]]))
 
 
-def test_only_clear_evidence_moves_the_ppmi_weight():
+def test_only_clear_evidence_moves_a_choice():
     base = np.array([0.30, 0.31, 0.29])
-    assert clearly_better(np.stack([base, base + np.array([0.05, 0.06, 0.05])], axis=1))
-    assert not clearly_better(np.stack([base, base + np.array([0.20, -0.10, 0.05])], axis=1))  # chance
-    assert not clearly_better(np.stack([base, base + 0.001], axis=1))  # sure, and too little
-    assert not clearly_better(np.stack([base, base], axis=1))
-    assert not clearly_better(np.zeros((3, 2)))
+    gains = {"clear": [0.05, 0.06, 0.05], "chance": [0.20, -0.10, 0.05], "too little": 0.001, "none": 0.0}
+    columns = {name: base + np.array(gain) for name, gain in gains.items()}
+    assert clearly_best(np.stack([base, *columns.values()], axis=1)) == 1
+    for name in ("chance", "too little", "none"):
+        assert clearly_best(np.stack([base, columns[name]], axis=1)) == 0, name
+    assert clearly_best(np.stack([base, columns["clear"], columns["clear"] + 0.1], axis=1)) == 2
+    assert clearly_best(np.zeros((3, 2))) == 0
 
 
-def test_completion_equals_the_slow_one():
+def test_reliability_equals_the_slow_one():
     rng = np.random.default_rng(2)
-    profiles, rates = rng.random((7, 3)).astype(np.float32), rng.random((3, 11)).astype(np.float32)
-    wanted = (rng.random((7, 11)) < 0.4).astype(np.float32) * 3
-    profiles[1], wanted[2] = 0.0, 0.0  # of the one nothing is foretold, the other has nothing
-    got = completion(profiles, rates, sparse.csr_array(wanted))
-    assert got == pytest.approx(slow.completion(profiles, rates, wanted), rel=1e-5)
-    assert completion(profiles, rates, sparse.csr_array((7, 11), dtype=np.float32)) == 0.0
+    first, second = rng.random((2, 12, 4)).astype(np.float32)
+    first[3], second[5] = 0.0, 0.0  # one half of each says nothing
+    got = split_half_reliability(first, second)
+    assert got == pytest.approx(slow.split_half_reliability(first, second), rel=1e-4)
+    assert split_half_reliability(first, first) == pytest.approx(1.0, abs=1e-6)
+    alike = np.tile(first[:1], (12, 1))  # everyone has the same shares
+    assert split_half_reliability(alike, second) == slow.split_half_reliability(alike, second) == 0.0
+    assert split_half_reliability(first[:0], second[:0]) == 0.0
 
 
-def test_events_are_split_in_two():
-    sequences = tc.Sequences.from_lists([[0, 1, 2, 3], [], [4] * 50], owner=[0, 1, 1])
-    given, wanted = split_events(sequences, np.random.default_rng(0))
-    both = given.token_counts(5) + wanted.token_counts(5)
-    np.testing.assert_array_equal(both, sequences.token_counts(5))
-    assert given.n_owners == wanted.n_owners == 2
-    assert 0 < given.token_counts(5)[4] < 50
+@given(
+    st.lists(st.lists(st.integers(0, 6), max_size=6), min_size=1, max_size=12),
+    st.data(),
+)
+def test_halves_of_histories_keep_sessions_or_items_whole(sessions, data):
+    owner = sorted(data.draw(st.lists(st.integers(0, 3), min_size=len(sessions), max_size=len(sessions))))
+    sequences = tc.Sequences.from_lists(sessions, owner=owner, owner_ids=np.arange(4))
+    item = np.array([0, 0, 1, 2, 2, 2, 3], dtype=np.int32)
+    halves = halve_histories(sequences, item, np.random.default_rng(0))
+    assert all(half.n_owners == 4 and len(half) == len(sessions) for half in halves)
+    for who in range(4):
+        mine = [row for row, name in enumerate(owner) if name == who and sessions[row]]
+        for row in mine:
+            parts = [half[row].tolist() for half in halves]
+            assert sorted(parts[0] + parts[1]) == sorted(sessions[row])
+            if len(mine) > 1:
+                assert not (parts[0] and parts[1])
+            assert not {item[t] for t in parts[0]} & {item[t] for t in parts[1]}
+        units = mine if len(mine) > 1 else {item[t] for row in mine for t in sessions[row]}
+        held = [
+            [row for row in mine if half[row].size] if len(mine) > 1 else {item[t] for row in mine for t in half[row]}
+            for half in halves
+        ]
+        assert abs(len(held[0]) - len(held[1])) == len(units) % 2
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 5), max_size=5), min_size=1, max_size=10), st.sampled_from([0.0, 0.5, 1.0]),
+    st.data(),
+)  # fmt: skip
+def test_counts_of_late_equal_the_slow_ones(sessions, decay, data):
+    owner = data.draw(st.lists(st.integers(0, 3), min_size=len(sessions), max_size=len(sessions)))
+    sequences = tc.Sequences.from_lists(sessions, owner=owner, owner_ids=np.arange(4))
+    got = count_lately(sequences, n_tokens=6, decay=decay).toarray()
+    for who in range(4):
+        mine = [sessions[row] for row, name in enumerate(owner) if name == who]
+        np.testing.assert_allclose(got[who], slow.counted_lately(mine, 6, decay), rtol=1e-6)
 
 
 def test_sparser_counts_get_more_ppmi():
@@ -323,14 +354,18 @@ def test_sparser_counts_get_more_ppmi():
     assert density_weight(sparse.csr_array((3, 4), dtype=np.float32)) == 0.0
 
 
-def test_the_weight_is_what_the_density_suggests_unless_unseen_customers_object(small):
+def test_the_default_blend_stays_where_nothing_speaks_against_it(small):
     sequences, vocabulary, _ = small
+    token_item = vocabulary.token_item
     suggested = density_weight(count_tokens(sequences, n_tokens=len(vocabulary)))
-    found = [choose_ppmi_weight(sequences, vocabulary.token_item, Settings(4, seed=s)) for s in range(3)]
-    assert all(f in (suggested, HEAVY) for f in found)
-    few = take_owners(sequences, np.arange(3))
-    own = density_weight(count_tokens(few, n_tokens=len(vocabulary)))
-    assert choose_ppmi_weight(few, vocabulary.token_item, Settings(4)) == own
+    few = choose_blend(take_owners(sequences, np.arange(3)), token_item, Settings(4))
+    assert (few.windows_weight, few.loading_power) == (BLENDS[0].windows_weight, BLENDS[0].loading_power)
+    found = choose_blend(sequences, token_item, Settings(4))
+    assert found.ppmi_weight in (suggested, HEAVY)
+    fixed = Settings(4, windows_weight=2.0, ppmi_weight=0.7, loading_power=0.9)
+    kept = choose_blend(sequences, token_item, fixed)
+    assert (kept.windows_weight, kept.ppmi_weight, kept.loading_power) == (2.0, 0.7, 0.9)
+    assert choose_blend(sequences, token_item, Settings(4, loading_power=0.9)).loading_power == 0.9
 
 
 def test_histories_too_short_to_say_what_goes_together_get_the_heavy_weight():
@@ -340,15 +375,20 @@ def test_histories_too_short_to_say_what_goes_together_get_the_heavy_weight():
     plain_fit = tc.TraitModel(5, ppmi_weight=light).fit(sequences, vocabulary)
     told = truth.sum(axis=1) > 0
     found, without = (matched_correlation(truth[told], m.profiles_[told]) for m in (model, plain_fit))
-    assert model.ppmi_weight_ == HEAVY
+    assert model.chosen_["ppmi_weight"] == HEAVY
     assert found > without + 0.1
 
 
-def histories_of(sequences):
-    told = [[] for _ in range(sequences.n_owners)]
-    for owner, start, stop in zip(sequences.owners(), sequences.offsets[:-1], sequences.offsets[1:]):
-        told[owner].extend(sequences.tokens[start:stop].tolist())
-    return told
+def test_the_loadings_kept_are_those_on_which_halves_of_histories_agree(small):
+    sequences, vocabulary, _ = small
+    model = fitted("joint", small)
+    good, idf = model.components_, model.to_arrays()["recipe_idf"]
+    bad = np.random.default_rng(0).permuted(good, axis=1)  # the same loadings on any tokens
+    for pair in ([good, bad], [bad, good]):
+        kept = more_reliable(pair, sequences, vocabulary.token_item, idf, Settings(4))
+        np.testing.assert_array_equal(kept, good)
+    near = good * np.float32(1.001)
+    np.testing.assert_array_equal(more_reliable([near, good], sequences, vocabulary.token_item, idf, Settings(4)), near)
 
 
 @given(
@@ -381,9 +421,10 @@ def test_traits_do_not_change_with_the_seed(method, small):
 def test_rates_equal_the_slow_ones(small):
     sequences, vocabulary, _ = small
     model = fitted("joint", small)
-    exact = slow.token_rates(
-        model.raw_profiles_.astype(np.float64), histories_of(sequences), vocabulary.token_item, 0.5
-    )
+    owners, n = sequences.owners(), len(vocabulary)
+    told = [[s for s, o in zip(sequences, owners) if o == who] for who in range(sequences.n_owners)]
+    lately = np.array([slow.counted_lately(sessions, n, 0.5) for sessions in told])
+    exact = slow.token_rates(model.raw_profiles_.astype(np.float64), lately, vocabulary.token_item, 0.5)
     np.testing.assert_allclose(model.token_rates_, exact, atol=2e-3 * exact.max())
 
 
@@ -396,7 +437,7 @@ def test_the_reach_of_pairs_and_the_length_of_windows_are_two_things(small):
     assert not np.allclose(near, short)
 
 
-def test_merging_takes_the_pair_that_one_pattern_stands_for_best():
+def test_merging_takes_the_pair_of_most_similar_tokens():
     rng = np.random.default_rng(4)
     W, H = rng.random((9, 4)).astype(np.float32), rng.random((4, 12)).astype(np.float32)
     W[W < 0.4], H[H < 0.4] = 0, 0
@@ -407,16 +448,11 @@ def test_merging_takes_the_pair_that_one_pattern_stands_for_best():
     np.testing.assert_allclose(same, H / np.linalg.norm(H, axis=1, keepdims=True), atol=1e-6)
 
 
-@pytest.mark.parametrize("split", ["tokens", "customers"])
-def test_merging_undoes_a_split(split):
+def test_merging_undoes_a_split_of_customers():
     rng = np.random.default_rng(6)
     W, H = rng.random((40, 3)) * (rng.random((40, 3)) < 0.5), rng.random((3, 20)) * (rng.random((3, 20)) < 0.5)
-    if split == "tokens":  # the same customers, other tokens
-        half = (np.arange(20) < 10)[None]
-        wide = np.hstack([W, W[:, :1]]), np.vstack([H[:1] * half, H[1:], H[:1] * ~half])
-    else:  # the same tokens, other customers
-        half = (np.arange(40) < 20)[:, None]
-        wide = np.hstack([W[:, :1] * half, W[:, 1:], W[:, :1] * ~half]), np.vstack([H, H[:1]])
+    half = (np.arange(40) < 20)[:, None]
+    wide = np.hstack([W[:, :1] * half, W[:, 1:], W[:, :1] * ~half]), np.vstack([H, H[:1]])
     found = merge_components(*(a.astype(np.float32) for a in wide), 3)
     assert match_rows(H, found)[1].min() > 0.999
 

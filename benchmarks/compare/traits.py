@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     "npmi", "npmi_low", "npmi_high", "npmi_without_heavy", "diversity", "support", "bootstrap_cosine", "bootstrap_ari",
-    "bootstrap_jaccard", "recall", "price", "ppmi_weight",
+    "bootstrap_jaccard", "recall", "price", "windows_weight", "ppmi_weight", "loading_power",
 )  # fmt: skip
 CONTROLS = (
     "npmi_random", "npmi_popular", "npmi_popular_without_heavy", "recall_popular", "recall_pca", "recall_counts",
@@ -100,7 +100,7 @@ def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "shift" says what it costs; so does this table
         found = tc.evaluate_traits(
-            sequences, vocabulary, model=tc.TraitModel(method=method, max_iter=100, tol=1e-3), checks=checks,
+            sequences, vocabulary, model=tc.TraitModel(method=method), checks=checks,
             embed=embed if method in NEED_VECTORS else None, n_splits=2 if bench.quick else 5,
             n_refits=2 if bench.quick else 4, min_count=min_count, seed=0,
         )  # fmt: skip

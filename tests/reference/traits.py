@@ -25,8 +25,9 @@ def npmi(tokens, counts):
     return sum(values) / len(values) if values else -1.0
 
 
-def lift(weights, counts, trait, token, smoothing):
-    """(sum over the token's customers of weight / mean weight + c) / (df + c)."""
+def lift(weights, counts, trait, token, smoothing, power):
+    """(sum over the token's customers of w / mean w + c) / (df + c), w being the weight to `power`."""
+    weights = weights**power
     share = weights[:, trait].mean()
     have = [row for row in range(len(counts)) if counts[row][token] > 0]
     total = sum(weights[row, trait] / share if share > 0 else 1.0 for row in have)
@@ -89,36 +90,39 @@ def signed_start(X, k):
     return W, H
 
 
-def token_rates(weights, histories, token_item, tie):
+def counted_lately(sessions, n_tokens, decay):
+    """One customer's sessions, in order of time: decay ** (filled sessions since the last one that has the token)."""
+    filled = [session for session in sessions if len(session)]
+    row = np.zeros(n_tokens)
+    for since, session in enumerate(reversed(filled)):
+        for token in session:
+            row[token] = max(row[token], decay**since)
+    return row
+
+
+def token_rates(weights, lately, token_item, tie):
     """Of each token, the non-negative least-squares weights of the traits in who has it; all rows of length 1."""
-    have = np.array([[token in history for token in range(len(token_item))] for history in histories], dtype=float)
-    have /= np.maximum(np.linalg.norm(have, axis=1, keepdims=True), 1e-300)
+    have = lately / np.maximum(np.linalg.norm(lately, axis=1, keepdims=True), 1e-300)
     unit = weights / np.maximum(np.linalg.norm(weights, axis=1, keepdims=True), 1e-300)
     same = np.equal.outer(token_item, token_item)
     taken = have @ (np.eye(len(token_item)) + tie * (same & ~np.eye(len(token_item), dtype=bool)))
     return np.array([nnls(unit, taken[:, token])[0] for token in range(len(token_item))]).T
 
 
-def completion(profiles, rates, wanted):
-    """Mean cosine of what is foretold with which tokens are wanted, of the customers who want any."""
-    cosines = []
-    for line, row in zip(np.asarray(profiles, float) @ rates, np.asarray(wanted) > 0):
-        if row.any():
-            norm = np.linalg.norm(line) * math.sqrt(row.sum())
-            cosines.append(line[row].sum() / norm if norm > 0 else 0.0)
-    return float(np.mean(cosines)) if cosines else 0.0
+def split_half_reliability(first, second):
+    """Correlation of the shares by either half, of the customers that both halves tell of; mean over traits."""
+    told = [i for i in range(len(first)) if first[i].sum() > 0 and second[i].sum() > 0]
+    a, b = (np.array([w[i] / w[i].sum() for i in told]).reshape(len(told), -1) for w in (first, second))
+    alike = [np.ptp(a[:, t]) == 0 or np.ptp(b[:, t]) == 0 for t in range(a.shape[1])]
+    return float(np.mean([0.0 if same else np.corrcoef(a[:, t], b[:, t])[0, 1] for t, same in enumerate(alike)]))
 
 
 def merge_components(W, H, k):
-    """Each pair's part of W H in full, and the SVD of it; the pair of least second singular value is merged first."""
+    """The pair of rows of H with the largest cosine is merged first, each as strong as it is in W H."""
     parts = [(W[:, j].astype(float) * np.linalg.norm(H[j]), H[j] / np.linalg.norm(H[j])) for j in range(len(H))]
     while len(parts) > k:
-        lost = {}
-        for a in range(len(parts)):
-            for b in range(a + 1, len(parts)):
-                both = np.outer(*parts[a]) + np.outer(*parts[b])
-                lost[a, b] = np.linalg.svd(both, compute_uv=False)[1]
-        a, b = min(lost, key=lost.get)
+        close = {(a, b): parts[a][1] @ parts[b][1] for b in range(len(parts)) for a in range(b)}
+        a, b = max(close, key=close.get)
         one = sum(np.linalg.norm(parts[j][0]) * parts[j][1] for j in (a, b))
         merged = parts[a][0] + parts[b][0], one / np.linalg.norm(one)
         parts = [part for j, part in enumerate(parts) if j not in (a, b)] + [merged]

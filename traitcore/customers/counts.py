@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._validate import check_array, check_int
+from .._validate import check_array, check_int, check_real
 from ..events.sequences import Sequences
 from .pooling import check_tokens_covered, inverse_document_frequencies
 
@@ -43,6 +43,32 @@ def count_windows(
     rows = np.repeat(np.arange(len(start)), held)
     events = np.arange(int(held.sum())) - np.repeat(np.cumsum(held) - held, held) + np.repeat(start, held)
     return _csr(rows, sequences.tokens[events], (len(start), width))
+
+
+def count_lately(
+    sequences: Sequences, *, n_tokens: int | None = None, decay: float = 0.5
+) -> sparse.csr_array:
+    """(n_owners, n_tokens) CSR float32: decay ** (the customer's sequences since the last one that has the token).
+
+    Sequences of an owner are in the order of time; empty ones don't count. 1 for a token of the last sequence.
+    """
+    width = _width(sequences, n_tokens, "count_lately")
+    decay = check_real("decay", "count_lately", decay, 0.0, 1.0)
+    lengths = np.diff(sequences.offsets)
+    filled = np.flatnonzero(lengths > 0)
+    owner = sequences.owners()[filled]
+    order = np.argsort(owner, kind="stable")
+    behind = np.cumsum(np.bincount(owner, minlength=sequences.n_owners))
+    since = np.empty(len(filled), dtype=np.int64)
+    since[order] = behind[owner[order]] - 1 - np.arange(len(filled))
+    rows = np.repeat(owner, lengths[filled])
+    place, first = np.unique(rows * np.int64(width) + sequences.tokens, return_inverse=True)
+    latest = np.full(len(place), np.iinfo(np.int64).max)
+    np.minimum.at(latest, first, np.repeat(since, lengths[filled]))
+    values = np.power(decay, latest.astype(np.float64)).astype(np.float32)
+    indptr = np.searchsorted(place, np.arange(sequences.n_owners + 1) * np.int64(width))
+    columns = (place % max(width, 1)).astype(np.int32)
+    return sparse.csr_array((values, columns, indptr), shape=(sequences.n_owners, width))
 
 
 def weigh_counts(counts: sparse.csr_array, idf: NDArray[np.float32]) -> sparse.csr_array:

@@ -18,6 +18,9 @@ from .counts import count_tokens
 from .folding import normalise_rows
 
 OWNER = "describe_traits"
+# Weights are raised to this power before lifts are taken of them: plain, the few customers whose short history one
+# trait explains whole would be what names it.
+LIFT_POWER = 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +52,14 @@ class Lift:
 def token_lift(profiles: Any, counts: sparse.csr_array, *, smoothing: float = 20.0, min_df: int = 5) -> Lift:
     """Smoothed lift of every token in every trait.
 
-    With profile rows w_c that add up to 1, p_t their mean and B_j the df_j customers with token j:
-    lift = (sum over B_j of w_ct / p_t + c) / (df_j + c), that is, a mean over the token's customers shrunk towards 1
-    by c imaginary average customers, so that tokens of a few customers don't lead by chance.
+    With w_ct a customer's weight of the trait, raised to LIFT_POWER, p_t their mean and B_j the df_j customers with
+    token j: lift = (sum over B_j of w_ct / p_t + c) / (df_j + c), that is, a mean over the token's customers shrunk
+    towards 1 by c imaginary average customers, so that tokens of a few customers don't lead by chance.
     """
     smoothing = check_real("smoothing", OWNER, smoothing, 0.0)
     min_df = check_int("min_df", OWNER, min_df, 0)
     shape = (counts.shape[0], None)
-    weights = check_array("profiles", OWNER, profiles, dtype=np.float64, shape=shape, nonnegative=True)
+    weights = check_array("profiles", OWNER, profiles, dtype=np.float64, shape=shape, nonnegative=True) ** LIFT_POWER
     present = sparse.csr_array((np.ones(counts.nnz), counts.indices, counts.indptr), shape=counts.shape)
     share = weights.mean(axis=0) if len(weights) else np.zeros(weights.shape[1])
     ratio = np.divide(weights, share, out=np.ones_like(weights), where=share > 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from ..events.sequences import Sequences
 from .counts import count_tokens, count_windows, tie_tokens, token_idf, weigh_counts
 from .folding import fold_in
 from .merging import merge_components
+from .owners import take_owners
 from .recipes import (
     Fitted,
     Settings,
@@ -21,24 +22,38 @@ from .recipes import (
     scaled_rows,
     unit_length,
 )  # fmt: skip
+from .reliability import halve_histories, split_half_reliability
 
 # A customer's rows count as (number of different tokens) ** HISTORY_POWER: long histories say more, but not in
-# proportion, or a few of them would be the traits.
+# proportion, or a few of them would be the traits. Windows, of like length, do count in proportion.
 HISTORY_POWER = 0.15
-# Windows likewise.
-WINDOW_POWER = 0.5
-# Loadings are raised to this power: least squares gives a few tokens nearly all of a trait, and then only customers
-# with just these count as its own. On simulated shops, too, the damped ones recover the planted shares better.
-LOADING_POWER = 0.85
+# The PPMI weight to begin with is DENSITY V / (N df).
+DENSITY = 10.0
 # So much of the final loadings is what the trait's customers have, tokens by tokens; the rest is from all three views.
-OWN_SHARE = 0.2
+OWN_SHARE = 0.5
 # The start has so many components more, as a share, before those that are nearly one are merged.
 EXTRA_COMPONENTS = 0.25
 # It is looked for on at most so many rows of the stacked views.
 MOST_START_ROWS = 100_000
-# The PPMI weight of shops whose customers' histories are too short to say what goes together: these rows then shape
-# the traits nearly alone, and a descent from the SVD finds more of the planted ones than one from a merged start.
-HEAVY = 30.0
+# A descent from the SVD is taken when it is so much more reliable than one from a merged start, as a share.
+START_GAIN = 0.05
+# On so many customers, picked at random.
+MOST_JUDGES = 20_000
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How much each view counts, and how the loadings are read.
+
+    windows_weight, ppmi_weight : against the customers' rows; a `ppmi_weight` of None is the density's.
+    loading_power : in (0, 1], loadings are raised to it. Least squares gives a few tokens nearly all of a trait, and
+        then only these few tell who has it; flatter loadings ask more tokens, which is steadier where events are
+        noisy, and blurs traits that a few tokens do make up.
+    """
+
+    windows_weight: float
+    ppmi_weight: float | None
+    loading_power: float
 
 
 @dataclass
@@ -63,8 +78,7 @@ class JointParts:
         tied = tie_rows(plain, token_item, settings.tie)
         windows = count_windows(sequences, n_tokens=len(token_item), length=settings.window,
                                 stride=max(1, settings.window // 2))  # fmt: skip
-        distinct = np.diff(windows.indptr)
-        windows = scaled_rows(weigh_counts(windows, idf), distinct**WINDOW_POWER)
+        windows = scaled_rows(weigh_counts(windows, idf), np.diff(windows.indptr))
         return cls(
             counts, idf, plain, tied, scaled_rows(tied, np.diff(counts.indptr) ** HISTORY_POWER), windows,
             ppmi_rows(sequences, counts, settings),
@@ -87,22 +101,16 @@ def tie_rows(rows: sparse.csr_array, token_item: NDArray[np.int32], tie: float) 
     return rows if tied is None else sparse.csr_array(rows @ tied)
 
 
-def joint_components(
-    parts: JointParts, ppmi_weight: float, settings: Settings, *, merged_start: bool = True
-) -> NDArray[np.float32]:
-    """(n_traits, n_tokens) unit components of the stacked views, their loadings damped.
-
-    A start without `merged_start` is sooner found, and good enough to compare weights.
-    """
-    matrix = parts.stacked(settings.windows_weight, ppmi_weight)
-    start = start_merged(matrix, parts, settings) if merged_start and ppmi_weight < HEAVY else None
-    return own_loadings(factorize(matrix, settings, start=start), parts, settings)
+def blended(parts: JointParts, blend: Blend) -> sparse.csr_array:
+    """The stacked views in a blend."""
+    weight = density_weight(parts.counts) if blend.ppmi_weight is None else blend.ppmi_weight
+    return parts.stacked(blend.windows_weight, weight)
 
 
 def start_merged(
     matrix: sparse.csr_array, parts: JointParts, settings: Settings
 ) -> Start:
-    """(W, H) to descend from: a fit with more components than wanted, those merged that are nearly one pattern.
+    """(W, H) to descend from: a fit with more components than wanted, those merged that have nearly the same tokens.
 
     A descent from the SVD ends in the minimum nearest to it, which misses a trait on some samples and finds it on
     others; of a few components too many the superfluous ones are seen.
@@ -119,32 +127,66 @@ def start_merged(
 
 
 def own_loadings(
-    components: NDArray[np.float32], parts: JointParts, settings: Settings
+    components: NDArray[np.float32], power: float, parts: JointParts, settings: Settings
 ) -> NDArray[np.float32]:
-    """The damped loadings, OWN_SHARE of them as the traits' customers themselves have the tokens.
+    """The loadings raised to `power`, OWN_SHARE of them as the traits' customers themselves have the tokens.
 
     Windows and PPMI rows say which tokens belong together; which of an item's tokens and how much of each a trait's
     customers take, their own rows know better: least squares of these on their weights.
     """
-    damped = unit_length(components**LOADING_POWER)
+    damped = unit_length(components**power)
     weights = unit_length(fold_in(parts.tied, damped, workers=settings.workers))
     taken = fold_in(sparse.csr_array(parts.plain.T), np.ascontiguousarray(weights.T), workers=settings.workers)
     own = unit_length(taken.T)
     mixed = unit_length((1 - OWN_SHARE) * components + OWN_SHARE * own)
-    return unit_length(mixed**LOADING_POWER)
+    return unit_length(mixed**power)
 
 
-def fit_joint(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> Fitted:
+def density_weight(counts: sparse.csr_array) -> float:
+    """DENSITY V / (N df) for N customers, V tokens and `df` customers per token: the PPMI weight to begin with.
+
+    With it a token's PPMI row counts as DENSITY / df customers' rows: where many customers have each token, they
+    say themselves what goes together; where few do, the pairs within sessions must. Empty rows and columns are left
+    out; 0 for counts without entries.
+    """
+    n_customers = int((np.diff(counts.indptr) > 0).sum())
+    n_tokens = len(np.unique(counts.indices))
+    return DENSITY * n_tokens**2 / (n_customers * counts.nnz) if counts.nnz else 0.0
+
+
+def fit_joint(
+    sequences: Sequences, token_item: NDArray[np.int32], blend: Blend, settings: Settings
+) -> Fitted:
     """Customers, session windows and PPMI rows stacked, and factored for one set of token loadings.
 
-    The ties between an item's tokens shape the loadings; a customer's weights are read from what they did.
+    Descends from a merged start and from the SVD, for either may miss a trait, and keeps the loadings that read the
+    customers more reliably. The ties between an item's tokens shape the loadings; a customer's weights are read from
+    what they did.
     """
-    from .selection import choose_ppmi_weight
-
-    weight = settings.ppmi_weight
-    if weight is None:
-        weight = choose_ppmi_weight(sequences, token_item, settings)
     parts = JointParts.of(sequences, token_item, settings)
-    components = joint_components(parts, weight, settings)
+    matrix = blended(parts, blend)
+    found = [
+        own_loadings(factorize(matrix, settings, start=start), blend.loading_power, parts, settings)
+        for start in (start_merged(matrix, parts, settings), None)
+    ]
+    components = more_reliable(found, sequences, token_item, parts.idf, settings)
     raw = fold_in(parts.plain, components, workers=settings.workers)
-    return Fitted(components, raw, {"idf": parts.idf}, {"ppmi_weight": weight})
+    return Fitted(components, raw, {"idf": parts.idf}, asdict(blend))
+
+
+def more_reliable(
+    found: list[NDArray[np.float32]], sequences: Sequences, token_item: NDArray[np.int32], idf: NDArray[np.float32],
+    settings: Settings,
+) -> NDArray[np.float32]:  # fmt: skip
+    """The first of two loadings, unless by the second the halves of customers' histories agree clearly better."""
+    rng = np.random.default_rng([settings.seed, 13])
+    judges = take_owners(sequences, np.sort(rng.permutation(sequences.n_owners)[:MOST_JUDGES]))
+    halves = [
+        weigh_counts(count_tokens(half, n_tokens=len(token_item)), idf)
+        for half in halve_histories(judges, token_item, rng)
+    ]
+    first, second = (
+        split_half_reliability(*(fold_in(half, loadings, workers=settings.workers) for half in halves))
+        for loadings in found
+    )
+    return found[1] if second > (1.0 + START_GAIN) * max(first, 0.0) else found[0]

@@ -14,9 +14,8 @@ from ..events.sequences import Sequences
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
 from ..items.svd import randomized_svd
-from .coherence import presence
 from .consensus import consensus_components
-from .counts import count_tokens, tie_tokens, token_idf, unit_rows, weigh_counts
+from .counts import count_lately, count_tokens, tie_tokens, token_idf, unit_rows, weigh_counts
 from .folding import fold_in
 from .nmf import factorize_nonnegative
 
@@ -24,20 +23,23 @@ from .nmf import factorize_nonnegative
 TOKEN_POWER = 0.5
 # PPMI values are multiplied by n / (n + PAIR_DISCOUNT) for a pair met n times.
 PAIR_DISCOUNT = 5.0
+# What a customer had k sessions ago counts RATE_DECAY ** k in a trait's rates.
+RATE_DECAY = 0.5
 # Starts from singular vectors that are right to this, or the traits would differ from seed to seed.
 START_TOL = 1e-3
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Parameters of a fit, checked. `ppmi_weight` None: chosen on inner validation splits."""
+    """Parameters of a fit, checked. What is None of the joint recipe's blend is chosen on inner validation splits."""
 
     n_traits: int
     tie: float = 0.5
     window: int = 10
     ppmi_window: int = 5
-    windows_weight: float = 4.0
+    windows_weight: float | None = None
     ppmi_weight: float | None = None
+    loading_power: float | None = None
     n_restarts: int = 1
     max_iter: int = 200
     tol: float = 1e-4
@@ -52,13 +54,13 @@ class Fitted:
 
     components : (n_traits, n_tokens) float32 loadings of the tokens.
     raw : (n_customers, n_traits) float32 weights of the customers.
-    arrays : what `encode` needs for other customers. figures : numbers worth reporting.
+    arrays : what `encode` needs for other customers. chosen : the joint recipe's blend, by parameter.
     """
 
     components: NDArray[np.float32]
     raw: NDArray[np.float32]
     arrays: dict[str, NDArray[Any]]
-    figures: dict[str, float] = field(default_factory=dict)
+    chosen: dict[str, float] = field(default_factory=dict)
 
 
 def unit_length(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -76,10 +78,11 @@ def token_rates(
 ) -> NDArray[np.float32]:
     """Non-negative least squares of who has which token (spread over an item's tokens by `tie`) on the weights.
 
-    A customer's weights and tokens have length 1 here: with plain ones for tokens the longest histories would be the
-    rates.
+    A token counts RATE_DECAY for each session since the customer last had it: what a trait's customers took lately
+    says more of what they take next, as ranges change. A customer's weights and tokens have length 1 here: with plain
+    ones for tokens the longest histories would be the rates.
     """
-    have = unit_rows(presence(count_tokens(sequences, n_tokens=len(token_item))))
+    have = unit_rows(count_lately(sequences, n_tokens=len(token_item), decay=RATE_DECAY))
     tied = tie_tokens(token_item, tie)
     taken = (have if tied is None else sparse.csr_array(have @ tied)).T
     return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit_length(raw).T), workers=workers).T)

@@ -1,4 +1,4 @@
-"""The weight of the PPMI rows in the joint recipe: from the density of the counts, unless unseen customers object."""
+"""What the joint recipe leaves open, chosen by whether two halves of a customer's history tell of the same traits."""
 
 from __future__ import annotations
 
@@ -6,95 +6,86 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..events.sequences import Sequences
-from .coherence import presence
-from .counts import count_tokens, unit_rows, weigh_counts
+from .counts import count_tokens, weigh_counts
 from .folding import fold_in
-from .joint import HEAVY, JointParts, joint_components
-from .recipes import Settings, token_rates
+from .joint import Blend, JointParts, blended, density_weight, own_loadings
+from .owners import split_halves, take_owners
+from .recipes import Settings, factorize
+from .reliability import halve_histories, split_half_reliability
 
-# The weight without validation is DENSITY V / (N df).
-DENSITY = 10.0
+POWERS = (0.85, 0.7, 0.5)
+# The default and its rivals: windows for little; pairs within sessions for nearly all, which short histories need.
+HEAVY = 30.0
+BLENDS = (Blend(3.5, None, POWERS[0]), Blend(1.0, None, POWERS[0]), Blend(3.5, HEAVY, POWERS[0]))
+# The last is a rival only where the density suggests a weight below this share of HEAVY.
+MUCH_LIGHTER = 0.3
 N_SPLITS = 3
 # Customers who take part in the choice: at most so many, or as many as have so many events.
 MOST_CUSTOMERS = 4000
 MOST_EVENTS = 100_000
-# To be taken HEAVY must foretell so much more, as a share, and by so many standard errors.
-CLEAR_GAIN = 0.005
+# To be taken, a choice must be so much more reliable than the default, as a share, and by so many standard errors.
+CLEAR_GAIN = 0.03
 CLEAR_ERRORS = 2.0
 
 
-def take_owners(sequences: Sequences, owners: NDArray[np.integer]) -> Sequences:
-    """The sequences of some owners, in the order of the corpus; owners become 0, 1, ... in the order given."""
-    place = np.full(sequences.n_owners, -1, dtype=np.int32)
-    place[owners] = np.arange(len(owners), dtype=np.int32)
-    whose = place[sequences.owners()]
-    kept = np.flatnonzero(whose >= 0)
-    ids = np.asarray(owners) if sequences.owner_ids is None else sequences.owner_ids[owners]
-    return replace(sequences.take(kept), owner=whose[kept], owner_ids=ids)
+def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> Blend:
+    """The default blend, unless another is clearly more reliable on customers it wasn't fitted on.
 
-
-def split_halves(
-    sequences: Sequences, owners: NDArray[np.integer], rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two random halves of `owners`, each in order, with equal shares of long and short histories.
-
-    Owners are paired by the length of their histories and each pair is parted at random: a handful of very long
-    histories, all on one side, would decide any score.
+    Inner splits: fitted on half of the customers, each blend reads the traits of the others twice, from either half of
+    their histories (`halve_histories`). Traits on which the halves agree are the customers'; where they don't, it is
+    chance that speaks. That agreement (`split_half_reliability`), which needs no truth, ranked blends on simulated
+    shops nearly as the recovery of the planted traits did; what half a history foretells of the tokens of the other
+    half did not. First the views are chosen, then the power. At most MOST_CUSTOMERS customers take part,
+    or as many as have MOST_EVENTS events, so that the choice costs the same on any log. What `settings` fixes stays.
     """
-    lengths = np.bincount(sequences.owners(), weights=np.diff(sequences.offsets), minlength=sequences.n_owners)
-    drawn = rng.permutation(owners)
-    ranked = drawn[np.argsort(-lengths[drawn], kind="stable")]
-    first = ranked[0 : len(ranked) - 1 : 2], ranked[1::2]
-    swap = rng.random(len(first[1])) < 0.5
-    a, b = np.where(swap, first[1], first[0]), np.where(swap, first[0], first[1])
-    if len(ranked) % 2:
-        b = np.append(b, ranked[-1])
-    return np.sort(a), np.sort(b)
-
-
-def density_weight(counts: sparse.csr_array) -> float:
-    """DENSITY V / (N df) for N customers, V tokens and `df` customers per token: the weight without validation.
-
-    With it a token's PPMI row counts as DENSITY / df customers' rows: where many customers have each token, they
-    say themselves what goes together; where few do, the pairs within sessions must. Empty rows and columns are left
-    out; 0 for counts without entries.
-    """
-    n_customers = int((np.diff(counts.indptr) > 0).sum())
-    n_tokens = len(np.unique(counts.indices))
-    return DENSITY * n_tokens**2 / (n_customers * counts.nnz) if counts.nnz else 0.0
-
-
-def choose_ppmi_weight(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> float:
-    """The weight that the density suggests, or HEAVY where that clearly foretells more of unseen customers.
-
-    Inner splits of these customers: fitted on one half, both ways; of each customer of the other half, a random half of
-    the events says what else they have (`completion`). HEAVY is taken where its mean gain is at least CLEAR_GAIN of
-    what the suggested weight foretells, and more than CLEAR_ERRORS standard errors of the paired differences. Coherence
-    of names doesn't decide: on simulated shops it doesn't tell which weight recovers more of the planted traits. At
-    most MOST_CUSTOMERS customers take part, or as many as have MOST_EVENTS events, so that the choice costs the same
-    on any log.
-    """
-    inner = replace(settings, n_restarts=1, max_iter=min(settings.max_iter, 80), tol=max(settings.tol, 1e-3),
-                    progress=None)
     suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
-    rng = np.random.default_rng([settings.seed, 7])
+    rivals = BLENDS if suggested < MUCH_LIGHTER * HEAVY else BLENDS[:2]
+    blends = list(dict.fromkeys(_with_fixed(blend, settings) for blend in rivals))
+    powers = POWERS if settings.loading_power is None else (settings.loading_power,)
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
-    if len(active) < 4 or suggested >= HEAVY:
-        return suggested
+    chosen = blends[0]
+    if len(blends) * len(powers) > 1 and len(active) >= 4:
+        reliable = _reliabilities(sequences, active, token_item, settings, blends, powers)
+        best = clearly_best(reliable[:, :, 0])
+        chosen = replace(blends[best], loading_power=powers[clearly_best(reliable[:, best])])
+    return replace(chosen, ppmi_weight=suggested) if chosen.ppmi_weight is None else chosen
+
+
+def _with_fixed(blend: Blend, settings: Settings) -> Blend:
+    names = ("windows_weight", "ppmi_weight", "loading_power")
+    return replace(blend, **{name: getattr(settings, name) for name in names if getattr(settings, name) is not None})
+
+
+def _reliabilities(
+    sequences: Sequences, active: NDArray[np.integer], token_item: NDArray[np.int32], settings: Settings,
+    blends: list[Blend], powers: tuple[float, ...],
+) -> NDArray[np.float64]:  # fmt: skip
+    """(N_SPLITS, n_blends, n_powers) split-half reliability over unseen customers, mean of both directions."""
+    inner = replace(settings, n_restarts=1, max_iter=min(settings.max_iter, 80), tol=max(settings.tol, 1e-3),
+                    progress=None)  # fmt: skip
+    rng = np.random.default_rng([settings.seed, 7])
     most = max(MOST_CUSTOMERS, MOST_EVENTS * len(active) // sequences.n_tokens)
-    foretold = np.zeros((N_SPLITS, 2))
+    reliable = np.zeros((N_SPLITS, len(blends), len(powers)))
     for split in range(N_SPLITS):
         sides = split_halves(sequences, rng.permutation(active)[:most], rng)
         (a, b), met = _sides_and_tokens(sequences, sides)
         for fit_part, judge_part in ((a, b), (b, a)):
-            given, wanted = split_events(judge_part, rng)
-            foretold[split] += _foretold(fit_part, given, wanted, token_item[met], inner) / 2
+            parts = JointParts.of(fit_part, token_item[met], inner)
+            halves = [
+                weigh_counts(count_tokens(half, n_tokens=len(met)), parts.idf)
+                for half in halve_histories(judge_part, token_item[met], rng)
+            ]
+            for i, blend in enumerate(blends):
+                factors = factorize(blended(parts, blend), inner)
+                for j, power in enumerate(powers):
+                    loadings = own_loadings(factors, power, parts, inner)
+                    read = (fold_in(half, loadings, workers=inner.workers) for half in halves)
+                    reliable[split, i, j] += split_half_reliability(*read) / 2
         if settings.progress is not None:
-            settings.progress("ppmi weight", split + 1, N_SPLITS)
-    return HEAVY if clearly_better(foretold) else suggested
+            settings.progress("choice of the blend", split + 1, N_SPLITS)
+    return reliable
 
 
 def _sides_and_tokens(
@@ -113,52 +104,12 @@ def _sides_and_tokens(
     return [take_owners(small, place) for place in places], met
 
 
-def split_events(sequences: Sequences, rng: np.random.Generator) -> tuple[Sequences, Sequences]:
-    """Two corpora of the same owners: each event falls into either at random."""
-    first = rng.random(sequences.n_tokens) < 0.5
-    parts = []
-    for kept in (first, ~first):
-        ends = np.concatenate(([0], np.cumsum(kept)))[sequences.offsets]
-        parts.append(Sequences(sequences.tokens[kept], ends, sequences.owner, None, sequences.owner_ids))
-    return parts[0], parts[1]
+def clearly_best(scores: NDArray[np.float64]) -> int:
+    """The column whose gain over the first is largest among those both large enough and beyond chance; else 0.
 
-
-def completion(profiles: NDArray[np.float32], rates: NDArray[np.float32], wanted: sparse.csr_array) -> float:
-    """Mean cosine between what is foretold of customers, profiles (n, k) times rates (k, m), and which tokens they
-    have, the entries of `wanted` (n, m).
-
-    Customers without any are left out; a customer of whom nothing is foretold scores 0.
+    scores : (n_splits, n_choices), at least two splits, for the standard error.
     """
-    have = unit_rows(presence(wanted))
-    weights, by_token = profiles.astype(np.float64), np.ascontiguousarray(rates.T, dtype=np.float64)
-    norms = np.sqrt(np.maximum(np.einsum("ij,ij->i", weights @ (by_token.T @ by_token), weights), 0.0))
-    along = np.einsum("ij,ij->i", have @ by_token, weights)
-    cosines = np.divide(along, norms, out=np.zeros_like(along), where=norms > 0)[np.diff(have.indptr) > 0]
-    return float(cosines.mean()) if len(cosines) else 0.0
-
-
-def clearly_better(foretold: NDArray[np.float64]) -> bool:
-    """Is the second column's gain over the first both large enough and beyond chance?
-
-    foretold : (n_splits, 2), at least two splits, for the standard error.
-    """
-    gain = foretold[:, 1] - foretold[:, 0]
-    error = float(gain.std(ddof=1)) / float(np.sqrt(len(gain)))
-    mean, least = float(gain.mean()), CLEAR_GAIN * float(foretold[:, 0].mean())
-    return mean > CLEAR_ERRORS * error and mean > least
-
-
-def _foretold(
-    fit_part: Sequences, given: Sequences, wanted: Sequences, token_item: NDArray[np.int32], inner: Settings
-) -> NDArray[np.float64]:
-    """(2,) completion of the judges by fits with the weight that this half suggests and with HEAVY."""
-    parts = JointParts.of(fit_part, token_item, inner)
-    asked, answer = (count_tokens(part, n_tokens=len(token_item)) for part in (given, wanted))
-    scores = []
-    for weight in (density_weight(parts.counts), HEAVY):
-        components = joint_components(parts, weight, inner, merged_start=False)
-        raw = fold_in(parts.plain, components, workers=inner.workers)
-        rates = token_rates(raw, fit_part, token_item, 0.0, inner.workers)
-        profiles = fold_in(weigh_counts(asked, parts.idf), components, workers=inner.workers)
-        scores.append(completion(profiles, rates, answer))
-    return np.array(scores)
+    gain = scores - scores[:, :1]
+    mean, error = gain.mean(axis=0), gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
+    clear = (mean > CLEAR_ERRORS * error) & (mean > CLEAR_GAIN * abs(float(scores[:, 0].mean())))
+    return int(np.argmax(np.where(clear, mean, 0.0)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Self
 
 import numpy as np
@@ -18,11 +19,13 @@ from .folding import normalise_rows
 from .joint import fit_joint
 from .pooling import check_tokens_covered
 from .recipes import Fitted, Settings, encode_counts, fit_counts, token_rates
+from .selection import choose_blend
 from .vector_recipes import encode_codes, encode_smoothed, encode_vectors, fit_codes, fit_smoothed, fit_vectors
 
 METHODS = ("joint", "counts", "codes", "smoothed", "semi", "split", "shift")
 NEED_VECTORS = ("smoothed", "semi", "split", "shift")
-_FORMAT = 1
+_FORMAT = 2
+BLEND = ("windows_weight", "ppmi_weight", "loading_power")
 
 
 class TraitModel(ParamsMixin):
@@ -41,10 +44,11 @@ class TraitModel(ParamsMixin):
         ("joint"); a customer's weights are read from the tokens they have.
     window : events in a session window ("joint"). ppmi_window : how far apart in a session two tokens may lie to count
         as a pair for PPMI ("joint", "codes").
-    windows_weight : weight of the windows against the customers' rows ("joint").
-    ppmi_weight : weight of the PPMI rows against the customers' ("joint"); "auto" takes it from the density
-        of the counts, or a heavy one where on inner validation splits that clearly foretells more of unseen customers,
-        as with very short histories (`ppmi_weight_` tells), at the cost of 12 small fits.
+    windows_weight, ppmi_weight : weight of the windows and of the PPMI rows against the customers' rows ("joint").
+    loading_power : in (0, 1], to which the loadings are raised before weights are read: 1 trusts a trait's few largest
+        tokens most ("joint"). These three are "auto" by default: 3.5, the density's (10 V / N df) and 0.85, unless on
+        inner splits another blend reads unseen customers clearly more reliably from halves of their histories, as with
+        very short or noisy ones (`chosen_` tells). The choice costs 18 small fits; fix all three to do without.
     n_restarts : runs whose consensus is taken ("joint", "counts", "smoothed", "split").
     max_iter, tol : stopping of the factorization. random_state : seed. workers : threads, -1 for all cores.
 
@@ -54,10 +58,12 @@ class TraitModel(ParamsMixin):
     raw_profiles_ : (n_customers, n_traits) float32 weights W of the customers fitted.
     profiles_ : the same with rows that add up to 1 (a customer without known tokens keeps a zero row).
     token_rates_ : (n_traits, n_tokens) float32, for each trait how readily its customers take up each token: the
-        non-negative least-squares fit of who has which token on the weights (each customer's of length 1). Recommend
-        by these.
+        non-negative least-squares fit of who has which token, those had lately most, on the weights (each customer's
+        of length 1). Recommend by these.
     tokens_ : (n_tokens,) external tokens, in the vocabulary's order.
-    n_empty_ : customers without known tokens. ppmi_weight_ : the weight used ("joint").
+    n_empty_ : customers without known tokens.
+    chosen_ : windows_weight, ppmi_weight and loading_power as used ("joint"; otherwise empty). A model with
+        `set_params(**chosen_)` fits by the same blend.
 
     Notes
     -----
@@ -73,8 +79,9 @@ class TraitModel(ParamsMixin):
         tie: float = 0.5,
         window: int = 10,
         ppmi_window: int = 5,
-        windows_weight: float = 4.0,
+        windows_weight: float | str = "auto",
         ppmi_weight: float | str = "auto",
+        loading_power: float | str = "auto",
         n_restarts: int = 1,
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -88,6 +95,7 @@ class TraitModel(ParamsMixin):
         self.ppmi_window = ppmi_window
         self.windows_weight = windows_weight
         self.ppmi_weight = ppmi_weight
+        self.loading_power = loading_power
         self.n_restarts = n_restarts
         self.max_iter = max_iter
         self.tol = tol
@@ -141,7 +149,7 @@ class TraitModel(ParamsMixin):
             self.raw_profiles_, sequences, vocabulary.token_item, tie, settings.workers
         )
         self.tokens_ = vocabulary.tokens
-        self.ppmi_weight_ = self._fitted.figures.get("ppmi_weight", 0.0)
+        self.chosen_ = self._fitted.chosen
         return self
 
     def transform(self, sequences: Sequences, *, vocabulary: Vocabulary | None = None) -> NDArray[np.float32]:
@@ -177,7 +185,7 @@ class TraitModel(ParamsMixin):
         arrays = {
             "format": np.array([_FORMAT]), "components": self.components_, "raw_profiles": self.raw_profiles_,
             "token_rates": self.token_rates_, "tokens": tokens, "n_empty": np.array([self.n_empty_]),
-            "ppmi_weight": np.array([self.ppmi_weight_], dtype=np.float64),
+            "chosen": np.array(list(self.chosen_.values()), dtype=np.float64),
         }  # fmt: skip
         return arrays | {f"recipe_{name}": array for name, array in self._fitted.arrays.items()}
 
@@ -189,13 +197,13 @@ class TraitModel(ParamsMixin):
             raise ValueError(parameter_message("arrays", "TraitModel.from_arrays", f"of format {_FORMAT}", made))
         model = cls(**params)
         recipe = {name.removeprefix("recipe_"): a for name, a in arrays.items() if name.startswith("recipe_")}
-        weight = float(np.asarray(arrays["ppmi_weight"])[0])
-        model._fitted = Fitted(arrays["components"], arrays["raw_profiles"], recipe, {"ppmi_weight": weight})
+        chosen = dict(zip(BLEND, np.asarray(arrays["chosen"], dtype=np.float64).tolist()))
+        model._fitted = Fitted(arrays["components"], arrays["raw_profiles"], recipe, chosen)
         model._fitted_with = (check_choice("method", "TraitModel", model.method, METHODS), model._settings(None))
         model.components_, model.raw_profiles_ = arrays["components"], arrays["raw_profiles"]
         model.profiles_ = normalise_rows(model.raw_profiles_)
         model.token_rates_, model.tokens_ = arrays["token_rates"], arrays["tokens"]
-        model.n_empty_, model.ppmi_weight_ = int(np.asarray(arrays["n_empty"])[0]), weight
+        model.n_empty_, model.chosen_ = int(np.asarray(arrays["n_empty"])[0]), chosen
         return model
 
     def _own_rows(self, sequences: Sequences, vocabulary: Vocabulary) -> Sequences:
@@ -221,16 +229,14 @@ class TraitModel(ParamsMixin):
 
     def _settings(self, progress: Progress | None) -> Settings:
         name = "TraitModel"
-        weight = self.ppmi_weight
-        if isinstance(weight, str):
-            check_choice("ppmi_weight", name, weight, ("auto",))
         return Settings(
             n_traits=check_int("n_traits", name, self.n_traits, 1),
             tie=check_real("tie", name, self.tie, 0.0, 1.0),
             window=check_int("window", name, self.window, 1),
             ppmi_window=check_int("ppmi_window", name, self.ppmi_window, 1),
-            windows_weight=check_real("windows_weight", name, self.windows_weight, 0.0),
-            ppmi_weight=None if isinstance(weight, str) else check_real("ppmi_weight", name, weight, 0.0),
+            windows_weight=_real_or_auto("windows_weight", self.windows_weight),
+            ppmi_weight=_real_or_auto("ppmi_weight", self.ppmi_weight),
+            loading_power=_real_or_auto("loading_power", self.loading_power, 1.0, open_low=True),
             n_restarts=check_int("n_restarts", name, self.n_restarts, 1),
             max_iter=check_int("max_iter", name, self.max_iter, 1),
             tol=check_real("tol", name, self.tol, 0.0),
@@ -240,11 +246,19 @@ class TraitModel(ParamsMixin):
         )
 
 
+def _real_or_auto(name: str, value: Any, high: float = math.inf, *, open_low: bool = False) -> float | None:
+    """None for "auto"."""
+    if isinstance(value, str):
+        check_choice(name, "TraitModel", value, ("auto",))
+        return None
+    return check_real(name, "TraitModel", value, 0.0, high, open_low=open_low)
+
+
 def _fit(
     method: str, sequences: Sequences, token_item: NDArray[np.int32], vectors: Any, settings: Settings
 ) -> Fitted:
     if method == "joint":
-        return fit_joint(sequences, token_item, settings)
+        return fit_joint(sequences, token_item, choose_blend(sequences, token_item, settings), settings)
     if method == "counts":
         return fit_counts(sequences, token_item, settings)
     if method == "codes":

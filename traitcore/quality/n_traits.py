@@ -18,11 +18,11 @@ from ..customers.coherence import npmi_coherence, presence
 from ..customers.consensus import match_rows
 from ..customers.counts import count_tokens, unit_rows
 from ..customers.describe import token_lift
-from ..customers.selection import split_halves, take_owners
+from ..customers.owners import split_halves, take_owners
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, with_weight_chosen
+from .trait_coherence import Embed, Naming, with_blend_chosen
 from .trait_prediction import take_sequences
 
 OWNER = "choose_n_traits"
@@ -126,7 +126,7 @@ def choose_n_traits(
     pairs = [split_halves(sequences, active, rng) for _ in range((n_refits + 1) // 2)]
     sides = [side for a, b in pairs for side in ((a, b), (b, a))][:n_refits]
     halfway = type(template)(**template.get_params()).set_params(n_traits=tried[len(tried) // 2])
-    template = with_weight_chosen(halfway, take_owners(sequences, active), vocabulary, Naming())
+    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, Naming())
     figures = np.zeros((len(tried), 4))
     for row, k in enumerate(tried):
         figures[row] = _judged(template, k, sequences, vocabulary, embed, sides, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from ..customers.coherence import name_diversity, npmi_coherence
 from ..customers.counts import count_tokens
 from ..customers.describe import token_lift
 from ..customers.folding import normalise_rows
-from ..customers.selection import choose_ppmi_weight, split_halves, take_owners
+from ..customers.owners import split_halves, take_owners
+from ..customers.selection import choose_blend
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
@@ -58,16 +59,16 @@ def fit_and_name(
     return Fit(fresh, lift.top(naming.n_top), counts, lift.eligible, lift.document_frequencies)
 
 
-def with_weight_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming) -> TraitModel:
-    """The same parameters with an automatic PPMI weight chosen once, on these customers.
+def with_blend_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming) -> TraitModel:
+    """The same parameters with what is "auto" of the joint recipe chosen once, on these customers.
 
-    The weight is a hyper-parameter: refits of one corpus that are compared with one another share it.
+    The blend is a hyper-parameter: refits of one corpus that are compared with one another share it.
     """
-    if model.method != "joint" or model.ppmi_weight != "auto":
+    if model.method != "joint":
         return model
     known = drop_rare(sequences, len(vocabulary), naming.min_count)
-    weight = choose_ppmi_weight(known, vocabulary.token_item, model._settings(None))
-    return type(model)(**model.get_params()).set_params(ppmi_weight=weight)
+    blend = choose_blend(known, vocabulary.token_item, model._settings(None))
+    return type(model)(**model.get_params()).set_params(**asdict(blend))
 
 
 def drop_rare(sequences: Sequences, n_tokens: int, min_count: int) -> Sequences:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ..customers.consensus import match_rows
 from ..customers.folding import normalise_rows
-from ..customers.selection import take_owners
+from ..customers.owners import take_owners
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Fit, Naming, fit_and_name, with_weight_chosen
+from .trait_coherence import Embed, Fit, Naming, fit_and_name, with_blend_chosen
 
 REFIT_SHARE = 0.8
 
@@ -69,9 +69,9 @@ def judge_stability(
     bootstrap_cosine: matched cosine of the raw weights W of all customers; bootstrap_low: the least of the pairs;
     bootstrap_ari: adjusted Rand index of each customer's strongest trait, with its chance level (one side shuffled);
     bootstrap_jaccard: overlap of the names; seed_cosine: the same cosine for two seeds on all customers (near 1 by
-    construction when a fit starts from the SVD: read the bootstrap). An automatic PPMI weight is chosen once, on all.
+    construction when a fit starts from the SVD: read the bootstrap). What is "auto" is chosen once, on all.
     """
-    model = with_weight_chosen(model, sequences, vocabulary, naming)
+    model = with_blend_chosen(model, sequences, vocabulary, naming)
     rng = np.random.default_rng([seed, 2])
     n = sequences.n_owners
     fits: list[Fit] = []

@@ -13,11 +13,11 @@ from .._errors import parameter_message
 from .._progress import Progress
 from .._validate import check_array, check_int, check_real, check_seed
 from ..customers.describe import correlation
-from ..customers.selection import split_halves, take_owners
+from ..customers.owners import split_halves, take_owners
 from ..customers.traits import NEED_VECTORS, TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence, with_weight_chosen
+from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence, with_blend_chosen
 from .trait_prediction import judge_prediction
 from .trait_stability import judge_stability, matched_correlation, matched_cosine
 
@@ -104,9 +104,9 @@ def evaluate_traits(
 
     Notes
     -----
-    The PPMI weight of a model with ppmi_weight="auto" is a hyper-parameter, chosen once on the customers that a figure
-    is fitted on, never on its judges: for coherence and nulls on each fitting half, for stability and invariance on the
-    whole corpus and kept for the refits that are compared, for prediction on the past.
+    What is "auto" of a joint model is a hyper-parameter, chosen once on the customers that a figure is fitted on, never
+    on its judges: for coherence and nulls on each fitting half, for stability and invariance on the whole corpus and
+    kept for the refits that are compared, for prediction on the past.
 
     Raises
     ------
@@ -188,8 +188,8 @@ def _judge_whole(
     figures = {
         "support": float((profiles > naming.support_weight).sum(axis=0).min()),
         "activity": float(max(activity)),
-        "ppmi_weight": float(fitted.model.ppmi_weight_),
     }
+    figures |= fitted.model.chosen_
     if truth is not None:
         figures["recovery"] = matched_correlation(truth, profiles)
     return figures
@@ -199,7 +199,7 @@ def _judge_invariance(
     model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
 ) -> dict[str, float]:
     rng = np.random.default_rng([seed, 3])
-    model = with_weight_chosen(model, sequences, vocabulary, naming)
+    model = with_blend_chosen(model, sequences, vocabulary, naming)
     first = fit_and_name(model, sequences, vocabulary, naming, embed, seed).model.raw_profiles_
     order = rng.permutation(sequences.n_owners)
     moved = fit_and_name(model, take_owners(sequences, order), vocabulary, naming, embed, seed).model.raw_profiles_
@@ -236,7 +236,7 @@ def _judge_nulls(
             replace(half, tokens=spoil.permutation(half.tokens)),
             replace(half, tokens=half.tokens[_shuffled_within_owners(half, spoil)]),
         )
-        chosen = with_weight_chosen(model, half, vocabulary, naming)
+        chosen = with_blend_chosen(model, half, vocabulary, naming)
         for column, corpus in enumerate(spoiled):
             fit = fit_and_name(chosen, corpus, vocabulary, naming, embed, seed + split)
             scores[split, column] = npmi_coherence(fit.tops, judges).mean()
