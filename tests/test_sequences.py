@@ -95,3 +95,22 @@ def test_take_gives_sequences_with_all_they_have() -> None:
     for rows in ([4], [-1]):
         with pytest.raises(ValueError, match=r"'rows' parameter of Sequences\.take"):
             corpus.take(rows)
+
+
+@given(lists, st.randoms(use_true_random=False))
+def test_keep_leaves_events_out_and_sequences_in_place(rows: list[list[int]], random: Any) -> None:
+    seqs = Sequences.from_lists(rows, owner=np.arange(len(rows)) // 2)
+    kept = [[random.random() < 0.5 for _ in row] for row in rows]
+    events = np.array([k for row in kept for k in row], dtype=bool)
+    times = Sequences(seqs.tokens, seqs.offsets, seqs.owner, np.arange(seqs.n_tokens), seqs.owner_ids)
+    found = times.keep(events)
+    assert [s.tolist() for s in found] == [[t for t, k in zip(row, ks) if k] for row, ks in zip(rows, kept)]
+    assert found.owners().tolist() == seqs.owners().tolist()
+    assert found.timestamps_us is not None
+    assert found.timestamps_us.tolist() == np.flatnonzero(events).tolist()
+
+
+@pytest.mark.parametrize(("events", "error"), [([1, 0, 1], TypeError), ([True, False], ValueError)])
+def test_keep_refuses_what_is_not_one_truth_an_event(events: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"'events' parameter of Sequences\.keep"):
+        Sequences.from_lists([[1, 2], [3]]).keep(events)

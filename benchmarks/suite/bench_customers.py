@@ -58,7 +58,7 @@ class Traits:
 
     def _fit(self, method: str) -> tc.TraitModel:
         # A set weight of the PPMI rows: what is timed is the factorization, not the choice of the weight.
-        options = {"ppmi_weight": 0.3} if method == "joint" else {}
+        options = {"windows_weight": 3.5, "ppmi_weight": 0.3, "loading_power": 0.85} if method == "joint" else {}
         return tc.TraitModel(6, method=method, **options).fit(self.sequences, self.vocabulary)
 
     def time_fit(self, method: str) -> None:

@@ -33,8 +33,8 @@ DENSITY = 10.0
 OWN_SHARE = 0.5
 # The start has so many components more, as a share, before those that are nearly one are merged.
 EXTRA_COMPONENTS = 0.25
-# It is looked for on at most so many rows of the stacked views.
-MOST_START_ROWS = 100_000
+# At most so many customers and windows shape the loadings; with more of them 16 traits hardly change.
+MOST_ROWS = 100_000
 # A descent from the SVD is taken when it is so much more reliable than one from a merged start, as a share.
 START_GAIN = 0.05
 # On so many customers, picked at random.
@@ -84,15 +84,27 @@ class JointParts:
             ppmi_rows(sequences, counts, settings),
         )  # fmt: skip
 
-    def stacked(self, windows_weight: float, ppmi_weight: float) -> sparse.csr_array:
-        """One matrix whose parts have total squares N, windows_weight N and ppmi_weight N for N customers."""
-        n = self.tied.shape[0]
+    def stacked(self, windows_weight: float, ppmi_weight: float, seed: int) -> sparse.csr_array:
+        """One matrix whose parts have total squares N, windows_weight N and ppmi_weight N for N customers.
+
+        Of more than MOST_ROWS customers and windows so many at random stand for all, each weighing more for it.
+        """
         parts = [self.weighted]
-        for part, weight in ((self.windows, windows_weight), (self.ppmi, ppmi_weight)):
-            if weight > 0 and part.nnz:
-                live = int((np.diff(part.indptr) > 0).sum())
-                parts.append(sparse.csr_array(part * np.float32(np.sqrt(weight * n / live))))
+        if windows_weight > 0 and self.windows.nnz:
+            parts.append(self._scaled(self.windows, windows_weight))
+        if sum(part.shape[0] for part in parts) > MOST_ROWS:
+            rng, share = np.random.default_rng([seed, 11]), MOST_ROWS / sum(part.shape[0] for part in parts)
+            for i, part in enumerate(parts):
+                few = max(1, int(share * part.shape[0]))
+                drawn = np.sort(rng.permutation(part.shape[0])[:few])
+                parts[i] = sparse.csr_array(part[drawn] * np.float32(np.sqrt(part.shape[0] / few)))
+        if ppmi_weight > 0 and self.ppmi.nnz:
+            parts.append(self._scaled(self.ppmi, ppmi_weight))
         return sparse.csr_array(sparse.vstack(parts, format="csr", dtype=np.float32))
+
+    def _scaled(self, part: sparse.csr_array, weight: float) -> sparse.csr_array:
+        live = int((np.diff(part.indptr) > 0).sum())
+        return sparse.csr_array(part * np.float32(np.sqrt(weight * self.tied.shape[0] / live)))
 
 
 def tie_rows(rows: sparse.csr_array, token_item: NDArray[np.int32], tie: float) -> sparse.csr_array:
@@ -101,27 +113,20 @@ def tie_rows(rows: sparse.csr_array, token_item: NDArray[np.int32], tie: float) 
     return rows if tied is None else sparse.csr_array(rows @ tied)
 
 
-def blended(parts: JointParts, blend: Blend) -> sparse.csr_array:
+def blended(parts: JointParts, blend: Blend, seed: int) -> sparse.csr_array:
     """The stacked views in a blend."""
     weight = density_weight(parts.counts) if blend.ppmi_weight is None else blend.ppmi_weight
-    return parts.stacked(blend.windows_weight, weight)
+    return parts.stacked(blend.windows_weight, weight, seed)
 
 
-def start_merged(
-    matrix: sparse.csr_array, parts: JointParts, settings: Settings
-) -> Start:
+def merged_start(matrix: sparse.csr_array, parts: JointParts, settings: Settings) -> Start:
     """(W, H) to descend from: a fit with more components than wanted, those merged that have nearly the same tokens.
 
     A descent from the SVD ends in the minimum nearest to it, which misses a trait on some samples and finds it on
     others; of a few components too many the superfluous ones are seen.
     """
     extra = max(1, round(settings.n_traits * EXTRA_COMPONENTS))
-    wide = replace(settings, n_traits=settings.n_traits + extra, n_restarts=1, progress=None)
-    rows = matrix
-    if matrix.shape[0] > MOST_START_ROWS:
-        rng = np.random.default_rng([settings.seed, 11])
-        rows = sparse.csr_array(matrix[np.sort(rng.permutation(matrix.shape[0])[:MOST_START_ROWS])])
-    H = factorize(rows, wide)
+    H = factorize(matrix, replace(settings, n_traits=settings.n_traits + extra, n_restarts=1, progress=None))
     H = merge_components(fold_in(parts.tied, H, workers=settings.workers), H, settings.n_traits)
     return fold_in(matrix, H, workers=settings.workers), H
 
@@ -164,12 +169,12 @@ def fit_joint(
     what they did.
     """
     parts = JointParts.of(sequences, token_item, settings)
-    matrix = blended(parts, blend)
+    matrix = blended(parts, blend, settings.seed)
     found = [
         own_loadings(factorize(matrix, settings, start=start), blend.loading_power, parts, settings)
-        for start in (start_merged(matrix, parts, settings), None)
+        for start in (merged_start(matrix, parts, settings), None)
     ]
-    components = more_reliable(found, sequences, token_item, parts.idf, settings)
+    components = found[more_reliable(found, sequences, token_item, parts.idf, settings)]
     raw = fold_in(parts.plain, components, workers=settings.workers)
     return Fitted(components, raw, {"idf": parts.idf}, asdict(blend))
 
@@ -177,8 +182,8 @@ def fit_joint(
 def more_reliable(
     found: list[NDArray[np.float32]], sequences: Sequences, token_item: NDArray[np.int32], idf: NDArray[np.float32],
     settings: Settings,
-) -> NDArray[np.float32]:  # fmt: skip
-    """The first of two loadings, unless by the second the halves of customers' histories agree clearly better."""
+) -> int:  # fmt: skip
+    """0, the first of two loadings, unless by the second the halves of customers' histories agree clearly better."""
     rng = np.random.default_rng([settings.seed, 13])
     judges = take_owners(sequences, np.sort(rng.permutation(sequences.n_owners)[:MOST_JUDGES]))
     halves = [
@@ -189,4 +194,4 @@ def more_reliable(
         split_half_reliability(*(fold_in(half, loadings, workers=settings.workers) for half in halves))
         for loadings in found
     )
-    return found[1] if second > (1.0 + START_GAIN) * max(first, 0.0) else found[0]
+    return int(second > (1.0 + START_GAIN) * max(first, 0.0))

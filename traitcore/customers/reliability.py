@@ -30,11 +30,7 @@ def halve_histories(
     first = np.zeros(len(units), dtype=bool)
     begin = np.concatenate(([0], np.cumsum(np.bincount(whose, minlength=sequences.n_owners))))[whose]
     first[dealt] = (np.arange(len(units)) - begin) % 2 == 0
-    halves = []
-    for kept in (first[unit], ~first[unit]):
-        ends = np.concatenate(([0], np.cumsum(kept)))[sequences.offsets]
-        halves.append(Sequences(sequences.tokens[kept], ends, sequences.owner, None, sequences.owner_ids))
-    return halves[0], halves[1]
+    return sequences.keep(first[unit]), sequences.keep(~first[unit])
 
 
 def split_half_reliability(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

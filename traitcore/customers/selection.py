@@ -24,7 +24,9 @@ MUCH_LIGHTER = 0.3
 N_SPLITS = 3
 # Customers who take part in the choice: at most so many, or as many as have so many events.
 MOST_CUSTOMERS = 4000
-MOST_EVENTS = 100_000
+MOST_EVENTS = 60_000
+# Of the tokens so many, the most common: a sample of customers has each of a large range's tokens too seldom to tell.
+MOST_TOKENS = 5000
 # To be taken, a choice must be so much more reliable than the default, as a share, and by so many standard errors.
 CLEAR_GAIN = 0.03
 CLEAR_ERRORS = 2.0
@@ -38,19 +40,29 @@ def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], settings: 
     chance that speaks. That agreement (`split_half_reliability`), which needs no truth, ranked blends on simulated
     shops nearly as the recovery of the planted traits did; what half a history foretells of the tokens of the other
     half did not. First the views are chosen, then the power. At most MOST_CUSTOMERS customers take part,
-    or as many as have MOST_EVENTS events, so that the choice costs the same on any log. What `settings` fixes stays.
+    or as many as have MOST_EVENTS events, and the MOST_TOKENS most common tokens, so that the choice costs the same on
+    any log. What `settings` fixes stays.
     """
     suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
     rivals = BLENDS if suggested < MUCH_LIGHTER * HEAVY else BLENDS[:2]
     blends = list(dict.fromkeys(_with_fixed(blend, settings) for blend in rivals))
     powers = POWERS if settings.loading_power is None else (settings.loading_power,)
-    active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
     chosen = blends[0]
+    common = _with_common_tokens(sequences, len(token_item))
+    active = np.unique(common.owners()[np.diff(common.offsets) > 0])
     if len(blends) * len(powers) > 1 and len(active) >= 4:
-        reliable = _reliabilities(sequences, active, token_item, settings, blends, powers)
+        reliable = _reliabilities(common, active, token_item, settings, blends, powers)
         best = clearly_best(reliable[:, :, 0])
         chosen = replace(blends[best], loading_power=powers[clearly_best(reliable[:, best])])
     return replace(chosen, ppmi_weight=suggested) if chosen.ppmi_weight is None else chosen
+
+
+def _with_common_tokens(sequences: Sequences, n_tokens: int) -> Sequences:
+    if n_tokens <= MOST_TOKENS:
+        return sequences
+    common = np.zeros(n_tokens, dtype=bool)
+    common[np.argsort(-sequences.token_counts(n_tokens), kind="stable")[:MOST_TOKENS]] = True
+    return sequences.keep(common[sequences.tokens])
 
 
 def _with_fixed(blend: Blend, settings: Settings) -> Blend:
@@ -78,7 +90,7 @@ def _reliabilities(
                 for half in halve_histories(judge_part, token_item[met], rng)
             ]
             for i, blend in enumerate(blends):
-                factors = factorize(blended(parts, blend), inner)
+                factors = factorize(blended(parts, blend, inner.seed), inner)
                 for j, power in enumerate(powers):
                     loadings = own_loadings(factors, power, parts, inner)
                     read = (fold_in(half, loadings, workers=inner.workers) for half in halves)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -219,13 +220,8 @@ class TraitModel(ParamsMixin):
                 f"{gone[0]!r}. Refit it on the new vocabulary, or pass the vocabulary it was fitted with."
             )
         row = np.array([own.get(token, -1) for token in theirs], dtype=np.int32)
-        mapped = row[sequences.tokens]
-        kept = mapped >= 0
-        ends = np.concatenate(([0], np.cumsum(kept)))[sequences.offsets]
-        times = sequences.timestamps_us
-        return Sequences(
-            mapped[kept], ends, sequences.owner, None if times is None else times[kept], sequences.owner_ids
-        )
+        known_here = sequences.keep(row[sequences.tokens] >= 0)
+        return replace(known_here, tokens=row[known_here.tokens])
 
     def _settings(self, progress: Progress | None) -> Settings:
         name = "TraitModel"

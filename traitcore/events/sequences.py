@@ -136,6 +136,22 @@ class Sequences:
             self.tokens[places], offsets, self.owners()[rows], None if times is None else times[places], self.owner_ids
         )
 
+    def keep(self, events: Any) -> Sequences:
+        """The events where `events`, (n_tokens,) bool, is true; each sequence keeps its place, be it empty.
+
+        Raises ValueError or TypeError for another shape or dtype.
+        """
+        events = np.asarray(events)
+        if events.dtype != np.bool_ or events.shape != (self.n_tokens,):
+            rule, got = f"an array of bool of shape ({self.n_tokens},)", f"dtype {events.dtype}, shape {events.shape}"
+            error = TypeError if events.dtype != np.bool_ else ValueError
+            raise error(parameter_message("events", "Sequences.keep", rule, got))
+        offsets = np.concatenate(([0], np.cumsum(events)))[self.offsets]
+        times = self.timestamps_us
+        return Sequences(
+            self.tokens[events], offsets, self.owner, None if times is None else times[events], self.owner_ids
+        )
+
     def token_counts(self, n_tokens: int | None = None) -> NDArray[np.int64]:
         """(n_tokens,) int64: how often each token occurs; as long as the largest token needs, or as asked."""
         return np.bincount(self.tokens, minlength=n_tokens or 0).astype(np.int64, copy=False)

@@ -73,14 +73,7 @@ def with_blend_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocab
 
 def drop_rare(sequences: Sequences, n_tokens: int, min_count: int) -> Sequences:
     """Without the tokens that occur fewer than `min_count` times here: the vocabulary these customers would have."""
-    kept = sequences.token_counts(n_tokens)[sequences.tokens] >= min_count
-    if kept.all():
-        return sequences
-    ends = np.concatenate(([0], np.cumsum(kept)))[sequences.offsets]
-    times = sequences.timestamps_us
-    return Sequences(
-        sequences.tokens[kept], ends, sequences.owner, None if times is None else times[kept], sequences.owner_ids
-    )
+    return sequences.keep(sequences.token_counts(n_tokens)[sequences.tokens] >= min_count)
 
 
 def judge_coherence(

@@ -40,15 +40,8 @@ class Periods:
 
 
 def take_sequences(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
-    """Some of the sequences, with all the owners."""
-    lengths = np.where(kept, np.diff(sequences.offsets), 0)
-    events = np.repeat(kept, np.diff(sequences.offsets))
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    times = sequences.timestamps_us
-    return Sequences(
-        sequences.tokens[events], offsets, sequences.owners(), None if times is None else times[events],
-        np.arange(sequences.n_owners),
-    )  # fmt: skip
+    """Some of the sequences, the others emptied, with all the owners."""
+    return sequences.keep(np.repeat(kept, np.diff(sequences.offsets)))
 
 
 def recall_at(
