@@ -77,6 +77,7 @@ def test_planted_traits_pass_every_check(world):
     assert found["npmi_low"] <= found["npmi"] <= found["npmi_high"]
     assert found["npmi_shuffled_tokens"] < found["npmi"] - 0.1
     assert found["bootstrap_cosine"] > 0.8
+    assert found["reliability"] > 0.4
     assert found["bootstrap_ari"] > 0.5 > 0.1 > abs(found["bootstrap_ari_chance"])
     assert found["price"] == pytest.approx(found["recall"] / found["recall_pca"])
     assert found["recall"] > 0.1

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 import traitcore as tc
-from traitcore.customers.traits import METHODS, NEED_VECTORS
+from traitcore.customers.traits import BLEND, METHODS, NEED_VECTORS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     "npmi", "npmi_low", "npmi_high", "npmi_without_heavy", "diversity", "support", "bootstrap_cosine", "bootstrap_ari",
-    "bootstrap_jaccard", "recall", "price", "windows_weight", "ppmi_weight", "loading_power",
+    "bootstrap_jaccard", "reliability", "recall", "price",
 )  # fmt: skip
 CONTROLS = (
     "npmi_random", "npmi_popular", "npmi_popular_without_heavy", "recall_popular", "recall_pca", "recall_counts",
@@ -113,4 +113,5 @@ def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str,
         bench.row(f"{shop}: nulls", method, **extra)
         bench.row(f"{shop}: controls", "no model", **{name: found[name] for name in CONTROLS})
     turned = {name: found[name] for name in ("order_change", "rotation_change") if name in found.figures}
-    bench.row(f"{shop}: traits", method, bar=bar, **{n: found[n] for n in SHOWN}, **turned)
+    chosen = {n: found[n] for n in BLEND if method == "joint"}
+    bench.row(f"{shop}: traits", method, bar=bar, **{n: found[n] for n in SHOWN}, **turned, **chosen)

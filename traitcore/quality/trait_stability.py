@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..customers.consensus import match_rows
 from ..customers.folding import normalise_rows
 from ..customers.owners import take_owners
+from ..customers.reliability import halve_histories, split_half_reliability
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
@@ -69,17 +70,22 @@ def judge_stability(
     bootstrap_cosine: matched cosine of the raw weights W of all customers; bootstrap_low: the least of the pairs;
     bootstrap_ari: adjusted Rand index of each customer's strongest trait, with its chance level (one side shuffled);
     bootstrap_jaccard: overlap of the names; seed_cosine: the same cosine for two seeds on all customers (near 1 by
-    construction when a fit starts from the SVD: read the bootstrap). What is "auto" is chosen once, on all.
+    construction when a fit starts from the SVD: read the bootstrap); reliability: correlation of the shares read from
+    two halves of the history of a customer whom a refit hasn't seen. What is "auto" is chosen once, on all.
     """
     model = with_blend_chosen(model, sequences, vocabulary, naming)
     rng = np.random.default_rng([seed, 2])
     n = sequences.n_owners
     fits: list[Fit] = []
     weights: list[NDArray[np.float32]] = []
+    reliable: list[float] = []
     for refit in range(n_refits):
         drawn = np.sort(rng.permutation(n)[: max(2, int(REFIT_SHARE * n))])
         fits.append(fit_and_name(model, take_owners(sequences, drawn), vocabulary, naming, embed, seed + refit))
         weights.append(fits[-1].model.transform_raw(sequences))
+        unseen = take_owners(sequences, np.setdiff1d(np.arange(n), drawn))
+        halves = halve_histories(unseen, vocabulary.token_item, np.random.default_rng([seed, 5, refit]))
+        reliable.append(split_half_reliability(*(fits[-1].model.transform_raw(half) for half in halves)))
         progress(refit + 1)
     rows: list[tuple[float, float, float, float]] = []
     for a, b in combinations(range(n_refits), 2):
@@ -94,5 +100,6 @@ def judge_stability(
         "bootstrap_cosine": float(cosine_mean), "bootstrap_low": float(min(row[0] for row in rows)),
         "bootstrap_ari": float(ari), "bootstrap_ari_chance": float(chance_level),
         "bootstrap_jaccard": float(jaccard),
+        "reliability": float(np.mean(reliable)),
         "seed_cosine": matched_cosine(seeds[0].raw_profiles_, seeds[1].raw_profiles_),
     }  # fmt: skip

@@ -87,7 +87,8 @@ def evaluate_traits(
         coherence: npmi (names' 10 tokens, judged over the other half of the customers) with npmi_low, npmi_high;
         npmi_without_heavy (judges without the longest 5% of histories); diversity; the controls npmi_random and
         npmi_popular (popular tokens without any model).
-        stability: bootstrap_cosine, _low, _ari (+ _chance), _jaccard over refits on 80% of customers; seed_cosine.
+        stability: bootstrap_cosine, _low, _ari (+ _chance), _jaccard over refits on 80% of customers; seed_cosine;
+        reliability, how well shares read from two halves of an unseen customer's history agree.
         support: support, customers at weight > .3 of the least supported trait; activity, the largest correlation of
         a trait's weight with the length of the history.
         prediction: recall (@20 of unseen tokens of the last sequence) with recall_popular, recall_pca,
