@@ -20,7 +20,7 @@ from .folding import normalise_rows
 OWNER = "describe_traits"
 # Weights are raised to this power before lifts are taken of them: plain, the few customers whose short history one
 # trait explains whole would be what names it.
-LIFT_POWER = 0.8
+LIFT_POWER = 0.75
 
 
 @dataclass(frozen=True, eq=False)
