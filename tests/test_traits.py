@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import traitcore as tc
+from traitcore.customers import joint, selection
 from traitcore.customers.consensus import consensus_components, match_rows
 from traitcore.customers.counts import count_lately, count_tokens, weigh_counts
 from traitcore.customers.folding import normalise_rows
@@ -366,6 +367,39 @@ def test_the_default_blend_stays_where_nothing_speaks_against_it(small):
     kept = choose_blend(sequences, token_item, fixed)
     assert (kept.windows_weight, kept.ppmi_weight, kept.loading_power) == (2.0, 0.7, 0.9)
     assert choose_blend(sequences, token_item, Settings(4, loading_power=0.9)).loading_power == 0.9
+
+
+def test_the_choice_looks_at_the_most_common_tokens(small, monkeypatch):
+    sequences, vocabulary, _ = small
+    counts = sequences.token_counts(len(vocabulary))
+    monkeypatch.setattr(selection, "MOST_TOKENS", 25)
+    common = selection._with_common_tokens(sequences, len(vocabulary))
+    left = np.flatnonzero(common.token_counts(len(vocabulary)))
+    assert len(left) == 25
+    assert counts[left].min() >= np.sort(counts)[-25]
+    assert common.n_tokens == counts[left].sum()
+    found = choose_blend(sequences, vocabulary.token_item, Settings(4))
+    whole = density_weight(count_tokens(sequences, n_tokens=len(vocabulary)))
+    assert found.ppmi_weight in (whole, HEAVY)  # the density stays that of all tokens
+
+
+def test_of_many_customers_and_windows_a_sample_stands_for_all(small, monkeypatch):
+    sequences, vocabulary, _ = small
+    parts = joint.JointParts.of(sequences, vocabulary.token_item, Settings(4))
+    n, n_windows, n_tokens = parts.tied.shape[0], parts.windows.shape[0], parts.ppmi.shape[0]
+    whole = parts.stacked(3.5, 0.5, seed=0)
+    assert whole.shape[0] == n + n_windows + n_tokens
+    monkeypatch.setattr(joint, "MOST_ROWS", (n + n_windows) // 2)
+    half = parts.stacked(3.5, 0.5, seed=0)
+    few = half.shape[0] - n_tokens
+    assert abs(few - (n + n_windows) // 2) <= 2
+    assert (half[few:] != whole[n + n_windows :]).nnz == 0  # PPMI rows are all there, as they were
+    squares = [float((m.data[: m.indptr[rows]] ** 2).sum()) for m, rows in ((whole, n + n_windows), (half, few))]
+    assert squares[1] == pytest.approx(squares[0], rel=0.1)
+    np.testing.assert_array_equal(parts.stacked(3.5, 0.5, seed=0).data, half.data)
+    sampled = fitted("joint", small).components_
+    monkeypatch.undo()
+    assert match_rows(fitted("joint", small).components_, sampled)[1].mean() > 0.8
 
 
 def test_histories_too_short_to_say_what_goes_together_get_the_heavy_weight():
