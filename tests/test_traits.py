@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import traitcore as tc
-from traitcore.customers import joint, selection
+from traitcore.customers import joint, recipes, selection
 from traitcore.customers.consensus import consensus_components, match_rows
 from traitcore.customers.counts import count_lately, count_tokens, weigh_counts
 from traitcore.customers.folding import normalise_rows
@@ -443,6 +443,24 @@ def test_the_start_is_nndsvda_of_the_exact_svd(shape):
     got = signed_start(sparse.csr_array(X.astype(np.float32)), Settings(4))
     for found, exact in zip(got, slow.signed_start(X, 4)):
         assert np.linalg.norm(found - exact) < 1e-4 * np.linalg.norm(exact)
+
+
+def test_the_search_for_a_start_ends_on_noise(monkeypatch):
+    rng = np.random.default_rng(0)
+    noise = sparse.csr_array(sparse.random_array((3000, 1500), density=0.01, rng=rng, dtype=np.float32))
+    products = []
+    found = recipes.randomized_svd
+
+    def spied(*args, **kwargs):
+        return found(*args, **kwargs, progress=lambda *_: products.append(1))
+
+    monkeypatch.setattr(recipes, "randomized_svd", spied)
+    W, H = signed_start(noise, Settings(4))
+    most = (recipes.START_COLUMNS + 4 * recipes.COLUMNS_A_COMPONENT) // 16
+    assert 0 < len(products) <= most
+    assert np.isfinite(W).all()
+    assert np.isfinite(H).all()
+    assert W.any(axis=0).all()
 
 
 @pytest.mark.parametrize("method", ["joint", "counts"])

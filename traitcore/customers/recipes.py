@@ -27,6 +27,9 @@ PAIR_DISCOUNT = 5.0
 RATE_DECAY = 0.5
 # Starts from singular vectors that are right to this, or the traits would differ from seed to seed.
 START_TOL = 1e-3
+# The search for them ends with so many columns, and so many a component more: shops take 200; noise, whose singular
+# values are all alike, would take thousands.
+START_COLUMNS, COLUMNS_A_COMPONENT = 128, 24
 
 
 @dataclass(frozen=True)
@@ -110,14 +113,18 @@ def factorize(matrix: Any, settings: Settings, *, start: Start | None = None) ->
 
 
 def signed_start(matrix: Any, settings: Settings) -> Start:
-    """(W, H) by nndsvda (Boutsidis & Gallopoulos 2008) from an SVD searched until it has converged.
+    """(W, H) by nndsvda (Boutsidis & Gallopoulos 2008) from an SVD searched until it has converged, or is noise.
 
     `factorize_nonnegative` looks for its start a few steps long, which is enough for a good fit; but the minimum that a
     fit ends in follows from the start, and traits should not change with the seed.
     """
     n, m = matrix.shape
     rank = min(settings.n_traits, n, m)
-    found = randomized_svd(matrix, rank, tol=START_TOL, random_state=settings.seed, workers=settings.workers)
+    columns = START_COLUMNS + COLUMNS_A_COMPONENT * rank
+    found = randomized_svd(
+        matrix, rank, tol=START_TOL, random_state=settings.seed, workers=settings.workers,
+        memory_limit_mb=4 * columns * min(n, m) / 2**20 if min(n, m) > 2 * columns else None,
+    )  # fmt: skip
     fill = np.float32(matrix.sum(dtype=np.float64) / max(1, n * m))
     W = np.full((n, settings.n_traits), fill, dtype=np.float32)
     H = np.full((settings.n_traits, m), fill, dtype=np.float32)
