@@ -16,7 +16,7 @@ from traitcore.quality.trait_stability import adjusted_rand, matched_correlation
 from traitcore.quality.traits import CHECKS
 
 from .reference import traits as slow
-from .test_traits import shop
+from .shops import shop
 
 
 @given(seed=st.integers(0, 2**32))

@@ -1,0 +1,48 @@
+"""Simulated shops small enough for tests, and models fitted on them."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+import traitcore as tc
+from traitcore.customers.traits import NEED_VECTORS
+from traitcore.customers.vector_recipes import ShiftWarning
+
+FIXED = {"windows_weight": 3.0, "ppmi_weight": 0.3, "loading_power": 0.85}
+
+
+def shop(n_users=500, n_traits=5, seed=0, sessions=25.0, n_items=150):
+    made = tc.simulate_events(
+        n_users=n_users, n_items=n_items, n_traits=n_traits, seed=seed, noise=0.35, sessions_per_user=sessions,
+        bot_share=0.0,
+    )  # fmt: skip
+    corpus = tc.tokenize(tc.split_sessions(made.log), min_count=3)
+    row = {name: i for i, name in enumerate(made.truth.customer_ids.tolist())}
+    owners = np.array([row[str(name)] for name in corpus.sequences.owner_ids])
+    return corpus.sequences, corpus.vocabulary, made.truth.customer_shares[owners]
+
+
+def small_shop():
+    return shop(n_users=150, n_traits=4, sessions=12.0, n_items=80)
+
+
+def vectors_for(vocabulary, width=12):
+    """Vectors with some structure: tokens of items of one family are near each other."""
+    rng = np.random.default_rng(3)
+    centres = rng.standard_normal((8, width))
+    noise = 0.5 * rng.standard_normal((len(vocabulary), width))
+    return (centres[vocabulary.token_item % 8] + noise).astype(np.float32)
+
+
+def fitted(method, small, **params):
+    sequences, vocabulary, _ = small
+    if method == "joint":
+        params = FIXED | params
+    model = tc.TraitModel(4, method=method, max_iter=60, **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShiftWarning)
+        return model.fit(
+            sequences, vocabulary, item_vectors=vectors_for(vocabulary) if method in NEED_VECTORS else None
+        )
