@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 import traitcore as tc
-from traitcore.customers.traits import BLEND, METHODS, NEED_VECTORS
+from traitcore.customers.joint import BLEND
+from traitcore.customers.traits import METHODS, NEED_VECTORS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,9 @@ class Blend:
     windows_weight: float
     ppmi_weight: float | None
     loading_power: float
+
+
+BLEND = tuple(field.name for field in fields(Blend))
 
 
 @dataclass

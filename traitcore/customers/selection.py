@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..events.sequences import Sequences
 from .counts import count_tokens, weigh_counts
 from .folding import fold_in
-from .joint import Blend, JointParts, blended, density_weight, own_loadings
+from .joint import BLEND, Blend, JointParts, blended, density_weight, own_loadings
 from .owners import split_halves, take_owners
 from .recipes import Settings, factorize
 from .reliability import halve_histories, split_half_reliability
@@ -39,9 +39,9 @@ def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], settings: 
     their histories (`halve_histories`). Traits on which the halves agree are the customers'; where they don't, it is
     chance that speaks. That agreement (`split_half_reliability`), which needs no truth, ranked blends on simulated
     shops nearly as the recovery of the planted traits did; what half a history foretells of the tokens of the other
-    half did not. First the views are chosen, then the power. At most MOST_CUSTOMERS customers take part,
-    or as many as have MOST_EVENTS events, and the MOST_TOKENS most common tokens, so that the choice costs the same on
-    any log. What `settings` fixes stays.
+    half did not. First the views are chosen, then the power. At most MOST_CUSTOMERS customers take part, or as many as
+    have MOST_EVENTS events, and the MOST_TOKENS most common tokens, so that the choice costs the same on any log. What
+    `settings` fixes stays.
     """
     suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
     rivals = BLENDS if suggested < MUCH_LIGHTER * HEAVY else BLENDS[:2]
@@ -66,8 +66,7 @@ def _with_common_tokens(sequences: Sequences, n_tokens: int) -> Sequences:
 
 
 def _with_fixed(blend: Blend, settings: Settings) -> Blend:
-    names = ("windows_weight", "ppmi_weight", "loading_power")
-    return replace(blend, **{name: getattr(settings, name) for name in names if getattr(settings, name) is not None})
+    return replace(blend, **{name: getattr(settings, name) for name in BLEND if getattr(settings, name) is not None})
 
 
 def _reliabilities(

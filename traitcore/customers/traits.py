@@ -17,7 +17,7 @@ from .._validate import check_array, check_choice, check_int, check_real, check_
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .folding import normalise_rows
-from .joint import fit_joint
+from .joint import BLEND, fit_joint
 from .pooling import check_tokens_covered
 from .recipes import Fitted, Settings, encode_counts, fit_counts, token_rates
 from .selection import choose_blend
@@ -26,7 +26,6 @@ from .vector_recipes import encode_codes, encode_smoothed, encode_vectors, fit_c
 METHODS = ("joint", "counts", "codes", "smoothed", "semi", "split", "shift")
 NEED_VECTORS = ("smoothed", "semi", "split", "shift")
 _FORMAT = 2
-BLEND = ("windows_weight", "ppmi_weight", "loading_power")
 
 
 class TraitModel(ParamsMixin):
