@@ -94,7 +94,7 @@ def crash(root: str) -> int:
     for action in ("publish_first", "publish_next", "publish_large", "rollback", "withdraw", "withdraw_first", "prune"):
         for mode in modes:
             done = subprocess.run(
-                [sys.executable, "-m", "tests.store_faults", root, action, mode], cwd=HERE.parent,
+                [sys.executable, "-m", "tests.data.store_faults", root, action, mode], cwd=HERE.parent,
                 capture_output=True, text=True, check=True,
             )  # fmt: skip
             found = json.loads(done.stdout)

@@ -15,8 +15,7 @@ import pytest
 from scipy import sparse
 
 import traitcore as tc
-
-from .variants import array_variants, sparse_variants
+from tests.data.variants import array_variants, sparse_variants
 
 RNG = np.random.default_rng(7)
 SESSIONS = [[0, 1, 2, 3], [4, 5, 6], [1, 2, 0, 5, 6], [3, 4], [2, 6, 1, 1]] * 4

@@ -12,8 +12,8 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# The face, in the order of the rooms. A name's module is imported at its first use.
-_FACE: dict[str, tuple[str, ...]] = {
+# The public names, in the order of the rooms. A name's module is imported when the name is first used.
+_PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "_errors": ("InputError", "NotFittedError", "TableError"),
     # 1. events
     "events.log": ("EventLog",),
@@ -23,11 +23,15 @@ _FACE: dict[str, tuple[str, ...]] = {
     "events.sequences": ("Sequences",),
     "events.tokens": ("encode_tokens", "tokenize"),
     "events.simulate": ("simulate_events",),
-    # 2. items
+    # 2. factorization
+    "factorization.svd": ("randomized_svd", "svd_vectors"),
+    "factorization.nmf": ("NMF", "factorize_nonnegative"),
+    "factorization.fold_in": ("WeightSolver", "solve_weights"),
+    "factorization.semi_nmf": ("factorize_semi_nonnegative",),
+    # 3. items
     "items.cooccurrence": ("count_cooccurrences",),
-    "items.merging": ("merge_counts",),
+    "items.merge_counts": ("merge_counts",),
     "items.ppmi": ("positive_pmi",),
-    "items.svd": ("randomized_svd", "svd_vectors"),
     "items.sgns": ("train_sgns",),
     "items.next_item": ("NextItemCounts",),
     "items.graph": ("ItemGraph", "build_item_graph", "graph_from_edges", "graph_from_matrix", "read_graph"),
@@ -35,21 +39,20 @@ _FACE: dict[str, tuple[str, ...]] = {
     "items.content": ("ContentEncoder", "content_features"),
     "items.fusion": ("backfill_vectors", "fit_content_map", "fuse_vectors"),
     "items.embedders": ("Item2Vec", "PPMIEmbedder", "WalkEmbedder"),
-    # 3. customers
+    # 4. customers
     "customers.pooling": ("customer_vectors",),
     "customers.attention": ("AttentionPooling",),
-    "customers.nmf": ("NMF", "WeightSolver", "factorize_nonnegative", "factorize_semi_nonnegative", "solve_weights"),
     "customers.traits": ("TraitModel",),
     "customers.describe": ("describe_traits",),
-    "customers.picture": ("plot_traits",),
-    # 4. serving
+    "customers.trait_plot": ("plot_traits",),
+    # 5. serving
     "serving.table": ("EmbeddingTable",),
     "serving.store": ("TableStore",),
     "serving.neighbors": ("top_k",),
     "serving.index": ("build_index", "open_index"),
     "serving.recommend": ("find_similar_customers", "next_items", "product_affinity", "recommend_products"),
     "serving.live": ("LiveCustomers",),
-    # 5. quality
+    # 6. quality
     "quality.retrieval": ("evaluate_retrieval",),
     "quality.traits": ("evaluate_traits",),
     "quality.n_traits": ("choose_n_traits",),
@@ -57,7 +60,7 @@ _FACE: dict[str, tuple[str, ...]] = {
     # all of it
     "pipeline": ("fit_pipeline",),
 }
-_MODULE_OF = {name: module for module, names in _FACE.items() for name in names}
+_MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 
 __all__ = ["__version__", "get_include", *_MODULE_OF]
 

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 import traitcore as tc
 from benchmarks.versus import SETTLE, Bench
-from traitcore.customers.nmf_init import initial_factors
+from traitcore.factorization.starts import initial_factors
 
 warnings.simplefilter("ignore", ConvergenceWarning)  # sweeps are counted here, not convergence
 KL = "kullback-leibler"

@@ -15,7 +15,7 @@ from scipy import sparse
 
 import traitcore as tc
 from traitcore.customers.counts import count_tokens
-from traitcore.customers.owners import take_owners
+from traitcore.customers.customer_subsets import take_owners
 from traitcore.quality.traits import matched_correlation, matched_cosine
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from scipy import sparse
 
 import traitcore as tc
 from benchmarks.suite.synthetic import clustered_sessions, hard_sessions
-from traitcore.items.products import sparse_dense
+from traitcore.factorization.products import sparse_dense
 
 SYSTEMS = ("traitcore", "PROPACK", "sklearn n_iter=4")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import traitcore as tc
-from traitcore.items.products import sparse_dense
+from traitcore.factorization.products import sparse_dense
 
 from .synthetic import clustered_sessions
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 import traitcore as tc
-from traitcore.customers.nmf import Factorization
+from traitcore.factorization.result import Factorization
 
 
 class Factorize:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import admin, ask, evaluate, follow, learn
+from . import admin, evaluate, fit, follow, query
 from .render import show
 
 _EPILOG = """examples:
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"traitcore {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (learn, ask, follow, evaluate, admin):
+    for module in (fit, query, follow, evaluate, admin):
         module.add_commands(commands)
     return parser
 

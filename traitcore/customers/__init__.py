@@ -1,1 +1,1 @@
-"""3. What a customer is like: sequences and vectors in, readable traits out."""
+"""4. What a customer is like: sequences and vectors in, readable traits out."""

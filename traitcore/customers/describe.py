@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
+from .._rows import rows_to_shares
 from .._validate import check_array, check_int, check_real
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .counts import count_tokens
-from .folding import normalise_rows
 
 OWNER = "describe_traits"
 # Weights are raised to this power before lifts are taken of them: plain, the few customers whose short history one
@@ -158,7 +158,7 @@ def describe_traits(
         if category.shape != (len(vocabulary.item_ids),):
             rule = f"an array of shape ({len(vocabulary.item_ids)},), one category for each item"
             raise ValueError(parameter_message("item_category", OWNER, rule, f"shape {category.shape}"))
-    shares = normalise_rows(weights)
+    shares = rows_to_shares(weights)
     lift = token_lift(weights, counts, smoothing=smoothing, min_df=min_df)
     events = np.log1p(counts.sum(axis=1))
     actions = _by_group(weights, counts, vocabulary.token_action, len(vocabulary.actions))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..events.sequences import Sequences
+from ..factorization.fold_in import fold_in
 from .counts import count_tokens, count_windows, tie_tokens, token_idf, weigh_counts
-from .folding import fold_in
+from .customer_subsets import take_owners
 from .merging import merge_components
-from .owners import take_owners
 from .recipes import (
     Fitted,
     Settings,

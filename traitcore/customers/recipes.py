@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..events.sequences import Sequences
+from ..factorization.fold_in import fold_in
+from ..factorization.nmf import factorize_nonnegative
+from ..factorization.svd import randomized_svd
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
-from ..items.svd import randomized_svd
 from .consensus import consensus_components
 from .counts import count_lately, count_tokens, tie_tokens, token_idf, unit_rows, weigh_counts
-from .folding import fold_in
-from .nmf import factorize_nonnegative
 
 # PPMI rows count as df ** TOKEN_POWER, for the row of a token few customers have is mostly chance.
 TOKEN_POWER = 0.5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .._rows import rows_to_shares
 from ..events.sequences import Sequences
-from .folding import normalise_rows
 
 
 def halve_histories(
@@ -41,7 +41,7 @@ def split_half_reliability(first: NDArray[np.float32], second: NDArray[np.float3
     1910), not stepped up to the whole length.
     """
     told = (first.sum(axis=1) > 0) & (second.sum(axis=1) > 0)
-    a, b = (normalise_rows(weights[told]).astype(np.float64) for weights in (first, second))
+    a, b = (rows_to_shares(weights[told]).astype(np.float64) for weights in (first, second))
     if not len(a):
         return 0.0
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)

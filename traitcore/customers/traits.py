@@ -13,14 +13,14 @@ from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._progress import Progress
+from .._rows import rows_to_shares
 from .._validate import check_array, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .folding import normalise_rows
+from .blend_selection import choose_blend
 from .joint import BLEND, fit_joint
 from .pooling import check_tokens_covered
 from .recipes import Fitted, Settings, encode_counts, fit_counts, token_rates
-from .selection import choose_blend
 from .vector_recipes import encode_codes, encode_smoothed, encode_vectors, fit_codes, fit_smoothed, fit_vectors
 
 METHODS = ("joint", "counts", "codes", "smoothed", "semi", "split", "shift")
@@ -142,7 +142,7 @@ class TraitModel(ParamsMixin):
         self._fitted_with = (method, settings)
         self.components_ = self._fitted.components
         self.raw_profiles_ = self._fitted.raw
-        self.profiles_ = normalise_rows(self.raw_profiles_)
+        self.profiles_ = rows_to_shares(self.raw_profiles_)
         self.n_empty_ = sequences.n_owners - len(np.unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
         tie = settings.tie if method == "joint" else 0.0
         self.token_rates_ = token_rates(
@@ -155,7 +155,7 @@ class TraitModel(ParamsMixin):
     def transform(self, sequences: Sequences, *, vocabulary: Vocabulary | None = None) -> NDArray[np.float32]:
         """(n_customers, n_traits) float32 profiles of new or changed customers, rows that add up to 1; see
         `transform_raw`."""
-        return normalise_rows(self.transform_raw(sequences, vocabulary=vocabulary))
+        return rows_to_shares(self.transform_raw(sequences, vocabulary=vocabulary))
 
     def transform_raw(self, sequences: Sequences, *, vocabulary: Vocabulary | None = None) -> NDArray[np.float32]:
         """(n_customers, n_traits) float32 raw weights W of new or changed customers; the traits stay as fitted.
@@ -201,7 +201,7 @@ class TraitModel(ParamsMixin):
         model._fitted = Fitted(arrays["components"], arrays["raw_profiles"], recipe, chosen)
         model._fitted_with = (check_choice("method", "TraitModel", model.method, METHODS), model._settings(None))
         model.components_, model.raw_profiles_ = arrays["components"], arrays["raw_profiles"]
-        model.profiles_ = normalise_rows(model.raw_profiles_)
+        model.profiles_ = rows_to_shares(model.raw_profiles_)
         model.token_rates_, model.tokens_ = arrays["token_rates"], arrays["tokens"]
         model.n_empty_, model.chosen_ = int(np.asarray(arrays["n_empty"])[0]), chosen
         return model

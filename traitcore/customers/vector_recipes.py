@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..events.sequences import Sequences
+from ..factorization.fold_in import fold_in
+from ..factorization.nmf import factorize_nonnegative
+from ..factorization.semi_nmf import factorize_semi_nonnegative
 from .counts import count_tokens, token_idf, unit_rows, weigh_counts
-from .folding import fold_in
-from .nmf import factorize_nonnegative, factorize_semi_nonnegative
 from .pooling import customer_vectors
 from .recipes import Fitted, Settings, factorize, ppmi_rows, unit_length
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from .._errors import InputError
 from .._kernels import text as kernels
 from .._progress import Progress
-from .build import LogBuilder
 from .columns import Column
+from .log_builder import LogBuilder
 
 # Text held at a time, and so the longest record.
 BLOCK_BYTES = 8 << 20

@@ -16,8 +16,8 @@ from .._files import whole_file
 from .._validate import check_array, check_choice
 from . import ids as coding
 from .arrow import read_stream
-from .build import LogBuilder, LogReport
 from .columns import pick_columns
+from .log_builder import LogBuilder, LogReport
 from .timestamps import UNITS, format_us
 
 ID_TYPES = ("auto", "int", "str")

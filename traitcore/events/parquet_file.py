@@ -10,7 +10,7 @@ from typing import Any
 from .._errors import InputError
 from .._progress import Progress
 from .arrow import read_stream
-from .build import LogBuilder
+from .log_builder import LogBuilder
 
 
 def read_parquet(

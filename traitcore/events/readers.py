@@ -11,9 +11,9 @@ from typing import TextIO
 from .._errors import InputError, parameter_message
 from .._files import whole_file
 from .._progress import Progress
-from .build import LogBuilder
 from .csv_file import read_csv
 from .log import EventLog, check_id_types, check_options, column_names, log_from
+from .log_builder import LogBuilder
 from .parquet_file import read_parquet
 
 _OWNER = "read_events"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .._errors import parameter_message
 from .._validate import check_bool, check_int, check_real, check_seed
-from .catalogue import (
+from .simulated_catalogue import (
     ACTIONS,
     LATE_ITEMS_FROM,
     N_CATEGORIES,

@@ -1,1 +1,1 @@
-"""2. What an item means: sequences in, item vectors out."""
+"""3. What an item means: sequences in, item vectors out."""

@@ -15,8 +15,8 @@ from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from ..factorization.svd import randomized_svd
 from .fusion import normalize_rows
-from .svd import randomized_svd
 
 WORD = re.compile(r"\w+")
 FIELDS = ("texts", "categories", "brands", "prices")

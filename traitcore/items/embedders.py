@@ -18,13 +18,13 @@ from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
+from ..factorization.svd import svd_vectors
 from .cooccurrence import count_cooccurrences
 from .graph import GraphReport, ItemGraph, build_item_graph
-from .merging import merge_counts
+from .merge_counts import merge_counts
 from .ppmi import positive_pmi
 from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, _train
 from .sgns_plan import SgnsPlan, plan_sgns
-from .svd import svd_vectors
 from .walks import WalkCorpus, WalkReport
 
 # Parameters that suit a kind of data. 'sessions', for the next item of short shop sessions: found on Diginetica's train

@@ -14,8 +14,8 @@ from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from ..factorization.products import sparse_dense
 from ..items.fusion import SOURCES
-from ..items.products import sparse_dense
 from ..serving.live_traits import METHODS as LIVE_METHODS
 from ..serving.live_traits import TraitBasis
 from ..serving.table import EmbeddingTable

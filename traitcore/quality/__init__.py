@@ -1,1 +1,1 @@
-"""5. Is it good enough: evaluation, comparison, guardrails."""
+"""6. Is it good enough: evaluation, comparison, guardrails."""

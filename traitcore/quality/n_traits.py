@@ -17,8 +17,8 @@ from .._validate import check_int, check_real, check_seed
 from ..customers.coherence import npmi_coherence, presence
 from ..customers.consensus import match_rows
 from ..customers.counts import count_tokens, unit_rows
+from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
-from ..customers.owners import split_halves, take_owners
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary

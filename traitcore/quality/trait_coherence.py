@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import stdtrit
 
+from .._rows import rows_to_shares
+from ..customers.blend_selection import choose_blend
 from ..customers.coherence import name_diversity, npmi_coherence
 from ..customers.counts import count_tokens
+from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
-from ..customers.folding import normalise_rows
-from ..customers.owners import split_halves, take_owners
-from ..customers.selection import choose_blend
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
@@ -113,7 +113,7 @@ def _judged(fit: Fit, judges: sparse.csr_array, naming: Naming, rng: np.random.G
     shape = (len(fit.tops), naming.n_top)
     eligible = np.flatnonzero(fit.eligible)
     popular = eligible[np.argsort(-fit.document_frequencies[eligible], kind="stable")][: shape[0] * shape[1]]
-    share = normalise_rows(fit.model.raw_profiles_)
+    share = rows_to_shares(fit.model.raw_profiles_)
     return {
         "npmi": float(scores.mean()),
         "npmi_worst": float(scores.min()),

@@ -15,7 +15,7 @@ from ..customers.pooling import customer_vectors
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from ..items.svd import randomized_svd
+from ..factorization.svd import randomized_svd
 from .trait_coherence import Embed, Naming, with_blend_chosen
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._rows import rows_to_shares
 from ..customers.consensus import match_rows
-from ..customers.folding import normalise_rows
-from ..customers.owners import take_owners
+from ..customers.customer_subsets import take_owners
 from ..customers.reliability import halve_histories, split_half_reliability
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
@@ -90,7 +90,7 @@ def judge_stability(
     rows: list[tuple[float, float, float, float]] = []
     for a, b in combinations(range(n_refits), 2):
         matched, cosine = match_rows(weights[a].T, weights[b].T)
-        strongest = [normalise_rows(w).argmax(axis=1) for w in (weights[a], weights[b])]
+        strongest = [rows_to_shares(w).argmax(axis=1) for w in (weights[a], weights[b])]
         chance = adjusted_rand(strongest[0], rng.permutation(strongest[1]))
         overlap = name_jaccard(fits[a].tops, fits[b].tops, matched)
         rows.append((float(cosine.mean()), adjusted_rand(*strongest), chance, overlap))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .._errors import parameter_message
 from .._progress import Progress
 from .._validate import check_array, check_int, check_real, check_seed
+from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import correlation
-from ..customers.owners import split_halves, take_owners
 from ..customers.traits import NEED_VECTORS, TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary

@@ -1,1 +1,1 @@
-"""4. What other systems read: tables, neighbours, recommendations, live state."""
+"""5. What other systems read: tables, neighbours, recommendations, live state."""

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
 from .._kernels.live import add_live_events
+from .._rows import rows_to_shares
 from .._validate import check_array, check_bool, check_choice, check_int, check_real
-from ..customers.folding import normalise_rows
-from ..customers.nmf_weights import WeightSolver
 from ..customers.pooling import inverse_document_frequencies
 from ..customers.traits import TraitModel
+from ..factorization.fold_in import WeightSolver
 from . import npy
 from .live_traits import TokenPairs, TraitBasis
 from .table import EmbeddingTable
@@ -272,7 +272,7 @@ class LiveCustomers:
 
     def profiles(self, customers: Any, *, workers: int = 1) -> NDArray[np.float32]:
         """(m, k) float32 shares of the traits, rows adding up to 1 (or zero): as `TraitModel.transform`."""
-        return normalise_rows(self.traits_batch(customers, workers=workers))
+        return rows_to_shares(self.traits_batch(customers, workers=workers))
 
     def _rows(self, customers: Any) -> NDArray[np.int64]:
         ids = customers.tolist() if isinstance(customers, np.ndarray) else list(customers)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
 from .._kernels.live import add_token_events, move_pairs
-from ..customers.nmf_weights import WeightSolver
 from ..customers.traits import TraitModel
+from ..factorization.fold_in import WeightSolver
 from .table import EmbeddingTable
 
 METHODS = ("joint", "counts", "codes")

@@ -1,0 +1,245 @@
+"""TraitModel: every method, determinism, equivariance, persistence, planted truth, and the edges."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import traitcore as tc
+from tests.data.shops import FIXED, fitted, shop, small_shop, vectors_for
+from traitcore._rows import rows_to_shares
+from traitcore.customers.blend_selection import POWERS
+from traitcore.customers.consensus import consensus_components, match_rows
+from traitcore.customers.customer_subsets import split_halves, take_owners
+from traitcore.customers.traits import METHODS
+from traitcore.customers.vector_recipes import ShiftWarning
+from traitcore.quality.trait_stability import matched_correlation, matched_cosine
+
+
+@pytest.fixture(scope="module")
+def small():
+    return small_shop()
+
+
+def test_planted_traits_are_recovered_by_the_default():
+    sequences, vocabulary, truth = shop()
+    model = tc.TraitModel(5).fit(sequences, vocabulary)
+    told = truth.sum(axis=1) > 0
+    assert matched_correlation(truth[told], model.profiles_[told]) > 0.9
+    assert model.chosen_["loading_power"] in POWERS
+    again = [tc.TraitModel(5, **model.chosen_, random_state=s).fit(sequences, vocabulary) for s in (1, 2)]
+    cosine = match_rows(again[0].raw_profiles_.T, again[1].raw_profiles_.T)[1]
+    assert cosine.mean() > 0.95
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_deterministic_and_transforms_as_it_fitted(method, small):
+    first, second = fitted(method, small), fitted(method, small, workers=3)
+    np.testing.assert_allclose(first.raw_profiles_, second.raw_profiles_, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(first.transform_raw(small[0]), first.raw_profiles_, rtol=1e-3, atol=1e-5)
+    assert first.components_.shape == (4, len(small[1]))
+    assert (first.raw_profiles_ >= 0).all()
+    sums = first.profiles_.sum(axis=1)
+    np.testing.assert_allclose(sums[sums > 0], 1, atol=1e-5)
+    assert first.token_rates_.min() >= 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_permuting_customers_permutes_the_weights(method, small):
+    sequences, vocabulary, _ = small
+    order = np.random.default_rng(0).permutation(sequences.n_owners)
+    moved = fitted(method, (take_owners(sequences, order), vocabulary, None))
+    first = fitted(method, small)
+    cosine = match_rows(first.raw_profiles_[order].T, moved.raw_profiles_.T)[1]
+    assert cosine.mean() > 0.999
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_duplicated_customers_get_the_same_profile(method, small):
+    sequences = small[0]
+    model = fitted(method, small)
+    twice = take_owners(sequences, np.arange(20))
+    doubled = tc.Sequences.from_lists([*twice, *twice], owner=np.concatenate([twice.owners(), twice.owners() + 20]))
+    profiles = model.transform(doubled)
+    np.testing.assert_array_equal(profiles[:20], profiles[20:])
+    np.testing.assert_allclose(profiles[:20], model.profiles_[:20], atol=1e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_model_travels_as_arrays_and_json(method, small):
+    model = fitted(method, small)
+    params = json.loads(json.dumps(model.get_params()))
+    arrays = model.to_arrays()
+    assert all(a.dtype.kind != "O" for a in arrays.values())
+    back = tc.TraitModel.from_arrays(arrays, params)
+    np.testing.assert_array_equal(back.transform_raw(small[0]), model.transform_raw(small[0]))
+    np.testing.assert_array_equal(back.token_rates_, model.token_rates_)
+    assert back.chosen_ == model.chosen_
+    with pytest.raises(ValueError, match="format"):
+        tc.TraitModel.from_arrays(arrays | {"format": np.array([99])}, params)
+
+
+def test_semi_does_not_change_under_a_rotation_and_shift_does(small):
+    sequences, vocabulary, _ = small
+    vectors = vectors_for(vocabulary)
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((12, 12)))[0]
+    turned = np.ascontiguousarray(vectors @ turn, dtype=np.float32)
+    change = {}
+    for method in ("semi", "shift"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShiftWarning)
+            a, b = (
+                tc.TraitModel(4, method=method, max_iter=300, tol=1e-6).fit(sequences, vocabulary, item_vectors=v)
+                for v in (vectors, turned)
+            )
+        change[method] = 1 - match_rows(a.raw_profiles_.T, b.raw_profiles_.T)[1].mean()
+    assert change["semi"] < 1e-3
+    assert change["shift"] > 20 * max(change["semi"], 1e-5)
+
+
+def test_shift_warns_and_names_its_cost(small):
+    sequences, vocabulary, _ = small
+    with pytest.warns(ShiftWarning, match="hardly better than chance"):
+        tc.TraitModel(4, method="shift").fit(sequences, vocabulary, item_vectors=vectors_for(vocabulary))
+
+
+def test_tokens_are_matched_by_what_they_are(small):
+    sequences, vocabulary, _ = small
+    model = fitted("counts", small)
+    n = len(vocabulary)
+    swap = np.random.default_rng(5).permutation(n)  # row i of the new vocabulary is the old row swap[i]
+    back = np.argsort(swap).astype(np.int32)
+    other = tc.Vocabulary(
+        vocabulary.item_ids, vocabulary.actions, vocabulary.token_item[swap], vocabulary.token_action[swap],
+        vocabulary.counts[swap], vocabulary.document_frequencies[swap], vocabulary.n_documents,
+    )  # fmt: skip
+    renamed = tc.Sequences(back[sequences.tokens], sequences.offsets, sequences.owner, None, sequences.owner_ids)
+    np.testing.assert_allclose(model.transform(renamed, vocabulary=other), model.transform(sequences), atol=1e-4)
+
+
+def test_a_model_fitted_on_tokens_that_are_gone_says_so(small):
+    _, vocabulary, _ = small
+    model = fitted("counts", small)
+    short = tc.Vocabulary(
+        vocabulary.item_ids, vocabulary.actions, vocabulary.token_item[1:], vocabulary.token_action[1:],
+        vocabulary.counts[1:], vocabulary.document_frequencies[1:], vocabulary.n_documents,
+    )  # fmt: skip
+    few = tc.Sequences.from_lists([[0, 1]])
+    told = f"1 tokens that the vocabulary no longer has, the first '{vocabulary.tokens[0]}'"
+    with pytest.raises(ValueError, match=told):
+        model.transform(few, vocabulary=short)
+    with pytest.raises(ValueError, match=r"token \d+ at 0"):
+        model.transform(tc.Sequences.from_lists([[len(vocabulary)]]))
+
+
+def plain(n_tokens, counts=None):
+    return tc.Vocabulary(
+        np.arange(n_tokens), (), np.arange(n_tokens, dtype=np.int32), np.full(n_tokens, -1, np.int32),
+        np.ones(n_tokens, np.int64), np.ones(n_tokens, np.int64), 10,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_awkward_corpora(method):
+    vectors = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    corpora = {
+        "customers with 0, 1 and many events": tc.Sequences.from_lists(
+            [[0], rng.integers(0, 5, 100_000), [1, 2], [3, 4, 1]], owner=[1, 2, 3, 4], owner_ids=np.arange(6)
+        ),
+        "more traits than customers": tc.Sequences.from_lists([[0, 1, 2], [3, 4, 5]]),
+        "all-identical customers": tc.Sequences.from_lists([[0, 1, 2]] * 12),
+        "a token everyone has": tc.Sequences.from_lists([[0, 1 + i % 5] for i in range(20)]),
+    }
+    for name, sequences in corpora.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ShiftWarning)
+            model = tc.TraitModel(7, method=method).fit(sequences, plain(6), item_vectors=vectors)
+        assert np.isfinite(model.raw_profiles_).all(), name
+        assert np.isfinite(model.components_).all(), name
+        empty = np.bincount(sequences.owners(), weights=np.diff(sequences.offsets), minlength=sequences.n_owners) == 0
+        assert not model.profiles_[empty].any(), name
+        assert model.n_empty_ == int(empty.sum()), name
+    np.testing.assert_allclose(model.profiles_[0], model.profiles_[5], atol=1e-5)
+
+
+@given(seed=st.integers(0, 2**32), n=st.integers(2, 40))
+def test_halves_share_long_and_short_histories(seed, n):
+    rng = np.random.default_rng(seed)
+    sequences = tc.Sequences.from_lists([np.zeros(k, int) for k in rng.geometric(0.05, n)])
+    a, b = split_halves(sequences, np.arange(n), rng)
+    assert sorted([*a, *b]) == list(range(n))
+    assert abs(len(a) - len(b)) <= 1
+    lengths = np.diff(sequences.offsets)
+    assert abs(lengths[a].sum() - lengths[b].sum()) <= lengths.max()
+
+
+def test_taking_owners_keeps_their_sequences(small):
+    sequences = small[0]
+    owners = np.array([7, 3, 11])
+    part = take_owners(sequences, owners)
+    for place, owner in enumerate(owners):
+        mine = [sequences[i].tolist() for i in np.flatnonzero(sequences.owners() == owner)]
+        assert [part[i].tolist() for i in np.flatnonzero(part.owners() == place)] == mine
+
+
+def test_consensus_finds_the_components_behind_noisy_runs():
+    rng = np.random.default_rng(0)
+    truth = np.abs(rng.standard_normal((5, 40))).astype(np.float32)
+    runs = [(truth + 0.3 * np.abs(rng.standard_normal(truth.shape)))[rng.permutation(5)] for _ in range(12)]
+    found, agreement = consensus_components(runs)
+    assert match_rows(truth, found)[1].mean() > np.mean([match_rows(truth, run)[1].mean() for run in runs])
+    assert agreement.shape == (5,)
+    assert agreement.max() <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("method", ["joint", "counts"])
+def test_restarts_give_a_consensus(method, small):
+    once, many = fitted(method, small), fitted(method, small, n_restarts=4)
+    assert match_rows(once.components_, many.components_)[1].mean() > 0.8
+    np.testing.assert_allclose(np.linalg.norm(many.components_, axis=1), 1, atol=1e-5)
+
+
+def test_rows_normalised_as_promised():
+    rows = rows_to_shares(np.array([[1, 3], [0, 0], [2, 0]], dtype=np.float32))
+    np.testing.assert_allclose(rows, [[0.25, 0.75], [0, 0], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "name"),
+    [
+        ({"n_traits": 0}, ValueError, "n_traits"),
+        ({"n_traits": 2.5}, TypeError, "n_traits"),
+        ({"method": "lda"}, ValueError, "method"),
+        ({"tie": 2.0}, ValueError, "tie"),
+        ({"ppmi_weight": "best"}, ValueError, "ppmi_weight"),
+        ({"ppmi_weight": -1.0}, ValueError, "ppmi_weight"),
+        ({"windows_weight": -1.0}, ValueError, "windows_weight"),
+        ({"loading_power": 0.0}, ValueError, "loading_power"),
+        ({"loading_power": 1.5}, ValueError, "loading_power"),
+        ({"n_restarts": 0}, ValueError, "n_restarts"),
+        ({"workers": 0}, ValueError, "workers"),
+        ({"method": "semi"}, ValueError, "item_vectors"),
+    ],
+)
+def test_refusals(params, error, name, small):
+    with pytest.raises(error, match=f"'{name}' parameter of TraitModel"):
+        tc.TraitModel(**(FIXED | params)).fit(small[0], small[1])
+
+
+def test_nothing_to_learn_from_and_not_fitted():
+    with pytest.raises(ValueError, match="at least one known token"):
+        tc.TraitModel().fit(tc.Sequences.from_lists([[]]), plain(3))
+    with pytest.raises(tc.NotFittedError):
+        tc.TraitModel().transform(tc.Sequences.from_lists([[0]]))
+
+
+@pytest.mark.parametrize("method", ["joint", "counts"])
+def test_traits_do_not_change_with_the_seed(method, small):
+    first, second = (fitted(method, small, random_state=seed).raw_profiles_ for seed in (0, 17))
+    assert matched_cosine(first, second) > 0.999

@@ -1,0 +1,238 @@
+"""Counts against the spec's triple loop, for every option; sums of counts; bytes for any number of workers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+import traitcore as tc
+from tests.reference.cooccurrence import cooccurrences, pruned
+from traitcore.items import cooccurrence, count_parts
+from traitcore.items.cooccurrence import count_cooccurrences
+from traitcore.items.count_parts import csr_of
+from traitcore.items.merge_counts import merge_counts
+
+N = 9
+SESSIONS = st.lists(st.lists(st.integers(0, N - 1), max_size=14), max_size=8)
+WINDOWS = st.sampled_from([1, 2, 5, 40, None])
+
+
+def check_form(matrix: sparse.csr_array) -> None:
+    assert isinstance(matrix, sparse.csr_array)
+    for i in range(matrix.shape[0]):
+        assert (np.diff(matrix.indices[matrix.indptr[i] : matrix.indptr[i + 1]]) > 0).all()
+    assert (matrix.data != 0).all()
+    assert len(matrix.indices) == len(matrix.data) == matrix.indptr[-1]
+
+
+def same_bytes(a: sparse.csr_array, b: sparse.csr_array) -> bool:
+    return all(
+        x.dtype == y.dtype and x.tobytes() == y.tobytes()
+        for x, y in ((a.data, b.data), (a.indices, b.indices), (a.indptr, b.indptr))
+    )
+
+
+@given(sessions=SESSIONS, window=WINDOWS, symmetric=st.booleans(), self_pairs=st.booleans())
+def test_flat_counts_are_the_triple_loop(sessions, window, symmetric, self_pairs) -> None:
+    counts = count_cooccurrences(
+        tc.Sequences.from_lists(sessions), n_items=N, window=window, symmetric=symmetric, self_pairs=self_pairs
+    )
+    check_form(counts)
+    assert counts.dtype == np.int32
+    expected = cooccurrences(sessions, N, window, symmetric=symmetric, self_pairs=self_pairs)
+    np.testing.assert_array_equal(counts.toarray(), expected)
+
+
+@given(sessions=SESSIONS, window=st.sampled_from([1, 3, 6]), symmetric=st.booleans(), name=st.integers(0, 3))
+def test_weights_by_distance(sessions, window, symmetric, name) -> None:
+    table = np.linspace(2.0, 0.5, window)
+    weighting, weight = [
+        ("harmonic", lambda d: 1 / d),
+        ("linear", lambda d: (window - d + 1) / window),
+        (table, lambda d: table[d - 1]),
+        ("flat", lambda d: 1.0),
+    ][name]
+    counts = count_cooccurrences(
+        tc.Sequences.from_lists(sessions), n_items=N, window=window, symmetric=symmetric, weighting=weighting,
+        dtype=np.float64,
+    )  # fmt: skip
+    check_form(counts)
+    expected = cooccurrences(sessions, N, window, symmetric=symmetric, weight=weight)
+    np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12)
+
+
+@given(
+    sessions=SESSIONS, window=WINDOWS, symmetric=st.booleans(), cap=st.sampled_from([None, 1, 2.5]),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_weights_by_sequence_and_action_and_the_cap(sessions, window, symmetric, cap, seed) -> None:
+    rng = np.random.default_rng(seed)
+    scale = rng.integers(0, 3, len(sessions)) / 2
+    actions = [rng.integers(0, 3, len(s)) for s in sessions]
+    table = rng.integers(0, 3, (3, 3)).astype(float)
+    counts = count_cooccurrences(
+        tc.Sequences.from_lists(sessions), n_items=N, window=window, symmetric=symmetric, sequence_weights=scale,
+        actions=np.concatenate([*actions, np.zeros(0, int)]).astype(int), action_weights=table, cap_per_sequence=cap,
+        dtype=np.float64,
+    )  # fmt: skip
+    check_form(counts)
+    expected = cooccurrences(
+        sessions, N, window, symmetric=symmetric, sequence_weights=scale, actions=actions, action_weights=table,
+        cap=np.inf if cap is None else cap,
+    )  # fmt: skip
+    np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12, atol=1e-12)
+
+
+@given(sessions=SESSIONS, least=st.sampled_from([None, 2, 3.5]), top_k=st.sampled_from([None, 1, 2, 4]))
+def test_pruning_keeps_the_largest_entries(sessions, least, top_k) -> None:
+    counts = count_cooccurrences(tc.Sequences.from_lists(sessions), n_items=N, min_pair_count=least, top_k=top_k)
+    check_form(counts)
+    np.testing.assert_array_equal(counts.toarray(), pruned(cooccurrences(sessions, N, 5), least or 0, top_k or N))
+
+
+def test_an_int_cap_counts_sequences() -> None:
+    counts = count_cooccurrences(tc.Sequences.from_lists([[0, 1, 0, 1], [1, 0]]), cap_per_sequence=1)
+    assert counts.dtype == np.int32
+    np.testing.assert_array_equal(counts.toarray(), [[1, 2], [2, 1]])
+
+
+@given(sessions=SESSIONS, cut=st.lists(st.integers(0, 3), min_size=8, max_size=8))
+def test_any_partition_merges_to_the_whole(sessions, cut) -> None:
+    parts = [tc.Sequences.from_lists([s for s, c in zip(sessions, cut) if c == k]) for k in range(4)]
+    merged = merge_counts([count_cooccurrences(p, n_items=N) for p in parts])
+    assert same_bytes(merged, count_cooccurrences(tc.Sequences.from_lists(sessions), n_items=N))
+
+
+def test_merging_decays_and_takes_new_items() -> None:
+    old = sparse.csr_array(np.array([[0, 4], [2, 0]], dtype=np.int32))
+    new = sparse.csr_array(np.array([[0, 1, 0], [0, 0, 3], [5, 0, 0]], dtype=np.int32))
+    merged = merge_counts([old, new], weights=(0.5, 1.0))
+    assert merged.dtype == np.float32
+    np.testing.assert_array_equal(merged.toarray(), [[0, 3, 0], [1, 0, 3], [5, 0, 0]])
+    assert merge_counts([old], n_items=5).shape == (5, 5)
+    huge = sparse.csr_array(np.array([[2**31 - 1]], dtype=np.int32))
+    assert merge_counts([huge, huge]).toarray().tolist() == [[2**32 - 2]]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_any_number_of_workers_gives_the_same_bytes(weighted: bool) -> None:
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(0, 30, 1009)
+    tokens = (rng.pareto(1.0, lengths.sum()) * 7).astype(np.int64) % 211
+    seqs = tc.Sequences(tokens=tokens, offsets=np.append(0, np.cumsum(lengths)))
+    options = {"weighting": "harmonic", "sequence_weights": rng.random(1009)} if weighted else {}
+    one = count_cooccurrences(seqs, window=7, **options)
+    check_form(one)
+    for workers in (2, 3, 7, -1):
+        assert same_bytes(one, count_cooccurrences(seqs, window=7, workers=workers, **options))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_buffers_grow_without_a_change(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    seqs = tc.Sequences(tokens=rng.integers(0, 150, 3000), offsets=np.arange(0, 3001, 10))
+    whole = count_cooccurrences(seqs)
+    monkeypatch.setattr(count_parts, "_FIRST_ENTRIES", 1)
+    monkeypatch.setattr(count_parts, "_SLICE", 40)
+    assert same_bytes(whole, count_cooccurrences(seqs, workers=workers))
+
+
+def test_more_workers_than_rows() -> None:
+    seqs = tc.Sequences.from_lists([[0, 1, 0, 2]])
+    assert same_bytes(count_cooccurrences(seqs), count_cooccurrences(seqs, workers=50))
+
+
+def test_wide_rows_come_out_in_order() -> None:
+    """More columns than the bitmap's first level has bits in a word of its second: 64 * 64."""
+    tokens = np.random.default_rng(0).permutation(9001)
+    counts = count_cooccurrences(tc.Sequences(tokens=np.append(tokens, 0), offsets=np.array([0, 9002])), window=None)
+    check_form(counts)
+    assert counts.nnz == 9001**2 - 9000 + 0  # every pair meets; of the diagonal only item 0, which comes twice
+
+
+def test_small_and_empty_input() -> None:
+    assert count_cooccurrences(tc.Sequences.from_lists([])).shape == (1, 1)
+    assert count_cooccurrences(tc.Sequences.from_lists([[], []]), n_items=4).nnz == 0
+    assert count_cooccurrences(tc.Sequences.from_lists([[0]])).nnz == 0
+    np.testing.assert_array_equal(count_cooccurrences(tc.Sequences.from_lists([[0, 0, 0]])).toarray(), [[6]])
+
+
+def test_many_entries_get_wide_indices() -> None:
+    """Above 2**31 entries both index arrays are int64: by construction, with the limit at 3."""
+    whole = count_cooccurrences(tc.Sequences.from_lists([[0, 1, 2]]))
+    wide = csr_of(whole.data, whole.indices, whole.indptr.astype(np.int64), whole.shape, limit=3)
+    assert wide.indices.dtype == wide.indptr.dtype == np.int64
+    narrow = csr_of(whole.data, whole.indices, whole.indptr.astype(np.int64), whole.shape)
+    assert narrow.indices.dtype == narrow.indptr.dtype == np.int32
+    np.testing.assert_array_equal(wide.toarray(), whole.toarray())
+    np.testing.assert_allclose(tc.positive_pmi(wide).toarray(), tc.positive_pmi(whole).toarray())
+    assert same_bytes(merge_counts([whole]), whole)
+
+
+def test_counts_that_could_overflow_are_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cooccurrence, "INT32_MAX", 5)
+    counts = count_cooccurrences(tc.Sequences.from_lists([[0, 1, 0]]))
+    assert counts.dtype == np.int64
+    with pytest.raises(ValueError, match="int64: a count may reach"):
+        count_cooccurrences(tc.Sequences.from_lists([[0, 1, 0]]), dtype=np.int32)
+
+
+def test_memory_is_predicted_before_the_work() -> None:
+    rng = np.random.default_rng(0)
+    seqs = tc.Sequences(tokens=rng.integers(0, 800, 40_000), offsets=np.arange(0, 40_001, 20))
+    with pytest.raises(MemoryError, match=r"needs about \d+ MiB, more than memory_limit_mb=1\."):
+        count_cooccurrences(seqs, memory_limit_mb=1)
+    whole = count_cooccurrences(seqs)
+    roomy = count_cooccurrences(seqs, memory_limit_mb=100)
+    assert same_bytes(whole, roomy)
+    # Between what is possible and what there is: the sample tells.
+    needed = 8 * whole.nnz / 2**20
+    assert same_bytes(whole, count_cooccurrences(seqs, memory_limit_mb=needed * 1.4 + 1))
+
+
+def test_progress_reaches_the_end() -> None:
+    calls: list[tuple[str, float, float]] = []
+    seqs = tc.Sequences.from_lists([[0, 1, 2, 1]] * 50)
+    count_cooccurrences(seqs, progress=lambda *call: calls.append(call))
+    assert calls[-1] == ("counts", 200, 200)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"window": 0}, "'window' parameter of count_cooccurrences must be an int in"),
+        ({"n_items": 2}, "'n_items' parameter .* at least 3, one past the largest token"),
+        ({"weighting": "cubic"}, "one of 'flat', 'harmonic', 'linear'"),
+        ({"weighting": [1.0, 2.0]}, r"shape \(5,\)"),
+        ({"weighting": [1.0, 1, 1, 1, 0]}, "'weighting' .* positive"),
+        ({"weighting": "linear", "window": None}, "with window=None"),
+        ({"weighting": [1.0], "window": None}, "one weight for each distance"),
+        ({"sequence_weights": [-1.0]}, "'sequence_weights' .* non-negative"),
+        ({"actions": [0, 0, 0]}, "together with 'action_weights'"),
+        ({"actions": [0, 0, 2], "action_weights": np.ones((2, 2))}, r"ints in \[0, 1\]"),
+        ({"actions": [0, 0, 1], "action_weights": np.ones((2, 3))}, "a square array"),
+        ({"cap_per_sequence": 0}, "cap_per_sequence"),
+        ({"dtype": np.int16}, "int32, int64, float32 or float64"),
+        ({"dtype": np.int32, "weighting": "harmonic"}, "a float dtype: the weights are not whole"),
+        ({"top_k": 0}, "top_k"),
+        ({"memory_limit_mb": -1}, "memory_limit_mb"),
+        ({"workers": 0}, "workers"),
+    ],
+)
+def test_bad_parameters_are_named(options, match) -> None:
+    with pytest.raises(ValueError, match=match):
+        count_cooccurrences(tc.Sequences.from_lists([[0, 1, 2]]), **options)
+
+
+def test_bad_types_are_named() -> None:
+    with pytest.raises(TypeError, match="'seqs' parameter of count_cooccurrences must be a Sequences"):
+        count_cooccurrences([[0, 1]])
+    with pytest.raises(TypeError, match="'symmetric'"):
+        count_cooccurrences(tc.Sequences.from_lists([[0, 1]]), symmetric=1)
+    with pytest.raises(TypeError, match="a non-empty list of sparse matrices"):
+        merge_counts(sparse.csr_array(np.eye(2)))
+    with pytest.raises(ValueError, match="at least 3, the rows of the largest"):
+        merge_counts([sparse.csr_array(np.eye(3))], n_items=2)

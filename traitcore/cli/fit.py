@@ -1,0 +1,218 @@
+"""Commands that learn: demo, simulate, fit, evaluate."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import getpass
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import add_common, add_learning_options, add_log_options, config_of, read_items, read_log
+from .progress import ProgressLine
+from .render import table, write_json
+
+if TYPE_CHECKING:
+    from ..pipeline import PipelineResult
+
+_RAW = argparse.RawDescriptionHelpFormatter
+
+
+def add_commands(commands: Any) -> None:
+    """Add this module's commands."""
+    demo = commands.add_parser(
+        "demo", help="a simulated shop, from its log to readable traits, in under a minute",
+        description="A shop with planted traits: learn from its log, publish, ask, and tell what was recovered.",
+    )  # fmt: skip
+    demo.add_argument("--store", metavar="DIR", help="keep the published tables here (default: a temporary folder)")
+    demo.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    demo.add_argument("--workers", type=int, default=-1, help="threads (all cores)")
+    add_common(demo, store=False)
+    demo.set_defaults(run=run_demo)
+
+    simulate = commands.add_parser(
+        "simulate", help="write the log of a simulated shop",
+        description="Write a shop's log with planted traits as CSV: user_id, timestamp, action, item_id, item_text.",
+        epilog="example:\n  traitcore simulate events.csv --users 5000 --items 2000", formatter_class=_RAW,
+    )  # fmt: skip
+    simulate.add_argument("out", metavar="OUT.csv")
+    for flag, name, default in (("--users", "n_users", 2000), ("--items", "n_items", 1000), ("--traits", "n_traits", 8),
+                                ("--seed", "seed", 0)):  # fmt: skip
+        simulate.add_argument(flag, dest=name, type=int, default=default, metavar="N", help="(%(default)s)")
+    text = "share of events that no trait drew (%(default)s)"
+    simulate.add_argument("--noise", type=float, default=0.35, metavar="X", help=text)
+    text = "also write text, category and price of every item, as CSV"
+    simulate.add_argument("--catalogue", metavar="FILE", help=text)
+    add_common(simulate, store=False)
+    simulate.set_defaults(run=run_simulate)
+
+    fit = commands.add_parser(
+        "fit", help="learn from a log and publish item vectors and customer traits",
+        description="Log in; tables of tokens, items and customers with their traits out, as new versions in a store. "
+        "Items are trained three times more (once for over a million events), on nine tenths of the sessions: how "
+        "far those trainings lie apart is what the guardrails judge the next run by.",
+        epilog="examples:\n"
+        "  traitcore fit events.csv --store shop --workers -1\n"
+        "  traitcore fit orders.parquet --user CustomerID --timestamp InvoiceDate --item StockCode \\\n"
+        "      --action \"CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END\" \\\n"
+        "      --item-text Description --set-aside\n"
+        "  traitcore fit sessions.csv.gz --user - --timestamp - --action - --session session_id --order position",
+        formatter_class=_RAW,
+    )  # fmt: skip
+    add_log_options(fit)
+    add_learning_options(fit)
+    fit.add_argument("--force", metavar="WHY", help="publish in spite of the guardrails, and record who and why")
+    add_common(fit)
+    fit.set_defaults(run=run_fit)
+
+
+def run_simulate(args: argparse.Namespace) -> None:
+    from ..events.simulate import simulate_events
+
+    sim = simulate_events(
+        n_users=args.n_users, n_items=args.n_items, n_traits=args.n_traits, seed=args.seed, noise=args.noise
+    )
+    sim.log.to_csv(args.out)
+    if args.catalogue is not None:
+        truth = sim.truth
+        with open(args.catalogue, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("item_id", "text", "category", "price"))
+            writer.writerows(zip(truth.item_ids, truth.item_text, truth.item_category, truth.item_price))
+    if args.json:
+        write_json({"path": args.out, "events": len(sim), "traits": sim.truth.trait_names})
+    else:
+        print(f"{args.out}: {len(sim):,} events of {args.n_users:,} users with {args.n_items:,} items")
+
+
+def run_fit(args: argparse.Namespace) -> None:
+    from ..pipeline import fit_pipeline
+
+    progress = ProgressLine(args.quiet or None)
+    try:
+        config = config_of(args)
+        log = read_log(args, progress)
+        force = None if args.force is None else (getpass.getuser(), args.force)
+        result = fit_pipeline(
+            log, config=config, catalogue=read_items(args, log), store=args.store, force=force, progress=progress
+        )
+    finally:
+        progress.clear()
+    if args.json:
+        write_json(fit_summary(log, result, args.store))
+        return
+    print(log.report)
+    print_stages(result)
+    print(f"\npublished in {args.store}: " + ", ".join(f"{n} {v}" for n, v in result.published.items()))
+    if result.customers is not None:
+        print(f"Next: traitcore traits --store {args.store}")
+
+
+def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
+    """What `fit --json` says."""
+    return {
+        "store": store,
+        "published": result.published,
+        "log": log.report,
+        "stages": [
+            {"name": s.name, "seconds": s.seconds,
+             "report": s.report.as_dict() if hasattr(s.report, "as_dict") else s.report}
+            for s in result.stages
+        ],
+        "tokens": len(result.tokens),
+        "items": len(result.items),
+        "customers": None if result.customers is None else len(result.customers),
+        "guardrails": None if result.verdict is None else result.verdict.as_dict(),
+        "traits": result.traits,
+    }  # fmt: skip
+
+
+def print_stages(result: PipelineResult) -> None:
+    """Each stage with its time and, indented, its report."""
+    for stage in result.stages:
+        lines = report_lines(stage.report)
+        print(f"{stage.name:14s} {stage.seconds:7.2f} s  {lines[0] if lines else ''}".rstrip())
+        for line in lines[1:]:
+            print(f"{'':26s}{line}")
+
+
+def report_lines(report: Any) -> list[str]:
+    if report is None:
+        return []
+    if hasattr(report, "pairs_per_second"):
+        return [
+            f"{report.epochs} epochs, {report.pairs:,} pairs, {report.pairs_per_second / 1e6:.2f} M/s, "
+            f"loss {report.loss[0]:.3f} -> {report.loss[-1]:.3f}"
+        ]
+    return str(report).splitlines()
+
+
+def run_demo(args: argparse.Namespace) -> None:
+    if args.store is not None:
+        _demo(args, args.store)
+        return
+    with tempfile.TemporaryDirectory(prefix="traitcore-demo-") as folder:
+        _demo(args, str(Path(folder) / "store"))
+
+
+def _demo(args: argparse.Namespace, store: str) -> None:
+    from ..events.simulate import simulate_events
+    from ..pipeline import fit_pipeline
+    from .published import Published
+    from .query import run_customer, run_similar
+
+    progress = ProgressLine(args.quiet or None)
+    sim = simulate_events(n_users=2000, n_items=600, n_traits=8, seed=args.seed)
+    try:
+        result = fit_pipeline(
+            sim.log, n_traits=8, max_events_per_minute=30, workers=args.workers, seed=args.seed, store=store,
+            progress=progress,
+        )  # fmt: skip
+    finally:
+        progress.clear()
+    found = planted_recovery(sim.truth, result)
+    if args.json:
+        write_json(fit_summary(sim.log, result, store) | {"recovery": found})
+        return
+    print(f"A simulated shop: {len(sim):,} events, 2,000 customers, 600 items, 8 planted traits, 35% noise.\n")
+    print_stages(result)
+    published = Published(store)
+    example = argparse.Namespace(store=store, version="latest", json=False, topn=5, next=False, index=None)
+    example.token = str(result.tokens.ids[0])
+    print("\n$ traitcore similar", example.token)
+    run_similar(example)
+    row = int(result.customers.arrays["events"].argmax()) if result.customers is not None else 0
+    example.id, example.topn = str(published.customers.ids[row]), 3
+    print("\n$ traitcore customer", example.id)
+    run_customer(example)
+    print("\nPlanted traits and what was found (correlation over customers; matched one to one)")
+    print(table(
+        [(pair["correlation"], pair["planted"], pair["found"]) for pair in found["pairs"]],
+        ("correlation", "planted", "found"), indent=2,
+    ))  # fmt: skip
+    print(f"mean correlation {found['mean']:.3f}; {found['ceiling']:.3f} is what the log itself shows of the mixtures")
+    if args.store is not None:
+        print(f"\nAsk more: traitcore traits --store {store}")
+
+
+def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
+    """How well the found profiles follow the planted mixtures, and "ceiling": how well the log itself shows them."""
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
+
+    from ..quality.traits import matched_correlation
+
+    customers = result.customers
+    assert customers is not None
+    rows = np.searchsorted(truth.customer_ids, customers.ids.astype(truth.customer_ids.dtype))
+    planted, shown = truth.customer_traits[rows], truth.customer_shares[rows]
+    cross = np.corrcoef(planted.T, result.profiles.T)[: planted.shape[1], planted.shape[1] :]
+    return {
+        "mean": matched_correlation(planted, result.profiles),
+        "ceiling": matched_correlation(planted, shown),
+        "pairs": [
+            {"correlation": float(cross[i, j]), "planted": truth.trait_names[i], "found": result.traits[j].name}
+            for i, j in zip(*linear_sum_assignment(-np.nan_to_num(cross)))
+        ],
+    }

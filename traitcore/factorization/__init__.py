@@ -1,0 +1,1 @@
+"""2. Linear algebra: sparse products, the truncated SVD, non-negative factorization."""

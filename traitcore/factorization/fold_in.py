@@ -1,0 +1,152 @@
+"""Fold-in: weights of new rows with H fixed, exact to the objective H was learned with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._errors import parameter_message
+from .._parallel import resolve_workers
+from .._validate import check_array, check_choice, check_csr, check_int, check_real
+from .descent import Penalty
+from .engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
+from .entries import fold_entries, observed_entries
+
+LOSSES = ("frobenius", "kullback-leibler")
+
+
+class WeightSolver:
+    """Non-negative least squares against one H, prepared once: the fast way to fold in rows as they come.
+
+    Parameters
+    ----------
+    H : (k, m) array of any sign, float32 or float64; the answer has its dtype.
+    alpha_W, l1_ratio : W's penalty, as in `factorize_nonnegative`.
+    tol : a row is done when its projected gradient's 1-norm has fallen to tol times that at zero.
+    max_iter : at most this many coordinate-descent sweeps of a row.
+
+    Calling it with X, (n, m) dense or sparse, gives W (n, k); with one row (m,) gives (k,). A row's answer doesn't
+    depend on the rows beside it.
+
+    Raises
+    ------
+    ValueError, TypeError : a parameter out of range; a wrong shape, NaN or infinity (the first place is named).
+    """
+
+    def __init__(
+        self, H: Any, *, alpha_W: float = 0.0, l1_ratio: float = 0.0, tol: float = 1e-4, max_iter: int = 200
+    ) -> None:
+        owner = "WeightSolver"
+        H = check_array("H", owner, H, dtype=DTYPES, shape=(None, None))
+        if len(H) == 0:
+            raise ValueError(parameter_message("H", owner, "of at least one component (row)", f"shape {H.shape}"))
+        self._tol = check_real("tol", owner, tol, 0)
+        self._max_iter = check_int("max_iter", owner, max_iter, 1)
+        penalty = Penalty.scaled(
+            check_real("alpha_W", owner, alpha_W, 0), 0.0, check_real("l1_ratio", owner, l1_ratio, 0, 1), 0, H.shape[1]
+        )
+        self.n_components, self.n_features = H.shape
+        self.dtype = H.dtype
+        self._Ht = padded(H.T)
+        exact = H.astype(np.float64)
+        self._problem = Quadratic(exact @ exact.T, penalty.l1_W, penalty.l2_W, H.dtype)
+        self._solution = free_solution(self._problem)
+        self._edge = np.array([0, 1], dtype=np.int64)
+
+    def __call__(self, X: Any, *, workers: int = 1) -> NDArray[Any]:
+        """W >= 0 for X: (n, k), or (k,) for one row."""
+        if isinstance(X, np.ndarray) and X.ndim == 1:
+            row = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(self.n_features,))
+            one = Operand(1, self.n_features, self.dtype, row[None], None, None, None)
+            return self._solve(one, self._edge, 1).reshape(self.n_components)
+        workers = resolve_workers(workers, "WeightSolver")
+        if sparse.issparse(X):
+            X = check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
+        else:
+            X = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
+        operand = Operand.of(X, "WeightSolver")
+        if operand.n == 0:
+            return np.zeros((0, self.n_components), dtype=self.dtype)
+        return self._solve(operand, operand.edges(self._Ht.shape[1], 4 * workers, accumulate=False), workers)
+
+    def _solve(self, X: Operand, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
+        out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
+        solve_pass(
+            X, self._Ht, self._problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol
+        )
+        return np.ascontiguousarray(out[:, : self.n_components])
+
+
+def solve_weights(
+    X: Any,
+    H: Any,
+    *,
+    beta_loss: str = "frobenius",
+    alpha_W: float = 0.0,
+    l1_ratio: float = 0.0,
+    observed: Any = None,
+    tol: float = 1e-4,
+    max_iter: int = 200,
+    workers: int = 1,
+) -> NDArray[Any]:
+    """W >= 0 that minimizes the objective of `factorize_nonnegative` with H fixed.
+
+    Parameters
+    ----------
+    X : (n, m) array or sparse matrix, or (m,) for one row; of any sign with the Frobenius loss.
+    H : (k, m) array; of any sign with the Frobenius loss.
+    beta_loss, alpha_W, l1_ratio, observed : as in `factorize_nonnegative`.
+    tol, max_iter : as in `WeightSolver`; with the other losses, the largest relative move of a weight over ten updates.
+
+    Returns (n, k), or (k,), X's dtype. To fold in many single rows, prepare a `WeightSolver` once.
+
+    Raises
+    ------
+    ValueError, TypeError : a parameter out of range; a wrong shape, NaN or infinity (the first place is named).
+    """
+    owner = "solve_weights"
+    check_choice("beta_loss", owner, beta_loss, LOSSES)
+    one = not sparse.issparse(X) and np.ndim(X) == 1
+    if one:
+        X = np.asarray(X)[None]
+        observed = None if observed is None else np.asarray(observed)[None]
+    poisson = beta_loss == "kullback-leibler"
+    if observed is not None:
+        X = observed_entries(X, observed, owner)
+    else:
+        X = check_data(X, owner, nonnegative=poisson)
+    H = check_array("H", owner, H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=poisson)
+    if observed is None and not poisson:
+        solver = WeightSolver(H, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter)
+        W = solver(X, workers=workers)
+    else:
+        alpha_W, l1_ratio = check_real("alpha_W", owner, alpha_W, 0), check_real("l1_ratio", owner, l1_ratio, 0, 1)
+        penalty = Penalty.scaled(alpha_W, 0.0, l1_ratio, 0, X.shape[1])
+        W = fold_entries(
+            sparse.csr_array(X), H, penalty.l1_W, penalty.l2_W, poisson=poisson, partial=observed is not None,
+            tol=check_real("tol", owner, tol, 0), max_iter=check_int("max_iter", owner, max_iter, 1),
+            workers=resolve_workers(workers, owner), owner=owner,
+        )  # fmt: skip
+    return W[0] if one else W
+
+
+def check_rows(name: str, owner: str, value: Any, rows: int, dtype: Any) -> NDArray[Any] | None:
+    """Row weights (rows,), non-negative, or None."""
+    if value is None:
+        return None
+    weights = check_array(name, owner, value, dtype=dtype, shape=(rows,), nonnegative=True)
+    if rows and not weights.any():
+        raise ValueError(parameter_message(name, owner, "positive somewhere", "zeros"))
+    return weights
+
+
+def fold_in(rows: Any, components: NDArray[np.float32], *, workers: int = 1) -> NDArray[np.float32]:
+    """(n_rows, k) float32 W >= 0 that minimises ||rows - W components||_F; `components` may have any sign.
+
+    Solved to a much smaller tolerance than a fit's own, so that a row's weights don't depend on the rows beside it.
+    """
+    weights: NDArray[np.float32] = solve_weights(rows, components, tol=1e-6, max_iter=400, workers=workers)
+    return np.asarray(weights, dtype=np.float32)

@@ -1,0 +1,278 @@
+"""Non-negative matrix factorization by coordinate descent."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from .._errors import parameter_message
+from .._parallel import resolve_workers
+from .._params import ParamsMixin
+from .._progress import Progress
+from .._validate import check_array, check_bool, check_choice, check_int, check_real, check_seed
+from .descent import Descent, Penalty, Watch
+from .engine import Operand, check_data, half_squared_error
+from .entries import EntryDescent, observed_entries
+from .fold_in import LOSSES, check_rows, solve_weights
+from .online import OnlineFactor
+from .result import ConvergenceReport, Factorization
+from .starts import INITS, initial_factors
+
+SCHEDULES = ("accelerated", "plain")
+
+
+def factorize_nonnegative(
+    X: Any,
+    n_components: int,
+    *,
+    init: str = "nndsvda",
+    W: Any = None,
+    H: Any = None,
+    beta_loss: str = "frobenius",
+    schedule: str = "accelerated",
+    tol: float = 1e-4,
+    max_iter: int = 200,
+    alpha_W: float = 0.0,
+    alpha_H: float | str = "same",
+    l1_ratio: float = 0.0,
+    shuffle: bool = False,
+    sample_weight: Any = None,
+    observed: Any = None,
+    random_state: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Factorization:
+    """X ~ W H with W, H >= 0.
+
+    The objective is loss(X, W H) + alpha_W m (l1_ratio |W|_1 + 0.5 (1 - l1_ratio) |W|^2) + the same for H with
+    alpha_H n: scikit-learn's. It never rises from one iteration to the next, beyond rounding.
+
+    Parameters
+    ----------
+    X : (n, m) array or sparse matrix, non-negative, float32 or float64 (others become float64).
+    n_components : k >= 1; more than min(n, m) is fine.
+    init : "nndsvd", "nndsvda", "nndsvdar" (Boutsidis & Gallopoulos 2008), "random", or "custom" with `W` (n, k) and
+        `H` (k, m). With the Kullback-Leibler loss a zero of the start stays zero: prefer "nndsvda" to "nndsvd".
+    beta_loss : "frobenius", 0.5 |X - W H|^2, by cyclic coordinate descent (HALS; Cichocki & Phan 2009, algorithm 2);
+        "kullback-leibler", sum x log(x / p) - x + p, for counts, by multiplicative updates on X's nonzeros alone
+        (Lee & Seung 2001).
+    schedule : "plain", one sweep of W, then one of H: scikit-learn's iterates, one by one; "accelerated", several
+        inner sweeps for each product (Gillis & Glineur 2012) and, with the Frobenius loss and all of X observed,
+        extrapolation (Ang & Gillis 2019): far sooner at the same error.
+    tol : "plain" coordinate descent stops when the projected gradient's 1-norm falls to tol times that of the first
+        iteration, scikit-learn's test for it; the accelerated one, and the Kullback-Leibler loss, when sqrt(objective)
+        fell by at most tol times its start over ten iterations, scikit-learn's test for multiplicative updates.
+    shuffle : visit the components in random order (coordinate descent over all of X only; else a ValueError).
+    sample_weight : (n,) non-negative or None; weight s counts a row and its penalty s times, as if it stood there s
+        times.
+    observed : None (all of X), a boolean array or sparse matrix of X's shape, true where X is known, or "stored": a
+        sparse X's stored entries. Nothing else is looked at: it may hold NaN.
+    random_state : seed of the random parts. workers : threads; the result doesn't depend on it, but for rounding
+        with more than 8.
+
+    Raises
+    ------
+    ValueError, TypeError : a parameter out of range; NaN, infinity or a negative value in X (the first place is named).
+    """
+    owner = "factorize_nonnegative"
+    k = check_int("n_components", owner, n_components, 1)
+    check_choice("init", owner, init, INITS)
+    poisson = check_choice("beta_loss", owner, beta_loss, LOSSES) == "kullback-leibler"
+    check_choice("schedule", owner, schedule, SCHEDULES)
+    tol = check_real("tol", owner, tol, 0)
+    max_iter = check_int("max_iter", owner, max_iter, 1)
+    alpha_W = check_real("alpha_W", owner, alpha_W, 0)
+    alpha_H = alpha_W if isinstance(alpha_H, str) and alpha_H == "same" else check_real("alpha_H", owner, alpha_H, 0)
+    l1_ratio = check_real("l1_ratio", owner, l1_ratio, 0, 1)
+    by_entries = poisson or observed is not None
+    if check_bool("shuffle", owner, shuffle) and by_entries:
+        rule = "False with the Kullback-Leibler loss or with `observed`"
+        raise ValueError(parameter_message("shuffle", owner, rule, shuffle))
+    seed = check_seed("random_state", owner, random_state)
+    workers = resolve_workers(workers, owner)
+    X = check_data(X, owner) if observed is None else observed_entries(X, observed, owner)
+    n, m = X.shape
+    weights = check_rows("sample_weight", owner, sample_weight, n, X.dtype)
+    W, H = _start(X, k, init, W, H, seed, workers, owner)
+    if n == 0 or m == 0:
+        return _empty(W, H, tol)
+    rows = n if weights is None else float(weights.sum(dtype=np.float64))
+    penalty = Penalty.scaled(alpha_W, alpha_H, l1_ratio, rows, m)
+    Ht = np.ascontiguousarray(H.T)
+    watch_args = (tol, max_iter, progress)
+    if by_entries:
+        entries = EntryDescent(
+            sparse.csr_array(X), W, Ht, penalty, poisson=poisson, partial=observed is not None, row_weights=weights,
+            schedule=schedule, workers=workers, owner=owner,
+        )  # fmt: skip
+        watch = entries.run(watch_args)
+        return _result(*entries.factors(), entries.loss(), watch)
+    operand = Operand.of(X, owner)
+    descent = Descent(operand, W, Ht, penalty, weights, workers)
+    rng = np.random.default_rng(seed) if shuffle else None
+    watch = descent.plain(watch_args, rng) if schedule == "plain" else descent.accelerated(watch_args, rng)
+    error = half_squared_error(operand, descent.W, descent.Ht, weights, workers)
+    return _result(*descent.factors(), error, watch)
+
+
+class NMF(ParamsMixin):
+    """Non-negative matrix factorization with scikit-learn's names; `factorize_nonnegative` explains the parameters.
+
+    `forget_factor` in (0, 1] is `partial_fit`'s: each batch multiplies what the batches before it left by this.
+
+    Attributes
+    ----------
+    components_ : (n_components, n_features) H. n_components_, n_features_in_.
+    n_iter_, reconstruction_err_, history_, report_ : as in Factorization; after `partial_fit`, n_iter_ counts batches
+        and the others are those of the last `fit`, if any.
+    """
+
+    def __init__(
+        self,
+        n_components: int = 16,
+        *,
+        init: str = "nndsvda",
+        beta_loss: str = "frobenius",
+        schedule: str = "accelerated",
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        alpha_W: float = 0.0,
+        alpha_H: float | str = "same",
+        l1_ratio: float = 0.0,
+        shuffle: bool = False,
+        forget_factor: float = 0.9,
+        random_state: int = 0,
+        workers: int = 1,
+    ) -> None:
+        self.n_components = n_components
+        self.init = init
+        self.beta_loss = beta_loss
+        self.schedule = schedule
+        self.tol = tol
+        self.max_iter = max_iter
+        self.alpha_W = alpha_W
+        self.alpha_H = alpha_H
+        self.l1_ratio = l1_ratio
+        self.shuffle = shuffle
+        self.forget_factor = forget_factor
+        self.random_state = random_state
+        self.workers = workers
+
+    def fit(
+        self, X: Any, y: None = None, *, sample_weight: Any = None, observed: Any = None,
+        progress: Progress | None = None,
+    ) -> Self:  # fmt: skip
+        """Learn H from X (n_samples, n_features). `y` is there for scikit-learn's pipelines; nothing reads it."""
+        self.fit_transform(X, sample_weight=sample_weight, observed=observed, progress=progress)
+        return self
+
+    def fit_transform(
+        self, X: Any, y: None = None, *, W: Any = None, H: Any = None, sample_weight: Any = None, observed: Any = None,
+        progress: Progress | None = None,
+    ) -> NDArray[Any]:  # fmt: skip
+        """Fit, and return W (n_samples, n_components). `W` and `H` are the start where init is "custom"."""
+        params = self.get_params()
+        check_real("forget_factor", "NMF", params.pop("forget_factor"), 0, 1, open_low=True)
+        result = factorize_nonnegative(
+            X, W=W, H=H, sample_weight=sample_weight, observed=observed, progress=progress, **params
+        )
+        self._online: OnlineFactor | None = None
+        self._learned(result.H)
+        self.n_iter_ = result.n_iter
+        self.reconstruction_err_ = result.reconstruction_err
+        self.history_ = result.history
+        self.report_ = result.report
+        return result.W
+
+    def partial_fit(self, X: Any, y: None = None, *, H: Any = None, sample_weight: Any = None) -> Self:
+        """Learn from one more batch of rows: memory grows with the batch, never with the rows seen.
+
+        The batch's weights are solved for, its sums X^T W and W^T W are added to those of the batches before (online
+        factorization; Mairal et al. 2010, algorithm 1), and H is swept against them. The first batch also gives the
+        start of H, by `init`, or from `H` (k, n_features) where init is "custom"; after a `fit`, H goes on from there.
+        Frobenius loss only. `alpha_H` is scaled by the rows that the sums stand for.
+
+        Raises
+        ------
+        ValueError : another number of features than before; the Kullback-Leibler loss.
+        """
+        owner = "NMF.partial_fit"
+        if self.beta_loss != "frobenius":
+            raise ValueError(parameter_message("beta_loss", owner, "'frobenius'", self.beta_loss))
+        X = check_data(X, owner)
+        if getattr(self, "_online", None) is None:
+            start = self._online_start(X, H, owner)
+            self._online = OnlineFactor(
+                start, self.alpha_W, self.alpha_W if self.alpha_H == "same" else self.alpha_H, self.l1_ratio,
+                self.forget_factor,
+            )  # fmt: skip
+            self.n_iter_ = 0
+        assert self._online is not None
+        if X.shape[1] != self._online.n_features:
+            raise ValueError(parameter_message("X", owner, f"of {self._online.n_features} columns", f"{X.shape[1]}"))
+        weights = check_rows("sample_weight", owner, sample_weight, X.shape[0], self._online.dtype)
+        self._online.learn(X, weights, self.tol, self.max_iter, resolve_workers(self.workers, owner))
+        self.n_iter_ += 1
+        self._learned(self._online.H())
+        return self
+
+    def transform(self, X: Any, *, observed: Any = None) -> NDArray[Any]:
+        """W (n_samples, n_components) of new rows, H fixed."""
+        self._check_fitted("components_")
+        return solve_weights(
+            X, self.components_, beta_loss=self.beta_loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio,
+            observed=observed, tol=self.tol, max_iter=self.max_iter, workers=self.workers,
+        )  # fmt: skip
+
+    def inverse_transform(self, W: Any) -> NDArray[Any]:
+        """(n_samples, n_features) W H."""
+        self._check_fitted("components_")
+        W = check_array("W", "NMF.inverse_transform", W, dtype=self.components_.dtype, shape=(None, self.n_components_))
+        product: NDArray[Any] = W @ self.components_
+        return product
+
+    def _learned(self, H: NDArray[Any]) -> None:
+        self.components_ = H
+        self.n_components_, self.n_features_in_ = H.shape
+
+    def _online_start(self, X: Any, H: Any, owner: str) -> NDArray[Any]:
+        k = check_int("n_components", owner, self.n_components, 1)
+        check_choice("init", owner, self.init, INITS)
+        if (self.init == "custom") != (H is not None):
+            got = "None" if H is None else "an array"
+            raise ValueError(parameter_message("H", owner, "given exactly when init is 'custom', at first", got))
+        if H is not None:
+            return check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
+        if hasattr(self, "components_") and self.components_.shape == (k, X.shape[1]):
+            return self.components_.astype(X.dtype)  # go on from a fit
+        seed = check_seed("random_state", owner, self.random_state)
+        return initial_factors(X, k, self.init, seed, resolve_workers(self.workers, owner))[1]
+
+
+def _start(
+    X: Any, k: int, init: str, W: Any, H: Any, seed: int, workers: int, owner: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    for name, value in (("W", W), ("H", H)):
+        if (init == "custom") != (value is not None):
+            got = "None" if value is None else "an array"
+            raise ValueError(parameter_message(name, owner, "given exactly when init is 'custom'", got))
+    if init != "custom":
+        return initial_factors(X, k, init, seed, workers)
+    return (
+        check_array("W", owner, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True),
+        check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True),
+    )
+
+
+def _result(W: NDArray[Any], H: NDArray[Any], loss: float, watch: Watch) -> Factorization:
+    report = watch.report()
+    error = float(np.sqrt(2 * loss))
+    return Factorization(W, H, report.n_iter, error, np.array(watch.history), report.converged, report)
+
+
+def _empty(W: NDArray[Any], H: NDArray[Any], tol: float) -> Factorization:
+    report = ConvergenceReport(True, "exact", 0, 0.0, tol, 0.0, 0.0)
+    return Factorization(W, H, 0, 0.0, np.zeros(1), True, report)

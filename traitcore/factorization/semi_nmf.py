@@ -1,0 +1,129 @@
+"""Semi-non-negative factorization of signed matrices: W >= 0, H free (Ding, Li & Jordan 2010)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import parameter_message
+from .._parallel import resolve_workers
+from .._progress import Progress
+from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from .descent import Watch
+from .engine import Operand, Quadratic, check_data, half_squared_error, padded, row_pass
+from .result import Factorization
+from .starts import leading_svd
+
+_OWNER = "factorize_semi_nonnegative"
+# Sweeps of W for each product.
+_SWEEPS = 3
+# Directions of W's Gram matrix below this share of the largest are noise.
+_RANK = 1e-10
+
+
+def factorize_semi_nonnegative(
+    X: Any,
+    n_components: int,
+    *,
+    init: str = "svd",
+    W: Any = None,
+    tol: float = 1e-4,
+    max_iter: int = 200,
+    random_state: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Factorization:
+    """X ~ W H with W >= 0 and H of any sign: cyclic coordinate descent in W, least squares in H, in turn.
+
+    The objective 0.5 |X - W H|^2 never rises, beyond rounding. Every step uses X through X H^T and X X^T only, so W
+    doesn't change when X's columns are rotated.
+
+    Parameters
+    ----------
+    X : (n, m) array or sparse matrix, float32 or float64 (others become float64), any signs.
+    n_components : k >= 1.
+    init : "svd" (the heaviest signed parts of X's left singular vectors), "random", or "custom" with `W` (n, k).
+    tol : stop when an iteration lowers the objective by at most tol times the objective before the first one.
+    random_state : seed of "random". workers : threads.
+
+    Returns
+    -------
+    Factorization with W (n, k) >= 0 and H (k, m), the least-squares H for that W.
+
+    Raises
+    ------
+    ValueError, TypeError : a parameter out of range, NaN or infinity in X (the first place is named).
+    """
+    k = check_int("n_components", _OWNER, n_components, 1)
+    check_choice("init", _OWNER, init, ("svd", "random", "custom"))
+    tol = check_real("tol", _OWNER, tol, 0)
+    max_iter = check_int("max_iter", _OWNER, max_iter, 1)
+    seed = check_seed("random_state", _OWNER, random_state)
+    workers = resolve_workers(workers, _OWNER)
+    X = check_data(X, _OWNER, nonnegative=False)
+    if (init == "custom") != (W is not None):
+        raise ValueError(parameter_message("W", _OWNER, "given exactly when init is 'custom'", W))
+    if W is None:
+        W = _initial_weights(X, k, init, seed)
+    else:
+        W = check_array("W", _OWNER, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True)
+    operand = Operand.of(X, _OWNER)
+    descent = _SemiDescent(operand, W, workers)
+    watch = Watch("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
+    if operand.n == 0 or operand.m == 0:
+        watch.done(0.0, 0.0)
+    while not watch.reason:
+        watch.done_by_fall(descent.fit_H(sweeps=_SWEEPS))
+    report = watch.report()
+    error = half_squared_error(operand, descent.W, padded(descent.H.T), None, workers)
+    return Factorization(
+        np.ascontiguousarray(descent.W[:, :k]), descent.H, report.n_iter, float(np.sqrt(2 * error)),
+        np.array(watch.history), report.converged, report,
+    )  # fmt: skip
+
+
+class _SemiDescent:
+    """W's sweeps on the native pass; H by least squares from the sums the same pass gathers."""
+
+    def __init__(self, X: Operand, W: NDArray[Any], workers: int) -> None:
+        self.X, self.workers, self.k = X, workers, W.shape[1]
+        self.W = padded(W)
+        width = self.W.shape[1]
+        self.H = np.zeros((self.k, X.m), dtype=X.dtype)
+        self._edges = X.edges(width, workers)
+        self._C = X.sums(width, self._edges)
+        self._square = X.square()
+
+    def fit_H(self, sweeps: int) -> float:
+        """Sweep W with H fixed, then the least-squares H for it; returns half the squared error it leaves."""
+        exact = self.H.astype(np.float64)
+        problem = Quadratic(exact @ exact.T, 0.0, 0.0, self.X.dtype)
+        gram = row_pass(
+            self.X, padded(self.H.T), problem, self.W, self.W if sweeps else None, self._edges, self.workers,
+            sweeps=sweeps, C=self._C,
+        )[0]  # fmt: skip
+        product = self._C[:, :, : self.k].sum(axis=0, dtype=np.float64).T
+        # The pseudo-inverse: components that have died or coincide get the least-norm H instead of a huge one.
+        H = np.linalg.pinv(gram, rcond=_RANK, hermitian=True) @ product
+        self.H = H.astype(self.X.dtype)
+        return 0.5 * max(0.0, self._square - 2 * float(np.sum(H * product)) + float(np.sum((gram @ H) * H)))
+
+
+def _initial_weights(X: Any, k: int, init: str, seed: int) -> NDArray[Any]:
+    """W (n, k). "svd": the signed parts of X's left singular vectors, the k of greatest weight.
+
+    Only X X^T enters, signs included, so that rotating X's columns changes nothing.
+    """
+    n = X.shape[0]
+    if init == "random":
+        return np.random.default_rng(seed).random((n, k), dtype=X.dtype)
+    Ut, S, _ = leading_svd(X, min(k, *X.shape), seed, 1, converged=True)
+    parts = np.concatenate([np.maximum(Ut, 0), np.maximum(-Ut, 0)])
+    weight = np.concatenate([S, S]) * np.linalg.norm(parts, axis=1)
+    # Ties and near-ties in the order of the singular values; the two signs of one vector by their weight.
+    order = np.argsort(-np.round(weight / max(weight.max(initial=0.0), 1e-300), 9), kind="stable")[:k]
+    W = np.zeros((n, k), dtype=X.dtype)
+    W[:, : len(order)] = parts[order].T
+    return W
