@@ -323,6 +323,18 @@ def test_result_is_sequences_and_progress_is_told() -> None:
     assert "120 walks" in str(walks.report)
 
 
+@pytest.mark.parametrize("q", [1.0, 2.0])
+def test_progress_is_the_same_for_any_workers(q: float) -> None:
+    graph = tc.graph_from_matrix(weighted_graph(300, 0.05, 0))
+    told: list[list[tuple[str, float, float]]] = []
+    for workers in (1, 2, 3):
+        calls: list[tuple[str, float, float]] = []
+        tc.random_walks(graph, n_walks=20, walk_length=40, q=q, workers=workers,
+                        progress=lambda *step, calls=calls: calls.append(step))  # fmt: skip
+        told.append(calls)
+    assert told[0] == told[1] == told[2] == [("walks", 60 * step, 6000) for step in range(1, 101)]
+
+
 def test_empty_graph_one_node_and_parts() -> None:
     assert len(tc.random_walks(np.zeros((0, 0)))) == 0
     assert len(tc.random_walks(np.zeros((3, 3)), starts=[])) == 0

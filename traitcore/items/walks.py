@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from .._kernels.walks import (
     pack_walks,
     second_order_walks,
 )
-from .._parallel import balanced_blocks, resolve_workers, run_blocks
-from .._progress import Progress
+from .._parallel import balanced_blocks, resolve_workers, run_blocks, run_tasks
+from .._progress import Progress, ProgressSteps
 from .._validate import check_array, check_csr, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from .graph import ItemGraph
@@ -181,13 +182,10 @@ class WalkCorpus:
         offsets[0] = 0
         lengths = offsets[1:]  # first lengths, then summed up in place
         blocks = _shrinking_blocks(stop - first, self.walk_length, self._workers)
-        rounds = 2 * self._workers if progress else max(1, len(blocks))
-        for done in range(0, len(blocks), rounds):
-            part = blocks[done : done + rounds]
-            self._tables.run(part, self._workers, nodes, numbers, self._seed, self._restart, self._back, self._out,
-                             walks, lengths)  # fmt: skip
-            if progress:
-                progress("walks", part[-1][1], stop - first)
+        self._tables.run(
+            blocks, self._workers, ProgressSteps("walks", stop - first, progress), nodes, numbers, self._seed,
+            self._restart, self._back, self._out, walks, lengths,
+        )  # fmt: skip
         return _pack(walks, offsets, self._workers)
 
     def count(self, *, progress: Progress | None = None) -> tuple[NDArray[np.int64], WalkReport]:
@@ -258,17 +256,21 @@ class _Tables:
             run_blocks(edge_chances, blocks, workers, self.indptr, self.indices, self.own, parts, self.chances)
 
     def run(
-        self, blocks: list[tuple[int, int]], workers: int, nodes: NDArray[np.int32], numbers: NDArray[np.int32],
-        seed: np.uint64, restart: float, back: float, out: float, walks: NDArray[np.int32],
-        lengths: NDArray[np.int64],
+        self, blocks: list[tuple[int, int]], workers: int, steps: ProgressSteps, nodes: NDArray[np.int32],
+        numbers: NDArray[np.int32], seed: np.uint64, restart: float, back: float, out: float,
+        walks: NDArray[np.int32], lengths: NDArray[np.int64],
     ) -> None:  # fmt: skip
         """Fill walks and lengths for the blocks of walks."""
         common = (nodes, numbers, seed, self.indptr, self.table, restart)
-        if self.second_order:
-            more = (self.own, self.slots, self.chances, back, out)
-            run_blocks(second_order_walks, blocks, workers, *common, *more, walks, lengths)
-        else:
-            run_blocks(first_order_walks, blocks, workers, *common, walks, lengths)
+        kernel: Any = second_order_walks if self.second_order else first_order_walks
+        more = (self.own, self.slots, self.chances, back, out) if self.second_order else ()
+
+        def walk(start: int, stop: int) -> None:
+            kernel(start, stop, *common, *more, walks, lengths)
+            steps.add(stop - start)
+
+        run_tasks([partial(walk, *block) for block in blocks], workers, while_waiting=steps.report)
+        steps.report()
 
 
 def _shrinking_blocks(n_walks: int, walk_length: int, workers: int) -> list[tuple[int, int]]:
