@@ -102,7 +102,7 @@ def tie_tokens(token_item: Any, strength: float) -> sparse.csr_array | None:
         return None
     member = sparse.csr_array((np.ones(n, dtype=np.float32), (np.arange(n), item)), shape=(n, int(item.max()) + 1))
     tied = (member @ member.T).tocsr() * np.float32(strength)
-    tied = tied + sparse.diags_array(np.full(n, 1.0 - strength, dtype=np.float32), format="csr", dtype=np.float32)
+    tied = tied + sparse.csr_array(sparse.diags(np.full(n, 1.0 - strength, dtype=np.float32), dtype=np.float32))
     tied.sort_indices()
     return sparse.csr_array(tied)
 

@@ -23,9 +23,9 @@ from .._kernels.walks import (
 )
 from .._parallel import balanced_blocks, resolve_workers, run_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
-from .._validate import check_array, check_csr, check_int, check_real, check_seed
+from .._validate import check_array, check_int, check_real, check_seed
 from ..events.sequences import Sequences
-from .graph import ItemGraph
+from .graph import as_graph
 
 # Fewest and most tokens of the blocks of walks that threads take, few enough that Ctrl-C is heard in half a second. No
 # result depends on them. Between blocks a thread waits for the GIL: 85 blocks of 32,000 to a million tokens were 1.8
@@ -91,7 +91,9 @@ def random_walks(
 
     Parameters
     ----------
-    graph : ItemGraph, or an (n, n) non-negative sparse or dense adjacency; zero weights are no edges.
+    graph : ItemGraph, or what `graph_from_matrix` makes one of: an (n, n) non-negative sparse or dense adjacency, a
+        graph of networkx or igraph. Zero weights are no edges, and the diagonal is left out; an ItemGraph made with
+        `keep_self_loops=True` keeps it.
     n_walks, walk_length : walks from each start, and nodes in each, the start included.
     p, q : return and in-out parameter, > 0: the weight of a step back is divided by p, of a step to a node that the
         node before doesn't point to, by q.
@@ -223,19 +225,10 @@ class _Tables:
     """What the kernels draw from: alias tables, and for second-order walks edge sets and reverse chances."""
 
     def __init__(self, graph: Any, owner: str, workers: int, *, second_order: bool) -> None:
-        frozen = isinstance(graph, ItemGraph)  # its arrays never change: they are read where they lie
-        if frozen:
-            matrix = graph.adjacency
-        else:
-            matrix = check_csr("graph", owner, graph, dtype=np.float64, square=True, nonnegative=True)
-            if matrix.shape[0] > 2**31 - 1:
-                raise ValueError(parameter_message("graph", owner, "at most 2**31 - 1 nodes", f"{matrix.shape[0]}"))
-            if matrix.nnz and matrix.data.min() == 0:
-                matrix = matrix.copy()
-                matrix.eliminate_zeros()
+        matrix = as_graph(graph, "graph", owner).adjacency  # read-only: its arrays are read where they lie
         self.n_nodes = int(matrix.shape[0])
         self.indptr = matrix.indptr.astype(np.int64)
-        self.indices = matrix.indices.astype(np.int32, copy=not frozen)
+        self.indices = matrix.indices.astype(np.int32, copy=False)
         self.table = np.empty((matrix.nnz + 1, 4), dtype=np.int32)
         self.table[-1] = 0  # where a walk without a way out may look
         self.own: NDArray[np.float64] = np.zeros(0)
