@@ -14,6 +14,7 @@ from .._errors import parameter_message
 from .._kernels.graph import keep_heaviest
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._validate import check_array, check_bool, check_choice, check_csr, check_int
+from .count_parts import csr_of
 from .graph_objects import adjacency_of
 from .ppmi import positive_pmi
 
@@ -289,9 +290,7 @@ def _prune(matrix: sparse.csr_array, top_k: int | None, workers: int) -> sparse.
     if kept.all():
         return matrix.copy()  # never the caller's own arrays
     indptr = np.concatenate(([0], np.cumsum(kept)))[matrix.indptr]
-    pruned = sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
-    pruned.has_canonical_format = True
-    return pruned
+    return csr_of(matrix.data[kept], matrix.indices[kept], indptr, matrix.shape)
 
 
 def _finish(matrix: sparse.csr_array, directed: bool, **dropped: int) -> ItemGraph:
