@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -47,6 +47,68 @@ def test_equals_the_slow_twin(
     np.testing.assert_array_equal(rows >= 0, want_rows >= 0)
     if coarse and metric == "dot":
         np.testing.assert_array_equal(rows, want_rows)  # exact scores: ties by row
+
+
+POINTS = ("near", "offset", "clouds", "lattice", "permuted", "huge", "denormal", "row scales", "scales", "collinear")
+
+
+def points(kind: str, rng: np.random.Generator, n: int, d: int) -> np.ndarray:
+    """(n, d) float32 on which sums of products in float32 resolve little or nothing."""
+    normal = rng.normal(size=(n, d))
+    size = 10.0 ** rng.integers(0, 9)
+    if kind == "offset":  # coordinates in metres, degrees, timestamps
+        normal = rng.normal(size=d) * size + normal * 10.0 ** rng.integers(-3, 3)
+    elif kind == "clouds":
+        normal = (rng.normal(size=(5, d)) * size)[rng.integers(0, 5, n)] + normal
+    elif kind == "lattice":  # ties in plenty
+        normal = np.round(size) + rng.integers(-2, 3, (n, d))
+    elif kind == "permuted":  # one gap in any order and with any signs: ties that only exact sums see
+        gap = np.float32(normal[0]) if n else normal
+        normal = np.array([rng.permutation(gap) * rng.choice([-1, 1], d) for _ in range(n)]).reshape(n, d)
+    elif kind == "huge":
+        normal = np.clip(normal * 10.0 ** rng.integers(18, 39), -3.4e38, 3.4e38)
+    elif kind == "denormal":
+        normal = rng.integers(-9, 10, (n, d)) * 2.0 ** rng.integers(-149, -120)
+    elif kind == "row scales":
+        normal = np.clip(normal * 10.0 ** rng.uniform(-44, 38, (n, 1)), -3.4e38, 3.4e38)
+    elif kind == "scales":
+        normal = np.clip(normal * 10.0 ** rng.uniform(-44, 38, (n, d)), -3.4e38, 3.4e38)
+    elif kind == "collinear":
+        normal = 3e5 + np.cumsum(np.full((n, d), 0.03), axis=0)
+    out = normal.astype(np.float32)
+    out[n // 2 : n // 2 + n // 5] = out[: n // 5]  # duplicates
+    out[n - n // 9 :] = 0.0
+    return out
+
+
+@settings(max_examples=150)
+@given(
+    m=st.integers(1, 5), n=st.integers(0, 60), d=st.integers(1, 11), k=st.integers(1, 12), table=st.sampled_from(POINTS),
+    asked=st.sampled_from((None, *POINTS)), seed=st.integers(0, 999), masked=st.booleans(),
+    batch=st.sampled_from([1, 20]),
+)  # fmt: skip
+def test_distances_are_exact_at_any_scale(
+    m: int, n: int, d: int, k: int, table: str, asked: str | None, seed: int, masked: bool, batch: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    v = points(table, rng, n, d)
+    q = v[rng.integers(0, n, m)] if asked is None and n else points(asked or table, rng, m, d)
+    mask = rng.random(n) < 0.7 if masked else None
+    exclude = [rng.integers(0, n, 2) if n else np.zeros(0, np.int64) for _ in range(m)] if masked else None
+    want_rows, want_scores = slow.nearest(q, v, k, mask=mask, exclude=exclude)
+    try:
+        for level in _core.simd_levels():
+            _core.set_simd_level(level)
+            rows, scores = top_k(
+                np.tile(q, (batch, 1)), v, k, metric="euclidean", mask=mask, exclude=exclude and exclude * batch
+            )
+            np.testing.assert_array_equal(rows, np.tile(want_rows, (batch, 1)))
+            with np.errstate(over="ignore"):
+                want = np.tile(want_scores, (batch, 1)).astype(np.float32)
+            np.testing.assert_allclose(scores, want, rtol=2e-7, atol=2e-45)
+            assert (np.diff(scores, axis=1) >= 0).all() or np.isnan(scores).any() or np.isinf(scores).any()
+    finally:
+        _core.set_simd_level(None)
 
 
 @pytest.mark.parametrize("metric", METRICS)

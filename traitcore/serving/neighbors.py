@@ -18,7 +18,7 @@ from scipy import sparse
 from .. import _core
 from .._errors import parameter_message
 from .._parallel import resolve_workers, run_blocks
-from .._validate import check_array, check_choice, check_int
+from .._validate import check_array, check_choice, check_int, check_values
 
 METRICS = ("cosine", "dot", "euclidean")
 _LANES = 32  # queries in a tile of the kernel
@@ -61,13 +61,13 @@ def top_k(
     ------
     ValueError, TypeError : shapes that don't meet, NaN or infinity, an excluded row outside [0, n).
     """
-    vectors = check_array("vectors", "top_k", vectors, dtype=np.float32, shape=(None, None))
+    vectors = check_array("vectors", "top_k", vectors, dtype=np.float32, shape=(None, None), finite=False)
     searcher = Searcher(vectors, metric, owner="top_k")
     return searcher.search(queries, k, mask=mask, exclude=exclude, workers=workers)
 
 
 class Searcher:
-    """`top_k` over one side of a table, with what depends on the rows alone computed once. Rows are not re-checked."""
+    """`top_k` over one side of a table, with what depends on the rows alone computed once. Rows are (n, d) float32 in C order."""
 
     def __init__(self, vectors: NDArray[np.float32], metric: str, *, owner: str) -> None:
         self.metric = check_choice("metric", owner, metric, METRICS)
@@ -75,6 +75,8 @@ class Searcher:
         n, d = vectors.shape
         squares = np.empty(n)
         _core.squared_norms(vectors, squares)
+        if not np.isfinite(squares).all():
+            check_values("vectors", owner, vectors)
         self._longest = float(np.sqrt(squares.max(initial=0.0)))
         self.scale, self.bias = np.ones(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
         if metric == "cosine":

@@ -9,6 +9,12 @@
 #include <cstring>
 #include <limits>
 
+#if defined(__GNUC__) || defined(__clang__)
+#define TK_NOINLINE __attribute__((noinline))
+#else
+#define TK_NOINLINE
+#endif
+
 namespace traitcore::detail {
 
 /// A squared distance: the true one is within `error` of `value`, and equal to it where `error` is 0.
@@ -27,7 +33,8 @@ inline std::uint64_t rounding(double sum, double a, double b) { return bits_of((
 
 /// |a - b|^2 in double. Differences of floats lie in [2^-149, 2^129), so nothing overflows or underflows. A term takes
 /// at most 4 roundings of 2^-53 and the sums width / 8 + 4; where none occurs the value is exact.
-inline SquaredDistance squared_distance(const float* a, const float* b, std::size_t width) {
+/// Out of line: elsewhere GCC doesn't make vectors of its loop.
+TK_NOINLINE inline SquaredDistance squared_distance(const float* a, const float* b, std::size_t width) {
   constexpr std::size_t kParts = 8;
   double part[kParts] = {};
   std::uint64_t rounded[kParts] = {};
@@ -142,8 +149,8 @@ class DistanceBounds {
     least_ = d * 0x1p-124;
   }
 
-  /// Of rows and queries whose squared norms are below this, no float32 product or sum overflows.
-  static constexpr double kLargest = 0x1p120;
+  /// Of rows and queries whose squared norms are below this, no float32 score reaches 2^128 on its way.
+  static constexpr double kLargest = 0x1p126;
 
   /// The bias of a row with this squared norm in float32 scores q.v + bias; infinity, which is never ruled out, where
   /// the norm is too large for float32 sums.

@@ -154,7 +154,7 @@ static void search_rows(const TopKBlock& block, TopKScratch& scratch, std::size_
   else rows<1, Differences>(block, lanes, packed, begin, end);
 }
 
-inline constexpr std::size_t kSoon = 1920;  // rows after which distances are taken by differences where that pays
+inline constexpr std::size_t kSoon = 480;   // rows after which distances are taken by differences where that pays
 
 // Rows [block.begin, block.end) after those that the scratch has seen, which must all lie before them.
 static void pass(const TopKBlock& block, TopKScratch& scratch) {
