@@ -36,7 +36,8 @@ def top_k(
 
 def nearest(queries: Any, vectors: Any, k: int, *, mask: Any = None, exclude: Any = None) -> tuple[Any, Any]:
     """Euclidean `top_k` in whole numbers: every float32 is a multiple of 2^-149, so no distance is rounded."""
-    q, v = ([[int(np.ldexp(float(x), 149)) for x in row] for row in np.asarray(a, np.float32)] for a in (queries, vectors))
+    q = [[int(np.ldexp(float(x), 149)) for x in row] for row in np.asarray(queries, np.float32)]
+    v = [[int(np.ldexp(float(x), 149)) for x in row] for row in np.asarray(vectors, np.float32)]
     rows, scores = np.full((len(q), k), -1), np.full((len(q), k), np.nan)
     for i, query in enumerate(q):
         found = sorted(

@@ -1,9 +1,9 @@
 """Exact nearest neighbours over rows of vectors.
 
 The product and the selection are one pass in C++ (csrc/include/traitcore/topk.hpp): a tile of scores is compared with
-each query's k-th best while still in registers. Distances that float32 can't rule out are measured in float64 and, where
-that can't tell them apart, compared exactly. numba has no masks of vector comparisons and no run-time choice of
-instruction set. This module is the only one that calls it.
+each query's k-th best while still in registers. Rows that float32 can't rule out by distance are measured in float64
+and, where that can't tell them apart, compared exactly. numba has no masks of vector comparisons and no run-time choice
+of instruction set. This module is the only one that calls it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def top_k(
 
 
 class Searcher:
-    """`top_k` over one side of a table, with what depends on the rows alone computed once. Rows are (n, d) float32 in C order."""
+    """`top_k` over one side of a table, (n, d) float32 in C order, with what depends on it alone computed once."""
 
     def __init__(self, vectors: NDArray[np.float32], metric: str, *, owner: str) -> None:
         self.metric = check_choice("metric", owner, metric, METRICS)
@@ -152,8 +152,9 @@ def _search(
 
     def search(start: int, stop: int) -> None:
         _core.search_top_k(
-            queries, start, stop, vectors, 0, n, scale, bias, first, banned, *found, threads if by_rows else 1, euclidean
-        )
+            queries, start, stop, vectors, 0, n, scale, bias, first, banned, *found, threads if by_rows else 1,
+            euclidean,
+        )  # fmt: skip
 
     # Whole tiles of queries, and less than about a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
