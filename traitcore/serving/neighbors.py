@@ -24,6 +24,7 @@ METRICS = ("cosine", "dot", "euclidean")
 _LANES = 32  # queries in a tile of the kernel
 _QUERIES = 512  # queries in a call: their tiles fit the second-level cache
 _CALL = 1 << 35  # multiplications in a call
+_MEASURED = 1 << 24  # distances in a call, should float32 rule out none of them
 _THREADS_PAY = 1 << 23  # multiplications, half a millisecond of one core: starting a thread takes a fifth of that
 
 
@@ -158,6 +159,8 @@ def _search(
 
     # Whole tiles of queries, and less than about a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
+    if euclidean:
+        at_once = min(at_once, _MEASURED // max(n, 1))
     at_once = max(1, -(-at_once // _LANES)) * _LANES
     if not by_rows and threads > 1:
         at_once = min(at_once, max(_LANES, -(-m // (threads * _LANES)) * _LANES))

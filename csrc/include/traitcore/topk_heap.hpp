@@ -79,7 +79,8 @@ struct Farther {
   const float* query;
   bool operator()(const MeasuredRow& a, const MeasuredRow& b) const {
     const double gap = a.distance.value - b.distance.value, error = a.distance.error + b.distance.error;
-    if (std::abs(gap) > error) return gap > 0.0;
+    if (gap > error) return true;
+    if (gap < -error) return false;
     if (error == 0.0) return a.row > b.row;
     const auto at = [&](std::int64_t row) { return block->vectors + static_cast<std::size_t>(row) * block->width; };
     const int order = compare_distances(query, at(a.row), at(b.row), block->width);
@@ -171,7 +172,7 @@ struct TopKLane {
     // A copy of the k-th best row is as near, and later. Tables may hold one vector (zeros) many thousand times.
     if (filled[lane] == block->k) {
       const std::int64_t root = near[lane][0].row;
-      if (block->bias[row] == block->bias[root] &&  // the norm: told without a look at the vectors
+      if (block->bias[row] == block->bias[root] &&  // equal norms, the cheaper test
           std::memcmp(vector, row_of(root), block->width * sizeof(float)) == 0)
         return;
     }
