@@ -145,7 +145,10 @@ def search_top_k(
     rows: NDArray[np.int64],
     scores: NDArray[np.float32],
     workers: int,
+    euclidean: bool,
 ) -> None: ...
+def squared_norms(vectors: NDArray[np.float32], out: NDArray[np.float64]) -> None: ...
+def euclidean_biases(squared: NDArray[np.float64], width: int, out: NDArray[np.float32]) -> None: ...
 
 # products.cpp
 def sparse_times_dense(

@@ -168,6 +168,82 @@ void few_queries_are_rows_of_the_batch() {
   }
 }
 
+// 0: everything at hand resolves; else far from the origin, of many sizes, beyond what float32 sums hold.
+std::vector<float> euclidean_points(int kind, std::size_t n, std::size_t d, std::uint64_t stream) {
+  tc::CounterRng rng(stream, static_cast<std::uint64_t>(kind) * 1000 + n);
+  std::vector<float> x(n * d);
+  for (std::size_t i = 0; i < n; ++i) {
+    const float sizes[] = {1.0f, 1.0f, std::ldexp(1.0f, static_cast<int>(rng.below(250)) - 130), 1e38f, 1e-42f};
+    for (std::size_t j = 0; j < d; ++j) {
+      const float value = (static_cast<float>(rng.below(33)) - 16.0f) / 16.0f;
+      x[i * d + j] = kind == 1 ? 5e5f + 4.0f * value : sizes[kind] * value * (kind == 0 && rng.below(2) ? 1.3f : 1.0f);
+    }
+  }
+  return x;
+}
+
+// The slow, obvious twin: all rows, sorted by exact comparisons. Whole tiles of far clouds go over to differences.
+void euclidean_rows_are_exact() {
+  for (int kind = 0; kind < 5; ++kind)
+    for (const std::size_t m : {1u, 5u, 17u, 40u})
+      for (const std::size_t d : {0u, 1u, 3u, 19u}) {
+        const std::size_t n = m == 17 ? 2500 : 83, k = 4;
+        const auto queries = euclidean_points(kind, m, d, 1), vectors = euclidean_points(kind, n, d, 2);
+        std::vector<double> squared(n);
+        std::vector<float> bias(n), scale(n, 1.0f);
+        tc::squared_norms(vectors.data(), n, d, squared.data());
+        tc::euclidean_biases(squared.data(), n, d, bias.data());
+        for (std::size_t i = 0; i < n; i += 5) bias[i] = -std::numeric_limits<float>::infinity();
+        const tc::TopKBlock block{queries.data(), m, vectors.data(), d, 0, n, scale.data(), bias.data(),
+                                  nullptr, nullptr, k, true};
+        std::vector<std::int64_t> expected_rows;
+        for (std::size_t q = 0; q < m; ++q) {
+          std::vector<std::int64_t> order;
+          for (std::size_t i = 0; i < n; ++i)
+            if (i % 5 != 0) order.push_back(static_cast<std::int64_t>(i));
+          const float* query = queries.data() + q * d;
+          std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](std::int64_t a, std::int64_t b) {
+            const int sign = tc::detail::compare_distances(query, vectors.data() + static_cast<std::size_t>(a) * d,
+                                                           vectors.data() + static_cast<std::size_t>(b) * d, d);
+            return sign < 0 || (sign == 0 && a < b);
+          });
+          expected_rows.insert(expected_rows.end(), order.begin(), order.begin() + k);
+        }
+        for (const auto level : levels()) {
+          tc::set_simd_level(level);
+          for (const std::size_t workers : {1u, 3u}) {
+            Answer answer{std::vector<float>(m * k), std::vector<std::int64_t>(m * k)};
+            tc::search_top_k(block, {answer.scores.data(), answer.rows.data()}, workers, 96 * 3);
+            CHECK(answer.rows == expected_rows);
+            for (std::size_t i = 0; i < m * k; ++i) CHECK(i % k == 0 || answer.scores[i] >= answer.scores[i - 1]);
+          }
+        }
+      }
+}
+
+void distances_are_compared_exactly() {
+  const float tiny = std::numeric_limits<float>::denorm_min(), most = std::numeric_limits<float>::max();
+  const auto sign = [](std::vector<float> q, std::vector<float> a, std::vector<float> b) {
+    return tc::detail::compare_distances(q.data(), a.data(), b.data(), q.size());
+  };
+  CHECK(sign({0, 0, 0}, {3, 4, 0}, {0, 0, -5}) == 0);
+  CHECK(sign({most, 0}, {-most, tiny}, {-most, 0}) == 1);  // 277 binary digits apart
+  CHECK(sign({most, 0}, {-most, 0}, {-most, -tiny}) == -1);
+  CHECK(sign({tiny}, {0}, {3 * tiny}) == -1);
+  CHECK(sign({1.5f, -2}, {-1, most}, {most, -1}) == 1);
+  CHECK(sign({0.1f, 0.2f, 0.7f}, {0.3f, 0.1f, 0.9f}, {0.3f, 0.1f, 0.9f}) == 0);
+  CHECK(sign({0, 0, 0}, {0.3f, 0.1f, 0.7f}, {-0.7f, 0.3f, 0.1f}) == 0);
+  const auto measured = [](std::vector<float> a, std::vector<float> b) {
+    return tc::detail::squared_distance(a.data(), b.data(), a.size());
+  };
+  CHECK(measured({1, 2, 3}, {4, 6, 3}).value == 25.0);
+  CHECK(measured({1, 2, 3}, {4, 6, 3}).error == 0.0);
+  CHECK(measured({1.0f}, {std::ldexp(1.0f, -60)}).error > 0.0);            // the gap is rounded
+  CHECK(measured({1.0f}, {-std::ldexp(1.0f, -30)}).error > 0.0);           // its square
+  CHECK(measured({1.0f, 0}, {0, std::ldexp(1.0f, -30)}).error > 0.0);      // the sum
+  CHECK(measured(std::vector<float>(9, 0.0f), {1, 0, 0, 0, std::ldexp(1.0f, -30), 0, 0, 0, 0}).error > 0.0);
+}
+
 }  // namespace
 
 int main() {
@@ -177,6 +253,8 @@ int main() {
       {"threads_over_the_rows", threads_over_the_rows},
       {"more_rows_than_a_cache_block", more_rows_than_a_cache_block},
       {"few_queries_are_rows_of_the_batch", few_queries_are_rows_of_the_batch},
+      {"euclidean_rows_are_exact", euclidean_rows_are_exact},
+      {"distances_are_compared_exactly", distances_are_compared_exactly},
   };
   return run_tests(tests);
 }

@@ -34,6 +34,22 @@ def top_k(
     return rows, scores
 
 
+def nearest(queries: Any, vectors: Any, k: int, *, mask: Any = None, exclude: Any = None) -> tuple[Any, Any]:
+    """Euclidean `top_k` in whole numbers: every float32 is a multiple of 2^-149, so no distance is rounded."""
+    q = [[int(np.ldexp(float(x), 149)) for x in row] for row in np.asarray(queries, np.float32)]
+    v = [[int(np.ldexp(float(x), 149)) for x in row] for row in np.asarray(vectors, np.float32)]
+    rows, scores = np.full((len(q), k), -1), np.full((len(q), k), np.nan)
+    for i, query in enumerate(q):
+        found = sorted(
+            (sum((x - y) ** 2 for x, y in zip(query, vector)), row)
+            for row, vector in enumerate(v)
+            if (mask is None or mask[row]) and (exclude is None or row not in exclude[i])
+        )
+        for place, (square, row) in enumerate(found[:k]):
+            rows[i, place], scores[i, place] = row, np.ldexp(np.sqrt(float(square)), -149)
+    return rows, scores
+
+
 def live_vectors(
     events: list[tuple[Any, int, int]], vectors: Any, weights: Any, half_life_us: float | None
 ) -> dict[Any, Any]:

@@ -1,8 +1,9 @@
 """Exact nearest neighbours over rows of vectors.
 
 The product and the selection are one pass in C++ (csrc/include/traitcore/topk.hpp): a tile of scores is compared with
-each query's k-th best while still in registers. numba has no masks of vector comparisons and no run-time choice of
-instruction set. This module is the only one that calls it.
+each query's k-th best while still in registers. Rows that float32 can't rule out by distance are measured in float64
+and, where that can't tell them apart, compared exactly. numba has no masks of vector comparisons and no run-time choice
+of instruction set. This module is the only one that calls it.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from scipy import sparse
 from .. import _core
 from .._errors import parameter_message
 from .._parallel import resolve_workers, run_blocks
-from .._validate import check_array, check_choice, check_int
+from .._validate import check_array, check_choice, check_int, check_values
 
 METRICS = ("cosine", "dot", "euclidean")
 _LANES = 32  # queries in a tile of the kernel
 _QUERIES = 512  # queries in a call: their tiles fit the second-level cache
 _CALL = 1 << 35  # multiplications in a call
+_MEASURED = 1 << 24  # distances in a call, should float32 rule out none of them
 _THREADS_PAY = 1 << 23  # multiplications, half a millisecond of one core: starting a thread takes a fifth of that
 
 
@@ -37,6 +39,10 @@ def top_k(
     workers: int = 1,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k nearest rows of `vectors` for each query: exact, best first, ties by row.
+
+    Distances are exact for any finite vectors: rows stand in the order of their true distances, which may be finer than
+    the scores (far from a query, rows of one float32 distance still come nearest first). Products and cosines are
+    compared as float32 sums.
 
     Parameters
     ----------
@@ -56,25 +62,30 @@ def top_k(
     ------
     ValueError, TypeError : shapes that don't meet, NaN or infinity, an excluded row outside [0, n).
     """
-    vectors = check_array("vectors", "top_k", vectors, dtype=np.float32, shape=(None, None))
+    vectors = check_array("vectors", "top_k", vectors, dtype=np.float32, shape=(None, None), finite=False)
     searcher = Searcher(vectors, metric, owner="top_k")
     return searcher.search(queries, k, mask=mask, exclude=exclude, workers=workers)
 
 
 class Searcher:
-    """`top_k` over one side of a table, with what depends on the rows alone computed once. Rows are not re-checked."""
+    """`top_k` over one side of a table, (n, d) float32 in C order, with what depends on it alone computed once."""
 
     def __init__(self, vectors: NDArray[np.float32], metric: str, *, owner: str) -> None:
         self.metric = check_choice("metric", owner, metric, METRICS)
         self.vectors, self.owner = vectors, owner
-        n = len(vectors)
-        squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64) if metric != "dot" else np.zeros(0)
+        n, d = vectors.shape
+        squares = np.empty(n)
+        _core.squared_norms(vectors, squares)
+        if not np.isfinite(squares).all():
+            check_values("vectors", owner, vectors)
+        self._longest = float(np.sqrt(squares.max(initial=0.0)))
         self.scale, self.bias = np.ones(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
         if metric == "cosine":
             norms = np.sqrt(squares)
+            self.vectors, norms = _in_range(vectors, norms)
             self.scale = np.divide(1.0, norms, out=np.zeros(n), where=norms > 0).astype(np.float32)
-        elif metric == "euclidean":  # |q - v|^2 falls as q.v - |v|^2 / 2 rises
-            self.bias = (-0.5 * squares).astype(np.float32)
+        elif metric == "euclidean":
+            _core.euclidean_biases(squares, d, self.bias)
 
     def search(
         self, queries: Any, k: int, *, mask: Any = None, exclude: Any = None, workers: int = 1
@@ -84,36 +95,56 @@ class Searcher:
         queries = check_array("queries", self.owner, queries, dtype=np.float32, shape=(None, d))
         k = check_int("k", self.owner, k, 1)
         threads = resolve_workers(workers, self.owner)
+        powers = None
         if self.metric == "cosine":
             norms = np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
             queries = np.divide(queries, norms, out=np.zeros(queries.shape), where=norms > 0).astype(np.float32)
+        elif self.metric == "dot":
+            queries, powers = _with_products_in_range(queries, self._longest)
         bias = self.bias
         if mask is not None:
             bias = np.where(_check_mask(mask, n, self.owner), bias, np.float32(-np.inf))
         first, banned = _check_exclude(exclude, len(queries), n, self.owner)
-        rows, scores = _search(queries, self.vectors, k, self.scale, bias, first, banned, threads)
-        if self.metric == "euclidean":
-            self._to_distances(queries, rows, scores)
+        euclidean = self.metric == "euclidean"
+        rows, scores = _search(queries, self.vectors, k, self.scale, bias, first, banned, threads, euclidean)
+        if powers is not None:
+            with np.errstate(over="ignore"):  # a product beyond float32 is infinite, in its place all the same
+                scores = np.ldexp(scores.astype(np.float64), -powers[:, None]).astype(np.float32)
         return rows, scores
 
-    def _to_distances(
-        self, queries: NDArray[np.float32], rows: NDArray[np.int64], scores: NDArray[np.float32]
-    ) -> None:
-        """q.v - |v|^2 / 2 cancels where vectors are near; the few found are measured anew, and put in that order."""
-        at_once = max(1, (1 << 22) // max(rows.shape[1] * queries.shape[1], 1))
-        for start in range(0, len(queries), at_once):
-            part = slice(start, start + at_once)
-            found = rows[part] >= 0
-            gap = self.vectors[np.where(found, rows[part], 0)].astype(np.float64) - queries[part, None, :]
-            distance = np.where(found, np.sqrt((gap * gap).sum(axis=2)), np.nan).astype(np.float32)
-            order = np.lexsort((rows[part], distance), axis=1)
-            rows[part] = np.take_along_axis(rows[part], order, axis=1)
-            scores[part] = np.take_along_axis(distance, order, axis=1)
+
+def _in_range(
+    vectors: NDArray[np.float32], norms: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Rows whose norm float32 can't divide by, times a power of two that brings the norm near 1; and all norms."""
+    wild = np.flatnonzero((norms > 2.0**60) | ((norms > 0) & (norms < 2.0**-60)))
+    if not len(wild):
+        return vectors, norms
+    vectors, norms = vectors.copy(), norms.copy()
+    powers = -np.frexp(norms[wild])[1]
+    vectors[wild] = np.ldexp(vectors[wild], powers[:, None])
+    norms[wild] = np.ldexp(norms[wild], powers)
+    return vectors, norms
+
+
+def _with_products_in_range(
+    queries: NDArray[np.float32], longest: float
+) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
+    """Queries whose products with the longest row may leave float32, times a power of two each; and the powers."""
+    norms = np.linalg.norm(queries.astype(np.float64), axis=1)
+    reach = norms * longest
+    wild = (reach > 2.0**100) | ((reach > 0) & (reach < 2.0**-60))
+    if not wild.any():
+        return queries, None
+    wanted = np.clip(-np.frexp(longest)[1], -60, 60)
+    powers = np.where(wild, wanted - np.frexp(norms)[1], 0)
+    return np.ldexp(queries.astype(np.float64), powers[:, None]).astype(np.float32), powers
 
 
 def _search(
     queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, scale: NDArray[np.float32],
     bias: NDArray[np.float32], first: NDArray[np.int64] | None, banned: NDArray[np.int64] | None, threads: int,
+    euclidean: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
     """Blocks of queries over the threads; few queries: the rows over the threads. No cut changes a result."""
     m, n = len(queries), len(vectors)
@@ -122,11 +153,14 @@ def _search(
 
     def search(start: int, stop: int) -> None:
         _core.search_top_k(
-            queries, start, stop, vectors, 0, n, scale, bias, first, banned, *found, threads if by_rows else 1
-        )
+            queries, start, stop, vectors, 0, n, scale, bias, first, banned, *found, threads if by_rows else 1,
+            euclidean,
+        )  # fmt: skip
 
     # Whole tiles of queries, and less than about a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
+    if euclidean:
+        at_once = min(at_once, _MEASURED // max(n, 1))
     at_once = max(1, -(-at_once // _LANES)) * _LANES
     if not by_rows and threads > 1:
         at_once = min(at_once, max(_LANES, -(-m // (threads * _LANES)) * _LANES))

@@ -1,17 +1,19 @@
-// Exact top-k by inner product: the product and the selection in one pass, no matrix of scores.
+// Exact top-k by inner product or euclidean distance: scores and selection in one pass, no matrix of scores.
 //
 // A tile of 2 vectors of queries x several rows is kept in registers; what leaves it is compared with each query's k-th
-// best so far and almost always dropped there. Each level has its own namespace, so that no instantiation is shared.
+// best so far and almost always dropped there; of distances the rest is measured (topk_distance.hpp). Each level has its own namespace, so that no instantiation is shared.
 #pragma once
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "parallel.hpp"
 #include "simd.hpp"
+#include "topk_heap.hpp"
 
 // Keeps the compiler from folding pointers into one base with twelve index registers, which spill.
 #if defined(__GNUC__) || defined(__clang__)
@@ -28,26 +30,6 @@
 
 namespace traitcore {
 
-/// score(query, row) = scale[row] * <query, vectors[row]> + bias[row]; a bias of -infinity hides a row.
-struct TopKBlock {
-  const float* queries;           ///< (n_queries, width), row-major
-  std::size_t n_queries;
-  const float* vectors;           ///< (n_rows, width), row-major
-  std::size_t width;
-  std::size_t begin, end;         ///< rows to search
-  const float* scale;             ///< (n_rows,)
-  const float* bias;              ///< (n_rows,)
-  const std::int64_t* excluded;   ///< rows, rising within each query
-  const std::int64_t* first;      ///< (n_queries + 1,) where a query's rows begin in `excluded`; null: none
-  std::size_t k;
-};
-
-/// Best first, ties by row; row -1 and score NaN where fewer than k rows qualify.
-struct TopKOutput {
-  float* scores;       ///< (n_queries, k)
-  std::int64_t* rows;  ///< (n_queries, k)
-};
-
 namespace detail {
 
 template <int Width>
@@ -56,130 +38,8 @@ inline constexpr std::size_t kQueries = 2 * Width;
 // Rows of about 256 KiB: they stay in the second-level cache while all queries pass over them.
 inline std::size_t rows_in_cache(std::size_t width) {
   const std::size_t rows = (std::size_t{1} << 16) / (width ? width : 1);
-  return rows < 48 ? 48 : rows / 48 * 48;  // a multiple of every level's tile
+  return rows < 96 ? 96 : rows / 96 * 96;  // a multiple of every level's tiles
 }
-
-/// The k best of each of up to 32 queries, as heaps whose root is the worst: least score, then largest row.
-struct TopKLane {
-  static constexpr int kMax = 32;
-  alignas(64) float threshold[kMax];  // a score must exceed it; +infinity in lanes without a query
-  const TopKBlock* block;
-  float* scores[kMax];
-  std::int64_t* rows[kMax];
-  std::size_t filled[kMax];
-  std::size_t query[kMax];
-
-  static bool worse(float a, std::int64_t i, float b, std::int64_t j) { return a < b || (a == b && i > j); }
-
-  bool is_excluded(std::size_t q, std::int64_t row) const {
-    if (!block->first) return false;
-    std::int64_t low = block->first[q], high = block->first[q + 1];
-    while (low < high) {
-      const std::int64_t middle = low + (high - low) / 2;
-      if (block->excluded[middle] < row) low = middle + 1;
-      else high = middle;
-    }
-    return low < block->first[q + 1] && block->excluded[low] == row;
-  }
-
-  void offer(int lane, float score, std::int64_t row) {
-    // The threshold may have risen since the tile compared: rows of one tile are offered one by one.
-    if (!(score > threshold[lane]) || is_excluded(query[lane], row)) return;
-    float* s = scores[lane];
-    std::int64_t* r = rows[lane];
-    std::size_t& n = filled[lane];
-    if (n < block->k) {
-      std::size_t i = n++;
-      for (; i > 0 && worse(score, row, s[(i - 1) / 2], r[(i - 1) / 2]); i = (i - 1) / 2) {
-        s[i] = s[(i - 1) / 2];
-        r[i] = r[(i - 1) / 2];
-      }
-      s[i] = score;
-      r[i] = row;
-    } else {
-      sink(s, r, n, score, row);
-    }
-    if (n == block->k) threshold[lane] = s[0];
-  }
-
-  /// Put (score, row) in place of the root of a heap of n.
-  static void sink(float* s, std::int64_t* r, std::size_t n, float score, std::int64_t row) {
-    std::size_t i = 0;
-    for (;;) {
-      std::size_t child = 2 * i + 1;
-      if (child >= n) break;
-      if (child + 1 < n && worse(s[child + 1], r[child + 1], s[child], r[child])) ++child;
-      if (!worse(s[child], r[child], score, row)) break;
-      s[i] = s[child];
-      r[i] = r[child];
-      i = child;
-    }
-    s[i] = score;
-    r[i] = row;
-  }
-
-  /// Heap to best-first order, and the rest filled up.
-  void finish(int lane) {
-    float* s = scores[lane];
-    std::int64_t* r = rows[lane];
-    for (std::size_t n = filled[lane]; n > 1; --n) {
-      const float score = s[n - 1];
-      const std::int64_t row = r[n - 1];
-      s[n - 1] = s[0];
-      r[n - 1] = r[0];
-      sink(s, r, n - 1, score, row);
-    }
-    for (std::size_t i = filled[lane]; i < block->k; ++i) {
-      s[i] = std::numeric_limits<float>::quiet_NaN();
-      r[i] = -1;
-    }
-  }
-};
-
-/// Queries packed by column for broadcasting rows against them, and their heaps, which live in the output.
-class TopKScratch {
- public:
-  /// `tile`: queries of a tile, which is twice the level's width.
-  TopKScratch(const TopKBlock& block, const TopKOutput& out, std::size_t tile)
-      : block_(block),
-        tile_(tile),
-        packed_((block.n_queries + tile - 1) / tile * tile * block.width + 16),
-        lanes_((block.n_queries + tile - 1) / tile) {
-    for (std::size_t t = 0; t < tiles(); ++t) {
-      TopKLane& lanes = lanes_[t];
-      lanes.block = &block_;
-      for (std::size_t lane = 0; lane < TopKLane::kMax; ++lane) {
-        const std::size_t q = t * tile + lane;
-        const bool used = lane < tile && q < block.n_queries && block.k > 0;
-        lanes.threshold[lane] = (used ? -1.0f : 1.0f) * std::numeric_limits<float>::infinity();
-        lanes.query[lane] = q;
-        lanes.filled[lane] = 0;
-        if (!used) continue;
-        lanes.scores[lane] = out.scores + q * block.k;
-        lanes.rows[lane] = out.rows + q * block.k;
-        for (std::size_t j = 0; j < block.width; ++j)
-          base()[t * tile * block.width + j * tile + lane] = block.queries[q * block.width + j];
-      }
-    }
-  }
-  std::size_t tiles() const { return lanes_.size(); }
-  const float* packed(std::size_t t) { return base() + t * tile_ * block_.width; }
-  TopKLane* lanes(std::size_t t) { return &lanes_[t]; }
-  void finish() {
-    for (std::size_t q = 0; q < block_.n_queries && block_.k > 0; ++q)
-      lanes_[q / tile_].finish(static_cast<int>(q % tile_));
-  }
-
- private:
-  float* base() {  // on a cache line, so that no load is split
-    const auto address = reinterpret_cast<std::uintptr_t>(packed_.data());
-    return packed_.data() + ((64 - address % 64) % 64) / sizeof(float);
-  }
-  TopKBlock block_;
-  std::size_t tile_;
-  std::vector<float> packed_;
-  std::vector<TopKLane> lanes_;
-};
 
 namespace topk_baseline {
 #if defined(__SSE2__)
@@ -188,7 +48,8 @@ static inline Four load(const float* p) { return _mm_loadu_ps(p); }
 static inline Four set1(float a) { return _mm_set1_ps(a); }
 static inline Four fma(Four a, Four b, Four c) { return _mm_add_ps(_mm_mul_ps(a, b), c); }
 static inline void store(float* p, Four a) { _mm_storeu_ps(p, a); }
-static inline unsigned above(Four a, Four b) { return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpgt_ps(a, b))); }
+static inline Four sub(Four a, Four b) { return _mm_sub_ps(a, b); }
+static inline unsigned passes(Four a, Four b) { return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpnle_ps(a, b))); }
 static inline void rows4(Four& x0, Four& x1, Four& x2, Four& x3, const float* p, std::size_t stride) {
   x0 = load(p), x1 = load(p + stride), x2 = load(p + 2 * stride), x3 = load(p + 3 * stride);
   _MM_TRANSPOSE4_PS(x0, x1, x2, x3);
@@ -206,9 +67,13 @@ static inline Four fma(Four a, Four b, Four c) {
 static inline void store(float* p, Four a) {
   for (int i = 0; i < 4; ++i) p[i] = a.x[i];
 }
-static inline unsigned above(Four a, Four b) {
+static inline Four sub(Four a, Four b) {
+  for (int i = 0; i < 4; ++i) a.x[i] -= b.x[i];
+  return a;
+}
+static inline unsigned passes(Four a, Four b) {
   unsigned bits = 0;
-  for (int i = 0; i < 4; ++i) bits |= static_cast<unsigned>(a.x[i] > b.x[i]) << i;
+  for (int i = 0; i < 4; ++i) bits |= static_cast<unsigned>(!(a.x[i] <= b.x[i])) << i;
   return bits;
 }
 static inline void rows4(Four& x0, Four& x1, Four& x2, Four& x3, const float* p, std::size_t stride) {
@@ -224,7 +89,8 @@ static inline void rows4(Four& x0, Four& x1, Four& x2, Four& x3, const float* p,
 #define TK_ZERO() set1(0.0f)
 #define TK_FMA fma
 #define TK_STORE store
-#define TK_ABOVE above
+#define TK_SUB sub
+#define TK_PASSES passes
 #include "topk_tile.hpp"
 #undef TK_WIDTH
 #undef TK_ROWS
@@ -235,7 +101,8 @@ static inline void rows4(Four& x0, Four& x1, Four& x2, Four& x3, const float* p,
 #undef TK_ZERO
 #undef TK_FMA
 #undef TK_STORE
-#undef TK_ABOVE
+#undef TK_SUB
+#undef TK_PASSES
 }  // namespace topk_baseline
 
 #if TRAITCORE_X86
@@ -261,7 +128,8 @@ static TRAITCORE_INLINE void rows4(__m256& x0, __m256& x1, __m256& x2, __m256& x
 #define TK_ZERO _mm256_setzero_ps
 #define TK_FMA _mm256_fmadd_ps
 #define TK_STORE _mm256_storeu_ps
-#define TK_ABOVE(a, b) static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ)))
+#define TK_SUB _mm256_sub_ps
+#define TK_PASSES(a, b) static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLE_UQ)))
 #include "topk_tile.hpp"
 #undef TK_WIDTH
 #undef TK_ROWS
@@ -272,7 +140,8 @@ static TRAITCORE_INLINE void rows4(__m256& x0, __m256& x1, __m256& x2, __m256& x
 #undef TK_ZERO
 #undef TK_FMA
 #undef TK_STORE
-#undef TK_ABOVE
+#undef TK_SUB
+#undef TK_PASSES
 }  // namespace topk_avx2
 TRAITCORE_END_TARGET
 
@@ -308,7 +177,8 @@ static TRAITCORE_INLINE void rows4(__m512& x0, __m512& x1, __m512& x2, __m512& x
 #define TK_ZERO _mm512_setzero_ps
 #define TK_FMA _mm512_fmadd_ps
 #define TK_STORE _mm512_storeu_ps
-#define TK_ABOVE(a, b) static_cast<unsigned>(_mm512_cmp_ps_mask(a, b, _CMP_GT_OQ))
+#define TK_SUB _mm512_sub_ps
+#define TK_PASSES(a, b) static_cast<unsigned>(_mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ))
 #include "topk_tile.hpp"
 #undef TK_WIDTH
 #undef TK_ROWS
@@ -319,7 +189,8 @@ static TRAITCORE_INLINE void rows4(__m512& x0, __m512& x1, __m512& x2, __m512& x
 #undef TK_ZERO
 #undef TK_FMA
 #undef TK_STORE
-#undef TK_ABOVE
+#undef TK_SUB
+#undef TK_PASSES
 }  // namespace topk_avx512
 TRAITCORE_END_TARGET
 #endif
@@ -347,33 +218,15 @@ inline void topk_pass(const TopKBlock& block, TopKScratch& scratch) {
   topk_baseline::pass(block, scratch);
 }
 
-/// The best k of `parts` answers of each query, each best first; ties by row.
-inline void merge_top_k(const std::vector<TopKOutput>& parts, std::size_t n_queries, std::size_t k, TopKOutput out) {
-  std::vector<std::size_t> at(parts.size());
-  for (std::size_t q = 0; q < n_queries; ++q) {
-    std::fill(at.begin(), at.end(), q * k);
-    for (std::size_t i = q * k; i < (q + 1) * k; ++i) {
-      std::size_t best = parts.size();
-      for (std::size_t p = 0; p < parts.size(); ++p) {
-        if (at[p] == (q + 1) * k || parts[p].rows[at[p]] < 0) continue;
-        if (best == parts.size() || TopKLane::worse(parts[best].scores[at[best]], parts[best].rows[at[best]],
-                                                    parts[p].scores[at[p]], parts[p].rows[at[p]]))
-          best = p;
-      }
-      out.scores[i] = best < parts.size() ? parts[best].scores[at[best]] : std::numeric_limits<float>::quiet_NaN();
-      out.rows[i] = best < parts.size() ? parts[best].rows[at[best]++] : -1;
-    }
-  }
-}
-
 }  // namespace detail
 
 /// Search rows [begin, end) for every query of the block; one thread, no allocation that grows with the rows.
 /// Each score is summed in the same order whatever the block, so cutting queries or rows changes no result.
 inline void search_top_k(const TopKBlock& block, const TopKOutput& out) {
-  detail::TopKScratch scratch(block, out, detail::topk_tile_queries());
+  detail::TopKScratch scratch(block, detail::topk_tile_queries());
   detail::topk_pass(block, scratch);
-  scratch.finish();
+  scratch.sort();
+  detail::write_top_k({&scratch}, out);
 }
 
 /// The same by `workers` threads, the calling one among them, that take about `chunk` floats of rows at a time: for few
@@ -386,23 +239,22 @@ inline void search_top_k(const TopKBlock& block, const TopKOutput& out, std::siz
   const std::size_t chunks = block.end > block.begin ? (block.end - block.begin + step - 1) / step : 0;
   workers = std::min(workers, chunks);
   if (workers <= 1) return search_top_k(block, out);
-  const std::size_t size = block.n_queries * block.k;
-  std::vector<float> scores(workers * size);
-  std::vector<std::int64_t> rows(workers * size);
-  std::vector<TopKOutput> parts(workers);
-  for (std::size_t w = 0; w < workers; ++w) parts[w] = {scores.data() + w * size, rows.data() + w * size};
+  std::vector<std::unique_ptr<detail::TopKScratch>> scratches(workers);
   std::atomic<std::size_t> next{0};
   for_each_task(static_cast<std::int64_t>(workers), static_cast<int>(workers), [&](std::int64_t w) {
-    detail::TopKScratch scratch(block, parts[static_cast<std::size_t>(w)], detail::topk_tile_queries());
+    auto own = std::make_unique<detail::TopKScratch>(block, detail::topk_tile_queries());
     for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) {
       TopKBlock part = block;
       part.begin = block.begin + i * step;
       part.end = std::min(part.begin + step, block.end);
-      detail::topk_pass(part, scratch);
+      detail::topk_pass(part, *own);
     }
-    scratch.finish();
+    own->sort();
+    scratches[static_cast<std::size_t>(w)] = std::move(own);
   });
-  detail::merge_top_k(parts, block.n_queries, block.k, out);
+  std::vector<const detail::TopKScratch*> parts;
+  for (const auto& one : scratches) parts.push_back(one.get());
+  detail::write_top_k(parts, out);
 }
 
 }  // namespace traitcore

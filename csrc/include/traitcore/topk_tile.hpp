@@ -1,13 +1,25 @@
 // One level's tiles of topk.hpp; included once for each instruction set, with these defined:
 //   TK_WIDTH floats in a vector, TK_ROWS rows in a tile, TK_VEC the vector type,
-//   TK_LOAD(p), TK_SET1(x), TK_ZERO(), TK_FMA(a, b, c) = a * b + c, TK_STORE(p, v), TK_ABOVE(a, b) = bits where a > b,
+//   TK_LOAD(p), TK_SET1(x), TK_ZERO(), TK_FMA(a, b, c) = a * b + c, TK_SUB(a, b), TK_STORE(p, v),
+//   TK_PASSES(a, b) = bits where a > b or one is NaN,
 //   TK_FEW queries or less searched with rows as lanes, rows4(x0, x1, x2, x3, p, stride): x[c] = p[c + row * stride] for
 //   TK_WIDTH rows.
 // No include guard: that is the point.
 
+/// sum + x * q, or sum + (x - q)^2.
+template <bool Differences>
+static TRAITCORE_INLINE TK_VEC add_term(TK_VEC x, TK_VEC q, TK_VEC sum) {
+  if constexpr (Differences) {
+    const TK_VEC gap = TK_SUB(x, q);
+    return TK_FMA(gap, gap, sum);
+  } else {
+    return TK_FMA(x, q, sum);
+  }
+}
+
 // Lanes are queries: a row's value is broadcast against 2 vectors of queries, so rows are read as they lie and no sum
 // runs across lanes. `halves` is 1 or 2 (a tile of up to TK_WIDTH, or 2 * TK_WIDTH queries), known at every call.
-template <int Halves, int Rows>
+template <int Halves, int Rows, bool Differences>
 static TRAITCORE_INLINE void tile(const TopKBlock& b, TopKLane* lanes, const float* packed, std::size_t row) {
   TK_VEC acc[Rows][Halves];
   for (int r = 0; r < Rows; ++r)
@@ -23,7 +35,7 @@ static TRAITCORE_INLINE void tile(const TopKBlock& b, TopKLane* lanes, const flo
     for (int h = 0; h < Halves; ++h) q[h] = TK_LOAD(packed + h * TK_WIDTH);
     for (int r = 0; r < Rows; ++r) {
       const TK_VEC x = TK_SET1(at[r / 3][(r % 3) * stride]);
-      for (int h = 0; h < Halves; ++h) acc[r][h] = TK_FMA(x, q[h], acc[r][h]);
+      for (int h = 0; h < Halves; ++h) acc[r][h] = add_term<Differences>(x, q[h], acc[r][h]);
     }
     for (int g = 0; g < kGroups; ++g) {
       ++at[g];
@@ -34,15 +46,16 @@ static TRAITCORE_INLINE void tile(const TopKBlock& b, TopKLane* lanes, const flo
   for (int h = 0; h < Halves; ++h) {
     const TK_VEC threshold = TK_LOAD(lanes->threshold + h * TK_WIDTH);
     for (int r = 0; r < Rows; ++r) {
-      acc[r][h] = TK_FMA(acc[r][h], TK_SET1(b.scale[row + r]), TK_SET1(b.bias[row + r]));
-      any |= TK_ABOVE(acc[r][h], threshold);
+      acc[r][h] = Differences ? TK_SUB(TK_ZERO(), acc[r][h])
+                              : TK_FMA(acc[r][h], TK_SET1(b.scale[row + r]), TK_SET1(b.bias[row + r]));
+      any |= TK_PASSES(acc[r][h], threshold);
     }
   }
   if (!any) return;
   float score[TK_WIDTH];
   for (int r = 0; r < Rows; ++r)
     for (int h = 0; h < Halves; ++h) {
-      unsigned bits = TK_ABOVE(acc[r][h], TK_LOAD(lanes->threshold + h * TK_WIDTH));
+      unsigned bits = TK_PASSES(acc[r][h], TK_LOAD(lanes->threshold + h * TK_WIDTH));
       if (!bits) continue;
       TK_STORE(score, acc[r][h]);
       for (int lane = 0; bits; ++lane, bits >>= 1)
@@ -50,11 +63,11 @@ static TRAITCORE_INLINE void tile(const TopKBlock& b, TopKLane* lanes, const flo
     }
 }
 
-template <int Halves>
+template <int Halves, bool Differences>
 static void rows(const TopKBlock& b, TopKLane* lanes, const float* packed, std::size_t begin, std::size_t end) {
   std::size_t row = begin;
-  for (; row + TK_ROWS <= end; row += TK_ROWS) tile<Halves, TK_ROWS>(b, lanes, packed, row);
-  for (; row < end; ++row) tile<Halves, 1>(b, lanes, packed, row);
+  for (; row + TK_ROWS <= end; row += TK_ROWS) tile<Halves, TK_ROWS, Differences>(b, lanes, packed, row);
+  for (; row < end; ++row) tile<Halves, 1, Differences>(b, lanes, packed, row);
 }
 
 // For few queries lanes are rows: blocks of 4 columns are transposed on their way to the registers, so that each row's
@@ -63,7 +76,7 @@ static void rows(const TopKBlock& b, TopKLane* lanes, const float* packed, std::
 inline constexpr int kGroups = 2, kTurn = 6;
 inline constexpr std::size_t kFewRows = kGroups * TK_WIDTH;
 
-template <int Queries>
+template <int Queries, bool Differences>
 static TRAITCORE_INLINE void few_tile(const TopKBlock& b, TopKLane* lanes, std::size_t row, int first) {
   TK_VEC acc[Queries][kGroups];
   for (int q = 0; q < Queries; ++q)
@@ -80,10 +93,10 @@ static TRAITCORE_INLINE void few_tile(const TopKBlock& b, TopKLane* lanes, std::
       TK_VEC x0, x1, x2, x3;
       rows4(x0, x1, x2, x3, at + g * TK_WIDTH * stride + j, stride);
       for (int q = 0; q < Queries; ++q) {
-        acc[q][g] = TK_FMA(x0, TK_SET1(query[q][j]), acc[q][g]);
-        acc[q][g] = TK_FMA(x1, TK_SET1(query[q][j + 1]), acc[q][g]);
-        acc[q][g] = TK_FMA(x2, TK_SET1(query[q][j + 2]), acc[q][g]);
-        acc[q][g] = TK_FMA(x3, TK_SET1(query[q][j + 3]), acc[q][g]);
+        acc[q][g] = add_term<Differences>(x0, TK_SET1(query[q][j]), acc[q][g]);
+        acc[q][g] = add_term<Differences>(x1, TK_SET1(query[q][j + 1]), acc[q][g]);
+        acc[q][g] = add_term<Differences>(x2, TK_SET1(query[q][j + 2]), acc[q][g]);
+        acc[q][g] = add_term<Differences>(x3, TK_SET1(query[q][j + 3]), acc[q][g]);
       }
     }
   }
@@ -92,21 +105,21 @@ static TRAITCORE_INLINE void few_tile(const TopKBlock& b, TopKLane* lanes, std::
       float column[TK_WIDTH];
       for (int r = 0; r < TK_WIDTH; ++r) column[r] = at[(g * TK_WIDTH + r) * stride + j];
       const TK_VEC x = TK_LOAD(column);
-      for (int q = 0; q < Queries; ++q) acc[q][g] = TK_FMA(x, TK_SET1(query[q][j]), acc[q][g]);
+      for (int q = 0; q < Queries; ++q) acc[q][g] = add_term<Differences>(x, TK_SET1(query[q][j]), acc[q][g]);
     }
   unsigned any = 0;
   for (int g = 0; g < kGroups; ++g) {
     const TK_VEC scale = TK_LOAD(b.scale + row + g * TK_WIDTH), bias = TK_LOAD(b.bias + row + g * TK_WIDTH);
     for (int q = 0; q < Queries; ++q) {
-      acc[q][g] = TK_FMA(acc[q][g], scale, bias);
-      any |= TK_ABOVE(acc[q][g], TK_SET1(lanes->threshold[first + q]));
+      acc[q][g] = Differences ? TK_SUB(TK_ZERO(), acc[q][g]) : TK_FMA(acc[q][g], scale, bias);
+      any |= TK_PASSES(acc[q][g], TK_SET1(lanes->threshold[first + q]));
     }
   }
   if (!any) return;
   float score[TK_WIDTH];
   for (int q = 0; q < Queries; ++q)
     for (int g = 0; g < kGroups; ++g) {
-      unsigned bits = TK_ABOVE(acc[q][g], TK_SET1(lanes->threshold[first + q]));
+      unsigned bits = TK_PASSES(acc[q][g], TK_SET1(lanes->threshold[first + q]));
       if (!bits) continue;
       TK_STORE(score, acc[q][g]);
       for (int lane = 0; bits; ++lane, bits >>= 1)
@@ -114,34 +127,44 @@ static TRAITCORE_INLINE void few_tile(const TopKBlock& b, TopKLane* lanes, std::
     }
 }
 
-template <int Queries>
+template <int Queries, bool Differences>
 static void few_tiles(const TopKBlock& b, TopKLane* lanes, std::size_t row, std::size_t q) {
   if constexpr (Queries > 1)
-    if (b.n_queries - q < Queries) return few_tiles<Queries - 1>(b, lanes, row, q);
-  few_tile<Queries>(b, lanes, row, static_cast<int>(q));
+    if (b.n_queries - q < Queries) return few_tiles<Queries - 1, Differences>(b, lanes, row, q);
+  few_tile<Queries, Differences>(b, lanes, row, static_cast<int>(q));
 }
 
-static void search_few(const TopKBlock& block, TopKLane* lanes, const float* packed) {
-  std::size_t row = block.begin;
-  for (; row + kFewRows <= block.end; row += kFewRows)
-    for (std::size_t q = 0; q < block.n_queries; q += kTurn) few_tiles<kTurn>(block, lanes, row, q);
-  if (block.n_queries > TK_WIDTH) rows<2>(block, lanes, packed, row, block.end);
-  else rows<1>(block, lanes, packed, row, block.end);
+template <bool Differences>
+static void search_few(const TopKBlock& block, TopKLane* lanes, const float* packed, std::size_t begin,
+                       std::size_t end) {
+  std::size_t row = begin;
+  for (; row + kFewRows <= end; row += kFewRows)
+    for (std::size_t q = 0; q < block.n_queries; q += kTurn) few_tiles<kTurn, Differences>(block, lanes, row, q);
+  if (block.n_queries > TK_WIDTH) rows<2, Differences>(block, lanes, packed, row, end);
+  else rows<1, Differences>(block, lanes, packed, row, end);
 }
+
+template <bool Differences>
+static void search_rows(const TopKBlock& block, TopKScratch& scratch, std::size_t t, std::size_t begin,
+                        std::size_t end) {
+  TopKLane* lanes = scratch.lanes(t);
+  const float* packed = scratch.packed(t);
+  if (block.n_queries <= TK_FEW) search_few<Differences>(block, lanes, packed, begin, end);
+  else if (block.n_queries - t * kQueries<TK_WIDTH> > TK_WIDTH) rows<2, Differences>(block, lanes, packed, begin, end);
+  else rows<1, Differences>(block, lanes, packed, begin, end);
+}
+
+inline constexpr std::size_t kSoon = 480;   // rows after which distances are taken by differences where that pays
 
 // Rows [block.begin, block.end) after those that the scratch has seen, which must all lie before them.
 static void pass(const TopKBlock& block, TopKScratch& scratch) {
-  constexpr std::size_t kTile = kQueries<TK_WIDTH>;
-  if (block.n_queries <= TK_FEW) return search_few(block, scratch.lanes(0), scratch.packed(0));
-  const std::size_t tiles = scratch.tiles(), step = rows_in_cache(block.width);
+  const std::size_t whole = rows_in_cache(block.width), step = block.euclidean && whole > kSoon ? kSoon : whole;
   for (std::size_t begin = block.begin; begin < block.end; begin += step) {
     const std::size_t end = begin + step < block.end ? begin + step : block.end;
-    for (std::size_t t = 0; t < tiles; ++t) {
-      const float* packed = scratch.packed(t);
-      if (block.n_queries - t * kTile > TK_WIDTH)
-        rows<2>(block, scratch.lanes(t), packed, begin, end);
-      else
-        rows<1>(block, scratch.lanes(t), packed, begin, end);
+    for (std::size_t t = 0; t < scratch.tiles(); ++t) {
+      if (scratch.lanes(t)->by_difference) search_rows<true>(block, scratch, t, begin, end);
+      else search_rows<false>(block, scratch, t, begin, end);
+      scratch.lanes(t)->count(end - begin);
     }
   }
 }
