@@ -234,6 +234,19 @@ def test_fit_says_what_became_of_the_events(folder: Path, capsys: pytest.Capture
     assert found["guardrails"]["status"] in ("pass", "warn", "fail")
 
 
+def test_a_refused_fit_says_what_was_changed_and_what_publishes_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = str(tmp_path / "store")
+    shutil.copytree(folder / "store", store)
+    again = ("fit", str(folder / "events.csv"), "--store", store, "--customers", "none", *FAST, "--min-count", "120")
+    told = refused(capsys, *again)
+    assert "Settings that differ from those of items v000001: min_count 5 -> 120, customers 'auto' -> 'none'. " in told
+    assert "--force WHY" in told
+    assert answer(capsys, *again, "--force", "only what sells")["published"]["items"] == "v000002"
+    assert TableStore(store).describe("items")["forced"]["reason"] == "only what sells"
+
+
 def test_fit_equals_the_pipeline(folder: Path) -> None:
     sim = simulate_events(n_users=150, n_items=60, n_traits=3)
     result = fit_pipeline(sim.log, n_traits=3, trait_method="counts", vector_size=16, epochs=3)

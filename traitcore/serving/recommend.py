@@ -309,13 +309,15 @@ def _rank(
     for start in range(0, n_queries, step):
         part = rows[start : start + step]
         scores = part.toarray() if table is None else part @ table
-        scores[(scores == 0) if signed else (scores <= 0)] = -np.inf
+        if signed:
+            scores[scores == 0] = -np.inf
         for q, row in enumerate(scores, start):
             shut = np.zeros(0, np.int64) if banned is None else banned.indices[banned.indptr[q] : banned.indptr[q + 1]]
             row[shut] = -np.inf
             if open_ is not None:
                 row[~open_] = -np.inf
             top = _top(row, k)
+            top = top if signed else top[row[top] > 0]
             n_top = len(top)
             found[q, :n_top], best[q, :n_top] = top, row[top]
             if popular is not None and n_top < k:
