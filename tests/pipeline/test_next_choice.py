@@ -52,6 +52,29 @@ def test_the_ranking_that_finds_more_is_chosen() -> None:
     assert found["cosine"]["cosine"] == 1.0
 
 
+def test_items_that_are_the_tokens_in_another_order_are_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(1)
+    order = rng.permutation(N).astype(np.int32)
+    items = rng.normal(size=(N, 4)).astype(np.float32), rng.normal(size=(N, 4)).astype(np.float32)
+    tokens = items[0][order], items[1][order]
+    words = SimpleNamespace(item_ids=np.arange(N), token_item=order)
+    asked: list[int] = []
+
+    def counted(sequences: Sequences, scorer: Any, **how: Any) -> Any:
+        asked.append(len(sequences))
+        return evaluate_retrieval(sequences, scorer, **how)
+
+    monkeypatch.setattr("traitcore.pipeline.next_choice.evaluate_retrieval", counted)
+    sessions, other = circle(rng, 40), (items[0], items[1] + 1)
+    once = choose_next(tokens, items, sessions, words, seed=0, workers=1)  # type: ignore[arg-type]
+    assert len(asked) == 4
+    choose_next(tokens, other, sessions, words, seed=0, workers=1)  # type: ignore[arg-type]
+    assert len(asked) == 4 + 6
+    monkeypatch.setattr("traitcore.pipeline.next_choice.np.array_equal", lambda a, b: False)
+    assert choose_next(tokens, items, sessions, words, seed=0, workers=1) == once  # type: ignore[arg-type]
+    assert len(asked) == 4 + 6 + 6
+
+
 def test_without_a_pair_to_ask_about_the_default_stands() -> None:
     eye = np.eye(N, dtype=np.float32)
     lonely = Sequences.from_lists([[3], [], [4]])
