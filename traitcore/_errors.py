@@ -15,6 +15,22 @@ class InputError(ValueError):
     """An event log can't be read: the message names the file, the column and the line."""
 
 
+class MissingColumnError(InputError):
+    """A log has no column for a role. `problem` says which; the message adds what a caller in Python may do."""
+
+    def __init__(self, role: str, problem: str) -> None:
+        super().__init__(role, problem)
+        self.role, self.problem = role, problem
+
+    def __str__(self) -> str:
+        advice = f"{self.role}='NAME' names another one"
+        if self.role != "item":
+            advice += f"; {self.role}=None says that there is none"
+        if self.role == "action":
+            advice += "; action=None, action_value='buy' that every event is a buy"
+        return f"{self.problem} {advice}."
+
+
 def parameter_message(name: str, owner: str, rule: str, got: object) -> str:
     """The house sentence, e.g. "The 'window' parameter of Item2Vec must be an int in [1, inf). Got 0 instead."."""
     shown = repr(got)

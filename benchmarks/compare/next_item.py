@@ -1,7 +1,9 @@
 """Next-item retrieval on the public splits of Diginetica and RetailRocket (`--data`).
 
 Every prefix of a test session asks for the next click, all items are ranked, ties at their mean rank. Published on
-Diginetica's split: SR-GNN 50.7 / 17.6.
+Diginetica's split: SR-GNN 50.7 / 17.6. The published test file of RetailRocket (15,132 rows, as in DHCN and COTREC) has
+the prefixes of two clicks or more, which are fewer than all 19,867: both are printed, and only the file's compare with
+published figures. Diginetica's file (60,858 rows) has every prefix.
 
 PPMI-SVD vectors (k=400, cosine) are scored the same way: a session is the sum of its items' unit vectors, 0.5 per step
 back.
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 import traitcore as tc
 
 BARS = {"diginetica": (52.0, 18.3), "retailrocket": (55.0, 29.3)}
+SHORTEST = {"retailrocket": 2}  # clicks of the shortest prefix in the published test file, where it hasn't all of them
 
 
 def read_sessions(path: Path) -> tc.Sequences:
@@ -75,6 +78,9 @@ def run(bench: Any) -> None:
                 name, f"counts, preset {preset}", **figures(ranks), prefixes=len(targets), fit_seconds=built - start,
                 rank_seconds=scored - built, bar=f">= {recall} / {mrr}" if preset == "next_click" else "",
             )  # fmt: skip
+            if name in SHORTEST:
+                filed = ranks[np.diff(asked.offsets) >= SHORTEST[name]]
+                bench.row(name, f"the published test file, {preset}", **figures(filed), prefixes=len(filed))
         if name == "diginetica":
             ours = tc.PPMIEmbedder.preset("sessions", vector_size=400).fit(train, n_items=n_items)
             step = 10 if bench.quick else 1

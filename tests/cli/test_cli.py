@@ -24,10 +24,12 @@ from traitcore.events.readers import read_events
 from traitcore.events.sequences import Sequences
 from traitcore.events.simulate import simulate_events
 from traitcore.items.next_item import NextItemCounts
-from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus
+from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus, vocabulary_of
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
 from traitcore.serving.index import open_index
+from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
+from traitcore.serving.table import EmbeddingTable
 
 FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
 
@@ -85,9 +87,69 @@ def test_similar_is_what_the_table_says(folder: Path, capsys: pytest.CaptureFixt
     assert found["description"]
     text = said(capsys, "similar", token, "-n", "4", "--store", store)
     assert all(f["token"] in text and f["description"] in text for f in found["found"])
-    following = answer(capsys, "similar", token, "-n", "4", "--next", "--store", store)
-    expected = tokens.most_similar(token, 4, against="context_vectors", metric="dot")
-    assert [f["token"] for f in following["found"]] == [t for t, _ in expected]
+
+
+def with_choice(folder: Path, tmp_path: Path, choice: dict[str, Any]) -> str:
+    """A store with the same tables but for what they say of `--next`."""
+    was, store, versions = TableStore(folder / "store"), TableStore(tmp_path / "store"), {}
+    for name in ("tokens", "items", "customers"):
+        table = was.open(name)
+        kept = {key: value for key, value in table.metadata.items() if key != "next"}
+        copy = EmbeddingTable(
+            table.ids, table.vectors, context_vectors=table.context_vectors, arrays=dict(table.arrays),
+            metadata=kept | choice | {"versions": dict(versions)},
+        )  # fmt: skip
+        versions[name] = store.publish(copy, name)
+    return str(store.root)
+
+
+@pytest.mark.parametrize("by", ["cosine", "context", None, "nonsense"])
+def test_next_ranks_as_recorded_and_by_context_vectors_without_a_record(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, by: str | None
+) -> None:
+    choice = {} if by is None else {"next": {"similar": {"by": by}, "recommend": {"by": by}}}
+    store = with_choice(folder, tmp_path, choice)
+    tokens, items = TableStore(store).open("tokens"), TableStore(store).open("items")
+    token, silent = tokens.ids[3], items.ids[items.arrays["counts"] == 0]
+    how: dict[str, Any] = {} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
+    for source, asked, exclude in ((tokens, token, ()), (items, "prod_0012", silent)):
+        found = answer(capsys, "similar", asked, "-n", "4", "--next", "--store", store)
+        assert found["by"] == ("cosine" if by == "cosine" else "context")
+        expected = source.most_similar(asked, 4, exclude=exclude, **how)
+        assert [(f["token"], pytest.approx(f["score"])) for f in found["found"]] == expected
+    assert ("cosine" in said(capsys, "similar", token, "--next", "--store", store)) == (by == "cosine")
+    customers = TableStore(store).open("customers")
+    recent = customers.arrays["recent"][0]
+    history = vocabulary_of(tokens).token_item[recent[recent >= 0]][::-1]
+    context = None if by == "cosine" else items.context_vectors
+    ranked = next_items(history, items.vectors, context, k=5, deny=np.flatnonzero(items.arrays["counts"] == 0))
+    found = answer(capsys, "recommend", customers.ids[0], "-n", "5", "--next", "--keep-bought", "--store", store)
+    assert [r["item"] for r in found["recommended"]] == items.ids[ranked.rows].tolist()
+
+
+def test_the_fallback_is_for_what_nothing_speaks_for(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = str(folder / "store")
+    items = TableStore(store).open("items")
+    order = np.argsort(-items.arrays["counts"], kind="stable")
+    for how in ((), ("--next",)):
+        cold = ("recommend", "nobody", "-n", "4", "--store", store, *how)
+        assert "--fallback popular" in refused(capsys, *cold)
+        found = answer(capsys, *cold, "--fallback", "popular", "--deny", str(items.ids[order[1]]))["recommended"]
+        assert [r["item"] for r in found] == items.ids[order[[0, 2, 3, 4]]].tolist()
+        assert all(r["score"] is None for r in found)
+        assert found[0]["why"] == f"popular: {items.arrays['counts'][order[0]]:,} events"
+        assert "whom the store doesn't know" in said(capsys, *cold, "--fallback", "popular")
+        known = answer(capsys, "recommend", "cust_00007", "-n", "4", "--store", store, *how)["recommended"]
+        same = answer(capsys, "recommend", "cust_00007", "-n", "4", "--store", store, *how, "--fallback", "popular")
+        assert same["recommended"] == known
+    new = str(items.ids[items.arrays["counts"] == 0][0])  # nobody has done anything with it
+    for how in ((), ("--next",)):
+        alone = ("recommend", "cust_00007", "--allow", new, "--store", store, *how)
+        assert answer(capsys, *alone)["recommended"] == []
+        assert "--fallback popular" in said(capsys, *alone)
+        assert answer(capsys, *alone, "--fallback", "popular")["recommended"] == []
 
 
 def test_an_items_id_asks_about_items(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +160,7 @@ def test_an_items_id_asks_about_items(folder: Path, capsys: pytest.CaptureFixtur
     new = items.ids[items.arrays["counts"] == 0]
     assert len(new)
     following = answer(capsys, "similar", "prod_0012", "--next", "-n", "60", "--store", store)
+    assert following["by"] == items.metadata["next"]["similar"]["by"]
     assert not {f["token"] for f in following["found"]} & set(new.tolist())
 
 
@@ -169,6 +232,19 @@ def test_fit_says_what_became_of_the_events(folder: Path, capsys: pytest.Capture
     assert found["published"]["customers"] == "v000002"
     assert found["stages"][0]["report"]["events"] == found["log"]["rows_kept"]
     assert found["guardrails"]["status"] in ("pass", "warn", "fail")
+
+
+def test_a_refused_fit_says_what_was_changed_and_what_publishes_it(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = str(tmp_path / "store")
+    shutil.copytree(folder / "store", store)
+    again = ("fit", str(folder / "events.csv"), "--store", store, "--customers", "none", *FAST, "--min-count", "120")
+    told = refused(capsys, *again)
+    assert "Settings that differ from those of items v000001: min_count 5 -> 120, customers 'auto' -> 'none'. " in told
+    assert "--force WHY" in told
+    assert answer(capsys, *again, "--force", "only what sells")["published"]["items"] == "v000002"
+    assert TableStore(store).describe("items")["forced"]["reason"] == "only what sells"
 
 
 def test_fit_equals_the_pipeline(folder: Path) -> None:
@@ -304,13 +380,38 @@ def test_an_index_needs_its_extra(
 def test_unknown_ids_and_stores(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     store = str(folder / "store")
     assert "'view_nothing' is not in the vocabulary" in refused(capsys, "similar", "view_nothing", "--store", store)
-    assert "no row for 'nobody'" in refused(capsys, "customer", "nobody", "--store", store)
+    unknown = refused(capsys, "customer", "nobody", "--store", store)
+    assert "no row for 'nobody'" in unknown
+    assert "with a session of 2 events or more: `traitcore fit` a log that has this one" in unknown
     assert "no row for 'x'" in refused(capsys, "recommend", "cust_00007", "--deny", "x", "--store", store)
     missing = str(tmp_path / "none")
     for command in (["traits"], ["similar", "a"], ["store", "list"]):
         assert "There is no store at" in refused(capsys, *command, "--store", missing)
     assert not (tmp_path / "none").exists()
     assert "no version 'v9'" in refused(capsys, "traits", "--version", "v9", "--store", store)
+
+
+def test_a_missing_column_says_which_options_help(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log, store = tmp_path / "log.csv", str(tmp_path / "store")
+    log.write_text("user_id,timestamp,item_id\n" + "".join(f"u{i},{i},a\n" for i in range(9)), encoding="utf-8")
+    for command in (["fit"], ["evaluate"]):
+        where = ["--store", store] if command == ["fit"] else []
+        told = refused(capsys, *command, str(log), *where)
+        assert "column 'action', wanted as action, is missing. There are: 'user_id', 'timestamp', 'item_id'." in told
+        assert "--action NAME names another one; --action - says that there is none; --action-value buy" in told
+        assert "--user - says that there is none." in refused(capsys, *command, str(log), *where, "--user", "who")
+        told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
+        assert told.endswith("--item NAME names another one.\n")
+    told = refused(capsys, "follow", str(log), "--store", str(folder / "store"), "--quiet")
+    assert "has no column 'action'" in told
+    assert told.endswith("--action NAME names another one; --action-value buy that every event is a buy.\n")
+    rows = "".join(f"u{i % 5},{i * 60},{'abc'[i % 3]}\n" for i in range(90))
+    log.write_text("user_id,timestamp,item_id\n" + rows, encoding="utf-8")
+    for number, how in enumerate((["--action-value", "buy"], ["--action", "-"])):  # what was said works
+        done = answer(capsys, "fit", str(log), *how, "--store", f"{store}{number}", "--customers", "none", *FAST)
+        assert done["tokens"] == 3
 
 
 def test_usage_errors_are_2_and_help_is_0(capsys: pytest.CaptureFixture[str]) -> None:

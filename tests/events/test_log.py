@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import pickle
 import stat
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference import events as reference
-from traitcore import EventLog, InputError
+from traitcore import EventLog, InputError, read_events
 from traitcore.events import arrow
 from traitcore.events.ids import IntegerCoder, TextCoder, code_integers
 
@@ -250,6 +251,39 @@ def test_refused(case: str) -> None:
     changes, words = UNFIT[case]
     with pytest.raises(InputError, match=words):
         EventLog.from_columns({**COLUMNS, **changes})
+
+
+def test_a_missing_column_says_what_to_do(tmp_path: Path) -> None:
+    bare = {name: values for name, values in COLUMNS.items() if name != "action"}
+    makers: list[Any] = [lambda **how: EventLog.from_columns(bare, **how)]
+    path = tmp_path / "log.csv"
+    rows = zip(*(np.asarray(values).tolist() for values in bare.values()))
+    path.write_text("\n".join(",".join(map(str, row)) for row in [tuple(bare), *rows]), encoding="utf-8")
+    makers.append(lambda **how: read_events(path, **how))
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+    except ImportError:
+        pass
+    else:
+        makers.append(lambda **how: EventLog.from_columns(pa.table(bare), **how))
+        parquet.write_table(pa.table(bare), tmp_path / "log.parquet")
+        makers.append(lambda **how: read_events(tmp_path / "log.parquet", **how))
+    for make in makers:
+        with pytest.raises(InputError, match="'action', wanted as action") as caught:
+            make()
+        advice = "action='NAME' names another one; action=None says that there is none; action=None, action_value='buy'"
+        assert f"{advice} that every event is a buy." in str(caught.value)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+        assert make(action=None).actions == ()  # what was said works
+        assert make(action=None, action_value="buy").actions == ("buy",)
+        with pytest.raises(InputError, match="user='NAME' names another one; user=None says that there is none"):
+            make(action=None, user="who")
+        with pytest.raises(InputError, match="wanted as item") as caught:
+            make(action=None, item="sku")
+        assert str(caught.value).endswith("item='NAME' names another one.")
+    with pytest.raises(ValueError, match="action=None says that there is none"):
+        EventLog.from_columns(bare, action_value="buy")
 
 
 def test_refused_parameters() -> None:

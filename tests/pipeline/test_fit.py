@@ -13,9 +13,11 @@ import pytest
 from traitcore import EventLog, InputError, TableError
 from traitcore.events.sequences import Sequences
 from traitcore.events.simulate import Simulation, simulate_events
+from traitcore.items.content import content_features
 from traitcore.pipeline import Catalogue, PipelineConfig, PipelineResult, fit_pipeline, prepare_corpus, read_catalogue
 from traitcore.pipeline.catalogue import complete_vectors
 from traitcore.pipeline.corpus import BASKET_WINDOW, WINDOW, shuffle_instants
+from traitcore.pipeline.publish import changed_settings
 from traitcore.pipeline.tables import latest_tokens, vocabulary_of
 from traitcore.serving.store import TableStore
 
@@ -184,6 +186,30 @@ def test_new_items_get_vectors_from_the_catalogue(shop: Simulation) -> None:
     assert items.metadata["texts"] == [texts[i] for i in items.ids.tolist()]
 
 
+@pytest.mark.parametrize("content", ["backfill", "fuse", "none"])
+def test_content_is_computed_once_and_the_refits_take_it(
+    shop: Simulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    made: list[Any] = []
+
+    def counted(**fields: Any) -> Any:
+        made.append(content_features(**fields))
+        return made[-1]
+
+    monkeypatch.setattr("traitcore.pipeline.catalogue.content_features", counted)
+    texts = Catalogue(shop.truth.item_ids, texts=shop.truth.item_text)
+    how: dict[str, Any] = {"customers": "none", "content": content, **SMALL}
+    found = fit_pipeline(shop.log, catalogue=texts, store=tmp_path / "a", **how)
+    assert len(made) == (0 if content == "none" else 1)
+    assert texts.vectors is None
+    if made:  # the same tables as by those vectors, given
+        given = Catalogue(shop.truth.item_ids, texts=shop.truth.item_text, vectors=made[0])
+        same = fit_pipeline(shop.log, catalogue=given, store=tmp_path / "b", **how)
+        assert same.items.fingerprint == found.items.fingerprint
+        assert same.items.metadata["refits"] == found.items.metadata["refits"]
+        assert len(made) == 1
+
+
 def test_fusing_weighs_content_more_where_events_are_few(shop: Simulation) -> None:
     truth = shop.truth
     catalogue = Catalogue(truth.item_ids, vectors=truth.content_vectors)
@@ -312,6 +338,31 @@ def test_guardrails_refuse_before_anything_is_written_unless_forced(shop: Simula
     assert forced.verdict is not None
     assert forced.verdict.status == "fail"
     assert store.describe("items")["forced"] == {"by": "me", "reason": "half of the shop is closed"}
+
+
+def test_a_refusal_says_what_was_changed_on_purpose_and_how_to_publish(shop: Simulation, tmp_path: Path) -> None:
+    store = TableStore(tmp_path / "store")
+    fit_pipeline(shop.log, store=store, **SMALL)
+    changed = SMALL | {"min_count": 120, "vector_size": 8, "workers": 2}
+    actions = PipelineConfig().action_map
+    with pytest.raises(TableError) as refused:
+        fit_pipeline(shop.log, store=store, **changed, action_map={**actions, "view": None, "buy": "cart"})
+    told = str(refused.value)
+    assert "ids are gone" in told
+    assert "items v000001: action_map['view'] 'view' -> None, action_map['buy'] 'buy' -> 'cart', " in told
+    assert "min_count 5 -> 120, vector_size 16 -> 8. " in told
+    assert "If this is meant, --force WHY (in Python force=(who, why)) publishes all the same" in told[:600]
+    assert "workers" not in told
+    rows = np.flatnonzero(shop.log.item < len(shop.log.item_ids) // 2)
+    with pytest.raises(TableError, match=r"No setting differs from those of items v000001\. If this is meant, --force"):
+        fit_pipeline(shop.log.take(rows), store=store, **SMALL)
+    assert [info.version for info in store.list()] == ["v000001"] * 3
+
+
+def test_settings_that_no_version_recorded_are_not_compared() -> None:
+    config = PipelineConfig(vector_size=8)
+    assert changed_settings(None, config) == changed_settings({}, config) == changed_settings([1], config) == {}
+    assert changed_settings({"vector_size": 64, "workers": 9, "gone": 1}, config) == {"vector_size": (64, 8)}
 
 
 # -- options -----------------------------------------------------------------------------------------------------------

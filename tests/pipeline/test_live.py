@@ -42,6 +42,29 @@ def test_live_customers_have_the_profiles_of_the_run(run: Any) -> None:
     np.testing.assert_array_equal(again.profiles([one]), live.profiles([one]))
 
 
+def test_recommendations_of_live_customers_have_the_same_marks(run: Any) -> None:
+    _, store = run
+    tokens, items = store.open("tokens"), store.open("items")
+    vocabulary = tc.pipeline.vocabulary_of(tokens)
+    live = live_customers(tokens)
+    with pytest.raises(KeyError, match="no events of customer 'new': `update` adds some"):
+        live.profiles(["new"])
+    live.update("new", str(tokens.ids[0]))
+    affinity = tc.product_affinity(tokens.arrays["loadings"].T.copy(), vocabulary.token_item, n_items=len(items) + 1)
+    profiles = np.concatenate([live.profiles(["new"]), np.zeros((1, affinity.shape[0]), np.float32)])
+    popularity = np.append(items.arrays["counts"], 10**6)
+    k = len(items) + 1
+    found = tc.recommend_products(profiles, affinity, k=k, deny=[0], fallback="popular", popularity=popularity)
+    by_traits = ~found.fallback[0] & (found.rows[0] >= 0)
+    assert by_traits.any()
+    assert k - 1 not in found.rows[0][by_traits]  # no trait speaks for an item without tokens
+    assert (found.scores[0][by_traits] > 0).all()
+    assert found.rows[1][0] == k - 1
+    assert found.fallback[1][:-1].all()
+    for row in found.rows:
+        assert sorted(row.tolist()) == [-1, *range(1, k)]
+
+
 def test_runs_that_no_sum_can_follow(run: Any) -> None:
     result, _ = run
     for changed, match in (({"config": {"pooling": "recency"}}, "recency"), ({"config": {"pooling": "mean"}}, "live")):

@@ -51,7 +51,8 @@ def add_commands(commands: Any) -> None:
         "fit", help="learn from a log and publish item vectors and customer traits",
         description="Log in; tables of tokens, items and customers with their traits out, as new versions in a store. "
         "Items are trained three times more (once for over a million events), on nine tenths of the sessions: how "
-        "far those trainings lie apart is what the guardrails judge the next run by.",
+        "far those trainings lie apart is what the guardrails judge the next run by, and the tenth left out chooses "
+        "how `similar --next` and `recommend --next` rank.",
         epilog="examples:\n"
         "  traitcore fit events.csv --store shop --workers -1\n"
         "  traitcore fit orders.parquet --user CustomerID --timestamp InvoiceDate --item StockCode \\\n"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .options import NONE, add_common, add_log_options, read_log
+from .options import NONE, add_common, add_log_options, column_advice, read_log
 from .progress import ProgressLine
 from .render import plain, show
 
@@ -133,7 +133,7 @@ def read_stream(
     for role, name in wanted.items():
         if name not in heads:
             known = ", ".join(heads)
-            raise ValueError(f"{args.log} has no column {name!r}: it has {known}. --{role} COLUMN names the right one.")
+            raise ValueError(f"{args.log} has no column {name!r}: it has {known}. {column_advice(role, required=True)}")
         places[role] = heads.index(name)
     integers = published.customers.id_kind == "int64"
     for row in reader:

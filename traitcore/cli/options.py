@@ -98,18 +98,33 @@ def add_log_options(
 
 def read_log(args: argparse.Namespace, progress: Progress | None) -> EventLog:
     """The log that the options name."""
+    from .._errors import InputError, MissingColumnError
     from ..events.readers import read_events
 
     roles = ("user", "timestamp", "action", "item", "session", "order", "item_text")
     names: dict[str, Any] = {role: None if getattr(args, role) == NONE else getattr(args, role) for role in roles}
     if args.action_value is not None and args.action == "action":
         names["action"] = None  # the default column gives way to a stated value
-    return read_events(
-        args.log, **names, action_value=args.action_value, delimiter=args.delimiter.replace("\\t", "\t"),
-        timestamp_unit=args.timestamp_unit, id_types=args.id_types, where=args.where,
-        on_bad_rows="set_aside" if args.set_aside or args.rejects else "raise", rejects=args.rejects,
-        progress=progress,
-    )  # fmt: skip
+    try:
+        return read_events(
+            args.log, **names, action_value=args.action_value, delimiter=args.delimiter.replace("\\t", "\t"),
+            timestamp_unit=args.timestamp_unit, id_types=args.id_types, where=args.where,
+            on_bad_rows="set_aside" if args.set_aside or args.rejects else "raise", rejects=args.rejects,
+            progress=progress,
+        )  # fmt: skip
+    except MissingColumnError as error:
+        raise InputError(f"{error.problem} {column_advice(error.role)}") from error
+
+
+def column_advice(role: str, *, required: bool = False) -> str:
+    """What to do where the log has no column for a role; `required`: the command can't do without one."""
+    flag = "--" + role.replace("_", "-")
+    advice = f"{flag} NAME names another one"
+    if role != "item" and not required:
+        advice += f"; {flag} {NONE} says that there is none"
+    if role == "action":
+        advice += "; --action-value buy that every event is a buy"
+    return f"{advice}."
 
 
 def read_items(args: argparse.Namespace, log: EventLog) -> Catalogue | None:

@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from .published import Published
 
 
+_SCORES = {"cosine": "cosine", "context": "score"}  # what the numbers of a ranking are called
+
+
 def add_commands(commands: Any) -> None:
     """Add this module's commands."""
     similar = commands.add_parser(
         "similar", help="what is like a token or item",
-        description="Nearest tokens (view_prod_0012) or, for an item's id, nearest items, by cosine.",
+        description="Nearest tokens (view_prod_0012) or, for an item's id, nearest items, by cosine. --next ranks as "
+        "found more on held-out sessions when the table was fitted: by cosine, or by context vectors (also where an "
+        "older table doesn't say).",
         epilog="examples:\n  traitcore similar view_prod_0012\n  traitcore similar prod_0012 --next",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
@@ -45,7 +50,9 @@ def add_commands(commands: Any) -> None:
 
     recommend = commands.add_parser(
         "recommend", help="products for a customer",
-        description="Products by the customer's traits, without those bought; or by the latest events (--next).",
+        description="Products by the customer's traits, without those bought; or by the latest events (--next), ranked "
+        "as found more on held-out sessions when the table was fitted. Products that nothing speaks for are not "
+        "listed, unless --fallback says so.",
     )  # fmt: skip
     recommend.add_argument("id", metavar="ID", help="the customer's id, as in the log")
     recommend.add_argument("-n", "--topn", type=int, default=10, help="how many (%(default)s)")
@@ -53,6 +60,8 @@ def add_commands(commands: Any) -> None:
     recommend.add_argument("--keep-bought", action="store_true", help="products already bought may be recommended")
     recommend.add_argument("--allow", action="append", metavar="ITEM", help="only these items (repeat)")
     recommend.add_argument("--deny", action="append", metavar="ITEM", help="none of these items (repeat)")
+    text = "fill up with the products of most events, and say so; also for a customer that the store doesn't know"
+    recommend.add_argument("--fallback", choices=("popular",), help=text)
     recommend.set_defaults(run=run_recommend)
     for parser in (similar, traits, customer, recommend):
         parser.add_argument("--version", default="latest", metavar="V", help="a version of the store (%(default)s)")
@@ -72,7 +81,7 @@ def run_similar(args: argparse.Namespace) -> None:
     if args.json:
         write_json(answer)
         return
-    heads = ("next to" if args.next else "like", "score" if args.next else "cosine", "events", "description")
+    heads = ("next to" if args.next else "like", _SCORES[answer["by"]], "events", "description")
     title = f"{show(str(answer['token']))}  {show(answer['description'])}".rstrip()
     print(f"{title}  ({answer['events']:,} events)")
     rows = [(str(r["token"]), r["score"], r["events"], r["description"]) for r in answer["found"]]
@@ -83,6 +92,7 @@ def similar_rows(
     published: Published, text: str, topn: int, following: bool, index: str | None = None
 ) -> dict[str, Any]:
     """The nearest tokens of a token, or the nearest items of an item's id; `index` names one beside their table."""
+    from ..pipeline import recorded_choice
     from .published import parse_id
 
     vocabulary = published.vocabulary
@@ -100,9 +110,10 @@ def similar_rows(
     else:
         source, own, describe = published.tokens, rows, vocabulary.text_of
     counts = source.arrays["counts"]
-    if following:  # rows without events have no context vector
-        silent = source.ids[counts == 0]
-        found = source.most_similar(source.ids[own], topn, against="context_vectors", metric="dot", exclude=silent)
+    by = recorded_choice(source, "similar") if following else "cosine"
+    if following:  # nothing has come next to rows without events
+        how = {"metric": "cosine"} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
+        found = source.most_similar(source.ids[own], topn, exclude=source.ids[counts == 0], **how)
     elif index is not None:
         found = published.index(source, index).most_similar(source.ids[own], topn)
     else:
@@ -112,8 +123,8 @@ def similar_rows(
         place = source.row(token)
         return {"token": token, "score": score, "events": int(counts[place]), "description": describe(place)}
 
-    head = row(source.ids[own], None)
-    return {**{k: head[k] for k in ("token", "events", "description")}, "found": [row(t, s) for t, s in found]}
+    head = {k: v for k, v in row(source.ids[own], None).items() if k != "score"}
+    return {**head, "by": by, "found": [row(t, s) for t, s in found if s != 0]}  # a row without a vector is like none
 
 
 def run_traits(args: argparse.Namespace) -> None:
@@ -198,18 +209,29 @@ def run_customer(args: argparse.Namespace) -> None:
 
 def run_recommend(args: argparse.Namespace) -> None:
     published = _published(args)
-    customers, row = _customer(published, args.id)
+    try:
+        customers, row = _customer(published, args.id)
+        who = customers.ids[row]
+    except KeyError:
+        if args.fallback is None:
+            raise
+        who, row = args.id, None
     rows = recommended_rows(
-        published, row, args.topn, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny
-    )
+        published, row, args.topn, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny,
+        fallback=args.fallback,
+    )  # fmt: skip
     if args.json:
-        write_json({"customer": customers.ids[row], "recommended": rows})
+        write_json({"customer": who, "recommended": rows})
         return
-    print(f"for customer {show(str(customers.ids[row]))}")
+    print(f"for customer {show(str(who))}" + (", whom the store doesn't know" if row is None else ""))
     _print_recommended(rows)
 
 
 def _print_recommended(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        print("  nothing speaks for any product that may be listed; `traitcore recommend ID --fallback popular` lists "
+              "those of most events")  # fmt: skip
+        return
     print(table([(str(r["item"]), r["score"], r["why"], r["description"]) for r in rows],
                 ("item", "score", "because of", "description"), indent=2))  # fmt: skip
 
@@ -218,7 +240,16 @@ def _customer(published: Published, text: str) -> tuple[Any, int]:
     from .published import parse_id
 
     customers = published.customers
-    return customers, customers.row(parse_id(customers, text))
+    try:
+        return customers, customers.row(parse_id(customers, text))
+    except KeyError as unknown:
+        config = customers.metadata.get("config") or {}
+        least = f" of {config['min_length']} events or more" if config.get("min_length", 1) > 1 else ""
+        raise KeyError(
+            f"{str(unknown.args[0]).rstrip('.')}. It has the customers of the fitted log with a session{least}: "
+            "`traitcore fit` a log that has this one, or `traitcore follow` new events; until then "
+            "`traitcore recommend ID --fallback popular` lists products."
+        ) from None
 
 
 def _token_row(published: Published, row: int) -> dict[str, Any]:
@@ -227,44 +258,74 @@ def _token_row(published: Published, row: int) -> dict[str, Any]:
 
 
 def recommended_rows(
-    published: Published, row: int, topn: int, *, following: bool = False, keep_bought: bool = False,
-    allow: list[str] | None = None, deny: list[str] | None = None,
+    published: Published, row: int | None, topn: int, *, following: bool = False, keep_bought: bool = False,
+    allow: list[str] | None = None, deny: list[str] | None = None, fallback: str | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Products for a customer, with the trait or the event that speaks most for each."""
+    """Products for a customer, None for one that isn't known, with what speaks most for each."""
     import numpy as np
 
-    from ..serving.recommend import next_items, product_affinity, recommend_products
     from .published import parse_id
 
-    customers, items, vocabulary = published.customers, published.items, published.vocabulary
-    start, stop = customers.arrays["bought_offsets"][row : row + 2]
-    bought = np.zeros(0, np.int64) if keep_bought else customers.arrays["bought_items"][start:stop].astype(np.int64)
-    listed = {name: None if ids is None else items.rows([parse_id(items, i) for i in ids])
-              for name, ids in (("allow", allow), ("deny", deny))}  # fmt: skip
-    if following:
-        latest = customers.arrays["recent"][row]
-        history = vocabulary.token_item[latest[latest >= 0]][::-1]
-        shut = items.arrays["counts"] == 0  # items without events have no context vector
-        shut[bought] = True
-        shut[[] if listed["deny"] is None else listed["deny"]] = True
-        if listed["allow"] is not None:
-            shut |= ~np.isin(np.arange(len(items)), listed["allow"])
-        found = next_items(history, items.vectors, items.context_vectors, k=len(items))
-        open_rows = [(int(r), float(s)) for r, s in zip(found.rows, found.scores) if r >= 0 and not shut[r]]
-        picked = [(r, s, "latest events") for r, s in open_rows[:topn]]
-    else:
-        affinity = product_affinity(
-            np.ascontiguousarray(published.tokens.arrays["loadings"].T), vocabulary.token_item,
-            vocabulary.token_action if vocabulary.actions else None, actions=vocabulary.actions, n_items=len(items),
-        )  # fmt: skip
-        found = recommend_products(customers.vectors[row], affinity, k=topn, seen=bought, **listed)
-        names = [trait["name"] for trait in published.traits]
-        assert found.by_trait is not None
-        picked = [
-            (int(r), float(s), f"trait {int(parts.argmax())}  {names[int(parts.argmax())]}")
-            for r, s, parts in zip(found.rows, found.scores, found.by_trait)
-            if r >= 0
-        ]
+    customers, items = published.customers, published.items
+    bought = np.zeros(0, np.int64)
+    if row is not None and not keep_bought:
+        start, stop = customers.arrays["bought_offsets"][row : row + 2]
+        bought = customers.arrays["bought_items"][start:stop].astype(np.int64)
+    counts = items.arrays["counts"]
+    options: dict[str, Any] = {"k": topn, "fallback": fallback, "popularity": None if fallback is None else counts}
+    for name, ids in (("allow", allow), ("deny", deny)):
+        options[name] = None if ids is None else items.rows([parse_id(items, i) for i in ids])
+    found, why = (_by_events if following else _by_traits)(published, row, bought, options)
     return [
-        {"item": items.ids[r], "score": s, "why": why, "description": published.text_of_item(r)} for r, s, why in picked
-    ]
+        {
+            "item": items.ids[r],
+            "score": None if popular else s,
+            "why": f"popular: {int(counts[r]):,} events" if popular else why(place),
+            "description": published.text_of_item(r),
+        }
+        for place, (r, s, popular) in enumerate(zip(
+            found.rows.tolist(), found.scores.tolist(), [False] * topn if fallback is None else found.fallback.tolist()
+        ))
+        if r >= 0
+    ]  # fmt: skip
+
+
+def _by_events(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """What comes next to a customer's latest events, ranked as recorded; and why, by place."""
+    import numpy as np
+
+    from ..pipeline import recorded_choice
+    from ..serving.recommend import next_items
+
+    items, vocabulary = published.items, published.vocabulary
+    latest = np.zeros(0, np.int64) if row is None else published.customers.arrays["recent"][row]
+    history = vocabulary.token_item[latest[latest >= 0]][::-1]
+    silent = np.flatnonzero(items.arrays["counts"] == 0)  # nothing has been seen to come before them
+    denied = np.zeros(0, np.int64) if options["deny"] is None else options["deny"]
+    context = items.context_vectors if recorded_choice(items, "recommend") == "context" else None
+    closed = np.concatenate([silent, bought, denied])
+    return next_items(history, items.vectors, context, **options | {"deny": closed}), lambda place: "latest events"
+
+
+def _by_traits(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Products by a customer's traits; and why, by place."""
+    import numpy as np
+
+    from ..serving.recommend import product_affinity, recommend_products
+
+    vocabulary = published.vocabulary
+    affinity = product_affinity(
+        np.ascontiguousarray(published.tokens.arrays["loadings"].T), vocabulary.token_item,
+        vocabulary.token_action if vocabulary.actions else None, actions=vocabulary.actions,
+        n_items=len(published.items),
+    )  # fmt: skip
+    profile = np.zeros(len(affinity), np.float32) if row is None else published.customers.vectors[row]
+    found = recommend_products(profile, affinity, seen=bought, **options)
+    names = [trait["name"] for trait in published.traits]
+
+    def why(place: int) -> str:
+        assert found.by_trait is not None
+        trait = int(found.by_trait[place].argmax())
+        return f"trait {trait}  {names[trait]}"
+
+    return found, why

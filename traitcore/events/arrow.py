@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError
+from .._errors import InputError, MissingColumnError
 from .._kernels import text as kernels
 from .columns import Column, concatenate, integer_column, null_column
 
@@ -130,9 +130,8 @@ def _places(schema: _Schema, wanted: Mapping[str, str]) -> dict[str, int]:
     for role, name in wanted.items():
         if names.count(name) != 1:
             what = "missing" if name not in names else "there more than once"
-            raise InputError(
-                f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
-            )
+            told = f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
+            raise InputError(told) if name in names else MissingColumnError(role, told)
     return {role: names.index(name) for role, name in wanted.items()}
 
 

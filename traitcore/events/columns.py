@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError
+from .._errors import InputError, MissingColumnError
 from .._kernels import text as text_kernels
 from .ids import TextCoder, code_integers, code_texts, recoded, sort_ids, text_array
 from .timestamps import datetime_to_us
@@ -296,9 +296,8 @@ def pick_columns(data: Any, wanted: Mapping[str, str]) -> dict[str, Column]:
     for role, name in wanted.items():
         if names.count(name) != 1:
             what = "missing" if name not in names else "there more than once"
-            raise InputError(
-                f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
-            )
+            told = f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
+            raise InputError(told) if name in names else MissingColumnError(role, told)
     columns = {role: read_column(name, data[name]) for role, name in wanted.items()}
     lengths = {wanted[role]: len(column) for role, column in columns.items()}
     if len(set(lengths.values())) > 1:

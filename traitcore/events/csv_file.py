@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError
+from .._errors import InputError, MissingColumnError
 from .._kernels import text as kernels
 from .._progress import Progress
 from .columns import Column
@@ -50,7 +50,8 @@ def _wanted_slots(scanner: _Scanner, names: Mapping[str, str], source: str) -> t
         if header.count(name) != 1:
             what = "missing" if name not in header else "there more than once"
             shown = ", ".join(map(repr, header[:30])) + (", ..." if len(header) > 30 else "")
-            raise InputError(f"{source}: column {name!r}, wanted as {role}, is {what}. There are: {shown}.")
+            told = f"{source}: column {name!r}, wanted as {role}, is {what}. There are: {shown}."
+            raise InputError(told) if name in header else MissingColumnError(role, told)
         place = header.index(name)
         if slots[place] >= 0:
             raise InputError(f"{source}: column {name!r} can't be {role} and {list(names)[slots[place]]} at once.")

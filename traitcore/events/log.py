@@ -210,7 +210,7 @@ def check_options(
         if not isinstance(action_value, str) or not action_value:
             raise TypeError(parameter_message("action_value", owner, "a non-empty str", action_value))
         if action is not None:
-            rule = "None where an action column is named"
+            rule = "None where an action column is named; action=None says that there is none"
             raise ValueError(parameter_message("action_value", owner, rule, action_value))
 
 

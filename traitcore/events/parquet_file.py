@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from .._errors import InputError
+from .._errors import InputError, MissingColumnError
 from .._progress import Progress
 from .arrow import read_stream
 from .log_builder import LogBuilder
@@ -63,9 +63,10 @@ def _check_expression(
         connection.sql(f"DESCRIBE SELECT ({expression}) FROM read_parquet({literal})").fetchall()
     except duckdb.Error as error:
         shown = ", ".join(map(repr, columns))
-        raise InputError(
+        raise MissingColumnError(
+            role,
             f"{source}: {expression!r}, wanted as {role}, is neither a column nor an expression over columns. "
-            f"There are: {shown}. ({_first_line(error)})"
+            f"There are: {shown}. ({_first_line(error)})",
         ) from error
 
 

@@ -312,12 +312,13 @@ def backfill_vectors(
         if content_map is None and np.count_nonzero(known & _nonzero_rows(rows) & (weight > 0)) >= 2:
             content_map = fit_content_map(rows, own, ridge=ridge, item_counts=item_counts, half_count=half_count)
         if content_map is not None:
-            predicted = content_map.transform(rows)
+            new = np.flatnonzero(~known)  # few, as a rule: predictions for the others would be thrown away
+            predicted = content_map.transform(rows[new])
             if predicted.shape[1] != own.shape[1]:
                 rule = f"fitted to vectors of {own.shape[1]} dimensions"
                 raise ValueError(parameter_message("content_map", owner, rule, predicted.shape[1]))
-            found = ~known & _nonzero_rows(predicted)
-            vectors[found], source[found] = predicted[found], CONTENT
+            found = _nonzero_rows(predicted)
+            vectors[new[found]], source[new[found]] = predicted[found], CONTENT
     elif content_map is not None:
         raise ValueError(parameter_message("content", owner, "given with a content_map", None))
     if ridge is not None and (content is None or given):

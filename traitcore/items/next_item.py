@@ -184,7 +184,7 @@ class NextItemCounts(ParamsMixin):
         Returns
         -------
         items int32 and scores float32: (n_sessions, n), or (n,) for one session. Where fewer items score above 0, the
-        rest is -1 with score 0.
+        rest is -1 with score NaN.
         """
         owner = f"{type(self).__name__}.recommend"
         seqs, single = self._sessions(sessions)
@@ -200,6 +200,7 @@ class NextItemCounts(ParamsMixin):
             )  # fmt: skip
 
         self._over(part, len(seqs))
+        scores[items < 0] = np.nan
         return (items[0], scores[0]) if single else (items, scores)
 
     def rank(self, sessions: Any, targets: Any) -> NDArray[np.float64]:

@@ -140,6 +140,11 @@ def _price(text: str | None, place: str) -> float:
         raise InputError(f"{place} is not a number. Got {text!r}.") from None
 
 
+def with_content(catalogue: Catalogue, *, seed: int) -> Catalogue:
+    """The catalogue with its content vectors made, so that no table makes them again."""
+    return replace(catalogue, vectors=catalogue.content(seed=seed))
+
+
 def with_texts(vocabulary: Vocabulary, catalogue: Catalogue | None) -> Vocabulary:
     """The vocabulary with the catalogue's descriptions where it has them, else the log's."""
     if catalogue is None or catalogue.texts is None:

@@ -23,9 +23,10 @@ from ..items.embedders import Item2Vec, PPMIEmbedder, WalkEmbedder
 from ..quality.guardrails import Verdict
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
-from .catalogue import Catalogue, with_texts
+from .catalogue import Catalogue, with_content, with_texts
 from .config import OWNER, PipelineConfig
 from .corpus import Prepared, prepare_corpus, with_customers
+from .next_choice import KEY as NEXT
 from .publish import TABLES, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
@@ -86,7 +87,9 @@ def fit_pipeline(
     store : TableStore or its directory; "tokens", "items" and, with customers, "customers" become new versions there,
         or, where any stage fails or the guardrails object, none does. The items are then trained three times more
         (once for more than a million events), with other seeds on nine tenths of the sessions (stage "refits"): how
-        much tables differ from training to training is what the guardrails judge the next run by.
+        much tables differ from training to training is what the guardrails judge the next run by, and the tenth that
+        the first hasn't seen tells whether what comes next is found better by context vectors or by cosine
+        (`metadata["next"]` of tokens and items, which `traitcore similar --next` and `recommend --next` follow).
     force : (who, why): publish in spite of the guardrails; both are recorded.
     progress : callback `progress(stage, done, total)`.
 
@@ -104,6 +107,10 @@ def fit_pipeline(
     run = Run(progress)
     corpus = prepare_corpus(log, config, run)
     corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
+    if catalogue is not None and config.content != "none":
+        with run.stage("content") as kept:
+            catalogue = with_content(catalogue, seed=config.seed)
+            kept["report"] = "{:,} items of the catalogue, d={}".format(*catalogue.vectors.shape)
     with run.stage(config.method) as kept:
         embedder = make_embedder(config, corpus.window)
         embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.tell(config.method))
@@ -114,12 +121,15 @@ def fit_pipeline(
     if store is not None:
         with run.stage("refits") as kept:
             refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, progress)
+            result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
+            chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
             kept["report"] = (
-                f"{len(refits)} on nine tenths of the sessions: how much the next run may differ, for its guardrails"
+                f"{len(refits.comparisons)} on nine tenths of the sessions: how much the next run may differ, for its "
+                f"guardrails\nwhat comes next in the others: {chosen}"
             )
         verdict, published = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
-            store, config=config, log=log, force=force, refits=refits, run=run,
+            store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
         )  # fmt: skip
         result = replace(result, verdict=verdict, published=published)
     return replace(result, stages=tuple(run.stages))

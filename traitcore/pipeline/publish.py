@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
+from .._errors import TableError
 from ..events.log import EventLog
 from ..quality.comparison import TableComparison
 from ..quality.guardrails import Verdict, judge
 from ..serving.store import TableStore
-from ..serving.table import EmbeddingTable
+from ..serving.table import EmbeddingTable, check_metadata
 from .config import PipelineConfig
 from .refits import KEY, as_metadata, kept_refits
 from .stages import Run
@@ -26,9 +28,11 @@ def publish_tables(
 ) -> tuple[Verdict, dict[str, str]]:  # fmt: skip
     """(verdict, version by table). The items are judged first; the verdict on them stands for all tables of the run.
 
-    Where a table can't be published, those before it are taken back. Each table's metadata names the versions of
-    those before it ("versions"), so that a reader of customers finds the tokens they were learned with. `refits` are
-    kept for the next run, which is judged against them; this one is against those of the run before.
+    A failing verdict without `force` is a TableError that says which settings differ from those of the version before,
+    and how to publish all the same. Where a table can't be published, those before it are taken back. Each table's
+    metadata names the versions of those before it ("versions"), so that a reader of customers finds the tokens they
+    were learned with. `refits` are kept for the next run, which is judged against them; this one is against those of
+    the run before.
     """
     with run.stage("guardrails") as kept:
         previous = store.open("items") if _has(store, "items") else None
@@ -37,6 +41,8 @@ def publish_tables(
             tables["items"], previous, refits=kept_refits(previous), seed=config.seed, workers=config.workers
         )
         kept["report"] = "".join([verdict.status, *(f"\n{reason}" for reason in verdict.reasons)])
+    if verdict.status == "fail" and force is None:
+        raise TableError(_refusal(verdict, previous, config))
     fingerprint = _fingerprint(log)
     published: dict[str, str] = {}
     with run.stage("publish") as kept:
@@ -53,6 +59,41 @@ def publish_tables(
             raise
         kept["report"] = ", ".join(f"{name} {version}" for name, version in published.items())
     return verdict, published
+
+
+def _refusal(verdict: Verdict, previous: EmbeddingTable | None, config: PipelineConfig) -> str:
+    reasons = sorted(map(str, verdict.reasons))  # "fail: ..." before "warn: ..."
+    settings = ""
+    if previous is not None:
+        changed = changed_settings(previous.metadata.get("config"), config)
+        settings = f" No setting differs from those of items {previous.version}."
+        if changed:
+            told = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
+            settings = f" Settings that differ from those of items {previous.version}: {told}."
+    force = "If this is meant, --force WHY (in Python force=(who, why)) publishes all the same, and records it."
+    others = f" Also {'; '.join(reasons[1:5])}." if len(reasons) > 1 else ""
+    return f"The guardrails object, and nothing was published: {reasons[0]}.{settings} {force}{others}"
+
+
+def changed_settings(recorded: Any, config: PipelineConfig) -> dict[str, tuple[Any, Any]]:
+    """{setting: (recorded, now)} where a published configuration and this one differ; {} where none is recorded.
+
+    `workers` changes nothing, and what an older version had no setting for isn't compared. Of a mapping only the keys
+    that differ are named.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    if not isinstance(recorded, dict):
+        return found
+    for name, new in check_metadata(asdict(config)).items():
+        old = recorded.get(name)
+        if name == "workers" or name not in recorded or old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            keys = [key for key in old | new if (key in old, old.get(key)) != (key in new, new.get(key))]
+            found |= {f"{name}[{key!r}]": (old.get(key, key), new.get(key, key)) for key in keys}
+        else:
+            found[name] = (old, new)
+    return found
 
 
 def _has(store: TableStore, name: str) -> bool:

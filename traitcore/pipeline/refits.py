@@ -1,20 +1,22 @@
-"""How far honest trainings on one log lie apart: what the next run's guardrails judge against."""
+"""Trainings on nine tenths of the sessions: how far they lie apart is what the next run's guardrails judge against,
+and the tenth they haven't seen chooses how `--next` ranks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._progress import Progress
-from ..events.sequences import Sequences
 from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
 from .corpus import Prepared
+from .next_choice import choose_next
 from .tables import item_table
 
 REFITS = 3
@@ -27,21 +29,37 @@ STAGE = "refits, for guardrails"  # what progress calls them
 KEY = "refits"  # in the metadata of the items
 
 
+class Refits(NamedTuple):
+    """What the refits say: comparisons with the table of items, and `next_choice` records for tokens and items."""
+
+    comparisons: list[TableComparison]
+    next_tokens: dict[str, Any]
+    next_items: dict[str, Any]
+
+
 def compare_refits(
     items: EmbeddingTable, corpus: Prepared, make: Callable[[PipelineConfig, int], Any], config: PipelineConfig,
     catalogue: Catalogue | None, progress: Progress | None = None,
-) -> list[TableComparison]:  # fmt: skip
-    """`items` against tables trained with other seeds on nine tenths of the sessions."""
-    found, wanted = [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
+) -> Refits:  # fmt: skip
+    """`items` against tables trained with other seeds on nine tenths of the sessions; the first of them is also asked
+    what comes next in the tenth that it hasn't seen. `catalogue` has its content vectors already (`with_content`)."""
+    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
+    chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     for number in range(1, wanted + 1):
         if progress is not None:
             progress(STAGE, number - 1, wanted)
         other = replace(config, seed=config.seed + number)
         embedder = make(other, corpus.window)
-        embedder.fit(_part(corpus.sequences, other.seed), n_items=len(corpus.vocabulary))
-        table, _ = item_table(corpus.vocabulary, embedder, {}, other, catalogue)
+        trained, held_out = _split(len(corpus.sequences), other.seed)
+        embedder.fit(corpus.sequences.take(trained), n_items=len(vocabulary))
+        table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
         found.append(compare_tables(items, table, seed=config.seed, workers=config.workers))
-    return found
+        if number == 1:
+            chosen = choose_next(
+                (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
+                corpus.sequences.take(held_out), vocabulary, seed=config.seed, workers=config.workers,
+            )  # fmt: skip
+    return Refits(found, *chosen)
 
 
 def kept_refits(previous: EmbeddingTable | None) -> list[TableComparison]:
@@ -56,6 +74,7 @@ def as_metadata(refits: list[TableComparison]) -> list[dict[str, Any]]:
     return [one.as_dict() for one in bare]
 
 
-def _part(sequences: Sequences, seed: int) -> Sequences:
-    n = len(sequences)
-    return sequences.take(np.sort(np.random.default_rng(seed).permutation(n)[: max(1, int(SHARE * n))]))
+def _split(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of nine tenths of n sessions, and of the others."""
+    order, n_trained = np.random.default_rng(seed).permutation(n), max(1, int(SHARE * n))
+    return np.sort(order[:n_trained]), np.sort(order[n_trained:])

@@ -279,7 +279,8 @@ class LiveCustomers:
         try:
             return np.array([self._row_of[one] for one in ids], dtype=np.int64)
         except KeyError as error:
-            raise KeyError(f"no events of customer {error.args[0]!r}") from None
+            told = "`update` adds some; `customer in live` asks whether there are any"
+            raise KeyError(f"no events of customer {error.args[0]!r}: {told}") from None
 
     # -- snapshot --------------------------------------------------------------------------------------------------
 

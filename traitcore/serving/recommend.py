@@ -1,4 +1,11 @@
-"""What to do with traits: similar customers, products for a customer, the next item of a session."""
+"""What to do with traits: similar customers, products for a customer, the next item of a session.
+
+One rule holds for every list, that of `NextItemCounts` included: a row is listed only where something speaks for it.
+Where fewer than k are left, the rest is row -1 with score NaN. Counts, profile x affinity and cosines of profiles speak
+for a row by a score above 0. Scores of vectors say so by any score but 0, which is what an empty session gives, or an
+item without a vector: their sign says nothing (skip-gram's scores are shifted by -log(negative), so that 99% of them,
+right answers among them, lie below 0).
+"""
 
 from __future__ import annotations
 
@@ -11,9 +18,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
-from .._validate import check_array, check_bool, check_csr, check_int, check_real
+from .._validate import check_array, check_bool, check_choice, check_csr, check_int, check_real
 from ..events.sequences import Sequences
 
+FALLBACKS = ("popular",)
 _BLOCK = 2_000_000  # scores held at once, about 8 MB
 
 
@@ -23,18 +31,25 @@ class Ranked:
 
     Attributes
     ----------
-    rows : (n_queries, k) int64, -1 where fewer than k could be given; (k,) for a single query.
-    scores : (n_queries, k) float32, -inf beside a row of -1.
-    by_trait : (n_queries, k, n_traits) float32 parts of each score, which add up to it; None where no traits play.
+    rows : (n_queries, k) int64, -1 where nothing speaks for any other row; (k,) for a single query.
+    scores : (n_queries, k) float32, NaN beside a row of -1 and beside one of the fallback.
+    by_trait : (n_queries, k, n_traits) float32 parts of each score, which add up to it (0 where the score is NaN); None
+        where no traits play.
+    fallback : (n_queries, k) bool, True where a row is there for its popularity alone; None where no fallback was
+        asked for.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     by_trait: NDArray[np.float32] | None = None
+    fallback: NDArray[np.bool_] | None = None
 
     def __getitem__(self, query: int) -> Ranked:
         """The answer to one query of a batch."""
-        return Ranked(self.rows[query], self.scores[query], None if self.by_trait is None else self.by_trait[query])
+        of_trait = None if self.by_trait is None else self.by_trait[query]
+        return Ranked(
+            self.rows[query], self.scores[query], of_trait, None if self.fallback is None else self.fallback[query]
+        )
 
 
 def find_similar_customers(
@@ -44,13 +59,14 @@ def find_similar_customers(
 
     Parameters
     ----------
-    profiles : (n_customers, n_traits) float32; a zero row is like nobody (score 0).
+    profiles : (n_customers, n_traits) float32; a zero row is like nobody.
     customers : row or (n,) rows of the customers asked about.
     include_self : keep the customer in their own answer.
 
     Returns
     -------
-    Ranked : rows of customers, cosines, and each cosine's parts by trait.
+    Ranked : rows of customers, cosines above 0, and each cosine's parts by trait; -1 and NaN where fewer than `k`
+        customers share a trait.
 
     Raises
     ------
@@ -65,10 +81,9 @@ def find_similar_customers(
     if len(asked) and (asked.min() < 0 or asked.max() >= len(matrix)):
         rule = f"rows in [0, {len(matrix) - 1}]"
         raise ValueError(parameter_message("customers", owner, rule, f"{asked.min()} ... {asked.max()}"))
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    unit = _unit(matrix)
     banned = None if keep else _one_each(asked, len(matrix))
-    found = _rank(unit[asked], np.ascontiguousarray(unit.T), k, None, banned)
+    found = _rank(unit[asked], np.ascontiguousarray(unit.T), k, None, banned, None)
     return found[0] if single else found
 
 
@@ -84,7 +99,8 @@ def product_affinity(
     """(n_traits, n_items) float32 affinity of traits to products, from the loadings of the products' tokens.
 
     Sum over a product's tokens of loading x weight of the token's action. By default every action counts 1, and
-    "remove" -1: taking a product out of the cart speaks against it.
+    "remove" -1: taking a product out of the cart speaks against it. A product without tokens has affinity 0, so that
+    `recommend_products` lists it for nobody.
     """
     owner = "product_affinity"
     loadings = check_array("components", owner, components, dtype=np.float32, shape=(None, None))
@@ -119,24 +135,35 @@ def recommend_products(
     deny: Any = None,
     item_category: Any = None,
     categories: Any = None,
+    fallback: str | None = None,
+    popularity: Any = None,
 ) -> Ranked:
     """Products by profile x affinity.
+
+        found = tc.recommend_products(profiles, affinity, k=10, seen=bought, fallback="popular", popularity=counts)
 
     Parameters
     ----------
     profiles : (n_customers, n_traits) float32, or (n_traits,) for one customer.
     affinity : (n_traits, n_items) float32, see `product_affinity`.
-    seen : (n_customers, n_items) CSR (or rows for one customer): products not to recommend to each, e.g. bought ones.
-    allow, deny : rows of products; only allowed ones, and no denied one, are ever given.
+    seen : (n_customers, n_items) matrix, sparse or dense, not 0 at products not to recommend to each, e.g. bought ones
+        (a stored 0 is a 0); or, for one customer, rows of products or an (n_items,) bool mask.
+    allow, deny : rows of products, or (n_items,) bool masks; only allowed ones, and no denied one, are ever given.
     item_category : (n_items,) int category of each product, with `categories`, the categories to keep.
+    fallback : "popular" fills the places that nothing speaks for, all of them for a customer without traits, with the
+        products of most `popularity` among those allowed, not seen and not listed yet, and says so in
+        `Ranked.fallback`; None leaves them -1.
+    popularity : (n_items,) counts >= 0, with `fallback`; a product of popularity 0 is no fallback.
 
     Returns
     -------
-    Ranked : rows of products, scores, parts by trait. Fewer than `k` where the filters leave fewer.
+    Ranked : rows of products, scores above 0, parts by trait; -1 and NaN where fewer than `k` score above 0 and pass
+        the filters.
 
     Raises
     ------
-    ValueError, TypeError : shapes that don't fit, rows out of range, categories without `item_category`.
+    ValueError, TypeError : shapes that don't fit, rows out of range, categories without `item_category`, a fallback
+        without `popularity`.
     """
     owner = "recommend_products"
     k = check_int("k", owner, k, 1)
@@ -145,20 +172,14 @@ def recommend_products(
     rows = check_array("profiles", owner, np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
     n_items = table.shape[1]
     open_ = _open(owner, n_items, allow, deny)
+    popular = _popular(owner, n_items, fallback, popularity)
     if categories is not None:
         if item_category is None:
             raise ValueError(parameter_message("item_category", owner, "given where categories are", None))
         category = check_array("item_category", owner, item_category, dtype=np.int64, shape=(n_items,))
         open_ &= np.isin(category, np.atleast_1d(np.asarray(categories)))
-    banned = None
-    if seen is not None:
-        if single and not sparse.issparse(seen):
-            flags = np.flatnonzero(_flags("seen", owner, seen, n_items))
-            ends = np.array([0, len(flags)])
-            banned = sparse.csr_array((np.ones(len(flags), np.float32), flags, ends), shape=(1, n_items))
-        else:
-            banned = check_csr("seen", owner, seen, shape=(len(rows), n_items))
-    found = _rank(rows, table, k, open_, banned)
+    banned = None if seen is None else _seen(owner, seen, len(rows), n_items, single)
+    found = _rank(rows, table, k, open_, banned, popular)
     return found[0] if single else found
 
 
@@ -173,12 +194,15 @@ def next_items(
     exclude_seen: bool = False,
     allow: Any = None,
     deny: Any = None,
+    fallback: str | None = None,
+    popularity: Any = None,
 ) -> Ranked:
     """The likely next items of a session: each item of it speaks, the latest loudest.
 
     Score of item j = sum over the session's items i, s steps back, of decay**s * (item_vectors[i] .
-    context_vectors[j]), or with `counts` of decay**s * counts[i, j]. Item against context vectors: item against
-    item says what is alike, not what follows.
+    context_vectors[j]), or with `counts` of decay**s * counts[i, j]. Without `context_vectors` it is the cosine between
+    the sum of decay**s * (unit vector of i) and item j, as `VectorScorer` has it. Which of the two finds more next
+    items depends on the shop: `fit_pipeline` asks held-out sessions and records the answer.
 
     Parameters
     ----------
@@ -187,11 +211,13 @@ def next_items(
     counts : (n_items, n_items) sparse weights, row i -> what follows i; instead of the vectors.
     decay : in [0, 1].
     exclude_seen : leave out the session's own items; shoppers come back to them, so the default keeps them.
-    allow, deny : rows of items; only allowed ones, and no denied one, are ever given.
+    allow, deny : rows of items, or (n_items,) bool masks; only allowed ones, and no denied one, are ever given.
+    fallback, popularity : as in `recommend_products`, for sessions that are empty or of items that nothing is known of.
 
     Returns
     -------
-    Ranked : rows of items and scores; an empty session scores every item 0.
+    Ranked : rows of items and scores; -1 and NaN where nothing speaks for another item: by counts where fewer than `k`
+        score above 0, by vectors where fewer score other than 0.
 
     Raises
     ------
@@ -205,7 +231,10 @@ def next_items(
     back = np.repeat(batch.offsets[1:], np.diff(batch.offsets)) - 1 - np.arange(batch.n_tokens)
     if counts is None:
         left = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
-        right = check_array("context_vectors", owner, context_vectors, dtype=np.float32, shape=left.shape)
+        if context_vectors is None:
+            left = right = _unit(left)
+        else:
+            right = check_array("context_vectors", owner, context_vectors, dtype=np.float32, shape=left.shape)
         table: Any = np.ascontiguousarray(right.T)
     else:
         left = check_csr("counts", owner, counts, square=True, dtype=np.float32)
@@ -217,12 +246,19 @@ def next_items(
     voices = sparse.csr_array(
         (np.float32(decay) ** back.astype(np.float32), batch.tokens, batch.offsets), shape=(len(batch), n_items)
     )
-    banned = None
-    if check_bool("exclude_seen", owner, exclude_seen):
-        banned = voices
+    open_, popular = _open(owner, n_items, allow, deny), _popular(owner, n_items, fallback, popularity)
+    banned = voices if check_bool("exclude_seen", owner, exclude_seen) else None  # also those that decay made 0
     spoken = voices @ left
-    found = _rank(spoken, table, k, _open("next_items", n_items, allow, deny), banned)
+    if counts is None and context_vectors is None:
+        spoken = _unit(spoken)
+    found = _rank(spoken, table, k, open_, banned, popular, signed=counts is None)
     return found[0] if single else found
+
+
+def _unit(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length 1; zero rows stay zero."""
+    norms = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)
+    return np.asarray(np.divide(matrix, norms, out=np.zeros(matrix.shape), where=norms > 0), dtype=np.float32)
 
 
 def _open(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
@@ -232,26 +268,68 @@ def _open(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
     return flags
 
 
-def _rank(rows: Any, table: Any, k: int, open_: NDArray[np.bool_] | None, banned: Any) -> Ranked:
-    """Best `k` columns of rows @ table (of rows themselves where table is None) that are open and not banned."""
+def _popular(owner: str, n_items: int, fallback: Any, popularity: Any) -> NDArray[np.int64] | None:
+    """Rows of what may fill a list, the most popular first, ties by row; None where no fallback is asked for."""
+    if fallback is None:
+        if popularity is not None:
+            raise ValueError(parameter_message("popularity", owner, "None unless fallback='popular'", "an array"))
+        return None
+    check_choice("fallback", owner, fallback, FALLBACKS)
+    if popularity is None:
+        raise ValueError(parameter_message("popularity", owner, "counts of the items, for fallback='popular'", None))
+    counts = check_array("popularity", owner, popularity, dtype=np.float64, shape=(n_items,), nonnegative=True)
+    order = np.argsort(-counts, kind="stable")
+    return order[counts[order] > 0]
+
+
+def _seen(owner: str, seen: Any, n_rows: int, n_items: int, single: bool) -> sparse.csr_array:
+    """What not to recommend: the stored entries of a CSR without zeros."""
+    if single and not sparse.issparse(seen):
+        flags = np.flatnonzero(_flags("seen", owner, seen, n_items))
+        ends = np.array([0, len(flags)])
+        return sparse.csr_array((np.ones(len(flags), np.float32), flags, ends), shape=(1, n_items))
+    if not sparse.issparse(seen) and np.asarray(seen).dtype == np.bool_:
+        seen = np.asarray(seen).astype(np.float32)
+    matrix = check_csr("seen", owner, seen, shape=(n_rows, n_items)).copy()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _rank(
+    rows: Any, table: Any, k: int, open_: NDArray[np.bool_] | None, banned: Any, popular: NDArray[np.int64] | None,
+    *, signed: bool = False,
+) -> Ranked:  # fmt: skip
+    """Best `k` columns of rows @ table (of rows themselves where table is None) that are open and not banned, and that
+    something speaks for: a score above 0, or with `signed` other than 0. `popular` fills the places left."""
     n_queries, n_columns = rows.shape[0], (rows if table is None else table).shape[1]
     found = np.full((n_queries, k), -1, dtype=np.int64)
-    best = np.full((n_queries, k), -np.inf, dtype=np.float32)
+    best = np.full((n_queries, k), np.nan, dtype=np.float32)
+    filled = np.zeros((n_queries, k), dtype=bool)
     step = max(1, _BLOCK // max(1, n_columns))
     for start in range(0, n_queries, step):
         part = rows[start : start + step]
         scores = part.toarray() if table is None else part @ table
+        if signed:
+            scores[scores == 0] = -np.inf
         for q, row in enumerate(scores, start):
-            if banned is not None:
-                row[banned.indices[banned.indptr[q] : banned.indptr[q + 1]]] = -np.inf
+            shut = np.zeros(0, np.int64) if banned is None else banned.indices[banned.indptr[q] : banned.indptr[q + 1]]
+            row[shut] = -np.inf
             if open_ is not None:
                 row[~open_] = -np.inf
             top = _top(row, k)
-            found[q, : len(top)], best[q, : len(top)] = top, row[top]
+            top = top if signed else top[row[top] > 0]
+            n_top = len(top)
+            found[q, :n_top], best[q, :n_top] = top, row[top]
+            if popular is not None and n_top < k:
+                free = np.ones(n_columns, dtype=bool) if open_ is None else open_.copy()
+                free[shut] = free[top] = False
+                more = popular[free[popular]][: k - n_top]
+                found[q, n_top : n_top + len(more)], filled[q, n_top : n_top + len(more)] = more, True
     by_trait = None
-    if table is not None and not sparse.issparse(rows):
-        by_trait = np.where(found[:, :, None] >= 0, rows[:, None, :] * table.T[found], np.float32(0))
-    return Ranked(found, best, by_trait)
+    if table is not None:
+        listed = ((found >= 0) & ~filled)[:, :, None]
+        by_trait = np.where(listed, rows[:, None, :] * table.T[found], np.float32(0))
+    return Ranked(found, best, by_trait, None if popular is None else filled)
 
 
 def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
@@ -266,6 +344,13 @@ def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 
 
 def _flags(name: str, owner: str, rows: Any, n_items: int) -> NDArray[np.bool_]:
+    """(n_items,) bool from rows or from such a mask."""
+    mask = np.asarray(rows)
+    if mask.dtype == np.bool_:
+        if mask.shape != (n_items,):
+            rule = f"rows of products in [0, {n_items - 1}], or a bool mask of shape ({n_items},)"
+            raise ValueError(parameter_message(name, owner, rule, f"a mask of shape {mask.shape}"))
+        return mask.copy()
     listed = check_array(name, owner, np.atleast_1d(rows), dtype=np.int64, shape=(None,))
     if len(listed) and (listed.min() < 0 or listed.max() >= n_items):
         rule = f"rows of products in [0, {n_items - 1}]"
