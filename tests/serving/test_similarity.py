@@ -1,4 +1,4 @@
-"""Similarity queries: gensim's KeyedVectors answers the same, ids are ids of either kind, filters leave what they say."""
+"""Similarity queries: gensim's KeyedVectors answers the same, ids are ids of either kind, filters hold."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_every_method_answers_as_gensim(ints: bool) -> None:
 
 
 def test_the_analogy_of_the_textbook() -> None:
-    t = EmbeddingTable(["king", "man", "woman", "queen", "far"], [[1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [-1, 0, 0]])
+    vectors = [[1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [-1, 0, 0]]
+    t = EmbeddingTable(["king", "man", "woman", "queen", "far"], vectors)
     for metric in ("cosine", "dot", "euclidean"):
         assert t.most_similar(positive=["king", "woman"], negative=["man"], topn=1, metric=metric)[0][0] == "queen"
     found = t.most_similar(positive=["man", "woman"], metric="euclidean")  # their midpoint (0, .5, .5)
@@ -189,8 +190,8 @@ def test_refusals_name_the_parameter() -> None:
             t.most_similar(**options)
     gaps = [True] * (N - 1) + [None]
     for parameter, options in {
-        "exclude": {"exclude": np.ones(N, dtype=bool)}, "allowed": {"allowed": np.ones(N)}, "positive": {"positive": {}},
-        "negative": {"negative": [b"i1"]},
+        "exclude": {"exclude": np.ones(N, dtype=bool)}, "allowed": {"allowed": np.ones(N)},
+        "positive": {"positive": {}}, "negative": {"negative": [b"i1"]},
     }.items():  # fmt: skip
         with pytest.raises((TypeError, ValueError), match=f"'{parameter}' parameter of EmbeddingTable"):
             t.most_similar(**{"token": None if parameter == "positive" else "i1", **options})
