@@ -29,6 +29,8 @@ def test_arrow(tmp_path: Path, ids: Any, published: bool) -> None:
         for name, side in (("vector", t.vectors), ("context_vector", t.context_vectors)):
             assert found.schema.field(name).type == pa.list_(pa.float32(), 3)
             np.testing.assert_array_equal(np.array(found[name].to_pylist(), dtype=np.float32), side)
+    again = EmbeddingTable(found["id"], t.vectors, context_vectors=t.context_vectors)
+    assert again.fingerprint == t.fingerprint == again.subset(found["id"]).fingerprint
     del t
     assert found["id"].to_pylist() == ids  # the memory lives as long as what is made of it
     assert EmbeddingTable(ids, np.ones((4, 1))).to_arrow().column_names == ["id", "vector"]

@@ -93,11 +93,14 @@ def test_ids_are_never_a_vector_nor_rows(d: int) -> None:
         assert [one for one, _ in t.most_similar(t[ids[0]], 1)] == [ids[0]] or d == 1  # a vector of floats is one
         assert len(t.most_similar(t[ids[0]].tolist(), 6)) == 6
     ints = EmbeddingTable([50, 40, 30, 20, 10, 7], v)
+    pair = ints.most_similar((50, 0.5), 6)  # an id and its weight, also where d is 2
+    assert pair == ints.most_similar(positive=[(50, 0.5)], topn=6)
+    assert {one for one, _ in pair} == {40, 30, 20, 10, 7}
     for row in (0, 5):
         for ask in (lambda row=row: ints[row], lambda row=row: ints[[row]], lambda row=row: ints.most_similar([row])):
             with pytest.raises(KeyError):
                 ask()
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="A vector is given as floats"):
         ints.most_similar(np.arange(d))  # ints are ids, also in an array as long as a vector
 
 

@@ -304,6 +304,8 @@ def _eligible(
     each: list[NDArray[np.int64]] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
     """The first k rows found that may be given, in their order."""
+    if mask is None and each is None:
+        return rows, scores
     keep = rows >= 0
     if mask is not None:
         keep &= mask[rows]

@@ -48,8 +48,8 @@ class Similarities:
         Parameters
         ----------
         token, positive, negative : each one id, one (d,) vector, or a list of them; `token` counts as positive. A list
-            item may be a pair (id, weight), the weight with its sign. Vectors are floats: a list or array of ints
-            holds ids. Ids that are asked about are left out of the answer.
+            item may be a pair (id, weight), a tuple, the weight with its sign. Vectors are floats: a list or array of
+            ints holds ids. Ids that are asked about are left out of the answer.
         metric : "cosine", "dot", or "euclidean" (then scores are distances, smallest first).
         against : "vectors" or "context_vectors", the side searched.
         exclude : one id, or several, to leave out; unknown ones are ignored.
@@ -112,7 +112,8 @@ class Similarities:
         """(id or vector, weight) of one of the arguments of `most_similar`."""
         if value is None:
             return []
-        if is_id(value) or _is_vector(value):
+        weighed = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], (float, np.floating))
+        if is_id(value) or (weighed and is_id(value[0])) or _is_vector(value):
             items = [value]
         elif isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind == "f":
             items = list(value)
@@ -124,13 +125,22 @@ class Similarities:
             if isinstance(item, tuple) and len(item) == 2 and (is_id(item[0]) or _is_vector(item[0])):
                 what, size = item[0], check_real(name, OWNER, item[1], -np.inf)
             if is_id(what):
-                self.row(what)  # KeyError for an unknown id before anything is computed
+                self._known(what, len(items))
             elif _is_vector(what):
                 what = check_array(name, OWNER, what, dtype=np.float32, shape=(self.vectors.shape[1],))
             else:
                 raise TypeError(parameter_message(name, OWNER, "an id, a vector of floats, or a list of them", item))
             terms.append((what, size))
         return terms
+
+    def _known(self, token: Any, n: int) -> None:
+        """KeyError for an unknown id before anything is computed."""
+        try:
+            self.row(token)
+        except KeyError as error:
+            if n != self.vectors.shape[1] or isinstance(token, str):
+                raise
+            raise KeyError(f"{error.args[0]} A vector is given as floats; ints are ids.") from None
 
     def _query(self, terms: list[tuple[Any, float]], metric: str) -> NDArray[np.float32]:
         if len(terms) == 1 and terms[0][1] > 0:
@@ -189,13 +199,21 @@ class Similarities:
         return self._ids.take(np.flatnonzero(closer)).tolist()  # type: ignore[no-any-return]
 
     def rank(self, a: int | str, b: int | str) -> int:
-        """1 + the number of ids nearer to `a`, by cosine, than `b` is."""
+        """1 + the number of ids nearer to `a`, by cosine, than `b` is.
+
+        >>> table = EmbeddingTable(["a", "b", "c"], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> table.rank("a", "c"), table.closer_than("a", "c")
+        (2, ['b'])
+        """
         return 1 + len(self.closer_than(a, b))
 
     def doesnt_match(self, tokens: Any) -> Any:
         """The id whose cosine with the mean of the ids' unit vectors is smallest; the first of equal ones.
 
         KeyError for an unknown id; ValueError for no ids.
+
+        >>> EmbeddingTable([1, 2, 3], [[1.0, 0.1], [1.0, 0.2], [-1.0, 0.5]]).doesnt_match([1, 2, 3])
+        3
         """
         rows = self._some_rows("tokens", tokens)
         units = _units(self.vectors[rows])

@@ -89,6 +89,12 @@ def read_word2vec(
     InputError : what is wrong, with its line (text) or row (binary): another number of fields (as from an id with
         blanks), an id that repeats, is empty or no UTF-8, a number that is not finite as float32. Sizes are compared
         with the file before anything is allocated.
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/vectors.txt.gz"
+    >>> write_word2vec(EmbeddingTable(["cup", "jug"], [[1.0, 0.5], [0.25, 2.0]]), path, header=False)
+    >>> read_word2vec(path, header=False, limit=1)["cup"].tolist()
+    [1.0, 0.5]
     """
     _check_form("read_word2vec", binary, header)
     most = None if limit is None else check_int("limit", "read_word2vec", limit, 1)
