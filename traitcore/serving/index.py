@@ -125,8 +125,7 @@ class Index:
         fetch = min(n, fetch + int(out.max(initial=0)))
         if fetch > k and 2 * self.info.links * fetch >= n:  # the graph would visit nearly every row
             return self._exactly(queries, k, mask, each, workers)
-        rows, scores = _padded(*self._approximately(queries, fetch, threads), fetch)
-        rows, scores = _eligible(rows, scores, k, mask, each)
+        rows, scores = _eligible(*self._approximately(queries, fetch, threads), k, mask, each)
         least = np.minimum(k, eligible - _excluded_of(mask, each, len(queries)))
         short = np.flatnonzero((rows >= 0).sum(axis=1) < least)
         if len(short):
@@ -305,7 +304,7 @@ def _eligible(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
     """The first k rows found that may be given, in their order."""
     if mask is None and each is None:
-        return rows, scores
+        return _padded(rows, scores, k)
     keep = rows >= 0
     if mask is not None:
         keep &= mask[rows]
