@@ -73,12 +73,10 @@ class Ids:
         """From any sequence of ints or of strings; checked, copied, and refused where two rows share an id."""
         if isinstance(values, Ids):
             return values
-        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            raise TypeError(parameter_message(name, owner, _RULE, values))
         if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
             values = np.asarray(values)  # columns of pandas, polars, pyarrow
-        if np.ma.is_masked(values):
-            raise ValueError(parameter_message(name, owner, _RULE + ", without masked places", values))
+        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+            raise TypeError(parameter_message(name, owner, _RULE, values))
         array = values if isinstance(values, np.ndarray) else None
         if array is not None and array.dtype.kind in "iu":
             return cls._of_ints(array, owner, name)
