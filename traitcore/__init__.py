@@ -49,6 +49,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     # 5. serving
     "serving.table": ("EmbeddingTable",),
     "serving.store": ("TableStore",),
+    "serving.word2vec": ("from_gensim", "read_word2vec", "write_word2vec"),
     "serving.neighbors": ("top_k",),
     "serving.index": ("build_index", "open_index"),
     "serving.recommend": ("find_similar_customers", "next_items", "product_affinity", "recommend_products"),

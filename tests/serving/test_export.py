@@ -1,4 +1,4 @@
-"""Tables out and in: gensim, pyarrow and DuckDB read what is written; what a format can't hold is refused."""
+"""Tables as files: pyarrow, DuckDB and NumPy read what is written; what a format can't hold is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from traitcore import InputError
 from traitcore.serving import export
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
@@ -19,75 +18,6 @@ def table(n: int = 50, d: int = 7) -> EmbeddingTable:
     rng = np.random.default_rng(0)
     v = (rng.normal(size=(n, d)) * 10.0 ** rng.integers(-30, 30, (n, d))).astype(np.float32)
     return EmbeddingTable([f"prod_{i}_ü" for i in range(n)], v, context_vectors=v[::-1].copy())
-
-
-@pytest.mark.parametrize("binary", [False, True])
-def test_word2vec_through_gensim(tmp_path: Path, binary: bool) -> None:
-    models = pytest.importorskip("gensim.models")
-    t, path = table(), tmp_path / "vectors"
-    export.write_word2vec(t, path)
-    keyed = models.KeyedVectors.load_word2vec_format(str(path))
-    assert keyed.index_to_key == t.ids.tolist()
-    np.testing.assert_array_equal(keyed.vectors, t.vectors)
-    keyed.save_word2vec_format(str(tmp_path / "theirs"), binary=binary)
-    back = export.read_word2vec(tmp_path / "theirs", binary=binary)
-    assert back.ids.tolist() == t.ids.tolist()
-    np.testing.assert_allclose(back.vectors, t.vectors, rtol=1e-6)
-    np.testing.assert_array_equal(export.from_gensim(keyed).vectors, t.vectors)
-    assert [p.name for p in sorted(tmp_path.iterdir())] == ["theirs", "vectors"]
-
-
-def test_gensim_models_bring_counts_and_context() -> None:
-    models = pytest.importorskip("gensim.models")
-    model = models.Word2Vec([["a", "b", "c"]] * 20, vector_size=5, min_count=1, sg=1, negative=2, seed=1, workers=1)
-    t = export.from_gensim(model)
-    assert t.ids.tolist() == model.wv.index_to_key
-    np.testing.assert_array_equal(t.context_vectors, model.syn1neg)
-    assert t.arrays["counts"].tolist() == [20, 20, 20]
-    with pytest.raises(TypeError, match="gensim"):
-        export.from_gensim(np.eye(2))
-
-
-def test_word2vec_text_round_trip(tmp_path: Path) -> None:
-    t = table()
-    export.write_word2vec(t, tmp_path / "v")
-    export.write_word2vec(t, tmp_path / "c", context=True)
-    np.testing.assert_array_equal(export.read_word2vec(tmp_path / "v").vectors, t.vectors)
-    np.testing.assert_array_equal(export.read_word2vec(tmp_path / "c").vectors, t.context_vectors)
-    export.write_word2vec(EmbeddingTable([5, -6], np.eye(2)), tmp_path / "ints")
-    assert export.read_word2vec(tmp_path / "ints").ids.tolist() == ["5", "-6"]
-
-
-@pytest.mark.parametrize("bad", ["", "two words", "tab\t", "line\n", "nbsp\u00a0"])
-def test_word2vec_refuses_ids_it_would_break(tmp_path: Path, bad: str) -> None:
-    with pytest.raises(ValueError, match="white space"):
-        export.write_word2vec(EmbeddingTable(["ok", bad], np.eye(2)), tmp_path / "v")
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ValueError, match="no context"):
-        export.write_word2vec(EmbeddingTable(["ok"], [[1.0]]), tmp_path / "v", context=True)
-
-
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        (b"", "line 1"), (b"two 2\n", "line 1"), (b"2\na 1\n", "line 1"), (b"999999999999 64\na 1 2\n", "don't fit"),
-        (b"1 999999999999\na 1 2\n", "don't fit"), (b"2 2\na 1 2\nb 1\n", "line 3"), (b"2 2\na 1 2\nb 1 x\n", "line 3"),
-        (b"1 2\na 1 2\nb 3 4\n", "more follows"), (b"2 2\na 1 2\na 3 4\n", "twice"), (b"1 2\na 1 nan\n", "finite"),
-        (b"1 2\n\xff 1 2\n", "line 2"),
-    ],
-)  # fmt: skip
-def test_bad_word2vec_files(tmp_path: Path, content: bytes, match: str) -> None:
-    (tmp_path / "v").write_bytes(content)
-    with pytest.raises(InputError, match=match):
-        export.read_word2vec(tmp_path / "v")
-
-
-@pytest.mark.parametrize("content", [b"2 2\n", b"1 2\na \x00\x00", b"1 2\nabcdefghijk", b"1 2\n\xff " + b"\0" * 8,
-                                     b"1 2\na " + b"\0" * 8 + b"xx"])  # fmt: skip
-def test_bad_binary_files(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "v").write_bytes(content)
-    with pytest.raises(InputError):
-        export.read_word2vec(tmp_path / "v", binary=True)
 
 
 def test_numpy(tmp_path: Path) -> None:

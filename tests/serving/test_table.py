@@ -177,3 +177,10 @@ def test_metadata_is_what_will_be_read_back() -> None:
     assert t.metadata == {"k": 3, "v": [1.0], "nested": {"t": [1, 2]}}
     given_["nested"]["t"] = "changed"  # type: ignore[index]
     assert t.metadata["nested"] == {"t": [1, 2]}
+
+
+def test_masked_ids_are_refused() -> None:
+    masked = np.ma.array([5, 6], mask=[False, True])
+    with pytest.raises(ValueError, match="without masked places"):
+        EmbeddingTable([5, 6], np.eye(2)).rows(masked)
+    assert EmbeddingTable(np.ma.array([5, 6]), np.eye(2)).ids.tolist() == [5, 6]

@@ -12,6 +12,31 @@ from numpy.typing import NDArray
 from .._errors import TableError, parameter_message
 
 _RULE = "unique ids, all of them ints that fit int64 or all of them strings"
+_LISTS = (list, tuple, set, frozenset, np.ndarray)
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can be one id: a string or an int, numpy's too."""
+    return isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
+
+
+def several(values: Any, owner: str, name: str) -> Any:
+    """Ids as a list or a one-dimensional array; one id stands for a list of one, and is never read as its letters."""
+    if is_id(values):
+        return [values]
+    if isinstance(values, Ids):
+        return values.array()
+    if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
+        values = np.asarray(values)  # columns of pandas, polars, pyarrow
+    if isinstance(values, np.ndarray):
+        if values.ndim != 1:
+            raise ValueError(parameter_message(name, owner, "one id, or ids in one dimension", f"shape {values.shape}"))
+        if np.ma.is_masked(values):
+            raise ValueError(parameter_message(name, owner, "ids without masked places", values))
+        return values
+    if isinstance(values, (bytes, bytearray)) or not isinstance(values, Iterable):
+        raise TypeError(parameter_message(name, owner, "one id, or a sequence of ids", values))
+    return values if isinstance(values, (list, tuple)) else list(values)
 
 
 class Ids:
@@ -35,11 +60,21 @@ class Ids:
         self._row_of: dict[str, int] | None = None
         self._sorted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
+    def __getstate__(self) -> tuple[Any, ...]:
+        """What travels to another process; look-ups are built anew there."""
+        return self.values, self.offsets, self.data, self.source
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        values, offsets, data = (None if part is None else frozen_view(part) for part in state[:3])
+        Ids.__init__(self, values, offsets, data, state[3])
+
     @classmethod
     def from_values(cls, values: Any, owner: str = "EmbeddingTable", name: str = "ids") -> Ids:
         """From any sequence of ints or of strings; checked, copied, and refused where two rows share an id."""
         if isinstance(values, Ids):
             return values
+        if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
+            values = np.asarray(values)  # columns of pandas, polars, pyarrow
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise TypeError(parameter_message(name, owner, _RULE, values))
         array = values if isinstance(values, np.ndarray) else None
@@ -176,9 +211,56 @@ class Ids:
             wanted = tokens.astype(np.int64, copy=False)
             place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
             return np.where(ordered[place] == wanted, rows[place], -1)
-        if isinstance(tokens, Ids):
-            tokens = tokens.array()
+        tokens = several(tokens, "EmbeddingTable", "ids")
         return np.fromiter((self.row(t) for t in tokens), dtype=np.int64, count=len(tokens))
+
+    def restrict(
+        self, exclude: Any, allowed: Any, m: int, owner: str
+    ) -> tuple[NDArray[np.bool_] | None, list[NDArray[np.int64]] | None]:
+        """What m queries may find: an (n,) mask, True where allowed, and rows each must not find; None: no limit.
+
+        exclude : one id, several for all the queries, or m lists of ids. allowed : None, ids, or an (n,) bool mask.
+        """
+        mask = None if allowed is None else self._mask(allowed, owner)
+        if isinstance(exclude, np.ndarray) and exclude.ndim == 2:
+            exclude = list(exclude)
+        items = several(exclude, owner, "exclude")
+        if not len(items):
+            return mask, None
+        if any(isinstance(one, _LISTS) for one in items):
+            if len(items) != m or not all(isinstance(one, _LISTS) for one in items):
+                rule = f"an id, ids, or {m} lists of ids, one for each query"
+                raise ValueError(parameter_message("exclude", owner, rule, exclude))
+            each = [self._known(one, owner) for one in items]
+            return mask, each
+        common = self._known(items, owner)
+        if m * len(common) <= len(self):  # few: a query skips its own list faster than a mask is made
+            return mask, [common] * m
+        mask = np.ones(len(self), dtype=bool) if mask is None else mask.copy()
+        mask[common] = False
+        return mask, None
+
+    def _known(self, ids: Any, owner: str) -> NDArray[np.int64]:
+        """Distinct rows of the ids that are there."""
+        ids = several(ids, owner, "exclude")
+        if len(ids) and isinstance(ids[0], (bool, np.bool_)):
+            raise TypeError(parameter_message("exclude", owner, "ids (a mask is given as allowed)", ids))
+        rows = np.unique(self.rows(ids))
+        return rows[rows >= 0]
+
+    def _mask(self, allowed: Any, owner: str) -> NDArray[np.bool_]:
+        values = several(allowed, owner, "allowed")
+        if len(values) and all(isinstance(one, (bool, np.bool_)) for one in values):
+            if len(values) != len(self):
+                rule = f"ids, or a bool mask of shape ({len(self)},)"
+                raise ValueError(parameter_message("allowed", owner, rule, f"shape ({len(values)},)"))
+            return np.array(values, dtype=bool)
+        if any(isinstance(one, (bool, np.bool_, float, np.floating)) for one in values):
+            rule = f"ids, or a bool mask of shape ({len(self)},) without gaps"
+            raise TypeError(parameter_message("allowed", owner, rule, values))
+        mask = np.zeros(len(self), dtype=bool)
+        mask[self._known(values, owner)] = True
+        return mask
 
     def _rows_by_name(self) -> dict[str, int]:
         if self._row_of is None:
@@ -197,6 +279,12 @@ class Ids:
 
     def _damaged(self, what: str) -> TableError:
         return TableError(f"{self.source or 'the ids of this table'} is damaged: {what}.")
+
+
+def frozen_view(array: NDArray[Any]) -> NDArray[Any]:
+    """A plain, contiguous, read-only array over the same memory where it can be (joblib hands over memory maps)."""
+    view: NDArray[Any] = np.require(np.asarray(array), requirements=["C", "A"]).view()
+    return _frozen(view)
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

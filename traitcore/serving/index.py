@@ -21,7 +21,8 @@ from .._parallel import resolve_workers
 from .._validate import check_array, check_choice, check_int, check_seed
 from . import disk, manifest
 from .neighbors import METRICS, Searcher
-from .table import SIDES, EmbeddingTable
+from .similarity import SIDES
+from .table import EmbeddingTable
 
 OWNER = "build_index"
 KINDS = ("exact", "hnsw")
@@ -65,6 +66,17 @@ class Index:
         self._exact: Searcher | None = None
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The table, as it travels, and the bytes of the graph; the lock and the exact search are made anew."""
+        with self._lock:
+            graph = None if self._native is None else _faiss().serialize_index(self._native)
+        return {"table": self.table, "info": self.info, "graph": graph}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        graph = state["graph"]
+        native = None if graph is None else _faiss().deserialize_index(np.array(graph))
+        Index.__init__(self, state["table"], state["info"], native)
+
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the table it was built from."""
@@ -73,19 +85,66 @@ class Index:
     def __repr__(self) -> str:
         return f"Index({self.info.kind!r}, {self.info.n_rows:,} rows, recall@10 {self.info.recall_at_10:.3f})"
 
-    def search(self, queries: Any, k: int = 10, *, workers: int = 1) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(
+        self, queries: Any, k: int = 10, *, exclude: Any = (), allowed: Any = None, workers: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Rows (m, k) int64 and scores (m, k) float32 for queries (m, d), best first; -1 and NaN past the end.
 
-        As `top_k`, exactly for kind "exact" and approximately for "hnsw".
+        As `top_k`, exactly for kind "exact" and approximately for "hnsw". Each kind finds k rows wherever k are
+        eligible: queries for which the graph of "hnsw" gives fewer are searched exactly.
+
+        exclude : an id, or ids, that no query may find, or m lists of ids, one for each; unknown ones are ignored.
+        allowed : None, the ids that may be found, or an (n,) bool mask over the table's rows.
         """
         queries = check_array("queries", "Index", queries, dtype=np.float32, shape=(None, self.info.dimension))
-        k = check_int("k", "Index", k, 1)
+        mask, each = self.table._ids.restrict(exclude, allowed, len(queries), "Index")
+        return self._search(queries, check_int("k", "Index", k, 1), mask, each, workers)
+
+    def most_similar(
+        self, token: Any, topn: int = 10, *, exclude: Any = (), allowed: Any = None
+    ) -> list[tuple[Any, float]]:
+        """(id, score) of the nearest rows of an id, itself left out; `exclude` and `allowed` as in `search`."""
+        row = self.table.row(token)
+        mask, each = self.table._ids.restrict(exclude, allowed, 1, "Index")
+        own = [np.append(each[0] if each else np.zeros(0, np.int64), row)]
+        rows, scores = self._search(self.table.vectors[[row]], check_int("topn", "Index", topn, 1), mask, own, 1)
+        found = rows[0] >= 0
+        return list(zip(self.table._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
+
+    def _search(
+        self, queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None,
+        each: list[NDArray[np.int64]] | None, workers: int,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+        """`each`: distinct rows that each query must not find."""
         threads = resolve_workers(workers, "Index")
         if self._native is None:
-            with self._lock:
-                side = _side(self.table, self.info.against)
-                self._exact = self._exact or Searcher(side, self.info.metric, owner="Index")
-            return self._exact.search(queries, k, workers=workers)
+            return self._exactly(queries, k, mask, each, workers)
+        n, out = self.info.n_rows, np.array([len(one) for one in each or []], dtype=np.int64)
+        eligible = n if mask is None else int(mask.sum())
+        # Of the rows that the graph finds, a share `eligible / n` may be given, less what is excluded.
+        fetch = k if mask is None else -(-k * n // max(eligible, 1))
+        fetch = min(n, fetch + int(out.max(initial=0)))
+        if fetch > k and 2 * self.info.links * fetch >= n:  # the graph would visit nearly every row
+            return self._exactly(queries, k, mask, each, workers)
+        rows, scores = _eligible(*self._approximately(queries, fetch, threads), k, mask, each)
+        least = np.minimum(k, eligible - _excluded_of(mask, each, len(queries)))
+        short = np.flatnonzero((rows >= 0).sum(axis=1) < least)
+        if len(short):
+            rest = None if each is None else [each[i] for i in short]
+            rows[short], scores[short] = self._exactly(queries[short], k, mask, rest, workers)
+        return rows, scores
+
+    def _exactly(
+        self, queries: NDArray[np.float32], k: int, mask: Any, each: Any, workers: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        with self._lock:
+            side = _side(self.table, self.info.against)
+            self._exact = self._exact or Searcher(side, self.info.metric, owner="Index")
+        return self._exact.search(queries, k, mask=mask, exclude=each, workers=workers)
+
+    def _approximately(
+        self, queries: NDArray[np.float32], k: int, threads: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         faiss = _faiss()
         if self.info.metric == "cosine":
             queries = _unit(queries)
@@ -95,14 +154,7 @@ class Index:
             scores, rows = self._native.search(queries, min(k, self.info.n_rows))
         if self.info.metric == "euclidean":
             scores = np.sqrt(np.maximum(scores, 0.0))
-        return _padded(rows, scores, k)
-
-    def most_similar(self, token: Any, topn: int = 10) -> list[tuple[Any, float]]:
-        """(id, score) of the nearest rows of an id, itself left out."""
-        row = self.table.row(token)
-        rows, scores = self.search(self.table.vectors[row][None], topn + 1)
-        found = [(r, s) for r, s in zip(rows[0].tolist(), scores[0].tolist()) if r >= 0 and r != row][:topn]
-        return [(self.table._ids[r], s) for r, s in found]
+        return rows, scores
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index as a new folder `path`, whole or not at all; TableError where it exists."""
@@ -281,6 +333,31 @@ def _merits(
         return values @ query, sizes
     cosines = np.divide(values @ query, sizes, out=np.zeros(len(rows)), where=sizes > 0)
     return cosines, np.ones(len(rows))
+
+
+def _eligible(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None,
+    each: list[NDArray[np.int64]] | None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+    """The first k rows found that may be given, in their order."""
+    if mask is None and each is None:
+        return _padded(rows, scores, k)
+    keep = rows >= 0
+    if mask is not None:
+        keep &= mask[rows]
+    for i, banned in enumerate(each or []):
+        keep[i] &= ~np.isin(rows[i], banned)
+    order = np.argsort(~keep, axis=1, kind="stable")[:, :k]
+    kept = np.take_along_axis(keep, order, axis=1)
+    rows, scores = np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    return _padded(np.where(kept, rows, -1), scores, k)
+
+
+def _excluded_of(mask: NDArray[np.bool_] | None, each: list[NDArray[np.int64]] | None, m: int) -> NDArray[np.int64]:
+    """(m,) how many rows of the mask each query excludes."""
+    if each is None:
+        return np.zeros(m, dtype=np.int64)
+    return np.array([len(np.unique(one if mask is None else one[mask[one]])) for one in each], dtype=np.int64)
 
 
 def _padded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from typing import Any
 
@@ -108,6 +109,24 @@ class LiveCustomers:
         self._pairs = TokenPairs()
         # Compiles the kernel, or reads it from its cache, now: the first event is then as fast as the others.
         self._add(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything as it stands at one moment, so that a copy or another process goes on from there by itself."""
+        with self._lock:
+            state = {name: value for name, value in vars(self).items() if name != "_lock"}
+            state |= {"_row_of": dict(self._row_of), "_free": list(self._free), "_pairs": copy.deepcopy(self._pairs)}
+            state["_state"] = {key: array.copy() for key, array in self._state.items()}
+        if self._table is not None:  # its vectors come with it, or from its files
+            del state["_vectors"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.RLock()
+        for key, array in state["_state"].items():  # joblib hands over large arrays as read-only maps
+            self._state[key] = np.require(np.asarray(array), requirements=["C", "A", "W"])
+        if self._table is not None:
+            self._vectors = self._table.vectors
 
     def _check_basis(self, traits: Any) -> TraitBasis | None:
         if traits is None:

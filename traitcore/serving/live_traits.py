@@ -115,6 +115,13 @@ class TokenPairs:
         self._keys = np.full(_FIRST_PLACES, -1, dtype=np.int64)
         self._counts = np.zeros(_FIRST_PLACES, dtype=np.int32)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Both arrays are written to, and joblib hands over large ones as read-only maps."""
+        self.n = state["n"]
+        keys, counts = np.asarray(state["_keys"]), np.asarray(state["_counts"])
+        self._keys = np.require(keys, requirements=["C", "A", "W"])
+        self._counts = np.require(counts, requirements=["C", "A", "W"])
+
     def add(
         self, rows: NDArray[np.int64], tokens: NDArray[np.int64], basis: TraitBasis, sums: NDArray[np.float64],
         squares: NDArray[np.float64],

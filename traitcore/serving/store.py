@@ -475,7 +475,27 @@ def _open(folder: disk.Folder, name: str, version: str, verify: bool) -> Embeddi
         lambda: _read_metadata(folder.path / manifest.METADATA, entry, raw), fingerprint=fields["fingerprint"],
     )  # fmt: skip
     table.name, table.version = name, version
+    table._origin = (_reopen, (os.path.abspath(folder.path.parent.parent), name, version, _content_digest(fields)))
     return table
+
+
+def _reopen(root: str, name: str, version: str, digest: str) -> EmbeddingTable:
+    """The table that another process had opened; TableError unless the same version lies at the same path here."""
+    place = f"The table {name}@{version} was sent as its path in {root}"
+    try:
+        table = TableStore(root).open(name, version)
+    except TableError as error:
+        raise TableError(f"{place}, and can't be opened here: {error}") from error
+    assert table._origin is not None
+    if table._origin[1][-1] != digest:
+        raise TableError(f"{place}, which holds other content here than where it came from.")
+    return table
+
+
+def _content_digest(fields: dict[str, Any]) -> str:
+    """sha256 over the hashes of a version's files: its ids, numbers, further arrays and metadata."""
+    lines = [f"{file} {entry.sha256}\n" for file, entry in sorted(fields["files"].items())]
+    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
 
 
 def _read_metadata(path: Path, entry: manifest.FileEntry, raw: Any) -> dict[str, Any]:

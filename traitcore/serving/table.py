@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -12,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
-from .._validate import check_array, check_choice, check_int
+from .._validate import check_array, check_choice
 from . import npy
-from .ids import Ids
+from .frames import arrow_table, data_frame
+from .ids import Ids, frozen_view, is_id, several
 from .neighbors import Searcher
+from .similarity import OWNER, Similarities
 
-OWNER = "EmbeddingTable"
-SIDES = ("vectors", "context_vectors")
+Origin = tuple[Callable[..., "EmbeddingTable"], tuple[str, ...]]  # how a table is opened again in another process
 
 
-class EmbeddingTable:
+class EmbeddingTable(Similarities):
     """Rows of vectors under external ids, read-only, in memory or mapped from a published version.
 
     Parameters
@@ -50,11 +52,11 @@ class EmbeddingTable:
     ) -> None:
         self._ids = Ids.from_values(ids)
         n = len(self._ids)
-        self.vectors = _frozen(check_array("vectors", OWNER, vectors, dtype=np.float32, shape=(n, None)))
+        self.vectors = frozen_view(check_array("vectors", OWNER, vectors, dtype=np.float32, shape=(n, None)))
         self.context_vectors: NDArray[np.float32] | None = None
         if context_vectors is not None:
             shape = self.vectors.shape
-            self.context_vectors = _frozen(
+            self.context_vectors = frozen_view(
                 check_array("context_vectors", OWNER, context_vectors, dtype=np.float32, shape=shape)
             )
         if len({str(name).lower() for name in arrays or {}}) < len(arrays or {}):  # one file each, on any file system
@@ -65,6 +67,7 @@ class EmbeddingTable:
         self._metadata: Any = check_metadata(metadata)
         self._searchers: dict[tuple[str, str], Searcher] = {}
         self._fingerprint: str | None = None
+        self._origin: Origin | None = None
         self.version: str | None = None
         self.name: str | None = None
 
@@ -77,8 +80,31 @@ class EmbeddingTable:
         table = cls.__new__(cls)
         table._ids, table.vectors, table.context_vectors = ids, vectors, context
         table.arrays, table._metadata, table._searchers = MappingProxyType(arrays), metadata, {}
-        table._fingerprint, table.version, table.name = fingerprint, None, None
+        table._fingerprint, table._origin, table.version, table.name = fingerprint, None, None, None
         return table
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """An opened table travels as its path and version, checked on arrival; one in memory as its arrays."""
+        return self._origin or (_of_state, (self._state(),))
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "ids": self._ids, "vectors": self.vectors, "context": self.context_vectors, "arrays": dict(self.arrays),
+            "metadata": self.metadata, "fingerprint": self._fingerprint,
+        }  # fmt: skip
+
+    def __copy__(self) -> EmbeddingTable:
+        twin = EmbeddingTable.__new__(EmbeddingTable)
+        vars(twin).update(vars(self))
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> EmbeddingTable:
+        """Without the files of an opened table, whose mapped arrays can't change and are shared."""
+        if self._origin is None:
+            return _of_state(copy.deepcopy(self._state(), memo))
+        twin = self.__copy__()
+        twin._metadata = copy.deepcopy(self.metadata, memo)
+        return twin
 
     @property
     def ids(self) -> NDArray[Any]:
@@ -127,9 +153,20 @@ class EmbeddingTable:
     def __contains__(self, token: object) -> bool:
         return self._ids.row(token) >= 0
 
-    def __getitem__(self, token: int | str) -> NDArray[np.float32]:
-        """(d,) the vector of one id, read-only."""
-        return self.vectors[self.row(token)]  # type: ignore[no-any-return]
+    def __iter__(self) -> Iterator[int | str]:
+        """The ids, in row order."""
+        return iter(self._ids)
+
+    def __getitem__(self, tokens: Any) -> NDArray[np.float32]:
+        """(d,) the vector of one id, read-only; (m, d), a copy, of a list or array of m ids. KeyError for others.
+
+        >>> table = EmbeddingTable([7, 9], [[1.0, 0.0], [0.0, 1.0]])
+        >>> table[9].tolist(), table[[9, 7]].tolist()
+        ([0.0, 1.0], [[0.0, 1.0], [1.0, 0.0]])
+        """
+        if is_id(tokens) or not isinstance(tokens, Iterable):
+            return self.vectors[self.row(tokens)]  # type: ignore[no-any-return]
+        return self.vectors[self.rows(tokens)]
 
     def __repr__(self) -> str:
         origin = f", {self.name}@{self.version}" if self.version else ""
@@ -144,8 +181,12 @@ class EmbeddingTable:
         return row
 
     def rows(self, tokens: Any, *, missing: str = "raise") -> NDArray[np.int64]:
-        """(m,) int64 rows of several ids. missing="raise": KeyError names the first unknown one; "mark": -1 there."""
+        """(m,) int64 rows of several ids (one id: m is 1).
+
+        missing="raise": KeyError names the first unknown one; "mark": -1 there.
+        """
         check_choice("missing", OWNER, missing, ("raise", "mark"))
+        tokens = several(tokens, OWNER, "ids")
         rows = self._ids.rows(tokens)
         if missing == "raise" and (rows < 0).any():
             raise KeyError(self._unknown(list(tokens)[int(np.argmax(rows < 0))]))
@@ -161,67 +202,19 @@ class EmbeddingTable:
             hint = f" Its ids are of kind {self.id_kind}: {other!r} is there."
         return f"no row for {token!r} in {self!r}.{hint}"
 
-    def most_similar(
-        self,
-        token: Any,
-        topn: int = 10,
-        *,
-        metric: str = "cosine",
-        against: str = "vectors",
-        exclude: Any = (),
-    ) -> list[tuple[Any, float]]:
-        """The `topn` nearest rows of an id (itself left out) or of a (d,) vector, nearest first, ties by row.
-
-        metric : "cosine", "dot", or "euclidean" (then scores are distances, smallest first).
-        against : "vectors" or "context_vectors", the side searched.
-        exclude : ids to leave out; unknown ones are ignored.
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table over the same memory: id (int64 or large_string), vector, and context_vector where there is
+        one (fixed-size lists of d float32). ImportError without pyarrow; ValueError for vectors of 0 dimensions.
         """
-        if isinstance(token, (np.ndarray, list, tuple)):
-            query, own = check_array("token", OWNER, token, dtype=np.float32, shape=(self.dimension,)), []
-        else:
-            own = [self.row(token)]
-            query = self.vectors[own[0]]
-        banned = self._ids.rows(list(exclude))
-        out = np.unique(np.concatenate([np.asarray(own, dtype=np.int64), banned[banned >= 0]]))
-        rows, scores = self._search(query[None], topn, metric, against, [out], 1)
-        found = rows[0] >= 0
-        return list(zip(self._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
+        return arrow_table(self._ids, self.vectors, self.context_vectors)
 
-    def most_similar_batch(
-        self, tokens: Any, topn: int = 10, *, metric: str = "cosine", against: str = "vectors", workers: int = 1
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Rows (m, topn) int64 and scores (m, topn) float32 of the nearest rows of m ids, each without itself.
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """Arrow's PyCapsule protocol: polars, DuckDB, pyarrow and others take the table as it is; as `to_arrow`."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
-        Places past the last eligible row hold -1 and NaN. `table.ids[rows]` gives the ids. One by one gives the same.
-        """
-        own = self.rows(tokens)
-        return self._search(self.vectors[own], topn, metric, against, own[:, None], workers)
-
-    def _search(
-        self, queries: NDArray[np.float32], topn: int, metric: str, against: str, exclude: Any, workers: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        check_choice("against", OWNER, against, SIDES)
-        check_int("topn", OWNER, topn, 1)
-        side = self.vectors if against == "vectors" else self.context_vectors
-        if side is None:
-            rule = "'vectors': this table has no context vectors"
-            raise ValueError(parameter_message("against", OWNER, rule, against))
-        if (against, metric) not in self._searchers:
-            self._searchers[against, metric] = Searcher(side, metric, owner=OWNER)
-        return self._searchers[against, metric].search(queries, topn, exclude=exclude, workers=workers)
-
-    def similarity(self, a: int | str, b: int | str) -> float:
-        """Cosine of the vectors of two ids; 0 where one is zero."""
-        return float(self.similarities([a], [b])[0])
-
-    def similarities(self, a: Any, b: Any) -> NDArray[np.float32]:
-        """(m,) float32 cosines of pairs of ids; 0 where a vector is zero."""
-        left, right = self.rows(a), self.rows(b)
-        if len(left) != len(right):
-            raise ValueError(parameter_message("b", OWNER, f"as many ids as a ({len(left)})", f"{len(right)} ids"))
-        x, y = self.vectors[left].astype(np.float64), self.vectors[right].astype(np.float64)
-        norm = np.sqrt((x * x).sum(1) * (y * y).sum(1))
-        return np.asarray(np.divide((x * y).sum(1), norm, out=np.zeros(len(x)), where=norm > 0), dtype=np.float32)
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame of the vectors, (n, d) float32, a copy; the ids are its index, named "id"."""
+        return data_frame(self._ids, self.vectors)
 
     def subset(self, ids: Any) -> EmbeddingTable:
         """A table of these ids in this order (KeyError for an unknown one); row arrays follow, metadata is kept."""
@@ -240,8 +233,16 @@ class EmbeddingTable:
         norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1, keepdims=True)
         unit = np.divide(self.vectors, norms, out=np.zeros(self.vectors.shape), where=norms > 0)
         return EmbeddingTable._of_parts(
-            self._ids, _frozen(unit.astype(np.float32)), self.context_vectors, dict(self.arrays), self.metadata
+            self._ids, frozen_view(unit.astype(np.float32)), self.context_vectors, dict(self.arrays), self.metadata
         )
+
+
+def _of_state(state: dict[str, Any]) -> EmbeddingTable:
+    context, arrays = state["context"], {name: frozen_view(a) for name, a in state["arrays"].items()}
+    return EmbeddingTable._of_parts(
+        state["ids"], frozen_view(state["vectors"]), None if context is None else frozen_view(context), arrays,
+        state["metadata"], fingerprint=state["fingerprint"],
+    )  # fmt: skip
 
 
 def fingerprint_of(digests: Mapping[str, str]) -> str:
@@ -280,13 +281,7 @@ def _extra_array(name: Any, value: Any) -> NDArray[Any]:
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(parameter_message("arrays", OWNER, f"numeric ({name!r})", f"dtype {array.dtype}"))
     native = array.dtype.newbyteorder("=")
-    return _frozen(np.require(array.astype(native, copy=False), requirements=["C", "A"]))
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    view: NDArray[Any] = array.view()
-    view.flags.writeable = False
-    return view
+    return frozen_view(np.require(array.astype(native, copy=False), requirements=["C", "A"]))
 
 
 def _as_int(text: str) -> int | None:

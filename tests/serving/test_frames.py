@@ -1,0 +1,74 @@
+"""A table as pandas and Arrow see it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from traitcore import EmbeddingTable, TableError, TableStore
+
+IDS: list[Any] = [["a", "ü'日本\0", "", "bb"], [5, -6, 2**62, 0]]
+
+
+@pytest.mark.parametrize("ids", IDS)
+@pytest.mark.parametrize("published", [False, True])
+def test_arrow(tmp_path: Path, ids: Any, published: bool) -> None:
+    pa = pytest.importorskip("pyarrow")
+    rng = np.random.default_rng(0)
+    t = EmbeddingTable(ids, rng.normal(size=(4, 3)), context_vectors=rng.normal(size=(4, 3)))
+    if published:
+        TableStore(tmp_path).publish(t, "t")
+        t = TableStore(tmp_path).open("t")
+    for found in (t.to_arrow(), pa.table(t)):
+        assert found.column_names == ["id", "vector", "context_vector"]
+        assert found["id"].to_pylist() == ids
+        for name, side in (("vector", t.vectors), ("context_vector", t.context_vectors)):
+            assert found.schema.field(name).type == pa.list_(pa.float32(), 3)
+            np.testing.assert_array_equal(np.array(found[name].to_pylist(), dtype=np.float32), side)
+    again = EmbeddingTable(found["id"], t.vectors, context_vectors=t.context_vectors)
+    assert again.fingerprint == t.fingerprint == again.subset(found["id"]).fingerprint
+    del t
+    assert found["id"].to_pylist() == ids  # the memory lives as long as what is made of it
+    assert EmbeddingTable(ids, np.ones((4, 1))).to_arrow().column_names == ["id", "vector"]
+    assert EmbeddingTable([], np.zeros((0, 2))).to_arrow().num_rows == 0
+    with pytest.raises(ValueError, match="at least one dimension"):
+        EmbeddingTable(ids, np.zeros((4, 0))).to_arrow()
+
+
+@pytest.mark.parametrize("ids", IDS)
+def test_pandas(ids: Any) -> None:
+    pytest.importorskip("pandas")
+    t = EmbeddingTable(ids, np.random.default_rng(0).normal(size=(4, 3)))
+    frame = t.to_pandas()
+    assert frame.index.tolist() == ids
+    assert frame.index.name == "id"
+    assert (frame.dtypes == np.float32).all()
+    np.testing.assert_array_equal(frame.to_numpy(), t.vectors)
+    frame.iloc[0, 0] = 7.0
+    assert t.vectors[0, 0] != 7.0
+    back = EmbeddingTable(frame.index, frame.to_numpy())
+    assert back.ids.tolist() == ids
+    assert EmbeddingTable([], np.zeros((0, 2))).to_pandas().shape == (0, 2)
+
+
+def test_damaged_offsets_are_not_followed(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    store = TableStore(tmp_path)
+    store.publish(EmbeddingTable(["aa", "b", "cc"], np.eye(3)), "t")
+    path = next(tmp_path.rglob("ids_offsets.npy"))
+    raw = bytearray(path.read_bytes())
+    raw[-16:-8] = (1 << 40).to_bytes(8, "little")
+    path.write_bytes(raw)
+    with pytest.raises(TableError, match="is damaged"):
+        store.open("t").to_arrow()
+
+
+@pytest.mark.parametrize(("module", "call"), [("pyarrow", "to_arrow"), ("pandas", "to_pandas")])
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch, module: str, call: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match="pip install"):
+        getattr(EmbeddingTable(["a"], [[1.0]]), call)()

@@ -1,0 +1,61 @@
+"""A table's ids and vectors as pandas and Arrow objects; the libraries are imported when asked for."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import TableError, parameter_message
+from .ids import Ids
+
+
+def pyarrow(purpose: str, module: str = "pyarrow") -> Any:
+    """The module, or one inside it; ImportError says what it is needed for."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{purpose} needs pyarrow: pip install 'traitcore[io]'.") from error
+
+
+def arrow_table(ids: Ids, vectors: NDArray[np.float32], context: NDArray[np.float32] | None) -> Any:
+    """A pyarrow.Table over the same memory: id, vector, and context_vector where there is one."""
+    pa = pyarrow("A table in Arrow's form")
+    columns = {"id": arrow_ids(pa, ids), "vector": fixed_size_lists(pa, vectors)}
+    if context is not None:
+        columns["context_vector"] = fixed_size_lists(pa, context)
+    schema = pa.schema([pa.field(name, column.type, nullable=False) for name, column in columns.items()])
+    return pa.Table.from_arrays(list(columns.values()), schema=schema)
+
+
+def data_frame(ids: Ids, vectors: NDArray[np.float32]) -> Any:
+    """A pandas.DataFrame of its own memory: a row for each id, which is the index, a column for each dimension."""
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError as error:
+        raise ImportError("to_pandas needs pandas: pip install pandas.") from error
+    return pandas.DataFrame(np.array(vectors), index=pandas.Index(ids.array(), name="id"))
+
+
+def fixed_size_lists(pa: Any, vectors: NDArray[np.float32]) -> Any:
+    """Rows as an Arrow array over the same memory."""
+    if not vectors.shape[1]:
+        rule = "of at least one dimension: an Arrow list of fixed size can't be of none"
+        raise ValueError(parameter_message("vectors", "EmbeddingTable", rule, f"shape {vectors.shape}"))
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+
+
+def arrow_ids(pa: Any, ids: Ids) -> Any:
+    """Ids as an Arrow array over the same memory: int64, or large_utf8, which is how strings lie there already."""
+    if ids.values is not None:
+        return pa.array(ids.values)
+    assert ids.offsets is not None
+    assert ids.data is not None
+    column = pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(ids.offsets), pa.py_buffer(ids.data))
+    try:
+        column.validate(full=True)  # a mapped file may hold offsets that point anywhere
+    except pa.ArrowInvalid as error:
+        raise TableError(f"{ids.source or 'the ids of this table'} is damaged: {error}.") from error
+    return column
