@@ -66,6 +66,11 @@ from .customers.describe import describe_traits as describe_traits
 from .customers.trait_plot import plot_traits as plot_traits
 from .serving.table import EmbeddingTable as EmbeddingTable
 from .serving.store import TableStore as TableStore
+from .serving.word2vec import (
+    from_gensim as from_gensim,
+    read_word2vec as read_word2vec,
+    write_word2vec as write_word2vec,
+)
 from .serving.neighbors import top_k as top_k
 from .serving.index import (
     build_index as build_index,
