@@ -1,6 +1,14 @@
-"""The errors of the house, and the one form of sentence they speak."""
+"""Exceptions and warnings, and the shared form of error message."""
 
 from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -15,9 +23,53 @@ class InputError(ValueError):
     """An event log can't be read: the message names the file, the column and the line."""
 
 
+class ConvergenceWarning(UserWarning):
+    """An estimator stopped at its limit of iterations; what it learned is usable, but not to the tolerance."""
+
+
+_CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
+
+
+@contextlib.contextmanager
+def on_behalf_of(caller: str) -> Iterator[None]:
+    """Messages made inside name `caller`, not the function that found the fault: a user of NMF never called
+    `factorize_nonnegative`. For calls whose parameters have the caller's own names; of nested callers the outer counts.
+    """
+    before = _CALLER.get()
+    token = _CALLER.set(before or caller)
+    try:
+        yield
+    finally:
+        _CALLER.reset(token)
+
+
 def parameter_message(name: str, owner: str, rule: str, got: object) -> str:
-    """The house sentence, e.g. "The 'window' parameter of Item2Vec must be an int in [1, inf). Got 0 instead."."""
+    """The shared message, e.g. "The 'window' parameter of Item2Vec must be an int in [1, inf). Got 0 instead."."""
     shown = repr(got)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    return f"The '{name}' parameter of {owner} must be {rule}. Got {shown} instead."
+    return f"The '{name}' parameter of {_CALLER.get() or owner} must be {rule}. Got {shown} instead."
+
+
+def not_fitted(message: str) -> NotFittedError:
+    """The error to raise: scikit-learn's NotFittedError too, where scikit-learn is loaded."""
+    error: NotFittedError = _also_theirs(NotFittedError)(message)
+    return error
+
+
+def warn_not_converged(message: str, *, stacklevel: int) -> None:
+    """A ConvergenceWarning: scikit-learn's too, where it is loaded, so that its users' filters work."""
+    warnings.warn(message, _also_theirs(ConvergenceWarning), stacklevel=stacklevel + 1)
+
+
+def _also_theirs(ours: type[Any]) -> type[Any]:
+    # Who catches or filters scikit-learn's class has loaded it, so there is never a reason to import it here.
+    theirs = getattr(sys.modules.get("sklearn.exceptions"), ours.__name__, None)
+    return ours if theirs is None else _both(ours, theirs)  # type: ignore[arg-type]
+
+
+@functools.cache
+def _both(ours: Any, theirs: Any) -> type[Any]:
+    """A class of both; its instances are pickled as ours, which needs no scikit-learn to be read."""
+    members = {"__module__": ours.__module__, "__doc__": ours.__doc__, "__reduce__": lambda self: (ours, self.args)}
+    return type(ours.__name__, (ours, theirs), members)

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._parallel import resolve_workers
-from .._validate import check_array, check_choice, check_csr, check_int, check_real
+from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_real
 from .descent import Penalty
 from .engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
 from .entries import fold_entries, observed_entries
@@ -111,8 +111,8 @@ def solve_weights(
     check_choice("beta_loss", owner, beta_loss, LOSSES)
     one = not sparse.issparse(X) and np.ndim(X) == 1
     if one:
-        X = np.asarray(X)[None]
-        observed = None if observed is None else np.asarray(observed)[None]
+        X = as_array("X", owner, X)[None]
+        observed = None if observed is None else as_array("observed", owner, observed)[None]
     poisson = beta_loss == "kullback-leibler"
     if observed is not None:
         X = observed_entries(X, observed, owner)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
+from .._validate import as_array
 
 _RULE = "unique ids, all of them ints that fit int64 or all of them strings"
 
@@ -42,7 +43,7 @@ class Ids:
             return values
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise TypeError(parameter_message(name, owner, _RULE, values))
-        array = values if isinstance(values, np.ndarray) else None
+        array = as_array(name, owner, values) if isinstance(values, np.ndarray) else None
         if array is not None and array.dtype.kind in "iu":
             return cls._of_ints(array, owner, name)
         items = array.reshape(-1).tolist() if array is not None else list(values)

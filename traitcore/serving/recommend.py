@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
-from .._validate import check_array, check_bool, check_csr, check_int, check_real
+from .._validate import as_array, check_array, check_bool, check_csr, check_int, check_real
 from ..events.sequences import Sequences
 
 _BLOCK = 2_000_000  # scores held at once, about 8 MB
@@ -149,7 +149,7 @@ def recommend_products(
         if item_category is None:
             raise ValueError(parameter_message("item_category", owner, "given where categories are", None))
         category = check_array("item_category", owner, item_category, dtype=np.int64, shape=(n_items,))
-        open_ &= np.isin(category, np.atleast_1d(np.asarray(categories)))
+        open_ &= np.isin(category, np.atleast_1d(as_array("categories", owner, categories)))
     banned = None
     if seen is not None:
         if single and not sparse.issparse(seen):
