@@ -27,16 +27,21 @@ class ConvergenceWarning(UserWarning):
     """An estimator stopped at its limit of iterations; what it learned is usable, but not to the tolerance."""
 
 
-_CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
+# Who is named in messages, and its names for the parameters of the functions that it calls.
+_CALLER: ContextVar[tuple[str, dict[str, str]] | None] = ContextVar("caller", default=None)
 
 
 @contextlib.contextmanager
-def on_behalf_of(caller: str) -> Iterator[None]:
+def on_behalf_of(caller: str, **names: str) -> Iterator[None]:
     """Messages made inside name `caller`, not the function that found the fault: a user of NMF never called
-    `factorize_nonnegative`. For calls whose parameters have the caller's own names; of nested callers the outer counts.
+    `factorize_nonnegative`. `names` gives the caller's name of a parameter that is called otherwise inside. Of nested
+    callers the outermost is named. Also a decorator.
     """
     before = _CALLER.get()
-    token = _CALLER.set(before or caller)
+    if before is not None:
+        caller = before[0]
+        names = {inside: before[1].get(name, name) for inside, name in names.items()} | before[1]
+    token = _CALLER.set((caller, names))
     try:
         yield
     finally:
@@ -48,7 +53,9 @@ def parameter_message(name: str, owner: str, rule: str, got: object) -> str:
     shown = repr(got)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    return f"The '{name}' parameter of {_CALLER.get() or owner} must be {rule}. Got {shown} instead."
+    if (caller := _CALLER.get()) is not None:
+        owner, name = caller[0], caller[1].get(name, name)
+    return f"The '{name}' parameter of {owner} must be {rule}. Got {shown} instead."
 
 
 def not_fitted(message: str) -> NotFittedError:

@@ -17,10 +17,16 @@ from scipy import sparse
 from ._errors import parameter_message
 from ._frames import NotNumbers, NullValue, plain_array
 
+# Sizes, numbers of rounds and of neighbours are C ints in the kernels; numbers of events may be larger.
+INT_MAX, COUNT_MAX = 2**31 - 1, 2**63 - 1
+
 
 def check_int(name: str, owner: str, value: Any, low: int, high: int | None = None) -> int:
-    """An int in [low, high]; numpy ints are fine, bools and floats are not."""
+    """An int in [low, high], `high` being INT_MAX where none is given; numpy ints are fine, bools and floats are not.
+    """
     rule = f"an int in [{low}, {'inf)' if high is None else f'{high}]'}"
+    if high is None and isinstance(value, (int, np.integer)) and value > INT_MAX:
+        high, rule = INT_MAX, f"an int in [{low}, {INT_MAX}]"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(parameter_message(name, owner, rule, value))
     if value < low or (high is not None and value > high):
@@ -37,7 +43,10 @@ def check_real(
     rule = f"a number in {opening}, {closing}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(parameter_message(name, owner, rule, value))
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond float64
+        number = math.inf
     if not math.isfinite(number) or number < low or number > high or (open_low and number == low):
         raise ValueError(parameter_message(name, owner, rule, value))
     return number

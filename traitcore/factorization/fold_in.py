@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._parallel import resolve_workers
 from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_real
 from .descent import Penalty
@@ -80,6 +80,7 @@ class WeightSolver:
         return np.ascontiguousarray(out[:, : self.n_components])
 
 
+@on_behalf_of("solve_weights")
 def solve_weights(
     X: Any,
     H: Any,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._kernels import symmetry as kernels
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._progress import Progress
@@ -129,6 +129,7 @@ def randomized_svd(
     return _signed(operator.extract(found, k), scale, is_symmetric)
 
 
+@on_behalf_of("svd_vectors", A="M")
 def svd_vectors(
     M: Any,
     n_components: int,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import io, sparse
 from scipy.sparse.csgraph import connected_components
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._kernels.graph import keep_heaviest
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._validate import check_array, check_bool, check_choice, check_csr, check_int
@@ -129,6 +129,7 @@ def build_item_graph(
     return _finish(matrix, directed, edges_pruned=before - matrix.nnz, **dropped)
 
 
+@on_behalf_of("graph_from_edges")
 def graph_from_edges(
     sources: Any,
     targets: Any,
