@@ -3,6 +3,7 @@
     python benchmarks/versus.py events counts          # some jobs
     python benchmarks/versus.py all --repeat 3 --data ../data
     python benchmarks/versus.py sgns --json results.json
+    python benchmarks/versus.py svd nmf --data ../data --save   # kept under benchmarks/results/, for docs/benchmarks.md
 
 Jobs live in `benchmarks/compare/<job>.py`, each with `run(bench)`. A figure is the median of `--repeat` rounds, in
 each of which every contender runs once (A B A B ...), so that a machine whose speed drifts does not favour one.
@@ -26,6 +27,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
+from benchmarks import report  # noqa: E402 - needs the path above
 
 SETTLE = 0.2  # seconds; OpenBLAS' threads spin for about 0.03 s after a call, libgomp's for less
 
@@ -93,13 +95,17 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows with TEXT in their title (long jobs)")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs; figures mean nothing")
     parser.add_argument("--json", type=Path, help="write the rows here too")
+    parser.add_argument("--save", action="store_true", help="keep the rows under benchmarks/results/")
     args = parser.parse_args()
     bench = Bench(args.repeat, args.data, args.quick, args.only)
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
           f"repeat {args.repeat}{', QUICK' if args.quick else ''}")  # fmt: skip
     for job in jobs() if "all" in args.jobs else args.jobs:
         print(job, flush=True)
+        first = len(bench.rows)
         importlib.import_module(f"benchmarks.compare.{job}").run(bench)
+        if args.save:
+            print(f"  kept in {report.save(job, bench.rows[first:], args.repeat, quick=args.quick, only=args.only)}")
     if args.json:
         args.json.write_text(json.dumps(bench.rows, indent=1) + "\n", encoding="utf-8")
     return 0

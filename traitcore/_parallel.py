@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from itertools import cycle, pairwise
 from typing import Any, TypeVar
 
@@ -79,8 +80,18 @@ def run_blocks(
     return run_tasks([lambda a=a, b=b: kernel(a, b, *args) for a, b in blocks], workers)  # type: ignore[misc]
 
 
-def run_tasks(tasks: Iterable[Callable[[], T]], workers: int) -> list[T]:
-    """Run callables on `workers` threads; results in order, first error raised, the rest cancelled."""
+def run_tasks(
+    tasks: Iterable[Callable[[], T]],
+    workers: int,
+    *,
+    while_waiting: Callable[[], None] | None = None,
+    stop: threading.Event | None = None,
+) -> list[T]:
+    """Run callables on `workers` threads; results in order, first error raised, the rest cancelled.
+
+    while_waiting : called in this thread about ten times a second while others work, and once when all are done.
+    stop : set at the first error and at Ctrl-C, so that tasks that look at it end early.
+    """
     tasks = list(tasks)
     if workers == 1 or len(tasks) <= 1:
         return [task() for task in tasks]
@@ -88,12 +99,25 @@ def run_tasks(tasks: Iterable[Callable[[], T]], workers: int) -> list[T]:
     with ThreadPoolExecutor(min(workers, len(tasks)), initializer=_spread()) as pool:
         futures = [pool.submit(task) for task in tasks]
         try:
-            # Not result by result: each would wake this thread, on a core that a worker is using.
-            wait(futures, return_when=FIRST_EXCEPTION)
+            _wait(futures, while_waiting)
         finally:
+            if stop is not None:
+                stop.set()
             for future in futures:
                 future.cancel()  # leaves alone what is done or under way
         return [future.result() for future in futures if not future.cancelled()]
+
+
+def _wait(futures: list[Future[T]], while_waiting: Callable[[], None] | None) -> None:
+    """Until all are done or one has failed."""
+    # Not result by result: each would wake this thread, on a core that a worker is using.
+    left: set[Future[T]] = set(futures)
+    failed = False
+    while left and not failed:
+        done, left = wait(left, timeout=None if while_waiting is None else 0.1, return_when=FIRST_EXCEPTION)
+        failed = any(future.exception() is not None for future in done)
+        if while_waiting is not None and not failed:
+            while_waiting()
 
 
 def _spread() -> Callable[[], None]:

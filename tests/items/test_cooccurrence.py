@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -135,7 +139,7 @@ def test_buffers_grow_without_a_change(workers: int, monkeypatch: pytest.MonkeyP
     rng = np.random.default_rng(4)
     seqs = tc.Sequences(tokens=rng.integers(0, 150, 3000), offsets=np.arange(0, 3001, 10))
     whole = count_cooccurrences(seqs)
-    monkeypatch.setattr(count_parts, "_FIRST_ENTRIES", 1)
+    monkeypatch.setattr(cooccurrence, "FIRST_ENTRIES", 1)
     monkeypatch.setattr(count_parts, "_SLICE", 40)
     assert same_bytes(whole, count_cooccurrences(seqs, workers=workers))
 
@@ -193,11 +197,83 @@ def test_memory_is_predicted_before_the_work() -> None:
     assert same_bytes(whole, count_cooccurrences(seqs, memory_limit_mb=needed * 1.4 + 1))
 
 
-def test_progress_reaches_the_end() -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("weights", [None, np.full(10_000, 0.5)])
+def test_memory_above_the_limit_is_refused_before_it_is_taken(workers: int, weights: Any) -> None:
+    """A megabyte is not enough for the inverted corpus, 40 are for it but not for the result."""
+    rng = np.random.default_rng(0)
+    seqs = tc.Sequences(tokens=rng.integers(0, 20_000, 1_000_000), offsets=np.arange(0, 1_000_001, 100))
+    options = {"window": 20, "workers": workers, "sequence_weights": weights}
+    count_cooccurrences(tc.Sequences.from_lists([[0, 1]]), workers=workers)  # compiled, and modules imported
+    for limit in (1, 40):
+        tracemalloc.start()
+        try:
+            with pytest.raises(MemoryError, match=f"more than memory_limit_mb={limit}"):
+                count_cooccurrences(seqs, memory_limit_mb=limit, **options)
+            assert tracemalloc.get_traced_memory()[1] <= limit * 2**20
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_memory_stays_below_a_limit_that_is_accepted(workers: int) -> None:
+    rng = np.random.default_rng(0)
+    seqs = tc.Sequences(tokens=rng.integers(0, 2_000, 400_000), offsets=np.arange(0, 400_001, 100))
+    whole = count_cooccurrences(seqs, window=20)
+    for limit in range(20, 200, 4):  # the first that is accepted
+        tracemalloc.start()
+        try:
+            counts = count_cooccurrences(seqs, window=20, memory_limit_mb=limit, workers=workers)
+        except MemoryError:
+            continue
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert peak <= 1.05 * limit * 2**20
+        assert same_bytes(counts, whole)
+        return
+    raise AssertionError("no limit was accepted")
+
+
+@pytest.mark.parametrize("use", [
+    lambda seqs: count_cooccurrences(seqs), lambda seqs: seqs.token_counts(), lambda seqs: tc.train_sgns(seqs),
+    lambda seqs: tc.PPMIEmbedder().fit(seqs), lambda seqs: tc.NextItemCounts().fit(seqs),
+    lambda seqs: tc.WalkEmbedder().fit(seqs), lambda seqs: tc.Item2Vec().fit(seqs),
+])  # fmt: skip
+@pytest.mark.parametrize("largest", [2_000_000_000, 50_000_000])
+def test_raw_ids_are_refused_not_allocated(use: Any, largest: int) -> None:
+    with pytest.raises(ValueError, match="that number a vocabulary"):
+        use(tc.Sequences.from_lists([[largest, 1, 2], [3, largest]]))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("lists", [[[0, 1, 2, 1]] * 50, [[0, 1]], [[]], [list(range(900)) * 2] * 20])
+def test_progress_is_the_same_for_any_workers(lists: list[list[int]], workers: int) -> None:
+    seqs = tc.Sequences.from_lists(lists)
     calls: list[tuple[str, float, float]] = []
-    seqs = tc.Sequences.from_lists([[0, 1, 2, 1]] * 50)
-    count_cooccurrences(seqs, progress=lambda *call: calls.append(call))
-    assert calls[-1] == ("counts", 200, 200)
+    thread = threading.get_ident()
+
+    def progress(*call: Any) -> None:
+        assert threading.get_ident() == thread
+        calls.append(call)
+
+    count_cooccurrences(seqs, workers=workers, progress=progress)
+    total, steps = seqs.n_tokens, min(100, max(1, seqs.n_tokens))
+    assert calls == [("counts", total * step // steps, total) for step in range(1, steps + 1)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_progress_stops_the_count(workers: int) -> None:
+    seqs = tc.Sequences(np.random.default_rng(0).integers(0, 500, 3_000_000), np.arange(0, 3_000_001, 30))
+    calls: list[float] = []
+
+    def progress(_: str, done: float, total: float) -> None:
+        calls.append(done / total)
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        count_cooccurrences(seqs, workers=workers, progress=progress)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_files_that_hold_no_graph(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'key' parameter"):
         tc.read_graph(tmp_path / "two.mat", key="c")
     with pytest.raises(ValueError, match="'path' parameter"):
-        tc.read_graph(tmp_path / "graph.csv")
+        tc.read_graph(tmp_path / "graph.gml")
     with pytest.raises(FileNotFoundError):
         tc.read_graph(tmp_path / "none.npz")
     sparse.save_npz(tmp_path / "g.npz", sparse.csr_array((2, 2)))
@@ -208,7 +208,7 @@ def test_bad_edges_get_the_house_error() -> None:
 
 
 def test_a_row_past_the_last_possible_node_is_named_at_once() -> None:
-    with pytest.raises(ValueError, match="graph_from_edges must be of at most"):
+    with pytest.raises(ValueError, match="graph_from_edges must be rows of nodes 0, 1, 2"):
         tc.graph_from_edges([0, 2**31 - 1], [1, 1])  # of 2**31 nodes
 
 

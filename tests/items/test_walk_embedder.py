@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 
@@ -140,5 +141,19 @@ def test_bad_parameters_are_named(parameters: dict[str, Any], error: type[Except
 def test_nothing_to_walk_on() -> None:
     with pytest.raises(ValueError, match="'graph' parameter of WalkEmbedder must be a graph with at least one edge"):
         tc.WalkEmbedder().fit(Sequences.from_lists([[0], [1]]))
-    with pytest.raises(TypeError, match="an ItemGraph"):
-        tc.WalkEmbedder().fit_graph(np.ones((3, 3)))
+    with pytest.raises(TypeError, match="'graph' parameter of WalkEmbedder must be an array"):
+        tc.WalkEmbedder().fit_graph("graph")
+
+
+def test_a_matrix_and_a_networkx_graph_are_walked_as_their_graph_is() -> None:
+    labels = ["tea", "cup", "milk", "sugar", "spoon"]
+    graph = networkx.Graph()
+    graph.add_nodes_from(labels)
+    graph.add_weighted_edges_from([("tea", "cup", 3.0), ("tea", "milk", 1.0), ("cup", "spoon", 2.0)])
+    small = {"vector_size": 8, "walk_length": 5, "n_walks": 20}
+    model = tc.WalkEmbedder(**small).fit_graph(graph)
+    assert model.node_ids_.tolist() == labels
+    assert model.graph_report_.isolated.tolist() == [3]
+    plain = tc.WalkEmbedder(**small).fit_graph(networkx.to_numpy_array(graph))
+    assert plain.node_ids_ is None
+    assert plain.item_vectors_.tobytes() == model.item_vectors_.tobytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 from hypothesis import given
@@ -22,6 +23,11 @@ from traitcore.items.walks import BLOCK_TOKENS, Walks, _shrinking_blocks
 def weighted_graph(n: int, density: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.where(rng.random((n, n)) < density, rng.exponential(size=(n, n)) + 0.01, 0.0)
+
+
+def with_loops(matrix: np.ndarray) -> tc.ItemGraph:
+    """The matrix as a graph that keeps its diagonal, which a raw matrix's walks leave out."""
+    return tc.graph_from_matrix(matrix, keep_self_loops=True)
 
 
 def followers(walks: Sequences, *path: int) -> np.ndarray:
@@ -55,12 +61,26 @@ def test_walks_equal_the_slow_reference(
 ) -> None:
     matrix = weighted_graph(n, density, seed % 1000)
     walks = tc.random_walks(
-        matrix, n_walks=2, walk_length=length, p=p, q=q, restart_probability=restart, seed=seed
+        with_loops(matrix), n_walks=2, walk_length=length, p=p, q=q, restart_probability=restart, seed=seed
     )
     assert len(walks) == 2 * n
     for i, walk in enumerate(walks):
         expected = slow.walk(matrix, i % n, i // n, length, p=p, q=q, restart=restart, seed=seed)
         assert walk.tolist() == expected
+
+
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array, sparse.coo_array, networkx.from_numpy_array])
+@pytest.mark.parametrize("q", [1.0, 2.0])
+def test_a_raw_matrix_is_walked_as_its_graph_is(form: Any, q: float) -> None:
+    """Without the diagonal and without stored zeros, whatever the form it comes in."""
+    matrix = weighted_graph(30, 0.2, 1)
+    assert np.diag(matrix).any()
+    walks = tc.random_walks(form(matrix) if form is not networkx.from_numpy_array else form(
+        matrix, create_using=networkx.DiGraph), n_walks=5, q=q, seed=3)
+    graph = tc.graph_from_matrix(matrix)
+    assert walks.tokens.tobytes() == tc.random_walks(graph, n_walks=5, q=q, seed=3).tokens.tobytes()
+    for walk in walks:
+        assert (walk[1:] != walk[:-1]).all()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -69,7 +89,7 @@ def test_more_walks_than_lanes_with_dead_ends(p: float, q: float, restart: float
     matrix = weighted_graph(97, 0.04, 3)
     matrix[[5, 40, 96]] = 0.0  # the last node's row is empty too: no entry of the table follows it
     walks = tc.random_walks(
-        matrix, n_walks=4, walk_length=12, p=p, q=q, restart_probability=restart, seed=8, workers=workers
+        with_loops(matrix), n_walks=4, walk_length=12, p=p, q=q, restart_probability=restart, seed=8, workers=workers
     )
     assert walks.report is not None
     assert 0 < walks.report.n_short < 388
@@ -115,7 +135,7 @@ def test_first_order_frequencies_are_the_weights() -> None:
     matrix = weighted_graph(9, 0.7, 1)
     matrix[:, 0] += 0.1  # every node has a way out
     matrix[2, 2] = 3.0  # a self-loop is an edge like another
-    walks = tc.random_walks(matrix, n_walks=2000, walk_length=20, seed=3)
+    walks = tc.random_walks(with_loops(matrix), n_walks=2000, walk_length=20, seed=3)
     for node in range(9):
         row = matrix[node]
         assert_frequencies(followers(walks, node), {j: row[j] / row.sum() for j in np.flatnonzero(row).tolist()})
@@ -152,7 +172,7 @@ def test_second_order_frequencies_are_node2vec(p: float, q: float) -> None:
 def test_second_order_on_a_directed_graph_with_self_loops() -> None:
     matrix = weighted_graph(8, 0.5, 11)
     matrix[np.arange(8), (np.arange(8) + 1) % 8] += 0.5
-    walks = tc.random_walks(matrix, n_walks=6000, walk_length=10, p=0.2, q=3.0, seed=1)
+    walks = tc.random_walks(with_loops(matrix), n_walks=6000, walk_length=10, p=0.2, q=3.0, seed=1)
     tested = 0
     for previous in range(8):
         for node in np.flatnonzero(matrix[previous]).tolist():
@@ -243,7 +263,7 @@ def test_every_walk_is_a_path_and_ends_only_where_no_way_leads_on(
     n: int, density: float, seed: int, p: float, length: int
 ) -> None:
     matrix = weighted_graph(n, density, seed)
-    walks = tc.random_walks(matrix, n_walks=3, walk_length=length, p=p, seed=seed)
+    walks = tc.random_walks(with_loops(matrix), n_walks=3, walk_length=length, p=p, seed=seed)
     short, dead_ends = 0, set()
     for i, walk in enumerate(walks):
         assert walk[0] == i % n
@@ -323,6 +343,18 @@ def test_result_is_sequences_and_progress_is_told() -> None:
     assert "120 walks" in str(walks.report)
 
 
+@pytest.mark.parametrize("q", [1.0, 2.0])
+def test_progress_is_the_same_for_any_workers(q: float) -> None:
+    graph = tc.graph_from_matrix(weighted_graph(300, 0.05, 0))
+    told: list[list[tuple[str, float, float]]] = []
+    for workers in (1, 2, 3):
+        calls: list[tuple[str, float, float]] = []
+        tc.random_walks(graph, n_walks=20, walk_length=40, q=q, workers=workers,
+                        progress=lambda *step, calls=calls: calls.append(step))  # fmt: skip
+        told.append(calls)
+    assert told[0] == told[1] == told[2] == [("walks", 60 * step, 6000) for step in range(1, 101)]
+
+
 def test_empty_graph_one_node_and_parts() -> None:
     assert len(tc.random_walks(np.zeros((0, 0)))) == 0
     assert len(tc.random_walks(np.zeros((3, 3)), starts=[])) == 0
@@ -331,7 +363,7 @@ def test_empty_graph_one_node_and_parts() -> None:
         assert lonely.tokens.tolist() == [0, 0, 0]
         assert lonely.report is not None
         assert lonely.report.n_short == 3
-        loop = tc.random_walks(np.ones((1, 1)), n_walks=2, walk_length=4, p=p)
+        loop = tc.random_walks(with_loops(np.ones((1, 1))), n_walks=2, walk_length=4, p=p)
         assert loop.tokens.tolist() == [0] * 8
         parts = np.zeros((6, 6))
         parts[:3, :3] = parts[3:, 3:] = 1.0

@@ -102,14 +102,14 @@ def tie_tokens(token_item: Any, strength: float) -> sparse.csr_array | None:
         return None
     member = sparse.csr_array((np.ones(n, dtype=np.float32), (np.arange(n), item)), shape=(n, int(item.max()) + 1))
     tied = (member @ member.T).tocsr() * np.float32(strength)
-    tied = tied + sparse.diags_array(np.full(n, 1.0 - strength, dtype=np.float32), format="csr", dtype=np.float32)
+    tied = tied + sparse.csr_array(sparse.diags(np.full(n, 1.0 - strength, dtype=np.float32), dtype=np.float32))
     tied.sort_indices()
     return sparse.csr_array(tied)
 
 
 def _width(sequences: Sequences, n_tokens: int | None, owner: str) -> int:
     if n_tokens is None:
-        return int(sequences.tokens.max()) + 1 if sequences.n_tokens else 0
+        return sequences.vocabulary_size(owner)
     n_tokens = check_int("n_tokens", owner, n_tokens, 0)
     check_tokens_covered(sequences, n_tokens, owner)
     return n_tokens

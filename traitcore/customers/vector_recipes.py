@@ -93,7 +93,7 @@ def similar_tokens(vectors: NDArray[np.float32], *, block: int = 2048) -> sparse
     keep = values > 0
     rows = np.broadcast_to(np.arange(n)[:, None], (n, k))[keep]
     near = sparse.coo_array((values[keep], (rows, columns[keep])), shape=(n, n)).tocsr()
-    return sparse.csr_array(near + sparse.diags_array(np.ones(n, np.float32), format="csr", dtype=np.float32))
+    return sparse.csr_array(near + sparse.csr_array(sparse.diags(np.ones(n, np.float32), dtype=np.float32)))
 
 
 # --- semi, split, shift: from customer vectors ---

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from .._errors import parameter_message
 from .._validate import as_array, check_array
 
+# A vocabulary of more tokens than this, most of which can't occur, is taken for raw ids.
+_LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
+
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
@@ -152,9 +155,26 @@ class Sequences:
             self.tokens[events], offsets, self.owner, None if times is None else times[events], self.owner_ids
         )
 
+    def vocabulary_size(self, caller: str) -> int:
+        """One past the largest token, for `caller`, which was given no size.
+
+        Raises ValueError where the tokens look like raw ids rather than rows of a vocabulary: arrays of one entry per
+        possible token would dwarf the corpus.
+        """
+        size = int(self.tokens.max()) + 1 if self.n_tokens else 0
+        if size > max(_LARGE_VOCABULARY, _SPARSE_VOCABULARY * self.n_tokens):
+            rule = (
+                "Sequences of tokens 0, 1, 2, ... that number a vocabulary (encode_tokens makes them of any ids; give "
+                "the size of the vocabulary to keep these)"
+            )
+            got = f"token {size - 1} among {self.n_tokens} tokens"
+            raise ValueError(parameter_message("sequences", caller, rule, got))
+        return size
+
     def token_counts(self, n_tokens: int | None = None) -> NDArray[np.int64]:
         """(n_tokens,) int64: how often each token occurs; as long as the largest token needs, or as asked."""
-        return np.bincount(self.tokens, minlength=n_tokens or 0).astype(np.int64, copy=False)
+        size = self.vocabulary_size("Sequences.token_counts") if n_tokens is None else n_tokens
+        return np.bincount(self.tokens, minlength=size).astype(np.int64, copy=False)
 
     def __repr__(self) -> str:
         return f"Sequences({len(self):,} sequences, {self.n_tokens:,} tokens, {self.n_owners:,} owners)"

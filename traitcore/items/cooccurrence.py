@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +15,15 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._kernels import cooccurrence as kernels
 from .._parallel import balanced_blocks, resolve_workers, run_tasks
-from .._progress import Progress
+from .._progress import Progress, ProgressSteps
 from .._validate import check_array, check_bool, check_choice, check_int, check_real
 from ..events.sequences import Sequences
-from .count_parts import INT32_MAX, Done, Part, Plan, Ranges, assemble
+from .count_parts import FIRST_ENTRIES, INT32_MAX, Part, Plan, Ranges, assemble
 
 _OWNER = "count_cooccurrences"
+MEBI = 2.0**20
+# Where each token's places begin, the padded corpus, all places, and the sequence of each place (or nothing).
+_Corpus = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], NDArray[np.int32]]
 
 
 def count_cooccurrences(
@@ -130,7 +136,7 @@ def _checked_plan(
     reach = len(by_distance) * (2 if both else 1)
     largest = reach * seqs.n_tokens
     if largest > INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
-        largest = reach * int(seqs.token_counts().max())
+        largest = reach * int(seqs.token_counts(n_items).max())
     return Plan(
         seqs=seqs, n_items=n_items,
         back=np.append(0.0, by_distance) if both else np.zeros(1), ahead=np.append(0.0, by_distance),
@@ -146,7 +152,7 @@ def check_n_items(seqs: Sequences, n_items: Any, owner: str) -> int:
     """`n_items` as given or, by default, one past the largest token; a token beyond it is a ValueError."""
     seen = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
     if n_items is None:
-        return max(1, seen)
+        return max(1, seqs.vocabulary_size(owner))
     size = check_int("n_items", owner, n_items, 1, INT32_MAX)
     if size < seen:
         raise ValueError(parameter_message("n_items", owner, f"at least {seen}, one past the largest token", n_items))
@@ -190,9 +196,16 @@ def _action_weights(seqs: Sequences, actions: Any, weights: Any) -> tuple[NDArra
     if len(codes) and (codes.min() < 0 or codes.max() >= len(table)):
         rule = f"ints in [0, {len(table) - 1}], rows of 'action_weights'"
         raise ValueError(parameter_message("actions", _OWNER, rule, f"values from {codes.min()} to {codes.max()}"))
+    return codes, table
+
+
+def _by_place(seqs: Sequences, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The codes in the places of the padded corpus."""
+    if not len(codes):
+        return codes
     by_place = np.zeros(seqs.n_tokens + len(seqs) + 1, dtype=np.int32)
     by_place[np.arange(seqs.n_tokens) + np.repeat(np.arange(len(seqs)), np.diff(seqs.offsets)) + 1] = codes
-    return by_place, table
+    return by_place
 
 
 def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
@@ -218,27 +231,28 @@ def _count(plan: Plan, memory_limit_mb: float | None, progress: Progress | None)
     limit = None
     if memory_limit_mb is not None:
         limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True)
+        _refuse_above(limit, _fixed_bytes(plan), plan)  # before anything of the corpus' size is made
     starts, padded, places = _invert(plan)
-    if limit is not None:
-        _check_memory(plan, starts, padded, places, limit)
-    total = int(starts[-1])
-    done = Done(total, progress)
     sequence = np.zeros(0, dtype=np.int32)
     if not plan.plain:
+        plan = replace(plan, actions=_by_place(plan.seqs, plan.actions))
         sequence = np.zeros(len(padded), dtype=np.int32)
         kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
+    corpus = (starts, padded, places, sequence)
+    first = FIRST_ENTRIES
+    if limit is not None:
+        first = math.ceil(_predicted_entries(plan, corpus, limit) * _largest_share(plan.workers))
+    steps, stop = ProgressSteps("counts", int(starts[-1]), progress), threading.Event()
     lengths = np.zeros(plan.n_items, dtype=np.int64)
     ranges = Ranges(_row_costs(plan, starts), plan.workers)
     most = int(plan.bounds(np.diff(starts)).sum())
-    parts = [
-        Part(plan, starts, padded, places, sequence, lengths, most) for _ in range(min(plan.workers, len(ranges)))
-    ]
-    del padded, places, sequence  # so that the parts hold the last references, which `fill` drops
-    tasks = [lambda k=k, part=part: part.fill(ranges.take(first=k == 0), done) for k, part in enumerate(parts)]
-    try:
-        run_tasks(tasks, plan.workers)
-    finally:
-        done.stop.set()
+    parts = [Part(plan, *corpus, lengths, most, first) for _ in range(min(plan.workers, len(ranges)))]
+    del corpus, padded, places, sequence  # so that the parts hold the last references, which `fill` drops
+    run_tasks(
+        [lambda k=k, part=part: part.fill(ranges.take(first=k == 0), steps, stop) for k, part in enumerate(parts)],  # type: ignore[misc]
+        plan.workers, while_waiting=steps.report, stop=stop,
+    )  # fmt: skip
+    steps.report()
     return assemble(parts, lengths, plan)
 
 
@@ -278,43 +292,59 @@ def _row_costs(plan: Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
     return costs
 
 
-def _check_memory(
-    plan: Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], limit: float
-) -> None:
-    """MemoryError where the work would exceed `limit` MiB: first by the entries possible, then by a sample of rows."""
-    entry = 4 + plan.dtype.itemsize
-    row = plan.n_items * (4 + plan.sum_dtype.itemsize + (0 if plan.plain else 12))
-    fixed = padded.nbytes * (1 if plan.plain else 2) + places.nbytes + plan.workers * row + plan.n_items * 32
-    bounds = plan.bounds(np.diff(starts))
-    mebi = 2.0**20
+def _fixed_bytes(plan: Plan) -> int:
+    """What the count needs whatever its result: the corpus inverted and, for each token, sums and lists."""
+    size = plan.seqs.n_tokens + len(plan.seqs) + 1
+    corpus = 4 * size + plan.seqs.n_tokens * (4 if size <= INT32_MAX else 8)
+    if not plan.plain:
+        corpus += 4 * size * (2 if len(plan.actions) else 1)
+    row = 4 + plan.sum_dtype.itemsize + (0 if plan.plain else 12)
+    return corpus + plan.n_items * max(24 * plan.workers + 16, row * plan.workers + 40)
+
+
+def _predicted_entries(plan: Plan, corpus: _Corpus, limit: float) -> float:
+    """Entries of the result: all that are possible, or judged by a sample of rows where these wouldn't fit.
+
+    MemoryError where the work would exceed `limit` MiB.
+    """
+    bounds = plan.bounds(np.diff(corpus[0]))
+    fixed, entry = _fixed_bytes(plan), plan.entry_bytes
 
     def peak(entries: float) -> float:
-        share = 0.0 if plan.workers == 1 else entries / plan.workers
-        return (max(fixed, entry * share) + entry * entries) / mebi
+        # While parts are put together, the result and one part stand side by side.
+        beside = 0.0 if plan.workers == 1 else entries * _largest_share(plan.workers)
+        return max(fixed, entry * beside) + entry * entries
 
-    if peak(int(bounds.sum())) <= limit:
-        return
-    about = peak(_sampled_entries(plan, starts, padded, places, bounds))
-    if about > limit:
+    possible = float(bounds.sum())
+    if peak(possible) <= limit * MEBI:
+        return possible
+    largest = int(bounds.max(initial=0))  # a worker makes room for all that its next row can have
+    _refuse_above(limit, fixed + plan.workers * entry * largest, plan)
+    entries = _sampled_entries(plan, corpus, bounds)
+    _refuse_above(limit, peak(entries), plan)
+    return entries
+
+
+def _largest_share(workers: int) -> float:
+    """Of the result's entries, about the most that one worker counts: ranges go to whoever is free."""
+    return min(1.02, 1.4 / workers)
+
+
+def _refuse_above(limit: float, needed: float, plan: Plan) -> None:
+    if needed > limit * MEBI:
         raise MemoryError(
-            f"Counting {plan.seqs.n_tokens:,} tokens needs about {about:,.0f} MiB, more than "
+            f"Counting {plan.seqs.n_tokens:,} tokens needs about {needed / MEBI:,.0f} MiB, more than "
             f"memory_limit_mb={limit:g}. A smaller window or vocabulary, 'top_k' or 'min_pair_count' makes the matrix "
             "smaller; parts of the corpus can be counted apart and merged."
         )
 
 
-def _sampled_entries(
-    plan: Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any], bounds: NDArray[np.int64]
-) -> float:
+def _sampled_entries(plan: Plan, corpus: _Corpus, bounds: NDArray[np.int64]) -> float:
     """Entries of the result, from every n-th row by falling size and the share of its bound that it fills."""
     order = np.argsort(-bounds, kind="stable")
     rows = np.sort(order[:: max(1, len(order) // 256)])
-    sequence = np.zeros(0, dtype=np.int32)
-    if not plan.plain:
-        sequence = np.zeros(len(padded), dtype=np.int32)
-        kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
     lengths = np.zeros(plan.n_items, dtype=np.int64)
-    part = Part(plan, starts, padded, places, sequence, lengths, int(bounds[rows].sum()))
-    part.fill(((int(row), int(row) + 1) for row in rows), Done(1, None))
+    part = Part(plan, *corpus, lengths, int(bounds.max(initial=0)))
+    part.fill(((int(row), int(row) + 1) for row in rows), ProgressSteps("", 1, None), threading.Event(), keep=False)
     share = lengths[rows].sum() / max(1, bounds[rows].sum())
     return float(share * bounds.sum())

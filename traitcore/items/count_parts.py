@@ -15,7 +15,7 @@ from scipy import sparse
 
 from .._kernels import cooccurrence as kernels
 from .._parallel import balanced_blocks, run_tasks
-from .._progress import Progress
+from .._progress import ProgressSteps
 from ..events.sequences import Sequences
 
 INT32_MAX = 2**31 - 1
@@ -26,7 +26,7 @@ _RANGES = 32
 # Entries for which address space is taken at first. Pages cost nothing until written, and a buffer that is large from
 # the start and seldom grows gets huge pages where the system has them: writing 4 KiB pages for the first time took a
 # tenth of the whole count.
-_FIRST_ENTRIES = 1 << 24
+FIRST_ENTRIES = 1 << 24
 
 
 @dataclass
@@ -60,6 +60,11 @@ class Plan:
             return self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
         return np.dtype(np.float64)
 
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes of an entry of the result: its column and its value."""
+        return 4 + self.dtype.itemsize
+
     def bounds(self, occurrences: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n_items,) most entries each row can have."""
         return np.minimum(occurrences * (len(self.back) + len(self.ahead) - 2), self.n_items)
@@ -85,31 +90,14 @@ class Ranges:
             yield rows
 
 
-class Done:
-    """Tokens done, over all workers; the callback is called from the thread that made it, never from a worker."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self.total, self.progress = total, progress
-        self.done = 0
-        self.stop = threading.Event()
-        self.thread = threading.get_ident()
-        self.lock = threading.Lock()
-
-    def add(self, tokens: int) -> None:
-        with self.lock:
-            self.done += tokens
-        if self.progress is not None and threading.get_ident() == self.thread:
-            self.progress("counts", self.done, self.total)
-
-
 class Part:
     """One worker's rows, counted into buffers that grow as the kernel asks: never more than the output and one row."""
 
     def __init__(
         self, plan: Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
-        sequence: NDArray[np.int32], lengths: NDArray[np.int64], most: int,
+        sequence: NDArray[np.int32], lengths: NDArray[np.int64], most: int, first: int = FIRST_ENTRIES,
     ) -> None:  # fmt: skip
-        self.plan, self.starts, self.lengths, self.most = plan, starts, lengths, most
+        self.plan, self.starts, self.lengths, self.most, self.first = plan, starts, lengths, most, first
         self.corpus: tuple[Any, ...] = (places, padded)
         self.sequence = sequence
         self.indices = np.empty(0, dtype=np.int32)
@@ -118,8 +106,10 @@ class Part:
         # (first row, where it begins in the buffers, where the range ends there)
         self.pieces: list[tuple[int, int, int]] = []
 
-    def fill(self, ranges: Iterable[tuple[int, int]], done: Done) -> None:
-        """Count ranges of rows, one after the other."""
+    def fill(
+        self, ranges: Iterable[tuple[int, int]], steps: ProgressSteps, stop: threading.Event, *, keep: bool = True
+    ) -> None:
+        """Count ranges of rows, one after the other, until `stop` is set; `keep=False` only learns their lengths."""
         plan, n = self.plan, self.plan.n_items
         words = (n + 63) // 64
         scratch = (
@@ -132,25 +122,31 @@ class Part:
                 self.sequence, plan.sequence_weights, plan.actions, plan.action_weights, plan.cap,
                 np.zeros(n), np.empty(n + 1, dtype=np.int32),
             )  # fmt: skip
-        for start, stop in ranges:
-            begin = self.used
-            self._fill(start, stop, scratch, extra, done)
-            self.pieces.append((start, begin, self.used))
+        for begin, end in ranges:
+            before = self.used
+            self._fill(begin, end, scratch, extra, steps, stop)
+            if keep:
+                self.pieces.append((begin, before, self.used))
+            else:
+                self.used = 0
         self.corpus, self.sequence = (), np.zeros(0, dtype=np.int32)
 
-    def _fill(self, row: int, stop: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], done: Done) -> None:
+    def _fill(
+        self, row: int, last: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], steps: ProgressSteps,
+        stop: threading.Event,
+    ) -> None:  # fmt: skip
         plan, starts = self.plan, self.starts
         weights = (plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype))
         run: Any = kernels.count_rows if plan.plain else kernels.count_rows_weighted
-        while row < stop and not done.stop.is_set():
+        while row < last and not stop.is_set():
             self._make_room(row)
             end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
             reached, self.used = run(
-                row, min(max(end, row + 1), stop), starts, *self.corpus,
+                row, min(max(end, row + 1), last), starts, *self.corpus,
                 *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch,
                 self.indices, self.data, self.used, *extra,
             )  # fmt: skip
-            done.add(int(starts[reached] - starts[row]))
+            steps.add(int(starts[reached] - starts[row]))
             row = reached
 
     def _make_room(self, row: int) -> None:
@@ -159,7 +155,7 @@ class Part:
         if self.used + bound <= len(self.indices):
             return
         if not len(self.indices):
-            size = min(self.most, max(bound, _FIRST_ENTRIES))
+            size = min(self.most, max(bound, self.first))
             self.indices, self.data = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.plan.dtype)
         else:
             self.resize(min(self.most, max(self.used + bound, len(self.indices) * 3 // 2)))

@@ -20,7 +20,7 @@ from .._validate import check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from ..factorization.svd import svd_vectors
 from .cooccurrence import count_cooccurrences
-from .graph import GraphReport, ItemGraph, build_item_graph
+from .graph import GraphReport, as_graph, build_item_graph
 from .merge_counts import merge_counts
 from .ppmi import positive_pmi
 from .sgns import SgnsReport, SgnsResult, SgnsTrainer, TrainingInterrupted, _train
@@ -176,6 +176,7 @@ class WalkEmbedder(ParamsMixin):
         anything, are zero and named in `graph_report_.isolated`.
     n_items_ : rows of both.
     loss_ : mean log-loss per positive pair, by epoch.
+    node_ids_ : (n_items,) ids of the rows where the graph had labels, else None.
     graph_report_, walk_report_, report_ : GraphReport, WalkReport and SgnsReport.
     """
 
@@ -183,6 +184,7 @@ class WalkEmbedder(ParamsMixin):
     context_vectors_: NDArray[np.float32]
     n_items_: int
     loss_: tuple[float, ...]
+    node_ids_: NDArray[Any] | None
     graph_report_: GraphReport
     walk_report_: WalkReport
     report_: SgnsReport
@@ -250,19 +252,21 @@ class WalkEmbedder(ParamsMixin):
         return self.fit_graph(graph, progress=progress)
 
     @on_behalf_of("WalkEmbedder")
-    def fit_graph(self, graph: ItemGraph, *, progress: Progress | None = None) -> Self:
-        """Walk over `graph` (see `graph_from_edges`, `graph_from_matrix`, `read_graph`) and train.
+    def fit_graph(self, graph: Any, *, progress: Progress | None = None) -> Self:
+        """Walk over `graph` and train.
+
+        graph : an ItemGraph (see `graph_from_edges`, `read_graph`), or what `graph_from_matrix` takes: a square sparse
+        or dense matrix, a graph of networkx or igraph. The labels of its nodes are `node_ids_`.
 
         After Ctrl-C in training a TrainingInterrupted is raised, and the attributes hold the vectors as of then, with
         `report_.finished` False.
 
         Raises
         ------
-        ValueError : a graph without edges, a parameter out of range; TypeError : something else than an ItemGraph.
+        ValueError : a graph without edges, a parameter out of range; TypeError : something that is no graph.
         """
         owner = type(self).__name__
-        if not isinstance(graph, ItemGraph):
-            raise TypeError(parameter_message("graph", owner, "an ItemGraph (see graph_from_matrix)", graph))
+        graph = as_graph(graph, "graph", owner)
         if graph.n_edges == 0:
             raise ValueError(parameter_message("graph", owner, "a graph with at least one edge", graph))
         corpus = WalkCorpus(
@@ -281,7 +285,7 @@ class WalkEmbedder(ParamsMixin):
             alpha=self.alpha, min_alpha=self.min_alpha, epochs=self.epochs, workers=self.workers, seed=self.seed,
             owner=owner,
         )  # fmt: skip
-        self.graph_report_ = graph.report
+        self.graph_report_, self.node_ids_ = graph.report, graph.node_ids
         try:
             for _ in range(self.epochs):
                 for block in corpus:

@@ -1,20 +1,21 @@
-"""Item graphs: from co-occurrence counts, from edges, from files; weighted CSR, with a report of what is odd."""
+"""Item graphs: from co-occurrence counts, edges, matrices; weighted CSR, with a report of what is odd."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import io, sparse
+from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from .._errors import on_behalf_of, parameter_message
 from .._kernels.graph import keep_heaviest
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._validate import check_array, check_bool, check_choice, check_csr, check_int
+from .count_parts import csr_of
+from .graph_objects import adjacency_of
 from .ppmi import positive_pmi
 
 WEIGHTINGS = ("counts", "ppmi", "cosine")
@@ -63,10 +64,18 @@ class GraphReport:
 
 @dataclass(frozen=True, eq=False)
 class ItemGraph:
-    """A weighted graph: `adjacency` (n, n) CSR float64 with positive weights and sorted indices, and its `report`."""
+    """A weighted graph.
+
+    Attributes
+    ----------
+    adjacency : (n, n) CSR float64 with positive weights and sorted indices; entry [i, j] is the weight of i -> j.
+    report : what the graph is made of, and what was left out.
+    node_ids : (n,) array of the nodes' ids, int64, str or object; None where nodes are numbered 0 ... n - 1.
+    """
 
     adjacency: sparse.csr_array
     report: GraphReport
+    node_ids: NDArray[Any] | None = None
 
     @property
     def n_nodes(self) -> int:
@@ -143,76 +152,109 @@ def graph_from_edges(
 
     Parameters
     ----------
-    sources, targets : (n_edges,) ints >= 0, rows of nodes.
+    sources, targets : (n_edges,) ints >= 0, rows of nodes, or strings, ids of nodes. Of ids, row i is the i-th in
+        sorted order, and the graph's `node_ids` says which.
     weights : (n_edges,) non-negative numbers, or None for 1 each. Duplicate edges are merged by their sum.
-    n_nodes : number of nodes; None: one past the largest seen.
+    n_nodes : number of nodes; None: one past the largest seen. Not for ids.
     directed : False makes every edge go both ways, with the heavier weight where both were given.
     keep_self_loops : False drops edges from a node to itself, and the report counts them.
 
     Raises
     ------
     ValueError, TypeError : arrays of different lengths, a node outside [0, n_nodes), a bad weight.
+
+    Examples
+    --------
+    >>> graph = graph_from_edges(["tea", "tea"], ["cup", "milk"], [3, 1], directed=False)
+    >>> graph.node_ids.tolist()
+    ['cup', 'milk', 'tea']
+    >>> graph.adjacency.toarray()[2].tolist()
+    [3.0, 1.0, 0.0]
     """
     owner = "graph_from_edges"
+    names = None
+    if _are_texts(sources) and _are_texts(targets):
+        if n_nodes is not None:
+            raise ValueError(parameter_message("n_nodes", owner, "None where nodes have ids", n_nodes))
+        sources, targets, names = _number_nodes(np.asarray(sources, dtype=str), np.asarray(targets, dtype=str), owner)
+        n_nodes = len(names)
     source = check_array("sources", owner, sources, dtype=np.int32, shape=(None,))
     target = check_array("targets", owner, targets, dtype=np.int32, shape=(len(source),))
     if weights is None:
         weight = np.ones(len(source))
     else:
         weight = check_array("weights", owner, weights, dtype=np.float64, shape=(len(source),), nonnegative=True)
+    n = _count_nodes(source, target, n_nodes, owner)
+    matrix = sparse.coo_array((weight, (source, target)), shape=(n, n))
+    graph = graph_from_matrix(matrix, directed=directed, keep_self_loops=keep_self_loops)
+    return replace(graph, node_ids=names)
+
+
+def _are_texts(nodes: Any) -> bool:
+    array = np.asarray(nodes)
+    if array.dtype.kind == "O":
+        return bool(array.size) and all(isinstance(node, str) for node in array.flat)
+    return bool(array.dtype.kind in "UT" and array.size)
+
+
+def _number_nodes(
+    sources: NDArray[Any], targets: NDArray[Any], owner: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
+    """Rows of sources and targets among all ids in sorted order, and these."""
+    if sources.shape != targets.shape or sources.ndim != 1:
+        rule = f"an array of shape ({len(sources)},), as 'sources'" if sources.ndim == 1 else "of one dimension"
+        raise ValueError(parameter_message("targets", owner, rule, f"shape {targets.shape}"))
+    names, rows = np.unique(np.concatenate([sources, targets]), return_inverse=True)
+    return rows[: len(sources)], rows[len(sources) :], names
+
+
+def _count_nodes(source: NDArray[np.int32], target: NDArray[np.int32], n_nodes: Any, owner: str) -> int:
+    """`n_nodes` as given or one past the largest seen; a node outside is a ValueError."""
     seen = int(max(source.max(), target.max())) + 1 if len(source) else 0
-    if n_nodes is None and seen > 2**31 - 1:  # before a matrix of so many rows is made
-        raise ValueError(parameter_message("sources", owner, "of at most 2**31 - 1 nodes", f"{seen} nodes"))
+    if n_nodes is None and seen > max(1 << 22, 64 * len(source)):  # mostly rows of nodes that no edge meets
+        rule = "rows of nodes 0, 1, 2, ... (pass ids as strings, or 'n_nodes' to keep these)"
+        raise ValueError(parameter_message("sources", owner, rule, f"node {seen - 1} among {len(source)} edges"))
     n = seen if n_nodes is None else check_int("n_nodes", owner, n_nodes, 0, 2**31 - 1)
     for name, nodes in (("sources", source), ("targets", target)):
         if len(nodes) and (nodes.min() < 0 or nodes.max() >= n):
             place = int(np.argmax((nodes < 0) | (nodes >= n)))
             rule = f"rows of nodes in [0, {n - 1}]"
             raise ValueError(parameter_message(name, owner, rule, f"{nodes[place]} at {place}"))
-    return graph_from_matrix(
-        sparse.coo_array((weight, (source, target)), shape=(n, n)), directed=directed, keep_self_loops=keep_self_loops
-    )
+    return n
 
 
 def graph_from_matrix(adjacency: Any, *, directed: bool = True, keep_self_loops: bool = False) -> ItemGraph:
-    """Graph from an adjacency matrix: (n, n) sparse or dense, non-negative; entry [i, j] is the weight of i -> j.
+    """Graph from an adjacency matrix, or from a graph of networkx or igraph.
 
-    `directed`, `keep_self_loops` and errors as in `graph_from_edges`.
+    Parameters
+    ----------
+    adjacency : (n, n) sparse or dense, non-negative; entry [i, j] is the weight of i -> j. Or a networkx or igraph
+        graph: its nodes in its own order, their labels (igraph: the vertex attribute "name") in `node_ids`; edges
+        weigh their attribute "weight", 1 where there is none; parallel edges add up.
+    directed, keep_self_loops, errors : as in `graph_from_edges`. An undirected graph of networkx or igraph goes both
+        ways whatever `directed` says.
+
+    Examples
+    --------
+    >>> graph_from_matrix([[0, 2], [0, 5]])  # the diagonal is left out: no item is its own neighbour
+    ItemGraph(2 nodes, 1 edges, 0 isolated)
     """
-    owner = "graph_from_matrix"
+    return _graph_of(adjacency, "adjacency", "graph_from_matrix", directed=directed, keep_self_loops=keep_self_loops)
+
+
+def as_graph(value: Any, name: str, owner: str) -> ItemGraph:
+    """An ItemGraph as it is; anything else as `graph_from_matrix` takes it: without self-loops."""
+    if isinstance(value, ItemGraph):
+        return value
+    return _graph_of(value, name, owner, directed=True, keep_self_loops=False)
+
+
+def _graph_of(value: Any, name: str, owner: str, *, directed: Any, keep_self_loops: Any) -> ItemGraph:
     check_bool("directed", owner, directed)
     check_bool("keep_self_loops", owner, keep_self_loops)
-    matrix, dropped = _clean(adjacency, "adjacency", owner, keep_self_loops)
-    return _finish(_prune(matrix, None, 1), directed, **dropped)
-
-
-def read_graph(
-    path: str | Path, *, key: str | None = None, directed: bool = True, keep_self_loops: bool = False
-) -> ItemGraph:
-    """Graph from a file: a MATLAB `.mat` (version 4 to 7.2) or a scipy sparse `.npz`.
-
-    `key` names the variable of a .mat that holds the adjacency; None takes the only square matrix there is.
-
-    Raises
-    ------
-    ValueError : another kind of file, no such variable, or several square matrices and no `key`.
-    FileNotFoundError : no such file.
-    """
-    path = Path(path)
-    if path.suffix == ".npz":
-        if key is not None:
-            raise ValueError(parameter_message("key", "read_graph", "None for an .npz file", key))
-        return graph_from_matrix(sparse.load_npz(path), directed=directed, keep_self_loops=keep_self_loops)
-    if path.suffix != ".mat":
-        raise ValueError(parameter_message("path", "read_graph", "a .mat or .npz file", str(path)))
-    variables = {name: value for name, value in io.loadmat(path).items() if not name.startswith("__")}
-    square = sorted(n for n, v in variables.items() if getattr(v, "ndim", 0) == 2 and v.shape[0] == v.shape[1] > 1)
-    if key is None and len(square) == 1:
-        key = square[0]
-    if key is None or key not in variables:
-        rule = f"one of the variables of {path.name} that hold a square matrix ({', '.join(square) or 'none'})"
-        raise ValueError(parameter_message("key", "read_graph", rule, key))
-    return graph_from_matrix(variables[key], directed=directed, keep_self_loops=keep_self_loops)
+    matrix, names = adjacency_of(value)
+    clean, dropped = _clean(matrix, name, owner, keep_self_loops)
+    return replace(_finish(_prune(clean, None, 1), directed, **dropped), node_ids=names)
 
 
 def _clean(value: Any, name: str, owner: str, keep_self_loops: bool) -> tuple[sparse.csr_array, dict[str, int]]:
@@ -249,9 +291,7 @@ def _prune(matrix: sparse.csr_array, top_k: int | None, workers: int) -> sparse.
     if kept.all():
         return matrix.copy()  # never the caller's own arrays
     indptr = np.concatenate(([0], np.cumsum(kept)))[matrix.indptr]
-    pruned = sparse.csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
-    pruned.has_canonical_format = True
-    return pruned
+    return csr_of(matrix.data[kept], matrix.indices[kept], indptr, matrix.shape)
 
 
 def _finish(matrix: sparse.csr_array, directed: bool, **dropped: int) -> ItemGraph:

@@ -414,7 +414,7 @@ def _train(
         raise TypeError(parameter_message("seqs", owner, "a Sequences", seqs))
     largest = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
     if n_items is None:
-        n_items = largest if counts is None else len(counts)
+        n_items = seqs.vocabulary_size(owner) if counts is None else len(counts)
     n_items = check_int("n_items", owner, n_items, 0, 2**31 - 1)
     if seqs.n_tokens == 0 or n_items == 0:
         raise ValueError(parameter_message("seqs", owner, "at least one token", "an empty corpus"))

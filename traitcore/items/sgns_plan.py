@@ -49,7 +49,7 @@ def plan_sgns(seqs: Sequences, **options: Any) -> SgnsPlan:
     if seqs.n_tokens == 0:
         raise ValueError(parameter_message("seqs", "plan_sgns", "at least one token", "an empty corpus"))
     given = options.get("n_items")
-    n_items = int(seqs.tokens.max()) + 1 if given is None else int(given)
+    n_items = seqs.vocabulary_size("plan_sgns") if given is None else int(given)
     counts = options.get("counts")
     counts = seqs.token_counts(n_items) if counts is None else np.asarray(counts)
     kept = {

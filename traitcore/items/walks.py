@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,11 @@ from .._kernels.walks import (
     pack_walks,
     second_order_walks,
 )
-from .._parallel import balanced_blocks, resolve_workers, run_blocks
-from .._progress import Progress
-from .._validate import COUNT_MAX, check_array, check_csr, check_int, check_real, check_seed
+from .._parallel import balanced_blocks, resolve_workers, run_blocks, run_tasks
+from .._progress import Progress, ProgressSteps
+from .._validate import COUNT_MAX, check_array, check_int, check_real, check_seed
 from ..events.sequences import Sequences
-from .graph import ItemGraph
+from .graph import as_graph
 
 # Fewest and most tokens of the blocks of walks that threads take, few enough that Ctrl-C is heard in half a second. No
 # result depends on them. Between blocks a thread waits for the GIL: 85 blocks of 32,000 to a million tokens were 1.8
@@ -90,7 +91,9 @@ def random_walks(
 
     Parameters
     ----------
-    graph : ItemGraph, or an (n, n) non-negative sparse or dense adjacency; zero weights are no edges.
+    graph : ItemGraph, or what `graph_from_matrix` makes one of: an (n, n) non-negative sparse or dense adjacency, a
+        graph of networkx or igraph. Zero weights are no edges, and the diagonal is left out; an ItemGraph made with
+        `keep_self_loops=True` keeps it.
     n_walks, walk_length : walks from each start, and nodes in each, the start included.
     p, q : return and in-out parameter, > 0: the weight of a step back is divided by p, of a step to a node that the
         node before doesn't point to, by q.
@@ -181,13 +184,10 @@ class WalkCorpus:
         offsets[0] = 0
         lengths = offsets[1:]  # first lengths, then summed up in place
         blocks = _shrinking_blocks(stop - first, self.walk_length, self._workers)
-        rounds = 2 * self._workers if progress else max(1, len(blocks))
-        for done in range(0, len(blocks), rounds):
-            part = blocks[done : done + rounds]
-            self._tables.run(part, self._workers, nodes, numbers, self._seed, self._restart, self._back, self._out,
-                             walks, lengths)  # fmt: skip
-            if progress:
-                progress("walks", part[-1][1], stop - first)
+        self._tables.run(
+            blocks, self._workers, ProgressSteps("walks", stop - first, progress), nodes, numbers, self._seed,
+            self._restart, self._back, self._out, walks, lengths,
+        )  # fmt: skip
         return _pack(walks, offsets, self._workers)
 
     def count(self, *, progress: Progress | None = None) -> tuple[NDArray[np.int64], WalkReport]:
@@ -225,19 +225,10 @@ class _Tables:
     """What the kernels draw from: alias tables, and for second-order walks edge sets and reverse chances."""
 
     def __init__(self, graph: Any, owner: str, workers: int, *, second_order: bool) -> None:
-        frozen = isinstance(graph, ItemGraph)  # its arrays never change: they are read where they lie
-        if frozen:
-            matrix = graph.adjacency
-        else:
-            matrix = check_csr("graph", owner, graph, dtype=np.float64, square=True, nonnegative=True)
-            if matrix.shape[0] > 2**31 - 1:
-                raise ValueError(parameter_message("graph", owner, "at most 2**31 - 1 nodes", f"{matrix.shape[0]}"))
-            if matrix.nnz and matrix.data.min() == 0:
-                matrix = matrix.copy()
-                matrix.eliminate_zeros()
+        matrix = as_graph(graph, "graph", owner).adjacency  # read-only: its arrays are read where they lie
         self.n_nodes = int(matrix.shape[0])
         self.indptr = matrix.indptr.astype(np.int64)
-        self.indices = matrix.indices.astype(np.int32, copy=not frozen)
+        self.indices = matrix.indices.astype(np.int32, copy=False)
         self.table = np.empty((matrix.nnz + 1, 4), dtype=np.int32)
         self.table[-1] = 0  # where a walk without a way out may look
         self.own: NDArray[np.float64] = np.zeros(0)
@@ -258,17 +249,21 @@ class _Tables:
             run_blocks(edge_chances, blocks, workers, self.indptr, self.indices, self.own, parts, self.chances)
 
     def run(
-        self, blocks: list[tuple[int, int]], workers: int, nodes: NDArray[np.int32], numbers: NDArray[np.int32],
-        seed: np.uint64, restart: float, back: float, out: float, walks: NDArray[np.int32],
-        lengths: NDArray[np.int64],
+        self, blocks: list[tuple[int, int]], workers: int, steps: ProgressSteps, nodes: NDArray[np.int32],
+        numbers: NDArray[np.int32], seed: np.uint64, restart: float, back: float, out: float,
+        walks: NDArray[np.int32], lengths: NDArray[np.int64],
     ) -> None:  # fmt: skip
         """Fill walks and lengths for the blocks of walks."""
         common = (nodes, numbers, seed, self.indptr, self.table, restart)
-        if self.second_order:
-            more = (self.own, self.slots, self.chances, back, out)
-            run_blocks(second_order_walks, blocks, workers, *common, *more, walks, lengths)
-        else:
-            run_blocks(first_order_walks, blocks, workers, *common, walks, lengths)
+        kernel: Any = second_order_walks if self.second_order else first_order_walks
+        more = (self.own, self.slots, self.chances, back, out) if self.second_order else ()
+
+        def walk(start: int, stop: int) -> None:
+            kernel(start, stop, *common, *more, walks, lengths)
+            steps.add(stop - start)
+
+        run_tasks([partial(walk, *block) for block in blocks], workers, while_waiting=steps.report)
+        steps.report()
 
 
 def _shrinking_blocks(n_walks: int, walk_length: int, workers: int) -> list[tuple[int, int]]:

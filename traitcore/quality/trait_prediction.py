@@ -123,7 +123,7 @@ def _baselines(
     columns = sparse.csc_array(rows)
     norms = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
     scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
-    unit = sparse.csr_array(rows @ sparse.diags_array(scale, format="csr"))
+    unit = sparse.csr_array(rows @ sparse.csr_array(sparse.diags(scale)))
     figures: dict[str, float] = {}
     popular = np.broadcast_to(popularity, past.shape)
     figures["recall_popular"], evaluated = recall_at(popular, past, periods.future, k)
