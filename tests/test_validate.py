@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from traitcore._parallel import resolve_workers
-from traitcore._validate import check_array, check_csr, check_int, check_random_state, check_real
+from traitcore._validate import as_array, check_array, check_csr, check_int, check_random_state, check_real
 
 
 def matrix(dtype: Any = np.float64) -> sparse.csr_array:
@@ -261,3 +261,10 @@ def test_random_states_of_every_kind() -> None:
     for bad in (-1, 2**64):
         with pytest.raises(ValueError, match="'random_state' parameter of f"):
             check_random_state("random_state", "f", bad)
+
+
+def test_columns_of_texts_stay_texts_where_texts_are_taken() -> None:
+    texts = ["b", "a"]
+    for column in (pd.Series(texts), pd.Series(texts, dtype="category"), pl.Series(texts), pa.array(texts)):
+        assert as_array("labels", "f", column).tolist() == ["b", "a"]
+    assert as_array("labels", "f", pl.Series(["b", None])).tolist() == ["b", None]

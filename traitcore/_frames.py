@@ -48,12 +48,11 @@ def row_labels(value: Any) -> Any:
 def plain_array(value: Any) -> NDArray[Any] | None:
     """A frame as a (rows, columns) array, a column as (rows,), of the dtype that holds them all; None for other values.
 
-    Raises NullValue and NotNumbers. NaN in a column of plain floats is a value and stays.
+    Raises NullValue and, for a frame, NotNumbers. NaN in a column of plain floats is a value and stays.
     """
     library = _library(value, _FRAMES)
     if library is None:
-        library = _library(value, _COLUMNS)
-        return None if library is None else _numbers(library, getattr(value, "name", None), value)
+        return _plain_column(value)
     if library == "pandas" and len(set(value.dtypes)) == 1 and isinstance(value.dtypes.iloc[0], np.dtype):
         return np.asarray(value)  # one block, without a copy
     columns = [_numbers(library, label, column) for label, column in _columns(library, value)]
@@ -63,6 +62,15 @@ def plain_array(value: Any) -> NDArray[Any] | None:
     for j, column in enumerate(columns):
         table[:, j] = column
     return table
+
+
+def _plain_column(value: Any) -> NDArray[Any] | None:
+    """Numbers in a numeric dtype; texts, times and categories as numpy makes them."""
+    library = _library(value, _COLUMNS)
+    try:
+        return None if library is None else _numbers(library, getattr(value, "name", None), value)
+    except NotNumbers:
+        return np.asarray(value)
 
 
 def _columns(library: str, frame: Any) -> Iterator[tuple[Any, Any]]:
@@ -82,13 +90,14 @@ def _numbers(library: str, label: Any, column: Any) -> NDArray[Any]:
             return np.asarray(column)
         if getattr(dtype, "kind", "O") not in "iufb":
             raise NotNumbers(label, str(dtype))
-    found = np.flatnonzero(np.asarray(column.isna() if library == "pandas" else column.is_null()))
-    if len(found):
-        raise NullValue(int(found[0]), label)
-    if library == "pandas":
         plain = getattr(dtype, "numpy_dtype", None) or getattr(dtype, "subtype", None)
-        return np.asarray(column.to_numpy(dtype=plain))
-    array = np.asarray(column.to_numpy() if library == "polars" else column)
+        nulls, known = column.isna(), column.dropna().to_numpy(dtype=plain)
+    else:
+        nulls = column.is_null()
+        known = column.drop_nulls() if library == "polars" else column.drop_null()
+    array = np.asarray(known)
     if array.dtype.kind not in "iufb":
         raise NotNumbers(label, str(dtype))
+    if len(array) < len(column):
+        raise NullValue(int(np.flatnonzero(np.asarray(nulls))[0]), label)
     return array

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from .._errors import on_behalf_of, parameter_message
 from .._kernels.graph import keep_heaviest
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
-from .._validate import check_array, check_bool, check_choice, check_csr, check_int
+from .._validate import as_array, check_array, check_bool, check_choice, check_csr, check_int
 from .count_parts import csr_of
 from .graph_objects import adjacency_of
 from .ppmi import positive_pmi
@@ -173,6 +173,7 @@ def graph_from_edges(
     """
     owner = "graph_from_edges"
     names = None
+    sources, targets = as_array("sources", owner, sources), as_array("targets", owner, targets)
     if _are_texts(sources) and _are_texts(targets):
         if n_nodes is not None:
             raise ValueError(parameter_message("n_nodes", owner, "None where nodes have ids", n_nodes))
