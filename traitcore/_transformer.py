@@ -82,8 +82,11 @@ class MatrixTransformer(ParamsMixin):
         product: NDArray[Any] = check_array("X", owner, weights, dtype=DTYPES, shape=shape) @ self.components_
         return product
 
-    def _check_X(self, X: Any, *, reset: bool, nonnegative: bool = False, finite: bool = True) -> Any:
-        """X as a canonical array or CSR. `reset` learns its width and column names; else they must be those of `fit`.
+    def _check_X(
+        self, X: Any, *, reset: bool, nonnegative: bool = False, finite: bool = True, empty: bool = False
+    ) -> Any:
+        """X as a canonical array or CSR. `reset` learns its width and column names, of a matrix without rows only with
+        `empty`; else they must be those of `fit`.
 
         A fault is worded with the phrases of scikit-learn's messages, which its users search for.
         """
@@ -113,16 +116,16 @@ class MatrixTransformer(ParamsMixin):
             hints = [hint for fault, hint in known.items() if fault in str(error)]
             raise ValueError(" ".join([str(error), *hints])) from None
         if reset:
-            self._learn_width(X, names, caller)
+            self._learn_width(X, names, caller, empty)
         elif X.shape[1] != self.n_features_in_:
             message = parameter_message("X", caller, f"a matrix of {self.n_features_in_} columns", X.shape[1])
             why = f"X has {X.shape[1]} features, but {caller} is expecting {self.n_features_in_} features as input."
             raise ValueError(f"{message} {why}")
         return X
 
-    def _learn_width(self, X: Any, names: NDArray[Any] | None, caller: str) -> None:
+    def _learn_width(self, X: Any, names: NDArray[Any] | None, caller: str, empty: bool) -> None:
         for axis, what in ((0, "sample"), (1, "feature")):
-            if X.shape[axis] == 0:
+            if X.shape[axis] == 0 and not (empty and axis == 0):
                 message = parameter_message("X", caller, "a matrix with rows and columns", f"shape {X.shape}")
                 why = f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required."
                 raise ValueError(f"{message} {why}")

@@ -251,7 +251,7 @@ class NMF(MatrixTransformer):
         """
         owner = "NMF.partial_fit"
         check_choice("beta_loss", owner, self.beta_loss, ("frobenius",))
-        X = self._check_X(X, reset=not hasattr(self, "components_"), nonnegative=True)
+        X = self._check_X(X, reset=not hasattr(self, "components_"), nonnegative=True, empty=True)
         if getattr(self, "_online", None) is None:
             start = self._online_start(X, H, owner)
             self._online = OnlineFactor(
