@@ -317,7 +317,8 @@ def test_no_huge_integer_reaches_the_native_core(name: str, parameter: str) -> N
     for huge in (2**40, 2**64, 2**70, -(2**70)):
         if huge < 2**64 and parameter in ("random_state", "seed", "n_unknown", "n_documents", "block_tokens"):
             continue  # a good value
-        with pytest.raises((ValueError, TypeError), match=f"'{parameter}' parameter of {name} must be"):
+        told = "ContentEncoder" if name == "content_features" else name
+        with pytest.raises((ValueError, TypeError), match=f"'{parameter}' parameter of {told} must be"):
             getattr(tc, name)(**NEEDED[name] | {parameter: huge})
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from traitcore import merge_counts
 from traitcore._parallel import resolve_workers
 from traitcore._validate import as_array, check_array, check_csr, check_int, check_random_state, check_real
 
@@ -268,3 +269,15 @@ def test_columns_of_texts_stay_texts_where_texts_are_taken() -> None:
     for column in (pd.Series(texts), pd.Series(texts, dtype="category"), pl.Series(texts), pa.array(texts)):
         assert as_array("labels", "f", column).tolist() == ["b", "a"]
     assert as_array("labels", "f", pl.Series(["b", None])).tolist() == ["b", None]
+
+
+def test_a_sum_that_outgrows_int32_becomes_int64_where_that_is_taken() -> None:
+    big = sparse.coo_array((np.full(3, 2**30, np.int32), ([0, 0, 1], [1, 1, 0])), shape=(2, 2))
+    clean = check_csr("X", "f", big, dtype=(np.float32, np.int32, np.int64))
+    assert clean.toarray().tolist() == [[0, 2**31], [2**30, 0]]
+    assert check_csr("X", "f", big, dtype=np.float64).toarray().tolist() == [[0, 2**31], [2**30, 0]]
+    with pytest.raises(ValueError, match=r"'X' parameter of f .*values that fit"):
+        check_csr("X", "f", big, dtype=np.int32)
+    small = sparse.csr_array(np.array([[0, -(2**31)], [0, 0]], np.int32))
+    assert merge_counts([small, small]).toarray().tolist() == [[0, -(2**32)], [0, 0]]
+    assert merge_counts([big, big]).toarray().tolist() == [[0, 2**32], [2**31, 0]]

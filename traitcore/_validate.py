@@ -102,6 +102,8 @@ def as_array(
 ) -> NDArray[Any]:
     """np.asarray, for every value that a caller gives as an array: a masked entry or a null of a frame is an error,
     where numpy would hand on whatever lies below it. Frames of numbers come out in a numeric dtype."""
+    if type(value) is np.ndarray:  # the usual case, and the live one
+        return value
     masked = _masked_place(value)
     if masked is not None:
         raise ValueError(parameter_message(name, owner, rule, f"a masked value at {masked}"))
@@ -170,10 +172,8 @@ def check_array(
     if target.kind in "iu":
         if array.dtype.kind == "f":
             raise TypeError(parameter_message(name, owner, rule, f"dtype {array.dtype}"))
-        if array.size and target != array.dtype:
-            limits = np.iinfo(target)
-            if int(array.min()) < limits.min or int(array.max()) > limits.max:
-                raise ValueError(parameter_message(name, owner, f"{rule}, with values that fit", "larger values"))
+        if target != array.dtype and not _fits(array, target):
+            raise ValueError(parameter_message(name, owner, f"{rule}, with values that fit", "larger values"))
     source = array
     with np.errstate(over="ignore"):  # what overflows is found below
         array = np.require(array.astype(target, copy=False), requirements=["C", "A"])
@@ -182,6 +182,14 @@ def check_array(
     if (target.kind == "f" and finite) or nonnegative:
         check_values(name, owner, array, nonnegative=nonnegative, source=source)
     return array
+
+
+def _fits(integers: NDArray[Any], target: np.dtype[Any]) -> bool:
+    """Whether all are within an integer type's range (any other type takes them)."""
+    if target.kind not in "iu" or not integers.size:
+        return True
+    limits = np.iinfo(target)
+    return limits.min <= int(integers.min()) and int(integers.max()) <= limits.max
 
 
 def _numbers_of(name: str, owner: str, array: NDArray[Any], floats: bool) -> NDArray[Any]:
@@ -268,6 +276,8 @@ def check_csr(
     index_dtype = np.int64 if max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max else np.int32
     if matrix.dtype.kind == "b":
         matrix = matrix.astype(target)
+    if matrix.dtype.kind in "iu" and not _fits(matrix.data, target) and np.dtype(np.int64) in wanted:
+        target = np.dtype(np.int64)  # a sum that has outgrown the caller's type
     data = check_array(name, owner, matrix.data, dtype=target, shape=(None,), finite=False)
     clean: sparse.csr_array = sparse.csr_array(
         (

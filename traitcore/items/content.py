@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import on_behalf_of, parameter_message
+from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
@@ -22,7 +22,6 @@ WORD = re.compile(r"\w+")
 FIELDS = ("texts", "categories", "brands", "prices")
 
 
-@on_behalf_of("content_features")
 def content_features(
     *,
     texts: Any = None,
