@@ -13,10 +13,15 @@ import traitcore
 
 PACKAGE = Path(traitcore.__file__).parent
 ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "cli"]
-GROUND = {"_errors", "_validate", "_params", "_parallel", "_rows", "_kernels", "_core", "_progress", "_files"}
+GROUND = {
+    "_errors", "_frames", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
+    "_progress", "_files",
+}  # fmt: skip
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
-    "_validate": {"_errors"},
+    "_validate": {"_errors", "_frames", "_transformer"},
+    "_frames": set(),
+    "_transformer": {"_errors", "_frames", "_params", "_validate"},
     "_params": {"_errors"},
     "_parallel": {"_errors"},
     "_kernels": {"_kernels"},

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 
@@ -198,6 +201,64 @@ def test_wrong_kinds_of_array_are_the_house_error(case: Case) -> None:
             assert len(str(caught.value)) > 20, f"{case.name}: {caught.value!r} says too little"
 
 
+def masked(value: Any) -> Any:
+    """The array, its last entry masked."""
+    mask = np.zeros(value.shape, dtype=bool)
+    mask.flat[-1] = True
+    return np.ma.array(value, mask=mask)
+
+
+# What a null means in an event log is clear: its own module tests that a masked id or time counts as one.
+@pytest.mark.parametrize("case", [c for c in CASES if c.name != "EventLog.from_columns"], ids=lambda c: c.name)
+def test_masks_are_never_lost(case: Case) -> None:
+    expected = case.call(**case.arrays)
+    for name, array in case.arrays.items():
+        dense = array.toarray() if sparse.issparse(array) else array
+        told = "counts" if case.name == "merge_counts" else name
+        with pytest.raises((ValueError, TypeError), match=f"'{told}.*' parameter .*masked|Tokens must not be null"):
+            case.call(**case.arrays | {name: masked(dense)})
+        if not sparse.issparse(array):
+            assert_same(case.call(**case.arrays | {name: np.ma.array(array)}), expected, case.rtol)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name != "EventLog.from_columns"], ids=lambda c: c.name)
+def test_frames_and_columns_are_taken_wherever_arrays_are(case: Case) -> None:
+    expected = case.call(**case.arrays)
+    for name, array in case.arrays.items():
+        if sparse.issparse(array):
+            continue
+        kind = "Float64" if array.dtype.kind == "f" else "Int64"
+        for frame in (
+            (pd.Series if array.ndim == 1 else pd.DataFrame)(array).astype(kind),
+            (pd.Series if array.ndim == 1 else pd.DataFrame)(array).astype(f"{kind.lower()}[pyarrow]"),
+            pl.Series(array) if array.ndim == 1 else pl.DataFrame(array),
+        ):
+            got = case.call(**case.arrays | {name: frame})
+            assert_same(got, expected, max(case.rtol, 1e-5 if kind == "Float64" else 0.0))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_sparse_counts_of_small_types_are_not_cut(case: Case) -> None:
+    for name, matrix in case.arrays.items():
+        if not sparse.issparse(matrix):
+            continue
+        ones = sparse.coo_array(np.rint(100 * matrix.toarray()).astype(np.int64))
+        places = tuple(np.repeat(axis, ones.data) for axis in (ones.row, ones.col))
+        counted = sparse.coo_array((np.ones(len(places[0]), np.uint8), places), shape=ones.shape)
+        expected = case.call(**case.arrays | {name: ones.astype(np.float32)})
+        assert_same(case.call(**case.arrays | {name: counted}), expected, case.rtol)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_huge_integers_in_arrays_are_the_shared_error(case: Case) -> None:
+    for name, array in case.arrays.items():
+        if sparse.issparse(array) or array.dtype.kind != "i" or case.name in ("EventLog.from_columns", "encode_tokens"):
+            continue
+        for huge in (2**63, 2**70, -(2**70)):
+            with pytest.raises((ValueError, TypeError), match=f"'{name}' parameter of "):
+                case.call(**case.arrays | {name: [huge, *array.tolist()[1:]]})
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 def test_empty_arrays_are_an_answer_or_the_house_error(case: Case) -> None:
     for name, array in case.arrays.items():
@@ -215,6 +276,57 @@ def test_empty_arrays_are_an_answer_or_the_house_error(case: Case) -> None:
                 assert (rows == -1).all() if name == "vectors" else rows.shape == (0, 3)
                 result = rows, np.where(rows == -1, np.float32(0), scores)
             assert all(np.isfinite(part).all() for part in flatten(result) if part.dtype.kind == "f")
+
+
+# What each public function needs, to be called with one parameter huge.
+LOG = tc.EventLog.from_columns({"user_id": [1, 1], "item_id": [1, 2], "timestamp": [1, 2], "action": ["a"] * 2})
+NEEDED: dict[str, dict[str, Any]] = {
+    "split_sessions": {"log": LOG},
+    "tokenize": {"sessions": tc.split_sessions(LOG, min_length=1)},
+    "simulate_events": {},
+    "randomized_svd": {"A": DENSE, "n_components": 2},
+    "svd_vectors": {"M": COUNTS, "n_components": 2},
+    "factorize_nonnegative": {"X": DENSE, "n_components": 2},
+    "factorize_semi_nonnegative": {"X": DENSE, "n_components": 2},
+    "solve_weights": {"X": DENSE, "H": FACTOR},
+    "count_cooccurrences": {"seqs": SEQS},
+    "train_sgns": {"seqs": SEQS},
+    "build_item_graph": {"counts": COUNTS},
+    "random_walks": {"graph": COUNTS},
+    "content_features": {"texts": ["red jug", "blue jug"]},
+    "customer_vectors": {
+        "sequences": SEQS, "item_vectors": VECTORS, "method": "tfidf", "document_frequencies": np.ones(7, np.int64),
+    },
+    "top_k": {"queries": OTHER, "vectors": VECTORS, "k": 3},
+    "find_similar_customers": {"profiles": DENSE, "customers": [0]},
+    "recommend_products": {"profiles": DENSE[:, :3], "affinity": FACTOR},
+    "next_items": {"sessions": [0, 1], "item_vectors": VECTORS, "context_vectors": OTHER},
+    "build_index": {"table": tc.EmbeddingTable(np.arange(7), VECTORS), "kind": "hnsw"},
+    "evaluate_retrieval": {"scorer": lambda prefixes: np.zeros((len(prefixes), 7)), "sequences": SEQS, "n_items": 7},
+}
+
+
+def whole_numbers(name: str) -> list[str]:
+    """Parameters that are annotated as an int, or an int and something else."""
+    parameters = inspect.signature(getattr(tc, name)).parameters.values()
+    return [p.name for p in parameters if "int" in re.split(r"\W+", str(p.annotation)) and "[" not in str(p.annotation)]
+
+
+@pytest.mark.parametrize(("name", "parameter"), [(n, p) for n in NEEDED for p in whole_numbers(n)])
+def test_no_huge_integer_reaches_the_native_core(name: str, parameter: str) -> None:
+    for huge in (2**40, 2**64, 2**70, -(2**70)):
+        if huge < 2**64 and parameter in ("random_state", "seed", "n_unknown", "n_documents", "block_tokens"):
+            continue  # a good value
+        told = "ContentEncoder" if name == "content_features" else name
+        with pytest.raises((ValueError, TypeError), match=f"'{parameter}' parameter of {told} must be"):
+            getattr(tc, name)(**NEEDED[name] | {parameter: huge})
+
+
+@pytest.mark.parametrize("window", [2**31 - 1, 2**20])
+def test_a_window_beyond_every_sequence_is_all_of_it(window: int) -> None:
+    whole = tc.count_cooccurrences(SEQS, window=None)
+    assert_same(tc.count_cooccurrences(SEQS, window=window), whole, 0.0)
+    assert_same(sgns(window=window, counts=None), sgns(window=2**20, counts=None), 0.0)
 
 
 def test_the_suite_covers_every_public_function() -> None:

@@ -1,12 +1,21 @@
-"""What every estimator owes its user, whatever it learns: scikit-learn's manners without scikit-learn."""
+"""What every estimator owes its user, whatever it learns: scikit-learn's conventions, without importing it."""
 
 from __future__ import annotations
 
+import copy
 import inspect
+import io
+import pickle
+import warnings
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 import traitcore as tc
 from traitcore._params import ParamsMixin
@@ -103,3 +112,59 @@ def test_what_needs_fit_says_so(cls: type[ParamsMixin]) -> None:
             first = [] if set(known) & {"X", "texts"} else [SEQS]
             with pytest.raises(tc.NotFittedError, match="is not fitted yet"):
                 getattr(estimator, method)(*first, **known)
+
+
+QUICK: dict[str, dict[str, Any]] = {
+    "NMF": {"n_components": 2}, "TruncatedSVD": {"n_components": 2}, "ContentEncoder": {"n_components": 2},
+    "Item2Vec": {"vector_size": 4}, "PPMIEmbedder": {"vector_size": 4}, "WalkEmbedder": {"vector_size": 4},
+    "TraitModel": {"n_traits": 2, "method": "counts"}, "AttentionPooling": {"horizon": "event"},
+}  # fmt: skip
+
+
+def fitted(cls: type[ParamsMixin]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tc.ConvergenceWarning)
+        return fit(cls(**QUICK.get(cls.__name__, {})))
+
+
+def learned(estimator: Any) -> dict[str, Any]:
+    """The arrays among what `fit` learned, as bytes, and the numbers."""
+    plain = (np.ndarray, int, float, tuple)
+    return {
+        name: value.tobytes() if isinstance(value, np.ndarray) and value.dtype != object else repr(value)
+        for name, value in vars(estimator).items() if name.endswith("_") and isinstance(value, plain)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_clones_are_unfitted_and_keep_the_parameters(cls: type[ParamsMixin]) -> None:
+    estimator = fitted(cls)
+    fresh = clone(estimator)
+    assert type(fresh) is cls
+    assert fresh.get_params() == estimator.get_params()
+    assert not learned(fresh)
+    check_is_fitted(estimator)
+    assert get_tags(estimator).input_tags.two_d_array == ("X" in inspect.signature(estimator.fit).parameters)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_fitted_estimators_travel(cls: type[ParamsMixin]) -> None:
+    estimator = fitted(cls)
+    file = io.BytesIO()
+    joblib.dump(estimator, file)
+    file.seek(0)
+    copies = [pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator), joblib.load(file)]
+    assert learned(estimator)
+    for again in copies:
+        assert learned(again) == learned(estimator)
+        assert again.get_params() == estimator.get_params()
+        assert repr(again) == repr(estimator)
+
+
+@pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)
+def test_parameters_are_set_through_a_pipeline(cls: type[ParamsMixin]) -> None:
+    name, value = next((n, v) for n, v in cls().get_params().items() if isinstance(v, (int, float)))
+    pipeline = Pipeline([("model", cls())]).set_params(**{f"model__{name}": value + 1})
+    assert pipeline.get_params()[f"model__{name}"] == value + 1
+    with pytest.raises(ValueError, match="nonsense"):
+        pipeline.set_params(model__nonsense=1)

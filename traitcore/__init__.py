@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 # The public names, in the order of the rooms. A name's module is imported when the name is first used.
 _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
-    "_errors": ("InputError", "NotFittedError", "TableError"),
+    "_errors": ("ConvergenceWarning", "InputError", "NotFittedError", "TableError"),
     # 1. events
     "events.log": ("EventLog",),
     "events.readers": ("read_events",),
@@ -25,6 +25,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "events.simulate": ("simulate_events",),
     # 2. factorization
     "factorization.svd": ("randomized_svd", "svd_vectors"),
+    "factorization.truncated_svd": ("TruncatedSVD",),
     "factorization.nmf": ("NMF", "factorize_nonnegative"),
     "factorization.fold_in": ("WeightSolver", "solve_weights"),
     "factorization.semi_nmf": ("factorize_semi_nonnegative",),

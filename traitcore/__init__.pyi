@@ -2,6 +2,7 @@
 # tests/test_public_names.py holds the two equal.
 
 from ._errors import (
+    ConvergenceWarning as ConvergenceWarning,
     InputError as InputError,
     NotFittedError as NotFittedError,
     TableError as TableError,
@@ -20,6 +21,7 @@ from .factorization.svd import (
     randomized_svd as randomized_svd,
     svd_vectors as svd_vectors,
 )
+from .factorization.truncated_svd import TruncatedSVD as TruncatedSVD
 from .factorization.nmf import (
     NMF as NMF,
     factorize_nonnegative as factorize_nonnegative,

@@ -1,6 +1,14 @@
-"""The errors of the house, and the one form of sentence they speak."""
+"""Exceptions and warnings, and the shared form of error message."""
 
 from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
 
 
 class NotFittedError(ValueError, AttributeError):
@@ -31,9 +39,60 @@ class MissingColumnError(InputError):
         return f"{self.problem} {advice}."
 
 
+class ConvergenceWarning(UserWarning):
+    """An estimator stopped at its limit of iterations; what it learned is usable, but not to the tolerance."""
+
+
+# Who is named in messages, and its names for the parameters of the functions that it calls.
+_CALLER: ContextVar[tuple[str, dict[str, str]] | None] = ContextVar("caller", default=None)
+
+
+@contextlib.contextmanager
+def on_behalf_of(caller: str, **names: str) -> Iterator[None]:
+    """Messages made inside name `caller`, not the function that found the fault: a user of NMF never called
+    `factorize_nonnegative`. `names` gives the caller's name of a parameter that is called otherwise inside. Of nested
+    callers the outermost is named. Also a decorator.
+    """
+    before = _CALLER.get()
+    if before is not None:
+        caller = before[0]
+        names = {inside: before[1].get(name, name) for inside, name in names.items()} | before[1]
+    token = _CALLER.set((caller, names))
+    try:
+        yield
+    finally:
+        _CALLER.reset(token)
+
+
 def parameter_message(name: str, owner: str, rule: str, got: object) -> str:
-    """The house sentence, e.g. "The 'window' parameter of Item2Vec must be an int in [1, inf). Got 0 instead."."""
+    """The shared message, e.g. "The 'window' parameter of Item2Vec must be an int in [1, inf). Got 0 instead."."""
     shown = repr(got)
     if len(shown) > 80:
         shown = shown[:77] + "..."
+    if (caller := _CALLER.get()) is not None:
+        owner, name = caller[0], caller[1].get(name, name)
     return f"The '{name}' parameter of {owner} must be {rule}. Got {shown} instead."
+
+
+def not_fitted(message: str) -> NotFittedError:
+    """The error to raise: scikit-learn's NotFittedError too, where scikit-learn is loaded."""
+    error: NotFittedError = _also_theirs(NotFittedError)(message)
+    return error
+
+
+def warn_not_converged(message: str, *, stacklevel: int) -> None:
+    """A ConvergenceWarning: scikit-learn's too, where it is loaded, so that its users' filters work."""
+    warnings.warn(message, _also_theirs(ConvergenceWarning), stacklevel=stacklevel + 1)
+
+
+def _also_theirs(ours: type[Any]) -> type[Any]:
+    # Who catches or filters scikit-learn's class has loaded it, so there is never a reason to import it here.
+    theirs = getattr(sys.modules.get("sklearn.exceptions"), ours.__name__, None)
+    return ours if theirs is None else _both(ours, theirs)  # type: ignore[arg-type]
+
+
+@functools.cache
+def _both(ours: Any, theirs: Any) -> type[Any]:
+    """A class of both; its instances are pickled as ours, which needs no scikit-learn to be read."""
+    members = {"__module__": ours.__module__, "__doc__": ours.__doc__, "__reduce__": lambda self: (ours, self.args)}
+    return type(ours.__name__, (ours, theirs), members)

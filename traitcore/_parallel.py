@@ -22,6 +22,8 @@ from ._errors import parameter_message
 T = TypeVar("T")
 # Numbers in a plain pass from which a second thread pays for the pool (see `worthwhile`).
 _POOL_PAYS = 1 << 22
+# Above the cores of any machine, and below what a system refuses to start; more is a slip of the keyboard.
+_MOST_WORKERS = 4096
 
 
 def available_cpus() -> int:
@@ -32,13 +34,14 @@ def available_cpus() -> int:
 
 
 def resolve_workers(workers: int, owner: str) -> int:
-    """Number of threads: a positive int as given, -1 for all cores; anything else is a house error."""
+    """Number of threads: an int in [1, 4096] as given, -1 for all cores; anything else is an error."""
+    rule = f"an int in [1, {_MOST_WORKERS}], or -1 for all cores"
     if isinstance(workers, (bool, np.bool_)) or not isinstance(workers, (int, np.integer)):
-        raise TypeError(parameter_message("workers", owner, "an int in [1, inf), or -1 for all cores", workers))
+        raise TypeError(parameter_message("workers", owner, rule, workers))
     if workers == -1:
-        return available_cpus()
-    if workers < 1:
-        raise ValueError(parameter_message("workers", owner, "an int in [1, inf), or -1 for all cores", workers))
+        return min(available_cpus(), _MOST_WORKERS)
+    if not 1 <= workers <= _MOST_WORKERS:
+        raise ValueError(parameter_message("workers", owner, rule, workers))
     return int(workers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Self
 
-from ._errors import NotFittedError
+from ._errors import not_fitted
 
 
 class ParamsMixin:
@@ -41,9 +41,20 @@ class ParamsMixin:
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn (1.6 and later) asks of an estimator; only it calls this, so it is there to import."""
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(preserves_dtype=[]) if hasattr(self, "transform") else None,
+            input_tags=InputTags(two_d_array=False),
+        )
+
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute):
-            raise NotFittedError(f"This {type(self).__name__} is not fitted yet. Call 'fit' before this method.")
+            raise not_fitted(f"This {type(self).__name__} is not fitted yet. Call 'fit' before this method.")
 
 
 def _same(value: object, default: object) -> bool:

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
 from ._errors import parameter_message
+from ._frames import NotNumbers, NullValue, plain_array
+
+# Sizes, numbers of rounds and of neighbours are C ints in the kernels; numbers of events may be larger.
+INT_MAX, COUNT_MAX = 2**31 - 1, 2**63 - 1
 
 
 def check_int(name: str, owner: str, value: Any, low: int, high: int | None = None) -> int:
-    """An int in [low, high]; numpy ints are fine, bools and floats are not."""
+    """An int in [low, high], `high` being INT_MAX where none is given; numpy ints are fine, bools and floats are not.
+    """
     rule = f"an int in [{low}, {'inf)' if high is None else f'{high}]'}"
+    if high is None and isinstance(value, (int, np.integer)) and value > INT_MAX:
+        high, rule = INT_MAX, f"an int in [{low}, {INT_MAX}]"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(parameter_message(name, owner, rule, value))
     if value < low or (high is not None and value > high):
@@ -36,7 +43,10 @@ def check_real(
     rule = f"a number in {opening}, {closing}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(parameter_message(name, owner, rule, value))
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an int beyond float64
+        number = math.inf
     if not math.isfinite(number) or number < low or number > high or (open_low and number == low):
         raise ValueError(parameter_message(name, owner, rule, value))
     return number
@@ -64,8 +74,65 @@ def check_seed(name: str, owner: str, value: Any) -> int:
     return check_int(name, owner, value, 0, 2**64 - 1)
 
 
+# What a matrix model takes as its random_state, as scikit-learn's do.
+RandomSource: TypeAlias = int | np.random.RandomState | np.random.Generator | None
+
+
+def check_random_state(name: str, owner: str, value: Any) -> int:
+    """A seed in [0, 2**64): the int given, or one drawn from a RandomState, from a Generator, or, for None, from
+    numpy's global state (so that `numpy.random.seed` governs it). Each call draws anew."""
+    if value is None or value is np.random:
+        value = np.random.mtrand._rand
+    if isinstance(value, np.random.RandomState):
+        return int(value.randint(0, 2**63 - 1, dtype=np.int64))
+    if isinstance(value, np.random.Generator):
+        return int(value.integers(0, 2**63 - 1))
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        rule = "an int in [0, 2**64), None, or numpy's RandomState or Generator"
+        raise TypeError(parameter_message(name, owner, rule, value))
+    return check_seed(name, owner, value)
+
+
 def _dtypes(dtype: Any) -> list[np.dtype[Any]]:
     return [np.dtype(d) for d in (dtype if isinstance(dtype, (list, tuple)) else [dtype])]
+
+
+def as_array(
+    name: str, owner: str, value: Any, rule: str = "an array without masked or missing values"
+) -> NDArray[Any]:
+    """np.asarray, for every value that a caller gives as an array: a masked entry or a null of a frame is an error,
+    where numpy would hand on whatever lies below it. Frames of numbers come out in a numeric dtype."""
+    if type(value) is np.ndarray:  # the usual case, and the live one
+        return value
+    masked = _masked_place(value)
+    if masked is not None:
+        raise ValueError(parameter_message(name, owner, rule, f"a masked value at {masked}"))
+    try:
+        array = plain_array(value)
+        return np.asarray(value) if array is None else array
+    except NullValue as null:
+        row, label = null.args
+        at = f"row {row}" if label is None else f"row {row}, column {label!r}"
+        raise ValueError(parameter_message(name, owner, rule, f"a null at {at}")) from None
+    except NotNumbers as column:
+        label, dtype = column.args
+        raise TypeError(parameter_message(name, owner, rule, f"column {label!r} of dtype {dtype}")) from None
+    except ValueError as error:
+        raise ValueError(parameter_message(name, owner, rule, value)) from error
+
+
+def _masked_place(value: Any) -> tuple[int, ...] | None:
+    """Where the first masked entry is, in a masked array or in a list of such."""
+    if isinstance(value, (list, tuple)):
+        for i, one in enumerate(value):
+            inner = _masked_place(one) if isinstance(one, (np.ma.MaskedArray, list, tuple)) else None
+            if inner is not None:
+                return (i, *inner)
+    elif isinstance(value, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(value)
+        if mask.dtype == np.bool_ and mask.any():
+            return tuple(int(i) for i in np.argwhere(mask)[0])
+    return None
 
 
 def check_array(
@@ -81,44 +148,77 @@ def check_array(
 ) -> NDArray[Any]:
     """A numeric array in canonical form: `shape` gives each axis' length, None for any.
 
-    `dtype` is the dtype wanted, or several: the value keeps its own when listed, else gets the first (float16
-    and ints become the first; complex, bool, strings and objects are TypeErrors). Integers are cast only where
-    every value fits. The result may share memory with the value unless `copy`.
+    `dtype` is the dtype wanted, or several: the value keeps its own when listed, else gets the first (float16,
+    ints, and bools where floats are wanted, become the first; complex and strings are TypeErrors). Integers are cast
+    only where every value fits. Frames and object arrays are taken where all they hold is numbers; a masked array,
+    where nothing is masked. The result may share memory with the value unless `copy`.
     """
     wanted = _dtypes(dtype)
     axes = ", ".join("any" if n is None else str(n) for n in shape)
     rule = f"an array of shape ({axes}{',' if len(shape) == 1 else ''}) and dtype {' or '.join(map(str, wanted))}"
     if sparse.issparse(value):
         raise TypeError(parameter_message(name, owner, rule + " (dense)", f"a sparse {type(value).__name__}"))
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(parameter_message(name, owner, rule, value)) from error
+    array = as_array(name, owner, value, rule)
     if array.size == 0 and array.dtype == np.float64:
         array = array.astype(wanted[0])  # np.asarray([]) is float64 whatever was meant
-    if array.dtype.kind not in "iuf":
+    floats = wanted[0].kind == "f"
+    if array.dtype.kind not in ("iufbO" if floats else "iufO") or (array.dtype.kind == "O" and array.ndim == 0):
         raise TypeError(parameter_message(name, owner, rule, f"dtype {array.dtype}"))
     if array.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, array.shape)):
         raise ValueError(parameter_message(name, owner, rule, f"shape {array.shape}"))
+    if array.dtype.kind == "O":
+        array = _numbers_of(name, owner, array, floats)
     target = array.dtype.newbyteorder("=") if array.dtype.newbyteorder("=") in wanted else wanted[0]
     if target.kind in "iu":
         if array.dtype.kind == "f":
             raise TypeError(parameter_message(name, owner, rule, f"dtype {array.dtype}"))
-        if array.size and target != array.dtype:
-            limits = np.iinfo(target)
-            if int(array.min()) < limits.min or int(array.max()) > limits.max:
-                raise ValueError(parameter_message(name, owner, f"{rule}, with values that fit", "larger values"))
+        if target != array.dtype and not _fits(array, target):
+            raise ValueError(parameter_message(name, owner, f"{rule}, with values that fit", "larger values"))
     source = array
-    array = np.require(array.astype(target, copy=False), requirements=["C", "A"])
+    with np.errstate(over="ignore"):  # what overflows is found below
+        array = np.require(array.astype(target, copy=False), requirements=["C", "A"])
     if copy and np.shares_memory(array, source):
         array = array.copy()
     if (target.kind == "f" and finite) or nonnegative:
-        check_values(name, owner, array, nonnegative=nonnegative)
+        check_values(name, owner, array, nonnegative=nonnegative, source=source)
     return array
 
 
-def check_values(name: str, owner: str, array: NDArray[Any], *, nonnegative: bool = False) -> None:
-    """Refuse NaN, infinity and, where asked, negative values; the error names the first place."""
+def _fits(integers: NDArray[Any], target: np.dtype[Any]) -> bool:
+    """Whether all are within an integer type's range (any other type takes them)."""
+    if target.kind not in "iu" or not integers.size:
+        return True
+    limits = np.iinfo(target)
+    return limits.min <= int(integers.min()) and int(integers.max()) <= limits.max
+
+
+def _numbers_of(name: str, owner: str, array: NDArray[Any], floats: bool) -> NDArray[Any]:
+    """An object array of Python numbers as float64, or as int64 where ints are wanted."""
+    real = (int, float, np.integer, np.floating, np.bool_) if floats else (int, np.integer)
+    for place, one in zip(np.ndindex(array.shape), array.flat):
+        if not isinstance(one, real) or (not floats and isinstance(one, bool)):
+            message = parameter_message(name, owner, f"an array of {'numbers' if floats else 'ints'}", one)[:-1]
+            try:
+                float(one)
+                reason = ""
+            except (TypeError, ValueError) as error:  # "float() argument must be a string or a real number, ..."
+                reason = f": {error}"
+            raise TypeError(f"{message}, at {place}{reason}.")
+    try:
+        numbers: NDArray[Any] = array.astype(np.float64 if floats else np.int64)
+        return numbers
+    except OverflowError:
+        rule = f"an array of numbers that fit {'float64' if floats else 'int64'}"
+        raise ValueError(parameter_message(name, owner, rule, "larger ones")) from None
+
+
+def check_values(
+    name: str, owner: str, array: NDArray[Any], *, nonnegative: bool = False, source: NDArray[Any] | None = None
+) -> None:
+    """Refuse NaN, infinity and, where asked, negative values; the error names the first place.
+
+    `source` is the array before a cast, from which the error quotes a number that is too large for the new type.
+    """
     # The sum is finite exactly when every value is, up to overflow: one fast pass for the usual, good input.
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(array.sum(dtype=np.float64))
@@ -126,6 +226,9 @@ def check_values(name: str, owner: str, array: NDArray[Any], *, nonnegative: boo
         bad = np.argwhere(~np.isfinite(array))
         if len(bad):
             place = tuple(int(i) for i in bad[0])
+            if source is not None and np.isfinite(source[place]):
+                rule, got = f"of numbers that fit {array.dtype}", f"{source[place]} at {place}"
+                raise ValueError(parameter_message(name, owner, rule, got))
             raise ValueError(parameter_message(name, owner, "finite", f"{array[place]} at {place}"))
     if nonnegative and array.size and array.min() < 0:
         place = tuple(int(i) for i in np.argwhere(array < 0)[0])
@@ -149,25 +252,33 @@ def check_csr(
     by row and column. The caller's matrix is never changed.
     """
     rule = "a sparse matrix" + (" (square)" if square else "")
+    wanted = _dtypes(dtype)
     if not sparse.issparse(value):
-        value = check_array(name, owner, value, dtype=dtype, shape=(None, None), finite=False)
+        array = as_array(name, owner, value, rule)
+        if array.dtype.kind == "b":  # as a sparse one
+            array = array.astype(wanted[0])
+        value = sparse.csr_array(check_array(name, owner, array, dtype=dtype, shape=(None, None), finite=False))
     if value.ndim != 2:
         raise ValueError(parameter_message(name, owner, rule, f"{value.ndim} dimensions"))
-    if sparse.issparse(value) and value.format in ("csr", "csc"):
+    if value.dtype.kind not in "iufb":
+        raise TypeError(parameter_message(name, owner, rule + " of numbers", f"dtype {value.dtype}"))
+    if value.format in ("csr", "csc"):
         _check_structure(name, owner, value)
-    matrix = sparse.csr_array(value)
+    if _masked_place(getattr(value, "data", None)) is not None:
+        raise ValueError(parameter_message(name, owner, rule + " without masked values", "masked data"))
+    own = value.dtype.newbyteorder("=")
+    target = own if own in wanted else wanted[0]
+    matrix = _merged_csr(value, target)
     if square and matrix.shape[0] != matrix.shape[1]:
         raise ValueError(parameter_message(name, owner, rule, f"shape {matrix.shape}"))
     if any(n is not None and n != m for n, m in zip(shape, matrix.shape)):
         raise ValueError(parameter_message(name, owner, f"a sparse matrix of shape {shape}", f"shape {matrix.shape}"))
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
     index_dtype = np.int64 if max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max else np.int32
-    wanted = _dtypes(dtype)
     if matrix.dtype.kind == "b":
-        matrix = matrix.astype(wanted[0])
-    data = check_array(name, owner, matrix.data, dtype=wanted, shape=(None,), finite=False)
+        matrix = matrix.astype(target)
+    if matrix.dtype.kind in "iu" and not _fits(matrix.data, target) and np.dtype(np.int64) in wanted:
+        target = np.dtype(np.int64)  # a sum that has outgrown the caller's type
+    data = check_array(name, owner, matrix.data, dtype=target, shape=(None,), finite=False)
     clean: sparse.csr_array = sparse.csr_array(
         (
             data,
@@ -180,6 +291,25 @@ def check_csr(
     if (data.dtype.kind == "f" and finite) or nonnegative:
         _check_csr_values(name, owner, clean, finite, nonnegative)
     return clean
+
+
+def _merged_csr(value: Any, target: np.dtype[Any]) -> sparse.csr_array:
+    """Any matrix as a CSR with sorted indices. Duplicates are summed in a type that holds the sum: scipy sums in the
+    matrix' own, where 300 ones of uint8 make 44."""
+    floats = "f" in (target.kind, value.dtype.kind)
+    wide = np.dtype(np.float64 if floats else np.uint64 if value.dtype.kind == "u" else np.int64)
+    # Conversion of these merges duplicates; scipy's routines don't know half precision.
+    if value.dtype != wide and (value.format in ("coo", "bsr") or value.dtype == np.float16):
+        value = value.astype(wide)
+    matrix = sparse.csr_array(value)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()  # the caller's keeps its order and its duplicates
+        matrix.sort_indices()
+        matrix = sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
+        if not matrix.has_canonical_format:
+            matrix = matrix.astype(wide)
+            matrix.sum_duplicates()
+    return matrix
 
 
 def _check_structure(name: str, owner: str, matrix: Any) -> None:

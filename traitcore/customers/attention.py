@@ -13,7 +13,7 @@ from .._kernels.attention import attention_gradient, owner_weights
 from .._parallel import balanced_blocks, even_blocks, resolve_workers, run_blocks
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from .._validate import as_array, check_array, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from .pooling import (
     OwnerRuns,
@@ -159,7 +159,7 @@ class AttentionPooling(ParamsMixin):
         rng = np.random.default_rng(self.seed)
         wanted = np.ones(len(vectors), dtype=bool)
         if target_tokens is not None:
-            wanted = np.asarray(target_tokens)
+            wanted = as_array("target_tokens", owner, target_tokens)
             if wanted.dtype != np.bool_ or wanted.shape != (len(vectors),):
                 rule = f"an array of shape ({len(vectors)},) and dtype bool"
                 raise TypeError(parameter_message("target_tokens", owner, rule, f"{wanted.dtype} {wanted.shape}"))

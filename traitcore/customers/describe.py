@@ -12,7 +12,7 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._rows import rows_to_shares
-from .._validate import check_array, check_int, check_real
+from .._validate import as_array, check_array, check_int, check_real
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .counts import count_tokens
@@ -154,7 +154,7 @@ def describe_traits(
     weights = check_array("profiles", OWNER, profiles, dtype=np.float32, shape=shape, nonnegative=True)
     category = None
     if item_category is not None:
-        category = np.asarray(item_category)
+        category = as_array("item_category", OWNER, item_category)
         if category.shape != (len(vocabulary.item_ids),):
             rule = f"an array of shape ({len(vocabulary.item_ids)},), one category for each item"
             raise ValueError(parameter_message("item_category", OWNER, rule, f"shape {category.shape}"))

@@ -12,7 +12,7 @@ from .. import _core
 from .._errors import parameter_message
 from .._kernels.pooling import age_weights, position_weights
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
-from .._validate import check_array, check_choice, check_int, check_real
+from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real
 from ..events.sequences import Sequences
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def inverse_document_frequencies(document_frequencies: Any, n_documents: int) ->
     df = check_array(
         "document_frequencies", OWNER, document_frequencies, dtype=np.float64, shape=(None,), nonnegative=True
     )
-    n = check_int("n_documents", OWNER, n_documents, 0)
+    n = check_int("n_documents", OWNER, n_documents, 0, COUNT_MAX)
     if len(df) and df.max() > n:
         rule = f"at most n_documents ({n}): customers with the token, not occurrences"
         raise ValueError(parameter_message("document_frequencies", OWNER, rule, df.max()))

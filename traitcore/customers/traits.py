@@ -14,7 +14,7 @@ from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._progress import Progress
 from .._rows import rows_to_shares
-from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from .blend_selection import choose_blend
@@ -85,7 +85,7 @@ class TraitModel(ParamsMixin):
         n_restarts: int = 1,
         max_iter: int = 200,
         tol: float = 1e-4,
-        random_state: int = 0,
+        random_state: RandomSource = 0,
         workers: int = 1,
     ) -> None:
         self.n_traits = n_traits
@@ -235,7 +235,7 @@ class TraitModel(ParamsMixin):
             n_restarts=check_int("n_restarts", name, self.n_restarts, 1),
             max_iter=check_int("max_iter", name, self.max_iter, 1),
             tol=check_real("tol", name, self.tol, 0.0),
-            seed=check_seed("random_state", name, self.random_state),
+            seed=check_random_state("random_state", name, self.random_state),
             workers=resolve_workers(self.workers, name),
             progress=progress,
         )

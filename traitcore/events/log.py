@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._files import whole_file
-from .._validate import check_array, check_choice
+from .._validate import as_array, check_array, check_choice
 from . import ids as coding
 from .arrow import read_stream
 from .columns import pick_columns
@@ -134,7 +134,7 @@ class EventLog:
 
     def take(self, rows: ArrayLike) -> EventLog:
         """The events of the given rows (int indices or a boolean mask), in that order; ids keep their codes."""
-        index = np.asarray(rows)
+        index = as_array("rows", "EventLog.take", rows)
         index = index.astype(np.int64) if index.size == 0 else index  # np.asarray([]) is float64
         if index.dtype.kind not in "iub" or index.ndim != 1:
             raise TypeError(parameter_message("rows", "EventLog.take", "a 1-D array of ints or bools", rows))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
-from .._validate import check_array
+from .._validate import as_array, check_array
 
 # A vocabulary of more tokens than this, most of which can't occur, is taken for raw ids.
 _LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
@@ -144,7 +144,7 @@ class Sequences:
 
         Raises ValueError or TypeError for another shape or dtype.
         """
-        events = np.asarray(events)
+        events = as_array("events", "Sequences.keep", events)
         if events.dtype != np.bool_ or events.shape != (self.n_tokens,):
             rule, got = f"an array of bool of shape ({self.n_tokens},)", f"dtype {events.dtype}, shape {events.shape}"
             error = TypeError if events.dtype != np.bool_ else ValueError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError, parameter_message
+from .._errors import InputError, on_behalf_of, parameter_message
 from .._kernels import tokens as kernels
 from .._parallel import even_blocks, resolve_workers, run_blocks, run_tasks
 from .._validate import check_array, check_choice, check_int
@@ -125,6 +125,7 @@ def tokenize(
     )  # fmt: skip
 
 
+@on_behalf_of("encode_tokens")
 def encode_tokens(
     tokens: Any,
     offsets: Any = None,

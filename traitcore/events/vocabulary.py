@@ -151,7 +151,7 @@ class Vocabulary:
             flat = self.tokens[sequences.tokens].tolist()
             ends = sequences.offsets.tolist()
             return [flat[a:b] for a, b in pairwise(ends)]
-        rows = np.asarray(sequences, dtype=np.int64)
+        rows = check_array("sequences", "Vocabulary.decode", sequences, dtype=np.int64, shape=(None,))
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             rule, got = f"rows in [0, {len(self) - 1}]", f"{rows.min()} ... {rows.max()}"
             raise ValueError(parameter_message("sequences", "Vocabulary.decode", rule, got))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
-from .._validate import check_array, check_csr
+from .._validate import as_array, check_array, check_csr
 from .descent import LOOK_BACK, Penalty, Watch, WatchArgs
 from .engine import DTYPES, Operand, check_data, entry_pass, padded
 
@@ -28,9 +28,11 @@ def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
     X = check_csr("X", owner, X, dtype=DTYPES, finite=False) if sparse.issparse(X) else check_array(
         "X", owner, X, dtype=DTYPES, shape=(None, None), finite=False
     )  # fmt: skip
-    if not sparse.issparse(observed) and np.asarray(observed).dtype != bool:
-        raise TypeError(parameter_message("observed", owner, "boolean where it is dense", type(observed).__name__))
-    pattern = check_csr("observed", owner, sparse.csr_array(observed).astype(np.float32), shape=X.shape)
+    if not sparse.issparse(observed):
+        observed = as_array("observed", owner, observed)
+        if observed.dtype != bool:
+            raise TypeError(parameter_message("observed", owner, "boolean where it is dense", type(observed).__name__))
+    pattern = check_csr("observed", owner, observed, dtype=DTYPES, shape=X.shape)
     rows = np.repeat(np.arange(X.shape[0], dtype=np.int64), np.diff(pattern.indptr))
     keep = pattern.data != 0
     rows, columns = rows[keep], pattern.indices[keep].astype(np.int64)

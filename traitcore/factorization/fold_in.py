@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._parallel import resolve_workers
-from .._validate import check_array, check_choice, check_csr, check_int, check_real
+from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_real
 from .descent import Penalty
 from .engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
 from .entries import fold_entries, observed_entries
@@ -80,6 +80,7 @@ class WeightSolver:
         return np.ascontiguousarray(out[:, : self.n_components])
 
 
+@on_behalf_of("solve_weights")
 def solve_weights(
     X: Any,
     H: Any,
@@ -111,8 +112,8 @@ def solve_weights(
     check_choice("beta_loss", owner, beta_loss, LOSSES)
     one = not sparse.issparse(X) and np.ndim(X) == 1
     if one:
-        X = np.asarray(X)[None]
-        observed = None if observed is None else np.asarray(observed)[None]
+        X = as_array("X", owner, X)[None]
+        observed = None if observed is None else as_array("observed", owner, observed)[None]
     poisson = beta_loss == "kullback-leibler"
     if observed is not None:
         X = observed_entries(X, observed, owner)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message, warn_not_converged
 from .._parallel import resolve_workers
-from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_array, check_bool, check_choice, check_int, check_real, check_seed
+from .._transformer import MatrixTransformer
+from .._validate import RandomSource, check_array, check_bool, check_choice, check_int, check_random_state, check_real
 from .descent import Descent, Penalty, Watch
 from .engine import Operand, check_data, half_squared_error
 from .entries import EntryDescent, observed_entries
@@ -41,7 +43,7 @@ def factorize_nonnegative(
     shuffle: bool = False,
     sample_weight: Any = None,
     observed: Any = None,
-    random_state: int = 0,
+    random_state: RandomSource = 0,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Factorization:
@@ -91,7 +93,7 @@ def factorize_nonnegative(
     if check_bool("shuffle", owner, shuffle) and by_entries:
         rule = "False with the Kullback-Leibler loss or with `observed`"
         raise ValueError(parameter_message("shuffle", owner, rule, shuffle))
-    seed = check_seed("random_state", owner, random_state)
+    seed = check_random_state("random_state", owner, random_state)
     workers = resolve_workers(workers, owner)
     X = check_data(X, owner) if observed is None else observed_entries(X, observed, owner)
     n, m = X.shape
@@ -118,17 +120,50 @@ def factorize_nonnegative(
     return _result(*descent.factors(), error, watch)
 
 
-class NMF(ParamsMixin):
+class _NoPartialFit(ValueError, AttributeError):
+    """`partial_fit` of a loss that has none: hasattr(model, "partial_fit") is False, as scikit-learn expects."""
+
+
+class _with_frobenius_loss:
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+        functools.update_wrapper(self, method)  # type: ignore[arg-type]
+
+    def __get__(self, model: Any, kind: type) -> Any:
+        if model is not None and model.beta_loss == "kullback-leibler":
+            rule = "'frobenius'"
+            raise _NoPartialFit(parameter_message("beta_loss", "NMF.partial_fit", rule, model.beta_loss))
+        return self.method.__get__(model, kind)
+
+
+class NMF(MatrixTransformer):
     """Non-negative matrix factorization with scikit-learn's names; `factorize_nonnegative` explains the parameters.
 
-    `forget_factor` in (0, 1] is `partial_fit`'s: each batch multiplies what the batches before it left by this.
+    A matrix is an array, a sparse matrix, or a frame of pandas, polars or pyarrow whose columns are numbers without
+    nulls. `random_state` may be None, a RandomState or a Generator too. `forget_factor` in (0, 1] is `partial_fit`'s:
+    each batch multiplies what the batches before it left by this.
 
     Attributes
     ----------
     components_ : (n_components, n_features) H. n_components_, n_features_in_.
+    feature_names_in_ : (n_features,) X's column names, where all are str.
     n_iter_, reconstruction_err_, history_, report_ : as in Factorization; after `partial_fit`, n_iter_ counts batches
         and the others are those of the last `fit`, if any.
+
+    Warns
+    -----
+    ConvergenceWarning : `fit` reached max_iter before tol (scikit-learn's class of that name too, where it is loaded).
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> X = np.array([[2.0, 0, 1], [4, 0, 2], [0, 3, 0]])
+    >>> model = tc.NMF(2).fit(X)
+    >>> bool(np.allclose(model.inverse_transform(model.transform(X)), X, atol=0.01))
+    True
     """
+
+    _positive_only = True
 
     def __init__(
         self,
@@ -144,7 +179,7 @@ class NMF(ParamsMixin):
         l1_ratio: float = 0.0,
         shuffle: bool = False,
         forget_factor: float = 0.9,
-        random_state: int = 0,
+        random_state: RandomSource = 0,
         workers: int = 1,
     ) -> None:
         self.n_components = n_components
@@ -162,32 +197,47 @@ class NMF(ParamsMixin):
         self.workers = workers
 
     def fit(
-        self, X: Any, y: None = None, *, sample_weight: Any = None, observed: Any = None,
+        self, X: Any, y: Any = None, *, sample_weight: Any = None, observed: Any = None,
         progress: Progress | None = None,
     ) -> Self:  # fmt: skip
         """Learn H from X (n_samples, n_features). `y` is there for scikit-learn's pipelines; nothing reads it."""
-        self.fit_transform(X, sample_weight=sample_weight, observed=observed, progress=progress)
+        self._fit(X, None, None, sample_weight, observed, progress)
         return self
 
     def fit_transform(
-        self, X: Any, y: None = None, *, W: Any = None, H: Any = None, sample_weight: Any = None, observed: Any = None,
+        self, X: Any, y: Any = None, *, W: Any = None, H: Any = None, sample_weight: Any = None, observed: Any = None,
         progress: Progress | None = None,
-    ) -> NDArray[Any]:  # fmt: skip
+    ) -> Any:  # fmt: skip
         """Fit, and return W (n_samples, n_components). `W` and `H` are the start where init is "custom"."""
+        return self._in_container(self._fit(X, W, H, sample_weight, observed, progress), X)
+
+    def _fit(
+        self, X: Any, W: Any, H: Any, sample_weight: Any, observed: Any, progress: Progress | None
+    ) -> NDArray[Any]:
         params = self.get_params()
         check_real("forget_factor", "NMF", params.pop("forget_factor"), 0, 1, open_low=True)
-        result = factorize_nonnegative(
-            X, W=W, H=H, sample_weight=sample_weight, observed=observed, progress=progress, **params
-        )
+        # What isn't observed may be anything, so the values are looked at below.
+        stored = observed is None
+        X = self._check_X(X, reset=True, nonnegative=stored, finite=stored)
+        with on_behalf_of("NMF"):
+            result = factorize_nonnegative(
+                X, W=W, H=H, sample_weight=sample_weight, observed=observed, progress=progress, **params
+            )
         self._online: OnlineFactor | None = None
         self._learned(result.H)
         self.n_iter_ = result.n_iter
         self.reconstruction_err_ = result.reconstruction_err
         self.history_ = result.history
         self.report_ = result.report
+        if not result.converged and self.tol > 0:
+            warn_not_converged(
+                f"NMF stopped at max_iter={self.max_iter} before it reached tol={self.tol:g} (it was at "
+                f"{result.report.criterion:.2g}). Increase max_iter, or tol.", stacklevel=3,
+            )  # fmt: skip
         return result.W
 
-    def partial_fit(self, X: Any, y: None = None, *, H: Any = None, sample_weight: Any = None) -> Self:
+    @_with_frobenius_loss
+    def partial_fit(self, X: Any, y: Any = None, *, H: Any = None, sample_weight: Any = None) -> Self:
         """Learn from one more batch of rows: memory grows with the batch, never with the rows seen.
 
         The batch's weights are solved for, its sums X^T W and W^T W are added to those of the batches before (online
@@ -200,9 +250,8 @@ class NMF(ParamsMixin):
         ValueError : another number of features than before; the Kullback-Leibler loss.
         """
         owner = "NMF.partial_fit"
-        if self.beta_loss != "frobenius":
-            raise ValueError(parameter_message("beta_loss", owner, "'frobenius'", self.beta_loss))
-        X = check_data(X, owner)
+        check_choice("beta_loss", owner, self.beta_loss, ("frobenius",))
+        X = self._check_X(X, reset=not hasattr(self, "components_"), nonnegative=True, empty=True)
         if getattr(self, "_online", None) is None:
             start = self._online_start(X, H, owner)
             self._online = OnlineFactor(
@@ -211,32 +260,31 @@ class NMF(ParamsMixin):
             )  # fmt: skip
             self.n_iter_ = 0
         assert self._online is not None
-        if X.shape[1] != self._online.n_features:
-            raise ValueError(parameter_message("X", owner, f"of {self._online.n_features} columns", f"{X.shape[1]}"))
         weights = check_rows("sample_weight", owner, sample_weight, X.shape[0], self._online.dtype)
         self._online.learn(X, weights, self.tol, self.max_iter, resolve_workers(self.workers, owner))
         self.n_iter_ += 1
         self._learned(self._online.H())
         return self
 
-    def transform(self, X: Any, *, observed: Any = None) -> NDArray[Any]:
+    def transform(self, X: Any, *, observed: Any = None) -> Any:
         """W (n_samples, n_components) of new rows, H fixed."""
         self._check_fitted("components_")
-        return solve_weights(
-            X, self.components_, beta_loss=self.beta_loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio,
-            observed=observed, tol=self.tol, max_iter=self.max_iter, workers=self.workers,
-        )  # fmt: skip
+        rows = self._check_X(X, reset=False, finite=observed is None)
+        with on_behalf_of("NMF"):
+            W = solve_weights(
+                rows, self.components_, beta_loss=self.beta_loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio,
+                observed=observed, tol=self.tol, max_iter=self.max_iter, workers=self.workers,
+            )  # fmt: skip
+        return self._in_container(W, X)
 
-    def inverse_transform(self, W: Any) -> NDArray[Any]:
-        """(n_samples, n_features) W H."""
+    def inverse_transform(self, X: Any) -> NDArray[Any]:
+        """(n_samples, n_features) W H of weights X (n_samples, n_components)."""
         self._check_fitted("components_")
-        W = check_array("W", "NMF.inverse_transform", W, dtype=self.components_.dtype, shape=(None, self.n_components_))
-        product: NDArray[Any] = W @ self.components_
-        return product
+        return self._back_to_features(X)
 
     def _learned(self, H: NDArray[Any]) -> None:
         self.components_ = H
-        self.n_components_, self.n_features_in_ = H.shape
+        self.n_components_ = len(H)
 
     def _online_start(self, X: Any, H: Any, owner: str) -> NDArray[Any]:
         k = check_int("n_components", owner, self.n_components, 1)
@@ -248,7 +296,7 @@ class NMF(ParamsMixin):
             return check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
         if hasattr(self, "components_") and self.components_.shape == (k, X.shape[1]):
             return self.components_.astype(X.dtype)  # go on from a fit
-        seed = check_seed("random_state", owner, self.random_state)
+        seed = check_random_state("random_state", owner, self.random_state)
         return initial_factors(X, k, self.init, seed, resolve_workers(self.workers, owner))[1]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._progress import Progress
-from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
 from .descent import Watch
 from .engine import Operand, Quadratic, check_data, half_squared_error, padded, row_pass
 from .result import Factorization
@@ -31,7 +31,7 @@ def factorize_semi_nonnegative(
     W: Any = None,
     tol: float = 1e-4,
     max_iter: int = 200,
-    random_state: int = 0,
+    random_state: RandomSource = 0,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Factorization:
@@ -60,7 +60,7 @@ def factorize_semi_nonnegative(
     check_choice("init", _OWNER, init, ("svd", "random", "custom"))
     tol = check_real("tol", _OWNER, tol, 0)
     max_iter = check_int("max_iter", _OWNER, max_iter, 1)
-    seed = check_seed("random_state", _OWNER, random_state)
+    seed = check_random_state("random_state", _OWNER, random_state)
     workers = resolve_workers(workers, _OWNER)
     X = check_data(X, _OWNER, nonnegative=False)
     if (init == "custom") != (W is not None):

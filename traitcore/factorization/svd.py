@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._kernels import symmetry as kernels
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._progress import Progress
-from .._validate import check_array, check_bool, check_csr, check_int, check_real, check_seed
+from .._validate import RandomSource, check_array, check_bool, check_csr, check_int, check_random_state, check_real
 from .eigen import symmetric_eigen
 from .lanczos import EPS, Lanczos, Settings, Subspace
 from .products import aligned_empty, multiply_add, panel_combine, panel_gram, transposed_csr
@@ -79,7 +79,7 @@ def randomized_svd(
     n_iter: int | None = None,
     block_size: int | None = None,
     symmetric: bool | None = None,
-    random_state: int = 0,
+    random_state: RandomSource = 0,
     memory_limit_mb: float | None = None,
     workers: int = 1,
     progress: Progress | None = None,
@@ -116,7 +116,7 @@ def randomized_svd(
         steps=None if n_iter is None else check_int("n_iter", _OWNER, n_iter, 1),
         max_columns=0, workers=resolve_workers(workers, _OWNER), progress=progress,
     )  # fmt: skip
-    seed = check_seed("random_state", _OWNER, random_state)
+    seed = check_random_state("random_state", _OWNER, random_state)
     is_symmetric = _check_symmetric(matrix, symmetric, settings.workers)
     matrix, scale = _scaled(matrix)
     settings.max_columns = _max_columns(matrix, settings, memory_limit_mb)
@@ -129,6 +129,7 @@ def randomized_svd(
     return _signed(operator.extract(found, k), scale, is_symmetric)
 
 
+@on_behalf_of("svd_vectors", A="M")
 def svd_vectors(
     M: Any,
     n_components: int,
@@ -137,7 +138,7 @@ def svd_vectors(
     tol: float = 1e-3,
     n_iter: int | None = None,
     symmetric: bool | None = None,
-    random_state: int = 0,
+    random_state: RandomSource = 0,
     memory_limit_mb: float | None = None,
     workers: int = 1,
     progress: Progress | None = None,

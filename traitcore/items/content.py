@@ -14,7 +14,7 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
-from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
 from ..factorization.svd import randomized_svd
 from .fusion import normalize_rows
 
@@ -29,7 +29,7 @@ def content_features(
     brands: Any = None,
     prices: Any = None,
     n_components: int = 256,
-    random_state: int = 0,
+    random_state: RandomSource = 0,
 ) -> NDArray[np.float32]:
     """(n_items, n_components) float32 content vectors of a whole catalogue, new items included; rows of norm 1.
 
@@ -89,7 +89,7 @@ class ContentEncoder(ParamsMixin):
         category_weight: float = 1.0,
         brand_weight: float = 0.5,
         price_weight: float = 0.25,
-        random_state: int = 0,
+        random_state: RandomSource = 0,
         workers: int = 1,
     ) -> None:
         self.n_components = n_components
@@ -202,7 +202,7 @@ class ContentEncoder(ParamsMixin):
         check_choice("analyzer", owner, self.analyzer, ("word", "char"))
         for name in WEIGHT_OF.values():
             check_real(name, owner, getattr(self, name), 0.0)
-        check_seed("random_state", owner, self.random_state)
+        check_random_state("random_state", owner, self.random_state)
         resolve_workers(self.workers, owner)
         rule = "a pair of ints (shortest, longest), 1 <= shortest <= longest"
         if not isinstance(self.ngrams, (tuple, list)) or len(self.ngrams) != 2:
@@ -244,7 +244,9 @@ WEIGHT_OF = {
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, (float, np.floating)) and np.isnan(value))
+    if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):  # pandas' nulls
+        return True
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
 def _check_text(name: str, owner: str, place: int, value: Any) -> str:
@@ -267,8 +269,10 @@ def _check_labels(name: str, owner: str, place: int, value: Any) -> tuple[str, .
 
 
 def _check_prices(value: Any, owner: str) -> NDArray[np.float64]:
-    if isinstance(value, (list, tuple)):
-        value = [np.nan if price is None else price for price in value]
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "iuf":
+        value = np.where(np.ma.getmaskarray(value), np.nan, value.data)
+    elif isinstance(value, Iterable) and not isinstance(value, (str, bytes, np.ndarray)):  # lists and columns of frames
+        value = [np.nan if _is_missing(price) else price for price in getattr(value, "to_pylist", lambda: value)()]
     prices = check_array("prices", owner, value, dtype=np.float64, shape=(None,), finite=False)
     bad = np.flatnonzero((prices < 0) | np.isinf(prices))
     if len(bad):

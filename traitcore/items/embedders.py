@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import check_choice, check_int, check_real, check_seed
@@ -238,6 +238,7 @@ class WalkEmbedder(ParamsMixin):
         self.workers = workers
         self.seed = seed
 
+    @on_behalf_of("WalkEmbedder")
     def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
         """Count which items stand together in `seqs`, link each to its `top_k`, walk, and train."""
         if self.graph_window is not None:
@@ -250,6 +251,7 @@ class WalkEmbedder(ParamsMixin):
         )
         return self.fit_graph(graph, progress=progress)
 
+    @on_behalf_of("WalkEmbedder")
     def fit_graph(self, graph: Any, *, progress: Progress | None = None) -> Self:
         """Walk over `graph` and train.
 
@@ -366,6 +368,7 @@ class PPMIEmbedder(ParamsMixin):
         self.workers = workers
         self.seed = seed
 
+    @on_behalf_of("PPMIEmbedder")
     def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
         """Count `seqs` and factorize; what was learned before is forgotten.
 
@@ -377,6 +380,7 @@ class PPMIEmbedder(ParamsMixin):
         check_seed("seed", type(self).__name__, self.seed)
         return self._refit(self._count(seqs, n_items, progress), progress)
 
+    @on_behalf_of("PPMIEmbedder")
     def partial_fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
         """Add the counts of more sequences, after `decay` of those so far, and factorize again.
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._kernels.graph import keep_heaviest
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
-from .._validate import check_array, check_bool, check_choice, check_csr, check_int
+from .._validate import as_array, check_array, check_bool, check_choice, check_csr, check_int
 from .count_parts import csr_of
 from .graph_objects import adjacency_of
 from .ppmi import positive_pmi
@@ -138,6 +138,7 @@ def build_item_graph(
     return _finish(matrix, directed, edges_pruned=before - matrix.nnz, **dropped)
 
 
+@on_behalf_of("graph_from_edges")
 def graph_from_edges(
     sources: Any,
     targets: Any,
@@ -172,6 +173,7 @@ def graph_from_edges(
     """
     owner = "graph_from_edges"
     names = None
+    sources, targets = as_array("sources", owner, sources), as_array("targets", owner, targets)
     if _are_texts(sources) and _are_texts(targets):
         if n_nodes is not None:
             raise ValueError(parameter_message("n_nodes", owner, "None where nodes have ids", n_nodes))

@@ -66,4 +66,5 @@ def merge_counts(
 
 
 def _largest(matrix: sparse.csr_array) -> int:
-    return int(np.abs(matrix.data).max()) if matrix.nnz else 0
+    # Not by np.abs, which leaves the least int32 negative.
+    return max(int(matrix.data.max()), -int(matrix.data.min())) if matrix.nnz else 0

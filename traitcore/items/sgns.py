@@ -18,7 +18,7 @@ from .. import _core
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._progress import Progress
-from .._validate import check_array, check_bool, check_choice, check_int, check_real, check_seed
+from .._validate import COUNT_MAX, check_array, check_bool, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 
 # Held-out loss is always measured with the same draws, so that epochs can be compared: an epoch no training reaches.
@@ -132,8 +132,9 @@ class SgnsTrainer:
         self.workers = resolve_workers(workers, owner)
         self._alpha = check_real("alpha", owner, alpha, 0.0, open_low=True)
         self._min_alpha = check_real("min_alpha", owner, min_alpha, 0.0, self._alpha)
-        tokens = int(counts.sum()) if epoch_tokens is None else check_int("epoch_tokens", owner, epoch_tokens, 1)
-        self._epoch_tokens = max(tokens, 1)
+        if epoch_tokens is None:
+            epoch_tokens = max(int(counts.sum()), 1)
+        self._epoch_tokens = check_int("epoch_tokens", owner, epoch_tokens, 1, COUNT_MAX)
         groups, from_group = self._check_groups(noise_groups, group_negative)
         self._model = _core.SgnsModel(
             counts=counts,

@@ -23,7 +23,7 @@ from .._kernels.walks import (
 )
 from .._parallel import balanced_blocks, resolve_workers, run_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
-from .._validate import check_array, check_int, check_real, check_seed
+from .._validate import COUNT_MAX, check_array, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from .graph import as_graph
 
@@ -148,7 +148,7 @@ class WalkCorpus:
                 raise ValueError(parameter_message(name, owner, f"large enough for 1 / {name} to be finite", value))
         self._seed = np.uint64(check_seed("seed", owner, seed))
         self._workers = resolve_workers(workers, owner)
-        self._block_tokens = check_int("block_tokens", owner, block_tokens, 1)
+        self._block_tokens = check_int("block_tokens", owner, block_tokens, 1, COUNT_MAX)
         self._shuffle = bool(shuffle)
         self._tables = _Tables(graph, owner, self._workers, second_order=self._back != 1.0 or self._out != 1.0)
         n = self._tables.n_nodes

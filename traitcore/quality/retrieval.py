@@ -13,7 +13,7 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._parallel import resolve_workers, run_blocks
 from .._progress import Progress
-from .._validate import check_array, check_choice, check_int, check_real, check_seed
+from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 
 OWNER = "evaluate_retrieval"
@@ -126,7 +126,7 @@ def evaluate_retrieval(
     n_items = check_int("n_items", OWNER, n_items, 1)
     k = check_int("k", OWNER, k, 1)
     check_choice("repeats", OWNER, repeats, ("keep", "exclude"))
-    n_unknown = check_int("n_unknown", OWNER, n_unknown, 0)
+    n_unknown = check_int("n_unknown", OWNER, n_unknown, 0, COUNT_MAX)
     threads = resolve_workers(workers, OWNER)
     if sequences.n_tokens and int(sequences.tokens.max()) >= n_items:
         got = f"token {int(sequences.tokens.max())}"

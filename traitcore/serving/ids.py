@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
+from .._validate import as_array
 
 _RULE = "unique ids, all of them ints that fit int64 or all of them strings"
 _LISTS = (list, tuple, set, frozenset, np.ndarray)
@@ -77,7 +78,7 @@ class Ids:
             values = np.asarray(values)  # columns of pandas, polars, pyarrow
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
             raise TypeError(parameter_message(name, owner, _RULE, values))
-        array = values if isinstance(values, np.ndarray) else None
+        array = as_array(name, owner, values) if isinstance(values, np.ndarray) else None
         if array is not None and array.dtype.kind in "iu":
             return cls._of_ints(array, owner, name)
         items = array.reshape(-1).tolist() if array is not None else list(values)

@@ -18,7 +18,7 @@ from scipy import sparse
 from .. import _core
 from .._errors import parameter_message
 from .._parallel import resolve_workers, run_blocks
-from .._validate import check_array, check_choice, check_int, check_values
+from .._validate import as_array, check_array, check_choice, check_int, check_values
 
 METRICS = ("cosine", "dot", "euclidean")
 _LANES = 32  # queries in a tile of the kernel
@@ -170,7 +170,7 @@ def _search(
 
 
 def _check_mask(mask: Any, n: int, owner: str) -> NDArray[np.bool_]:
-    array = np.asarray(mask)
+    array: NDArray[Any] = as_array("mask", owner, mask)
     rule = f"an array of shape ({n},) and dtype bool"
     if array.dtype != np.bool_:
         raise TypeError(parameter_message("mask", owner, rule, f"dtype {array.dtype}"))

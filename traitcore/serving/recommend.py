@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
-from .._validate import check_array, check_bool, check_choice, check_csr, check_int, check_real
+from .._validate import as_array, check_array, check_bool, check_choice, check_csr, check_int, check_real
 from ..events.sequences import Sequences
 
 FALLBACKS = ("popular",)
@@ -177,7 +177,7 @@ def recommend_products(
         if item_category is None:
             raise ValueError(parameter_message("item_category", owner, "given where categories are", None))
         category = check_array("item_category", owner, item_category, dtype=np.int64, shape=(n_items,))
-        open_ &= np.isin(category, np.atleast_1d(np.asarray(categories)))
+        open_ &= np.isin(category, np.atleast_1d(as_array("categories", owner, categories)))
     banned = None if seen is None else _seen(owner, seen, len(rows), n_items, single)
     found = _rank(rows, table, k, open_, banned, popular)
     return found[0] if single else found

@@ -117,7 +117,7 @@ class TableStore:
             raise TypeError(parameter_message("table", OWNER, "an EmbeddingTable", table))
         fields = {
             "parameters": check_metadata(parameters),
-            "seed": seed if seed is None else check_int("seed", OWNER, seed, 0),
+            "seed": seed if seed is None else check_int("seed", OWNER, seed, 0, 2**64 - 1),
             "input_fingerprint": input_fingerprint,
             **_check_report(report, forced_by, force_reason),
         }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
-from .._validate import check_array, check_choice
+from .._validate import as_array, check_array, check_choice
 from . import npy
 from .frames import arrow_table, data_frame
 from .ids import Ids, frozen_view, is_id, several
@@ -277,7 +277,7 @@ def _extra_array(name: Any, value: Any) -> NDArray[Any]:
     if not isinstance(name, str) or not npy.NAME.fullmatch(name) or name in npy.RESERVED:
         rule = f"keyed by names of letters, digits and _ other than {', '.join(sorted(npy.RESERVED))}"
         raise ValueError(parameter_message("arrays", OWNER, rule, name))
-    array = np.asarray(value)
+    array = as_array("arrays", OWNER, value)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise TypeError(parameter_message("arrays", OWNER, f"numeric ({name!r})", f"dtype {array.dtype}"))
     native = array.dtype.newbyteorder("=")
