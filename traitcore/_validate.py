@@ -16,6 +16,9 @@ from scipy import sparse
 
 from ._errors import parameter_message
 
+# Microseconds since 1970 UTC, some 146,000 years: so that the difference of any two times fits int64.
+TIME_LIMIT_US = 2**62
+
 
 def check_int(name: str, owner: str, value: Any, low: int, high: int | None = None) -> int:
     """An int in [low, high]; numpy ints are fine, bools and floats are not."""
@@ -115,6 +118,21 @@ def check_array(
     if (target.kind == "f" and finite) or nonnegative:
         check_values(name, owner, array, nonnegative=nonnegative)
     return array
+
+
+def check_times(name: str, owner: str, value: Any, *, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
+    """int64 microseconds since 1970 UTC in (-2**62, 2**62).
+
+    numpy's NaT is the smallest int64 once it is an int, and arithmetic takes it for a time: it is refused by name.
+    """
+    times = check_array(name, owner, value, dtype=np.int64, shape=shape)
+    if times.size and (times.min() <= -TIME_LIMIT_US or times.max() >= TIME_LIMIT_US):
+        flat = times.reshape(-1)
+        place = int(np.argmax((flat <= -TIME_LIMIT_US) | (flat >= TIME_LIMIT_US)))
+        got = "NaT (the smallest int64)" if flat[place] == np.iinfo(np.int64).min else str(flat[place])
+        rule = "microseconds since 1970 in (-2**62, 2**62)"
+        raise ValueError(parameter_message(name, owner, rule, f"{got} at {place}"))
+    return times
 
 
 def check_values(name: str, owner: str, array: NDArray[Any], *, nonnegative: bool = False) -> None:
