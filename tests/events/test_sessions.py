@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, split_sessions
 from traitcore._kernels import sessions as kernels
-from traitcore.events.sessions import BASKET_WINDOW, WINDOW, TiedEventsWarning
+from traitcore.events.session_report import BASKET_WINDOW, WINDOW, TiedEventsWarning
 
-pytestmark = pytest.mark.filterwarnings("ignore::traitcore.events.sessions.TiedEventsWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::traitcore.events.session_report.TiedEventsWarning")
 MINUTE = 60_000_000
 ACTIONS = ["view", "cart", "buy"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from traitcore import EventLog, InputError, TableError, split_sessions, tokenize
 from traitcore.events.sequences import Sequences
-from traitcore.events.sessions import BASKET_WINDOW, WINDOW, TiedEventsWarning
+from traitcore.events.session_report import BASKET_WINDOW, WINDOW, TiedEventsWarning
 from traitcore.events.simulate import Simulation, simulate_events
 from traitcore.pipeline import Catalogue, PipelineConfig, PipelineResult, fit_pipeline, prepare_corpus, read_catalogue
 from traitcore.pipeline.catalogue import complete_vectors

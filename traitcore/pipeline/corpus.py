@@ -10,7 +10,8 @@ import numpy as np
 from .._errors import InputError
 from ..events.log import EventLog
 from ..events.sequences import Sequences
-from ..events.sessions import TiedEventsWarning, split_sessions
+from ..events.session_report import TiedEventsWarning
+from ..events.sessions import split_sessions
 from ..events.tokens import tokenize
 from ..events.vocabulary import Vocabulary
 from .config import PipelineConfig
