@@ -313,7 +313,7 @@ def test_ready_made_sessions_of_one_customer_and_instant_differ() -> None:
 
 def test_ties_are_reported_and_warned_of() -> None:
     log = baskets(10, list("abcde"))
-    for ties, words in (("shuffle", "window of at least 20 or window=None"), ("content", "ties='shuffle'")):
+    for ties, words in (("shuffle", "window of at least 20 (fit_pipeline"), ("content", "ties='shuffle'")):
         with pytest.warns(TiedEventsWarning, match=r"100\.0% of the neighbours .* same time") as caught:
             report = split_sessions(log, ties=ties).report
         assert words in str(caught[0].message)

@@ -92,6 +92,6 @@ def advice(report: SessionReport) -> str:
     shuffle = "" if report.ties == "shuffle" else "order them by chance (ties='shuffle'), and "
     return (
         f"Being near says nothing among such events: {shuffle}learn from all of a session, with a window of at least "
-        f"{BASKET_WINDOW} or window=None. Where the log knows their order, name its column (order=...) or pass "
-        "ties='row'."
+        f"{BASKET_WINDOW} (fit_pipeline's default there) or window=None. Where the log knows their order, name its "
+        "column (order=...) or pass ties='row'."
     )
