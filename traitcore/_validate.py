@@ -20,6 +20,9 @@ from ._frames import NotNumbers, NullValue, plain_array
 # Sizes, numbers of rounds and of neighbours are C ints in the kernels; numbers of events may be larger.
 INT_MAX, COUNT_MAX = 2**31 - 1, 2**63 - 1
 
+# Microseconds since 1970 UTC, some 146,000 years: so that the difference of any two times fits int64.
+TIME_LIMIT_US = 2**62
+
 
 def check_int(name: str, owner: str, value: Any, low: int, high: int | None = None) -> int:
     """An int in [low, high], `high` being INT_MAX where none is given; numpy ints are fine, bools and floats are not.
@@ -210,6 +213,21 @@ def _numbers_of(name: str, owner: str, array: NDArray[Any], floats: bool) -> NDA
     except OverflowError:
         rule = f"an array of numbers that fit {'float64' if floats else 'int64'}"
         raise ValueError(parameter_message(name, owner, rule, "larger ones")) from None
+
+
+def check_times(name: str, owner: str, value: Any, *, shape: tuple[int | None, ...]) -> NDArray[np.int64]:
+    """int64 microseconds since 1970 UTC in (-2**62, 2**62).
+
+    numpy's NaT is the smallest int64 once it is an int, and arithmetic takes it for a time: it is refused by name.
+    """
+    times = check_array(name, owner, value, dtype=np.int64, shape=shape)
+    if times.size and (times.min() <= -TIME_LIMIT_US or times.max() >= TIME_LIMIT_US):
+        flat = times.reshape(-1)
+        place = int(np.argmax((flat <= -TIME_LIMIT_US) | (flat >= TIME_LIMIT_US)))
+        got = "NaT (the smallest int64)" if flat[place] == np.iinfo(np.int64).min else str(flat[place])
+        rule = "microseconds since 1970 in (-2**62, 2**62)"
+        raise ValueError(parameter_message(name, owner, rule, f"{got} at {place}"))
+    return times
 
 
 def check_values(

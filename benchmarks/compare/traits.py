@@ -7,6 +7,7 @@ invoices (2,843 customers, 3,193 items); a session is an invoice. RetailRocket b
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 import traitcore as tc
 from traitcore.customers.joint import BLEND
 from traitcore.customers.traits import METHODS, NEED_VECTORS
+from traitcore.events.session_report import TiedEventsWarning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +37,14 @@ def online_retail(path: Path) -> tuple[tc.Sequences, tc.Vocabulary]:
     rows = rows[rows.CustomerID.notna() & (rows.Quantity > 0)]
     rows = rows[rows.groupby("StockCode").StockCode.transform("size") >= 5]
     rows = rows[rows.groupby("CustomerID").InvoiceNo.transform("nunique") >= 2]
-    rows = rows.sort_values(["CustomerID", "InvoiceDate", "InvoiceNo"], kind="stable")
-    session = rows.groupby(["CustomerID", "InvoiceNo"], sort=False).ngroup()
-    return corpus(rows.CustomerID, session, np.full(len(rows), -1), (), rows.StockCode.astype(str))
+    log = tc.EventLog.from_columns(
+        rows.astype({"CustomerID": int, "InvoiceNo": str, "StockCode": str}), user="CustomerID", item="StockCode",
+        timestamp="InvoiceDate", session="InvoiceNo", action=None,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TiedEventsWarning)
+        made = tc.tokenize(tc.split_sessions(log, min_length=1))
+    return made.sequences, made.vocabulary
 
 
 def retailrocket(path: Path) -> tuple[tc.Sequences, tc.Vocabulary]:
@@ -87,8 +94,6 @@ def run(bench: Bench) -> None:
 
 
 def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str, min_count: int) -> None:
-    import warnings
-
     def embed(corpus: tc.Sequences) -> np.ndarray:
         made = tc.Item2Vec(vector_size=64, window=5, negative=5, epochs=15, seed=0)
         return made.fit(corpus, n_items=len(vocabulary)).item_vectors_

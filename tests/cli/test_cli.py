@@ -328,6 +328,26 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     assert "'checks'" in refused(capsys, "evaluate", log, *how, "--only", "traits", "--checks", "vibes")
 
 
+def test_evaluate_judges_baskets_as_sets_unless_their_order_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Baskets of nine of 30 items, any of them, in order of item id: only the order says what comes next."""
+    rng = np.random.default_rng(0)
+    rows = [f"{u},{u * 86_400},{i}" for u in range(300) for i in np.sort(rng.choice(30, 9, replace=False)).tolist()]
+    head = "user_id,timestamp,item_id"
+    how = ("--action", "-", "--only", "items", "--exclude-seen", "-k", "3", "--epochs", "1", "--min-count", "1")
+    found = {}
+    for name, lines in (("sorted", rows), ("permuted", [rows[i] for i in rng.permutation(len(rows))])):
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join([head, *lines]))
+        found[name] = answer(capsys, "evaluate", str(path), *how)["items"]
+    assert found["sorted"] == found["permuted"]
+    fair = found["sorted"]["scorers"]["next-item counts"]["recall"]
+    known = answer(capsys, "evaluate", str(tmp_path / "sorted.csv"), *how, "--ties", "row")["items"]
+    assert fair < 0.2  # 3 of 22 by chance
+    assert known["scorers"]["next-item counts"]["recall"] > 0.4
+
+
 def test_next_item_counts_without_times_take_no_session_for_old() -> None:
     rng = np.random.default_rng(0)
     train = Sequences.from_lists([rng.integers(0, 9, 5) for _ in range(30)])

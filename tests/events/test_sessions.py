@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, split_sessions
 from traitcore._kernels import sessions as kernels
+from traitcore.events.session_report import BASKET_WINDOW, WINDOW, TiedEventsWarning
 
+pytestmark = pytest.mark.filterwarnings("ignore::traitcore.events.session_report.TiedEventsWarning")
 MINUTE = 60_000_000
 ACTIONS = ["view", "cart", "buy"]
 
@@ -34,8 +37,13 @@ def slow_rows(log: EventLog) -> list[dict[str, Any]]:
         "user": log.user, "session": log.session, "time": log.timestamp_us, "position": log.position,
         "action": log.action, "item": log.item,
     }  # fmt: skip
+    ids = {"user_id": (log.user_ids, log.user), "session_id": (log.session_ids, log.session),
+           "item_id": (log.item_ids, log.item)}  # fmt: skip
+    texts = {name: None if codes is None else names[codes].tolist() for name, (names, codes) in ids.items()}
     return [
-        {name: None if c is None else int(c[n]) for name, c in columns.items()} for n in range(len(log))
+        {name: None if c is None else int(c[n]) for name, c in columns.items()}
+        | {name: None if c is None else c[n] for name, c in texts.items()}
+        for n in range(len(log))
     ]
 
 
@@ -68,20 +76,24 @@ rules = st.fixed_dictionaries(
 
 
 @settings(max_examples=150)
-@given(events, rules, st.integers(1, 200), st.booleans(), st.sampled_from(["content", "row"]), st.sampled_from([1, 3]))
+@given(
+    events, rules, st.integers(1, 200), st.booleans(), st.sampled_from(["shuffle", "content", "row"]),
+    st.sampled_from([1, 3]),
+)  # fmt: skip
 def test_equals_the_slow_twin(rows: Any, rule: Any, gap: int, drop: bool, ties: str, workers: int) -> None:
     log = make_log(rows)
-    drop = drop and ties == "content"
+    drop = drop and ties != "row"
+    options = {"gap_seconds": gap * 60, "drop_duplicates": drop, "ties": ties, "seed": gap, "workers": workers, **rule}
     expected = reference.split_sessions(
         slow_rows(log), gap_us=gap * MINUTE, min_length=rule["min_length"], max_session=rule["max_events_per_session"],
         max_minute=rule["max_events_per_minute"], max_day=rule["max_events_per_day"], merge=rule["merge_repeats"],
-        drop=drop, content_ties=ties == "content",
+        drop=drop, ties=ties, seed=gap,
     )  # fmt: skip
     if not expected:
         with pytest.raises(InputError, match="No session is left"):
-            split_sessions(log, gap_seconds=gap * 60, drop_duplicates=drop, ties=ties, workers=workers, **rule)
+            split_sessions(log, **options)
         return
-    sessions = split_sessions(log, gap_seconds=gap * 60, drop_duplicates=drop, ties=ties, workers=workers, **rule)
+    sessions = split_sessions(log, **options)
     assert as_lists(sessions) == expected
     assert sessions.timestamps_us.tolist() == log.timestamp_us[sessions.order].tolist()
     check_report(log, sessions)
@@ -100,12 +112,13 @@ def check_report(log: EventLog, sessions: Any) -> None:
     assert report.customers_kept == len(set(sessions.owner.tolist()))
 
 
-@given(events, st.randoms(use_true_random=False), st.booleans())
-def test_permuting_the_rows_changes_nothing(rows: Any, random: Any, drop: bool) -> None:
+@given(events, st.randoms(use_true_random=False), st.booleans(), st.sampled_from(["shuffle", "content"]))
+def test_permuting_the_rows_changes_nothing(rows: Any, random: Any, drop: bool, ties: str) -> None:
     shuffled = rows.copy()
     random.shuffle(shuffled)
     one, two = (
-        split_sessions(make_log(r), min_length=1, merge_repeats=True, drop_duplicates=drop) for r in (rows, shuffled)
+        split_sessions(make_log(r), min_length=1, merge_repeats=True, drop_duplicates=drop, ties=ties, workers=w)
+        for r, w in ((rows, 1), (shuffled, 3))
     )
     assert contents(one) == contents(two)
     assert one.report == two.report
@@ -185,12 +198,141 @@ def test_any_number_of_workers_gives_the_same_bytes(workers: int) -> None:
     assert one.report == many.report
 
 
-def test_many_events_in_one_instant_are_sorted_by_content() -> None:
+def test_many_events_in_one_instant_are_sorted() -> None:
     n = 30_000  # a quadratic sort of ties would take minutes
     items = np.random.default_rng(1).permutation(n)
     columns = {"user_id": np.zeros(n, int), "timestamp": np.ones(n, int), "item_id": items}
     log = EventLog.from_columns(columns, action=None)
-    assert log.item[split_sessions(log).order].tolist() == list(range(n))
+    assert log.item[split_sessions(log, ties="content").order].tolist() == list(range(n))
+    assert sorted(log.item[split_sessions(log).order].tolist()) == list(range(n))
+
+
+def baskets(n_baskets: int, items: Any, ids: str = "{}", **more: Any) -> EventLog:
+    """Each user buys the same items at one instant of their own."""
+    n = len(items)
+    columns = {
+        "user_id": np.repeat([ids.format(u) for u in range(n_baskets)], n), "item_id": np.tile(items, n_baskets),
+        "timestamp": np.repeat(np.arange(n_baskets) * 86_400, n), **{k: np.tile(v, n_baskets) for k, v in more.items()},
+    }  # fmt: skip
+    return EventLog.from_columns(
+        columns, action="action" if "action" in more else None, timestamp_unit="s", id_types="str",
+        order="order" if "order" in more else None,
+    )  # fmt: skip
+
+
+def items_of(sessions: Any) -> list[list[Any]]:
+    log = sessions.log
+    return [log.item_ids[log.item[sessions[i]]].tolist() for i in range(len(sessions))]
+
+
+@pytest.mark.parametrize("ids", ["{}", "küche {}", "0000000000000{}"])
+def test_every_order_of_a_basket_is_as_likely(ids: str) -> None:
+    items = [ids.format(i) for i in range(6)]
+    found = np.array(items_of(split_sessions(baskets(3000, items, ids))))
+    neighbours = {(a, b): 0 for a in items for b in items if a != b}
+    for left, right in zip(found[:, :-1].ravel().tolist(), found[:, 1:].ravel().tolist()):
+        neighbours[left, right] += 1
+    # 500 expected of each of the 30 pairs; by id five pairs have 3,000 and the others none.
+    assert max(abs(n - 500) for n in neighbours.values()) < 4.5 * np.sqrt(500)
+    places = np.array([[(found[:, p] == item).sum() for p in range(6)] for item in items])
+    assert abs(places - 500).max() < 4.5 * np.sqrt(500)
+
+
+def test_a_planted_order_of_ids_is_gone() -> None:
+    """Baskets of eight of the twelve items of a family: those next to each other by id are bought together no more
+    often than others, which an order by id hides from every small window."""
+    rng = np.random.default_rng(0)
+    rows = [(u, i) for u in range(400) for i in rng.choice(np.arange(u % 2, 24, 2), 8, replace=False).tolist()]
+    user, item = (np.array(c) for c in zip(*rows))
+    log = EventLog.from_columns({"user_id": user, "item_id": item, "timestamp": user * 86_400}, action=None)
+
+    def next_by_id(ties: str) -> float:
+        found = items_of(split_sessions(log, ties=ties))
+        pairs = [(a, b) for basket in found for a, b in pairwise(basket)]
+        return sum(0 < b - a <= 4 for a, b in pairs) / len(pairs)  # the first or second id after it in the family
+
+    assert next_by_id("content") > 0.85
+    assert next_by_id("shuffle") == pytest.approx(21 / 132, abs=0.03)  # of the 12 * 11 ordered pairs of a family
+
+
+def test_the_chance_of_an_event_is_its_own() -> None:
+    """More items and users, and a part of the log, leave the order of the others as it was."""
+    items = [f"i{k}" for k in range(12)]
+    whole = dict(zip(range(50), items_of(split_sessions(baskets(50, items)))))
+    more = items_of(split_sessions(baskets(50, [*items, "a new one", "zz"])))  # codes of all items shift by one
+    assert [[i for i in basket if i in items] for basket in more] == list(whole.values())
+    log = baskets(50, items)
+    half = log.take(np.flatnonzero(log.user % 2 == 0))
+    assert items_of(split_sessions(half)) == [whole[u] for u in range(0, 50, 2)]
+    assert items_of(split_sessions(log, seed=1)) != list(whole.values())
+
+
+def test_actions_of_one_item_stay_together_along_the_funnel() -> None:
+    items, acts = [1, 2, 1, 2, 1, 3], np.array(["buy", "cart", "view", "view", "cart", "view"], dtype=object)
+    orders = set()
+    for seed in range(60):
+        sessions = split_sessions(baskets(1, [str(i) for i in items], action=acts), seed=seed)
+        log = sessions.log
+        found = [(log.item_ids[log.item[r]], log.actions[log.action[r]]) for r in sessions[0]]
+        for item, wanted in (("1", ["view", "cart", "buy"]), ("2", ["view", "cart"]), ("3", ["view"])):
+            places = [place for place, (one, _) in enumerate(found) if one == item]
+            assert [found[p][1] for p in places] == wanted
+            assert places == list(range(places[0], places[0] + len(wanted)))
+        orders.add(tuple(dict.fromkeys(one for one, _ in found)))
+    assert len(orders) == 6
+
+
+def test_repeats_of_one_instant_are_met_whatever_the_order() -> None:
+    log = baskets(40, ["b", "a", "b", "c", "a", "b"])
+    report = split_sessions(log, drop_duplicates=True).report
+    assert (report.events_kept, report.events_duplicate) == (40 * 3, 40 * 3)
+    assert split_sessions(log).report.duplicates_seen == 40 * 3
+    assert split_sessions(log, merge_repeats=True).report.events_merged == 40 * 3
+
+
+def test_places_lead_and_what_shares_a_place_is_shuffled() -> None:
+    found = items_of(split_sessions(baskets(200, list("abcdef"), order=[1, 1, 1, 0, 0, 0])))
+    assert all(set(basket[:3]) == set("def") for basket in found)
+    assert len({"".join(basket) for basket in found}) == 36
+    timeless = EventLog.from_columns(
+        {"user_id": np.zeros(60, int), "item_id": np.tile(np.arange(3), 20), "n": np.repeat(np.arange(20), 3)},
+        timestamp=None, action=None, order="n",
+    )  # fmt: skip
+    sessions = split_sessions(timeless, gap_seconds=None)
+    assert len({tuple(basket) for basket in timeless.item[sessions.order].reshape(20, 3).tolist()}) > 3
+    assert sessions.report.neighbours_tied == 40
+
+
+def test_ready_made_sessions_of_one_customer_and_instant_differ() -> None:
+    log = EventLog.from_columns(
+        {"user_id": np.zeros(60, int), "item_id": np.tile(np.arange(3), 20), "timestamp": np.ones(60, int),
+         "s": np.repeat(np.arange(20), 3)}, action=None, session="s",
+    )  # fmt: skip
+    assert len({tuple(basket) for basket in items_of(split_sessions(log))}) > 3
+
+
+def test_ties_are_reported_and_warned_of() -> None:
+    log = baskets(10, list("abcde"))
+    for ties, words in (("shuffle", "window of at least 20 (fit_pipeline"), ("content", "ties='shuffle'")):
+        with pytest.warns(TiedEventsWarning, match=r"100\.0% of the neighbours .* same time") as caught:
+            report = split_sessions(log, ties=ties).report
+        assert words in str(caught[0].message)
+        assert words in str(report)
+        assert caught[0].filename == __file__
+        assert (report.neighbours_tied, report.tied_share, report.advised_window) == (40, 1.0, BASKET_WINDOW)
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_warning_where_the_order_is_known() -> None:
+    report = split_sessions(baskets(10, list("abcde")), ties="row").report
+    assert (report.tied_share, report.advised_window) == (1.0, WINDOW)
+    assert "in the log's order" in str(report)
+    report = split_sessions(baskets(10, list("abcde"), order=range(5))).report
+    assert (report.tied_share, report.advised_window) == (0.0, WINDOW)
+    rows = [(1, 0, 0, 1), (1, 0, 0, 2), (1, 1, 0, 3), (1, 2, 0, 4)]
+    report = split_sessions(make_log(rows)).report
+    assert report.tied_share == 1 / 3
+    assert "33.3% of neighbours have the same time" in str(report)
 
 
 def test_a_busy_day_may_span_ready_made_sessions() -> None:
@@ -234,6 +376,7 @@ ONE = [(1, 0, 0, 1), (1, 1, 1, 2)]
         ({"min_length": True}, TypeError, "'min_length'"),
         ({"max_events_per_minute": 0}, ValueError, "'max_events_per_minute'"),
         ({"ties": "random"}, ValueError, "'ties'"),
+        ({"seed": -1}, ValueError, "'seed'"),
         ({"ties": "row", "drop_duplicates": True}, ValueError, "'drop_duplicates'"),
         ({"merge_repeats": 1}, TypeError, "'merge_repeats'"),
         ({"workers": 0}, ValueError, "'workers'"),

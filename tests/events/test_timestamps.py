@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from traitcore import EventLog, InputError, LiveCustomers, Sequences, customer_vectors
 from traitcore.events import timestamps
 
 
@@ -103,3 +105,114 @@ def test_units_agree_on_a_moment(unit: str) -> None:
 @given(st.lists(st.integers(0, timestamps.LATEST_US - 1), min_size=1))
 def test_format_is_read_back(us: list[int]) -> None:
     assert parse(timestamps.format_us(np.array(us)).tolist(), True) == us
+
+
+# -- what is no time, or none that fits --------------------------------------------------------------------------------
+
+PER_UNIT = {"W": 604_800_000_000, "D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 10**6, "ms": 1000}
+NAT = np.iinfo(np.int64).min
+FIRST_US, STOP_US = -62_135_596_800_000_000, 253_402_300_800_000_000  # years 1 and 10000
+
+
+@given(
+    st.lists(st.integers(NAT, 2**63 - 1) | st.integers(-(10**12), 10**12), min_size=1),
+    st.sampled_from(list(PER_UNIT)), st.sampled_from([1, 7]),
+)  # fmt: skip
+def test_datetimes_of_any_unit_equal_python_and_never_wrap(values: list[int], unit: str, step: int) -> None:
+    times = np.array(values, dtype=np.int64).view(f"datetime64[{step}{unit}]")
+    for value, got in zip(values, timestamps.datetimes_to_us(times).tolist()):
+        exact = value * step * PER_UNIT[unit]
+        if value == NAT:
+            assert got == NAT
+        elif FIRST_US <= exact < STOP_US:
+            assert got == exact
+        else:
+            assert not FIRST_US <= got < STOP_US
+
+
+@pytest.mark.parametrize("unit", ["Y", "M"])
+def test_far_years_and_months_are_out_of_range(unit: str) -> None:
+    far = np.array([2**62, -(2**62), 10**11, 8030 * (12 if unit == "M" else 1)]).view(f"datetime64[{unit}]")
+    got = timestamps.datetimes_to_us(far)
+    assert ((got < FIRST_US) | (got >= STOP_US)).all()
+    near = np.array(["2020", "1999"], dtype=f"datetime64[{unit}]")
+    assert timestamps.datetimes_to_us(near).tolist() == [1_577_836_800_000_000, 915_148_800_000_000]
+
+
+@pytest.mark.parametrize("kind", ["D", "h", "W", "Y", "object", "list"])
+def test_far_dates_of_a_column_are_bad_rows(kind: str) -> None:
+    far = ["400000", "2020"] if kind == "Y" else ["400000-01-01", "2020-01-02"]
+    if kind in ("object", "list"):
+        dates = [np.datetime64(text) for text in far]
+        column = dates if kind == "list" else np.array(dates, dtype=object)
+    else:
+        column = np.array(far, dtype="datetime64[D]" if kind != "Y" else "datetime64[Y]").astype(f"datetime64[{kind}]")
+    data = {"timestamp": column, "item_id": [1, 2]}
+    with pytest.raises(InputError, match="after the year 9999"):
+        EventLog.from_columns(data, user=None, action=None)
+    log = EventLog.from_columns(data, user=None, action=None, on_bad_rows="set_aside")
+    assert log.timestamp_us is not None
+    assert len(log) == 1
+    assert 0 < log.timestamp_us[0] < STOP_US
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        [np.datetime64("NaT"), np.datetime64("2020-01-01")],
+        np.array([np.datetime64("NaT"), datetime(2020, 1, 1)], dtype=object),
+        np.array(["NaT", "2020-01-01"], dtype="datetime64[s]"), np.array(["NaT", "2020-01-01"], dtype="datetime64[D]"),
+        np.array(["NaT", "2020"], dtype="datetime64[Y]"),
+    ],
+)  # fmt: skip
+def test_nat_in_a_column_is_null(column: Any) -> None:
+    data = {"timestamp": column, "item_id": [1, 2]}
+    with pytest.raises(InputError, match="is null"):
+        EventLog.from_columns(data, user=None, action=None)
+    log = EventLog.from_columns(data, user=None, action=None, on_bad_rows="set_aside")
+    assert log.timestamp_us is not None
+    assert log.timestamp_us.tolist() == [1_577_836_800_000_000]
+
+
+def test_an_integer_column_with_nat_is_a_bad_row() -> None:
+    data = {"timestamp": np.array([NAT, 10**9]), "item_id": [1, 2]}
+    with pytest.raises(InputError, match="before 1970"):
+        EventLog.from_columns(data, user=None, action=None)
+
+
+LIVE = LiveCustomers(np.eye(2, dtype=np.float32), method="recency", half_life_days=1.0)
+ENTRIES = {
+    "EventLog": lambda times: EventLog(np.zeros(2, np.int32), np.array([5]), timestamp_us=times),
+    "Sequences": lambda times: Sequences(np.array([0, 1]), np.array([0, 2]), timestamps_us=times),
+    "LiveCustomers": lambda times: LIVE.update_batch(["a", "b"], [0, 1], timestamps_us=times),
+}
+
+
+@pytest.mark.parametrize("entry", list(ENTRIES))
+@pytest.mark.parametrize("odd", [NAT, NAT + 1, 2**63 - 1, 2**62, -(2**62)])
+def test_no_time_that_arithmetic_would_wrap_comes_in(entry: str, odd: int) -> None:
+    what = "NaT" if odd == NAT else str(odd)
+    for times in (np.array([5, odd]), [5, odd]):
+        with pytest.raises(ValueError, match=rf"timestamps?_us' parameter of {entry} must be microseconds .*{what}"):
+            ENTRIES[entry](times)
+    assert len(LIVE) == 0
+    with pytest.raises(TypeError, match="int64"):
+        ENTRIES[entry](np.array(["NaT", "2020-01-01"], dtype="datetime64[us]"))
+
+
+def test_the_widest_times_there_are_pool_to_finite_vectors() -> None:
+    times = np.array([-(2**62) + 1, 2**62 - 1])
+    pooled = customer_vectors(
+        Sequences(np.array([0, 1]), np.array([0, 2]), timestamps_us=times), np.eye(2), method="recency",
+        half_life_days=1e7,
+    )  # fmt: skip
+    assert np.isfinite(pooled.vectors).all()
+    live = LiveCustomers(np.eye(2), method="recency", half_life_days=1e7)
+    live.update_batch(["a", "a"], [0, 1], timestamps_us=times)
+    np.testing.assert_allclose(live.vector("a"), pooled.vectors[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("days", [1e300, 1e9])
+def test_a_half_life_beyond_all_times_is_refused(days: float) -> None:
+    with pytest.raises(ValueError, match=r"'half_life_days' parameter of LiveCustomers .* \(0, 5\.3"):
+        LiveCustomers(np.eye(2), method="recency", half_life_days=days)

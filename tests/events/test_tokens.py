@@ -15,6 +15,7 @@ from traitcore import EventLog, InputError, encode_tokens, split_sessions, token
 from traitcore.events import tokens as module
 from traitcore.events.ids import code_texts
 
+pytestmark = pytest.mark.filterwarnings("ignore::traitcore.events.session_report.TiedEventsWarning")
 events = st.lists(
     st.tuples(st.integers(0, 4), st.integers(0, 300), st.integers(0, 2), st.integers(0, 5)), min_size=1, max_size=60
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from traitcore import EventLog, InputError, TableError
+from traitcore import EventLog, InputError, TableError, split_sessions, tokenize
 from traitcore.events.sequences import Sequences
+from traitcore.events.session_report import BASKET_WINDOW, WINDOW, TiedEventsWarning
 from traitcore.events.simulate import Simulation, simulate_events
 from traitcore.items.content import content_features
 from traitcore.pipeline import Catalogue, PipelineConfig, PipelineResult, fit_pipeline, prepare_corpus, read_catalogue
 from traitcore.pipeline.catalogue import complete_vectors
-from traitcore.pipeline.corpus import BASKET_WINDOW, WINDOW, shuffle_instants
 from traitcore.pipeline.publish import changed_settings
 from traitcore.pipeline.tables import latest_tokens, vocabulary_of
 from traitcore.serving.store import TableStore
@@ -136,23 +137,17 @@ def test_bots_leave_by_the_limits() -> None:
 # -- baskets -----------------------------------------------------------------------------------------------------------
 
 
-def test_instants_are_shuffled_and_nothing_else_moves() -> None:
-    times = np.asarray([1, 1, 1, 2, 3, 3, 3, 3], dtype=np.int64)
-    sequences = Sequences(
-        tokens=np.arange(8, dtype=np.int32), offsets=np.asarray([0, 5, 8]), timestamps_us=times
+def test_the_order_of_an_instant_is_that_of_split_sessions() -> None:
+    user = np.repeat(np.arange(40), 5)
+    log = EventLog.from_columns(
+        {"user_id": user, "timestamp": user * 86_400, "item_id": np.tile(np.arange(5), 40)}, action=None
     )
-    action = np.asarray([0, 0, 0, 0, 0, 0, 0, 1], dtype=np.int32)
-    seen = set()
-    for seed in range(40):
-        shuffled, share = shuffle_instants(sequences, action, seed=seed)
-        assert share == 4 / 6
-        assert sorted(shuffled.tokens[:3].tolist()) == [0, 1, 2]
-        assert shuffled.tokens[3] == 3
-        assert shuffled.tokens[4] == 4  # same time as the next, but another session
-        assert sorted(shuffled.tokens[5:7].tolist()) == [5, 6]
-        assert shuffled.tokens[7] == 7  # a later action of the same instant stays later
-        seen.add(tuple(shuffled.tokens[:3].tolist()))
-    assert len(seen) == 6
+    for ties, seed in (("shuffle", 3), ("content", 3), ("row", 3)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TiedEventsWarning)
+            wanted = tokenize(split_sessions(log, ties=ties, seed=seed)).sequences
+        found = prepare_corpus(log, PipelineConfig(ties=ties, seed=seed, min_count=1)).sequences
+        assert found.tokens.tolist() == wanted.tokens.tolist()
 
 
 def test_baskets_get_the_wide_window() -> None:
@@ -387,7 +382,7 @@ def test_progress_speaks_of_the_stages(shop: Simulation) -> None:
     told: list[str] = []
     fit_pipeline(shop.log, progress=lambda stage, done, total: told.append(stage), **SMALL)
     order = list(dict.fromkeys(told))
-    assert order == ["sessions", "tokens", "order", "item2vec", "customers", "traits", "descriptions", "tables"]
+    assert order == ["sessions", "tokens", "item2vec", "customers", "traits", "descriptions", "tables"]
 
 
 def test_refits_say_what_they_are_for(shop: Simulation, tmp_path: Path) -> None:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from tests.reference import serving as slow
 from traitcore import Sequences, evaluate_retrieval
-from traitcore.quality.retrieval import VectorScorer, mean_ranks, oldest_first, popularity_percentiles, split_sequences
+from traitcore.quality.retrieval import (
+    VectorScorer,
+    best_rows,
+    mean_ranks,
+    oldest_first,
+    popularity_percentiles,
+    split_sequences,
+)
 
 
 def constant(scores: Any) -> Any:
@@ -116,6 +123,165 @@ def test_splits_cut_no_session_and_leak_no_time() -> None:
         split_sequences(base)
 
 
+def test_which_of_those_that_end_together_are_held_out_is_by_chance() -> None:
+    sequences = timed([[(i, 5)] for i in range(100)])
+    train, test = split_sequences(sequences, test_share=0.5)
+    held_out = test.tokens.tolist()
+    assert sorted([*train.tokens.tolist(), *held_out]) == list(range(100))
+    assert 10 < sum(token >= 50 for token in held_out) < 40  # by row all 50: the customers with the highest ids
+    assert held_out == split_sequences(sequences, test_share=0.5)[1].tokens.tolist()
+    assert held_out != split_sequences(sequences, test_share=0.5, seed=1)[1].tokens.tolist()
+
+
+# -- events of one time ------------------------------------------------------------------------------------------------
+
+
+def timed(lists: list[list[tuple[int, int]]]) -> Sequences:
+    flat = [event for one in lists for event in one]
+    offsets = np.concatenate(([0], np.cumsum([len(one) for one in lists])))
+    return Sequences(
+        np.array([item for item, _ in flat], dtype=np.int32), offsets.astype(np.int64),
+        timestamps_us=np.array([time for _, time in flat], dtype=np.int64),
+    )  # fmt: skip
+
+
+def as_set(prefixes: Sequences) -> Any:
+    """Scores that follow the set of events given, whatever their order; few values, so that they tie."""
+    times = prefixes.timestamps_us
+    assert times is not None
+    mass = np.stack([
+        sum(((np.arange(9) * (item + 2) + time) % 5 for item, time in zip(one, times[a:b])), np.zeros(9))
+        for one, a, b in zip(prefixes, prefixes.offsets[:-1], prefixes.offsets[1:])
+    ])  # fmt: skip
+    return mass % 4
+
+
+timed_lists = st.lists(
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), max_size=8).map(lambda e: sorted(e, key=lambda x: x[1])),
+    min_size=1, max_size=6,
+)  # fmt: skip
+
+
+@given(timed_lists, st.randoms(use_true_random=False), st.sampled_from([1, 3]))
+def test_sets_equal_the_slow_twin_in_any_order(lists: Any, random: Any, workers: int) -> None:
+    wanted = []
+    for events in lists:
+        for given_, item, others in slow.next_item_queries(events):
+            scores = as_set(timed([given_]))[0]
+            rivals = [s for i, s in enumerate(scores) if i not in others]
+            wanted.append(slow.next_item_rank(rivals, item - sum(o < item for o in others)))
+    moved = [sorted((random.random(), *e) for e in one) for one in lists]
+    moved = [sorted(((i, t) for _, i, t in one), key=lambda e: e[1]) for one in moved]
+    if not wanted:
+        with pytest.raises(ValueError, match="two or more"):
+            evaluate_retrieval(timed(lists), as_set, n_items=9)
+        return
+    first = evaluate_retrieval(timed(lists), as_set, n_items=9, k=3, workers=workers)
+    again = evaluate_retrieval(timed(moved), as_set, n_items=9, k=3)
+    assert sorted(first.ranks.tolist()) == sorted(wanted)
+    assert first.ranks.tobytes() == again.ranks.tobytes()
+    assert first.as_dict() == again.as_dict()
+
+
+def test_no_order_of_a_basket_can_better_the_figures() -> None:
+    """A scorer that knows the order, "the id after the last one", is right by chance only."""
+    rng = np.random.default_rng(0)
+    baskets = [[(int(i), 5) for i in np.sort(rng.choice(100, 10, replace=False))] for _ in range(300)]
+
+    def after_the_last(prefixes: Sequences) -> Any:
+        last = prefixes.tokens[prefixes.offsets[1:] - 1]
+        return -((np.arange(100)[None, :] - last[:, None] - 1) % 100)
+
+    known = evaluate_retrieval(timed(baskets), after_the_last, n_items=100, ties="order")
+    assert known.recall > 0.8
+    fair = [evaluate_retrieval(timed(b), after_the_last, n_items=100, seed=s) for s, b in ((0, baskets), (1, baskets))]
+    assert [report.recall for report in fair] == pytest.approx([0.22, 0.22], abs=0.03)  # 20 of the 91 not given
+    shuffled = [[basket[i] for i in rng.permutation(10)] for basket in baskets]
+    again = evaluate_retrieval(timed(shuffled), after_the_last, n_items=100)
+    assert again.ranks.tobytes() == fair[0].ranks.tobytes()
+
+
+def test_a_set_is_not_its_own_context_and_all_of_it_is_right() -> None:
+    seen: list[list[int]] = []
+
+    def scorer(prefixes: Sequences) -> Any:
+        seen.extend(sorted(p.tolist()) for p in prefixes)
+        return np.tile([0, 5, 4, 3, 2], (len(prefixes), 1))
+
+    report = evaluate_retrieval(timed([[(0, 1), (1, 2), (2, 2), (1, 2), (3, 2)]]), scorer, n_items=5, k=1)
+    assert seen == [[0], [0], [0]]  # asked once for each of 1, 2 and 3
+    assert report.ranks.tolist() == [1.0, 1.0, 1.0]
+    seen.clear()
+    report = evaluate_retrieval(timed([[(1, 2), (2, 2), (3, 2)], [(4, 7), (4, 7)]]), scorer, n_items=5, k=1)
+    assert sorted(seen) == [[1, 2], [1, 3], [2, 3]]
+    assert sorted(report.ranks.tolist()) == [1.0, 2.0, 3.0]  # those given may be listed, and are wrong
+    report = evaluate_retrieval(
+        timed([[(1, 2), (2, 2), (3, 2)]]), scorer, n_items=5, k=1, repeats="exclude", max_queries=2
+    )
+    assert report.ranks.tolist() == [1.0, 1.0]
+    report = evaluate_retrieval(timed([[(0, 1), (3, 2), (4, 2), (1, 2)]]), scorer, n_items=5, repeats="exclude")
+    assert sorted(report.ranks.tolist()) == [1.0, 2.0, 2.0]  # 2 is above 3 and 4
+
+
+def test_vector_scorer_takes_one_time_for_one_step() -> None:
+    unit = np.eye(5, dtype=np.float32)
+    found = VectorScorer(unit)(timed([[(0, 1), (1, 1), (2, 3), (3, 3)], [], [(4, 3)]]))
+    assert found.tolist() == [[0.5, 0.5, 1, 1, 0], [0] * 5, [0, 0, 0, 0, 1]]
+
+
+# -- scores of any kind ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u8", "i1", "i2", "i8", "f2", "f4", "f8", "?", ">i4"])
+@pytest.mark.parametrize("repeats", ["keep", "exclude"])
+def test_scores_of_every_dtype_say_the_same(dtype: str, repeats: str) -> None:
+    rng = np.random.default_rng(0)
+    test = Sequences.from_lists([rng.integers(0, 30, 5) for _ in range(30)])
+    scores = rng.integers(0, 2 if dtype == "?" else 100, 30)
+
+    def report(kind: str) -> Any:
+        made = np.asarray(scores, dtype=kind)
+        return evaluate_retrieval(
+            test, lambda p: np.tile(made, (len(p), 1)), n_items=30, k=7, repeats=repeats, popularity=np.arange(30)
+        )
+
+    found, wanted = report(dtype), report("f8")
+    assert found.ranks.tolist() == wanted.ranks.tolist()
+    assert found.as_dict() == wanted.as_dict()
+
+
+def test_the_ends_of_the_integers() -> None:
+    test = Sequences.from_lists([[0, 1], [0, 2], [0, 3]])
+    for low, high in ((0, 2**64 - 1), (-(2**63), 2**63 - 1)):
+        scores = np.array([low, high, high - 1, low], dtype=np.uint64 if low == 0 else np.int64)
+        for repeats, last in (("keep", 3.5), ("exclude", 3.0)):
+            found = evaluate_retrieval(test, lambda p: np.tile(scores, (len(p), 1)), n_items=4, k=1, repeats=repeats)  # noqa: B023
+            assert found.ranks.tolist() == [1.0, 2.0, last]
+            assert found.coverage == 0.25
+
+
+def test_a_list_is_as_long_as_what_may_be_listed() -> None:
+    test = Sequences.from_lists([[0, 1], [0, 1]])
+    for scores in ([3.0, 2, 1], [0.0, 0, 0], [np.inf, 0, -np.inf]):
+        found = evaluate_retrieval(test, constant(scores), n_items=3, k=3, repeats="exclude", popularity=[9, 5, 1])
+        listed = 2 if scores[2] > -np.inf else 1
+        assert found.coverage == pytest.approx(listed / 3)
+        assert found.popularity_bias == pytest.approx([0.0, -1 / 6][listed - 1])
+    nothing = evaluate_retrieval(test, constant([-np.inf] * 3), n_items=3, k=3, popularity=[9, 5, 1])
+    assert (nothing.recall, nothing.coverage, nothing.ranks.tolist()) == (0.0, 0.0, [np.inf, np.inf])
+    assert nothing.popularity_bias is None
+
+
+@given(seed=st.integers(0, 999), n=st.integers(1, 12), k=st.integers(1, 12), kind=st.sampled_from(["f4", "u1", "?"]))
+def test_lists_equal_the_slow_twin(seed: int, n: int, k: int, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    k = min(k, n)
+    scores, may = rng.integers(0, 4, (5, n)).astype(kind), rng.random((5, n)) < 0.7
+    for row, allowed, found in zip(scores, may, best_rows(scores, may, k)):
+        best = sorted((-float(s), i) for i, s in enumerate(row) if allowed[i])[:k]
+        assert sorted(found[found >= 0].tolist()) == sorted(i for _, i in best)
+
+
 def test_percentiles_share_ties() -> None:
     assert popularity_percentiles(np.array([1, 1, 5, 0])).tolist() == [0.5, 0.5, 0.875, 0.125]
 
@@ -125,6 +291,7 @@ def test_percentiles_share_ties() -> None:
     [
         ({"sequences": Sequences.from_lists([[1], []])}, "two or more"), ({"n_items": 2}, "tokens in"),
         ({"scorer": constant([0.0, 1.0])}, "shape"), ({"scorer": constant([np.nan] * 5)}, "NaN"), ({"k": 0}, "'k'"),
+        ({"scorer": lambda p: np.ma.masked_invalid(constant([np.nan] * 5)(p))}, "masked"), ({"ties": "row"}, "ties"),
         ({"repeats": "some"}, "repeats"), ({"popularity": [1, 2]}, "popularity"), ({"max_queries": 0}, "max_queries"),
     ],
 )  # fmt: skip

@@ -18,11 +18,12 @@ def code_ids(values: list[Any]) -> tuple[list[int], list[Any]]:
 def split_sessions(
     rows: list[dict[str, Any]], *, gap_us: int | None, min_length: int, max_session: int | None = None,
     max_minute: int | None = None, max_day: int | None = None, merge: bool = False, drop: bool = False,
-    content_ties: bool = True,
+    ties: str = "shuffle", seed: int = 0,
 ) -> list[tuple[Any, list[int]]]:  # fmt: skip
     """[(user, row numbers)] of the sessions kept.
 
-    A row has user, session, time, position, action, item, any of them None where the log has no such column.
+    A row has user, session, time, position, action, item, any of them None where the log has no such column; and, for
+    ties="shuffle", user_id, session_id and item_id.
     """
     groups: dict[Any, list[int]] = defaultdict(list)
     for n, row in enumerate(rows):
@@ -33,7 +34,7 @@ def split_sessions(
         busy = {user for (user, _), count in days.items() if count > max_day}
     found = []
     for (user, session), members in groups.items():
-        for piece in _cut(rows, _ordered(rows, members, content_ties), None if session is not None else gap_us):
+        for piece in _cut(rows, _ordered(rows, members, ties, seed), None if session is not None else gap_us):
             start = rows[piece[0]]["time"] or 0
             if user in busy or (max_session is not None and len(piece) > max_session):
                 continue
@@ -45,16 +46,49 @@ def split_sessions(
     return [(user, kept) for _, user, kept in sorted(found, key=lambda f: f[0])]
 
 
-def _ordered(rows: list[dict[str, Any]], members: list[int], content_ties: bool) -> list[int]:
+def _ordered(rows: list[dict[str, Any]], members: list[int], ties: str, seed: int) -> list[int]:
     if rows[members[0]]["time"] is None and rows[members[0]]["position"] is None:
         return members
 
     def key(n: int) -> tuple[Any, ...]:
         row = rows[n]
-        content = ((-1 if row["action"] is None else row["action"]), row["item"]) if content_ties else ()
-        return (row["time"] or 0, row["position"] or 0, *content, n)
+        act = -1 if row["action"] is None else row["action"]
+        if ties == "shuffle":
+            among: tuple[int, ...] = (chance(row, seed), act)
+        else:
+            among = (act, row["item"]) if ties == "content" else ()
+        return (row["time"] or 0, row["position"] or 0, *among, n)
 
     return sorted(members, key=key)
+
+
+def chance(row: dict[str, Any], seed: int) -> int:
+    """48 bits by which an item of one instant is ordered: a hash of the ids of what happened."""
+    h = _mix(seed)
+    owners = [_bits(row[name]) for name in ("user_id", "session_id") if row[name] is not None]
+    h = _chain(h, owners[0] if len(owners) == 1 else _chain(_mix(owners[0]), owners[1]))
+    for name in ("time", "position"):
+        h = h if row[name] is None else _chain(h, row[name])
+    return _chain(h, _bits(row["item_id"])) >> 16
+
+
+def _mix(h: int) -> int:
+    h = (h ^ h >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    h = (h ^ h >> 27) * 0x94D049BB133111EB % 2**64
+    return h ^ h >> 31
+
+
+def _chain(h: int, value: int) -> int:
+    return _mix((h + (value + 1) * 0x9E3779B97F4A7C15) % 2**64)
+
+
+def _bits(value: Any) -> int:
+    if isinstance(value, int):
+        return value % 2**64
+    h = 0xCBF29CE484222325  # FNV-1a
+    for byte in value.encode("utf-8", "surrogatepass"):
+        h = (h ^ byte) * 0x100000001B3 % 2**64
+    return h
 
 
 def _cut(rows: list[dict[str, Any]], members: list[int], gap_us: int | None) -> list[list[int]]:

@@ -96,3 +96,22 @@ def next_item_rank(scores: Any, target: int) -> float:
     above = sum(1 for s in scores if s > scores[target])
     equal = sum(1 for s in scores if s == scores[target])
     return float(np.mean([above + 1 + i for i in range(equal)]))
+
+
+def next_item_queries(events: list[tuple[int, int]]) -> list[tuple[list[tuple[int, int]], int, set[int]]]:
+    """(events given, item asked for, items that are as right) of one sequence of (item, time), of which those next to
+    each other with one time are a set: its items are asked for given what was before, or else given the others."""
+    sets: list[tuple[set[int], int]] = []
+    for item, time in events:
+        if not sets or sets[-1][1] != time:
+            sets.append((set(), time))
+        sets[-1][0].add(item)
+    found: list[tuple[list[tuple[int, int]], int, set[int]]] = []
+    for place, (items, time) in enumerate(sets):
+        for item in items:
+            others = items - {item}
+            if place > 0:
+                found.append(([(i, t) for s, t in sets[:place] for i in sorted(s)], item, others))
+            elif others:
+                found.append(([(i, time) for i in sorted(others)], item, set()))
+    return found

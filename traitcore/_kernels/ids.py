@@ -14,6 +14,37 @@ Int32 = NDArray[np.int32]
 
 
 @kernel()
+def mix(h: np.uint64) -> np.uint64:
+    """A bijection of 64 bits in which each bit of `h` moves half of the others (splitmix64's, Steele et al. 2014)."""
+    h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return h ^ (h >> np.uint64(31))
+
+
+@kernel()
+def chain(h: np.uint64, value: np.uint64) -> np.uint64:
+    """Hash of what `h` is a hash of, followed by `value`."""
+    return mix(h + (value + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
+
+
+@kernel()
+def chain_all(first: NDArray[np.uint64], second: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
+    """out[i] = hash of first[i] followed by second[i]."""
+    for i in range(len(out)):
+        out[i] = chain(mix(first[i]), second[i])
+
+
+@kernel()
+def hash_texts(buffer: NDArray[np.uint8], ends: Int64, out: NDArray[np.uint64]) -> None:
+    """out[i] = FNV-1a of the bytes ends[i] ... ends[i + 1] - 1."""
+    for i in range(len(out)):
+        h = np.uint64(0xCBF29CE484222325)
+        for at in range(ends[i], ends[i + 1]):
+            h = (h ^ np.uint64(buffer[at])) * np.uint64(0x100000001B3)
+        out[i] = h
+
+
+@kernel()
 def mark_present(values: NDArray[Any], low: int, present: NDArray[np.uint8]) -> None:
     """present[v - low] = 1 for each value."""
     for i in range(len(values)):

@@ -10,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import kernel
+from .ids import chain, mix
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Int16 = NDArray[np.int16]
 UInt8 = NDArray[np.uint8]
+UInt64 = NDArray[np.uint64]
 
 # What became of an event; the two first are kept. sessions.py names the others.
 KEPT, STARTS, SHORT, LONG, FAST, DAY, REPEAT, DUPLICATE = range(8)
+# Order of events of one time: that of their rows, of their content, or random.
+ROW, CONTENT, SHUFFLE = range(3)
 
 
 @kernel()
@@ -125,16 +129,34 @@ def _stable_sort(keys: Int64, rows: Int64, spare_keys: Int64, spare_rows: Int64,
 
 
 @kernel()
+def _tie_keys(
+    rows: Int64, salt: np.uint64, position: Int64, action: Int16, item: Int32, ties: int, item_hash: UInt64, keys: Int64
+) -> None:
+    """keys[i] by which rows of one time are sorted: (action, item) for CONTENT, (hash of the item, action) for SHUFFLE.
+
+    48 bits of the hash lead, so that equal events, and the actions with one item, stay together. Two items of one
+    instant have the same ones once in 3e14 pairs, and then keep the order of their rows.
+    """
+    for i in range(len(rows)):
+        row = rows[i]
+        acted = np.int64(action[row]) if len(action) else 0
+        if ties == CONTENT:
+            keys[i] = np.int64(item[row]) + (acted << 32)
+        else:
+            place = chain(salt, np.uint64(position[row])) if len(position) else salt
+            keys[i] = (np.int64(chain(place, item_hash[item[row]]) >> np.uint64(1)) & ~np.int64(0x7FFF)) + acted
+
+
+@kernel()
 def _sort_ties(
-    order: Int64, low: int, high: int, position: Int64, action: Int16, item: Int32, content_ties: bool,
-    keys: Int64, spare_keys: Int64, spare_rows: Int64,
+    order: Int64, low: int, high: int, salt: np.uint64, position: Int64, action: Int16, item: Int32, ties: int,
+    item_hash: UInt64, keys: Int64, spare_keys: Int64, spare_rows: Int64,
 ) -> None:  # fmt: skip
-    """Order rows of one time (or of no time): by content, then stably by position, so that position leads."""
+    """Order rows of one time (or of no time): as `ties` says, then stably by position, so that position leads."""
     rows = order[low:high]
     n = high - low
-    if content_ties:
-        for i in range(n):
-            keys[i] = np.int64(item[rows[i]]) + (np.int64(action[rows[i]]) << 32 if len(action) else 0)
+    if ties != ROW:
+        _tie_keys(rows, salt, position, action, item, ties, item_hash, keys)
         _stable_sort(keys, rows, spare_keys, spare_rows, 0, n)
     if len(position):
         for i in range(n):
@@ -145,13 +167,13 @@ def _sort_ties(
 @kernel()
 def sort_groups(
     start: int, stop: int, bounds: Int64, order: Int64, sorted_time: Int64, position: Int64, action: Int16,
-    item: Int32, content_ties: bool,
+    item: Int32, ties: int, seed: np.uint64, group_hash: UInt64, item_hash: UInt64,
 ) -> None:  # fmt: skip
-    """Sort the rows of groups start ... stop - 1 by (time, position), then by (action, item) with content_ties.
+    """Sort the rows of groups start ... stop - 1 by (time, position), then as `ties` says: ROW, CONTENT or SHUFFLE.
 
     order[bounds[g]:bounds[g + 1]] holds the rows of group g, sorted_time their times; both are sorted in place.
     `sorted_time`, `position` and `action` may have no elements: the log lacks them. Without time and position the
-    rows keep their order; equal rows always do.
+    rows keep their order; equal rows always do. group_hash (groups,) and item_hash (items,) are used by SHUFFLE alone.
     """
     longest = 0
     for g in range(start, stop):
@@ -161,12 +183,15 @@ def sort_groups(
     tie_keys = np.empty(longest, dtype=np.int64)
     for g in range(start, stop):
         low, high = bounds[g], bounds[g + 1]
+        salt = chain(mix(seed), group_hash[g]) if ties == SHUFFLE else seed
         if len(sorted_time) == 0:
             if len(position):
-                _sort_ties(order, low, high, position, action, item, content_ties, tie_keys, spare_keys, spare_rows)
+                _sort_ties(
+                    order, low, high, salt, position, action, item, ties, item_hash, tie_keys, spare_keys, spare_rows
+                )
             continue
         _stable_sort(sorted_time, order, spare_keys, spare_rows, low, high)
-        if not content_ties and len(position) == 0:
+        if ties == ROW and len(position) == 0:
             continue
         i = low
         while i < high:
@@ -174,15 +199,11 @@ def sort_groups(
             while j < high and sorted_time[j] == sorted_time[i]:
                 j += 1
             if j - i > 1:
-                _sort_ties(order, i, j, position, action, item, content_ties, tie_keys, spare_keys, spare_rows)
+                instant = chain(salt, np.uint64(sorted_time[i]))
+                _sort_ties(
+                    order, i, j, instant, position, action, item, ties, item_hash, tie_keys, spare_keys, spare_rows
+                )
             i = j
-
-
-@kernel()
-def first_times(bounds: Int64, sorted_time: Int64, first: Int64) -> None:
-    """first[g] = time of the first event of group g (0 where it has none)."""
-    for g in range(len(first)):
-        first[g] = sorted_time[bounds[g]] if bounds[g + 1] > bounds[g] else 0
 
 
 @kernel()
@@ -283,25 +304,30 @@ def cut_groups(
 
 @kernel()
 def compact_sessions(
-    bounds: Int64, group_owner: Int32, state: UInt8, order: Int64, sorted_time: Int64, offsets: Int64, owner: Int32
-) -> int:
+    bounds: Int64, group_owner: Int32, state: UInt8, order: Int64, sorted_time: Int64, position: Int64, offsets: Int64,
+    owner: Int32,
+) -> tuple[int, int]:  # fmt: skip
     """Close the gaps that removed events leave in order and sorted_time, in place; fill offsets and owner.
 
-    Returns the number of events kept. offsets (sessions + 1,), owner (sessions,) or no elements.
+    Returns (events kept, those of the same time and position as the one before them in their session).
+    offsets (sessions + 1,), owner (sessions,) or no elements.
     """
-    out, session = 0, 0
+    ordered = len(sorted_time) > 0 or len(position) > 0
+    out, session, tied = 0, 0, 0
     for g in range(len(bounds) - 1):
         for i in range(bounds[g], bounds[g + 1]):
             if state[i] > STARTS:
                 continue
+            order[out] = order[i]
+            if len(sorted_time):
+                sorted_time[out] = sorted_time[i]
             if state[i] == STARTS:
                 offsets[session] = out
                 if len(owner):
                     owner[session] = group_owner[g]
                 session += 1
-            order[out] = order[i]
-            if len(sorted_time):
-                sorted_time[out] = sorted_time[i]
+            elif ordered and (len(sorted_time) == 0 or sorted_time[out] == sorted_time[out - 1]):
+                tied += len(position) == 0 or position[order[out]] == position[order[out - 1]]
             out += 1
     offsets[session] = out
-    return out
+    return out, tied

@@ -92,9 +92,11 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
         "next-item counts": next_item_scorer(train, n_items, config.workers),
         "popularity (control)": lambda prefixes: np.repeat(popular, len(prefixes), axis=0),
     }
+    known = log.position is not None or config.ties == "row"  # the order of events of one time
     reports = {
         name: evaluate_retrieval(
             test, scorer, n_items=n_items, k=args.k, repeats="exclude" if args.exclude_seen else "keep",
+            ties="order" if known else "set",
             popularity=counts, max_queries=args.max_queries, seed=config.seed, workers=config.workers,
             progress=progress,
         )

@@ -45,6 +45,10 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
     "max_events_per_day": (int, 3000, "busier customers are bots; 0: no limit"),
     "merge_repeats": (bool, False, "merge an event with an equal one before it"),
     "drop_duplicates": (bool, False, "drop events equal to another in everything"),
+    "ties": (
+        ("shuffle", "content", "row"), "shuffle",
+        "order of events of one time: random, by action and item id, or as in the log",
+    ),
     "workers": (int, 1, "threads; -1: all cores"),
     "seed": (int, 0, "seed of every stage"),
 }  # fmt: skip

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from .._errors import InputError, MissingColumnError
 from .._kernels import text as text_kernels
 from .ids import TextCoder, code_integers, code_texts, recoded, sort_ids, text_array
-from .timestamps import datetime_to_us
+from .timestamps import datetime_to_us, datetimes_to_us
 
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
 _NO_STOPS = np.zeros(0, dtype=np.int64)
@@ -207,10 +207,12 @@ def _numpy_column(name: str, array: NDArray[Any]) -> Column:
         return Column("floats", array, ~missing if missing.any() else None)
     if kind == "M":
         unit, step = np.datetime_data(array.dtype)
-        if unit not in ("s", "ms", "us", "ns") or step != 1:
-            array, unit = array.astype("datetime64[us]"), "us"
         missing = np.isnat(array)
-        return Column("times", array.view(np.int64), ~missing if missing.any() else None, unit)
+        if unit not in ("s", "ms", "us", "ns") or step != 1:
+            values, unit = datetimes_to_us(array), "us"
+        else:
+            values = array.view(np.int64)
+        return Column("times", values, ~missing if missing.any() else None, unit)
     if kind in "US":
         return _fixed_width_column(array)
     if kind == "O" or type(array.dtype).__name__ == "StringDType":
@@ -241,8 +243,9 @@ def _fixed_width_column(array: NDArray[Any]) -> Column:
 def _object_column(name: str, array: NDArray[Any]) -> Column:
     """Python objects: all str, all int, all float or all datetimes; None, NaN and pandas' NA are null."""
     values = array.tolist()
-    kinds = {_kind_of(kind) for kind in set(map(type, values))}
-    if kinds & {"NAType", "NaTType"} or ("floats" in kinds and len(kinds - {"null"}) > 1):
+    types = set(map(type, values))
+    kinds = {_kind_of(kind) for kind in types}
+    if kinds & {"NAType", "NaTType"} or np.datetime64 in types or ("floats" in kinds and len(kinds - {"null"}) > 1):
         values = [None if type(v).__name__ in ("NAType", "NaTType") or v != v else v for v in values]
         kinds = {_kind_of(kind) for kind in set(map(type, values))}
     kinds.discard("null")
@@ -287,7 +290,9 @@ def _kind_of(kind: type) -> str:
 
 
 def _us_of(value: Any) -> int:
-    return datetime_to_us(value) if isinstance(value, datetime) else int(np.datetime64(value, "us").astype(np.int64))
+    if isinstance(value, datetime):
+        return datetime_to_us(value)
+    return int(datetimes_to_us(np.array([np.datetime64(value)]))[0])
 
 
 def pick_columns(data: Any, wanted: Mapping[str, str]) -> dict[str, Column]:

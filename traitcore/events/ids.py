@@ -163,6 +163,38 @@ def recoded(codes: Codes, rank: Codes) -> Codes:
     return codes
 
 
+def hashable_ids(ids: NDArray[Any]) -> NDArray[np.uint64]:
+    """(n,) uint64, each of its id alone and not of the others: an integer's bits, or a hash of a text's bytes."""
+    if ids.dtype.kind in "iu":
+        wide = ids if ids.dtype.kind == "u" else ids.astype(np.int64, copy=False).view(np.uint64)
+        return _frozen(np.ascontiguousarray(wide, dtype=np.uint64))
+    texts = ids.tolist()
+    if not all(type(one) is str for one in texts):
+        texts = list(map(str, texts))
+    data = "".join(texts)
+    # The bytes of an ASCII text are as many as its characters; to encode each text apart takes three times as long.
+    lengths = map(len, texts) if data.isascii() else (len(one.encode("utf-8", "surrogatepass")) for one in texts)
+    ends = np.zeros(len(texts) + 1, dtype=np.int64)
+    np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)), out=ends[1:])
+    hashes = np.empty(len(texts), dtype=np.uint64)
+    kernels.hash_texts(np.frombuffer((data + "\0").encode("utf-8", "surrogatepass"), np.uint8), ends, hashes)
+    return _frozen(hashes)
+
+
+def chain_hashes(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(n,) uint64: hash of each value of `first` followed by that of `second`."""
+    out = np.empty(len(first), dtype=np.uint64)
+    kernels.chain_all(first, second, out)
+    return _frozen(out)
+
+
+def _frozen(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A read-only view: numba compiles a kernel once for each kind of array it meets."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def sort_ids(ids: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
     """(rank of each id, ids in rising order): `remap_codes(codes, rank)` makes codes follow the sorted ids."""
     order = np.argsort(ids, kind="stable")

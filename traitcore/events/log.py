@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._files import whole_file
-from .._validate import as_array, check_array, check_choice
+from .._validate import as_array, check_array, check_choice, check_times
 from . import ids as coding
 from .arrow import read_stream
 from .columns import pick_columns
@@ -35,7 +35,7 @@ class EventLog:
     user_ids : (n_users,) as item_ids, or None.
     action : (n,) int16 codes into `actions`, or None.
     actions : names of the actions; view, add_cart, cart, remove_cart, remove, purchase, buy first, others by name.
-    timestamp_us : (n,) int64 microseconds since 1970 UTC, or None.
+    timestamp_us : (n,) int64 microseconds since 1970 UTC in (-2**62, 2**62), or None.
     session : (n,) int32 codes into `session_ids`, or None: sessions are found by `split_sessions`.
     session_ids : (n_sessions,) as item_ids, or None.
     position : (n,) int64 place within the session or history, from the `order` column, or None.
@@ -67,7 +67,10 @@ class EventLog:
             values = getattr(self, name)
             if values is None:
                 continue
-            array = check_array(name, "EventLog", values, dtype=dtype, shape=(n,)).view()
+            if name == "timestamp_us":
+                array = check_times(name, "EventLog", values, shape=(n,)).view()
+            else:
+                array = check_array(name, "EventLog", values, dtype=dtype, shape=(n,)).view()
             if ids is not None and n and (array.min() < 0 or array.max() >= len(ids)):
                 got = f"values from {array.min()} to {array.max()}"
                 raise ValueError(parameter_message(name, "EventLog", f"codes in [0, {len(ids) - 1}]", got))

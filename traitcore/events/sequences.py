@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
-from .._validate import as_array, check_array
+from .._validate import as_array, check_array, check_times
 
 # A vocabulary of more tokens than this, most of which can't occur, is taken for raw ids.
 _LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
@@ -25,7 +25,8 @@ class Sequences:
     tokens : (n_tokens,) int32, rows of a vocabulary, all >= 0.
     offsets : (n_sequences + 1,) int64, rising from 0 to n_tokens; sequence i is tokens[offsets[i]:offsets[i + 1]].
     owner : (n_sequences,) int32 or None, whose sequence it is (a customer); None: each sequence owns itself.
-    timestamps_us : (n_tokens,) int64 or None, microseconds since 1970 UTC of each token's event.
+    timestamps_us : (n_tokens,) int64 or None, microseconds since 1970 UTC of each token's event, in
+        (-2**62, 2**62): NaT is refused.
     owner_ids : (n_owners,) array of external ids or None; `owner` indexes it.
 
     A window never crosses a sequence and a sequence has one owner, so nothing leaks between owners. Arrays are
@@ -67,10 +68,9 @@ class Sequences:
                 raise ValueError(parameter_message("owner", "Sequences", f"ints in [0, {high}]", got))
             self._keep("owner", owner)
         if self.timestamps_us is not None:
-            times = check_array(
-                "timestamps_us", "Sequences", self.timestamps_us, dtype=np.int64, shape=(len(tokens),)
+            self._keep(
+                "timestamps_us", check_times("timestamps_us", "Sequences", self.timestamps_us, shape=(len(tokens),))
             )
-            self._keep("timestamps_us", times)
 
     def _keep(self, name: str, array: NDArray[Any]) -> None:
         view = array.view()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,67 +14,19 @@ from .._errors import InputError, parameter_message
 from .._kernels import sessions as kernels
 from .._parallel import balanced_blocks, even_blocks, resolve_workers, run_blocks, run_tasks
 from .._progress import Progress
-from .._validate import check_bool, check_choice, check_int, check_real
-from .ids import code_integers
+from .._validate import check_bool, check_choice, check_int, check_real, check_seed
+from .ids import chain_hashes, code_integers, hashable_ids
 from .log import EventLog
+from .session_report import SessionReport, TiedEventsWarning, advice
 
 GAP_SECONDS = 1800
+TIES = ("shuffle", "content", "row")
 _OWNER = "split_sessions"
 # Read-only as a log's columns are: numba compiles a kernel once for each kind of array it meets.
 _NO_TIMES: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 _NO_ACTIONS: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
-_NO_TIMES.flags.writeable = _NO_ACTIONS.flags.writeable = False
-
-
-@dataclass(frozen=True)
-class SessionReport:
-    """What became of the events: events = events_kept + the six `events_...` counts of those removed.
-
-    `duplicates_seen` counts events equal to the one before in everything, among those of kept sessions, whether
-    they were dropped or not.
-    """
-
-    events: int
-    events_kept: int
-    sessions_kept: int
-    customers: int | None
-    customers_kept: int | None
-    sessions_too_short: int = 0
-    events_too_short: int = 0
-    sessions_too_long: int = 0
-    events_too_long: int = 0
-    sessions_too_fast: int = 0
-    events_too_fast: int = 0
-    sessions_of_busy_customers: int = 0
-    events_of_busy_customers: int = 0
-    customers_too_busy: int = 0
-    events_merged: int = 0
-    events_duplicate: int = 0
-    duplicates_seen: int = 0
-    cut_by: str = "gap"
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as a plain dict (for JSON)."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        lines = [f"{self.events_kept:,} of {self.events:,} events kept, in {self.sessions_kept:,} sessions"]
-        for what, sessions, events in (
-            ("shorter than min_length", self.sessions_too_short, self.events_too_short),
-            ("bots: longer than max_events_per_session", self.sessions_too_long, self.events_too_long),
-            ("bots: faster than max_events_per_minute", self.sessions_too_fast, self.events_too_fast),
-            (f"bots: {self.customers_too_busy:,} customers over max_events_per_day",
-             self.sessions_of_busy_customers, self.events_of_busy_customers),
-        ):  # fmt: skip
-            if sessions:
-                lines.append(f"  removed {sessions:,} sessions, {events:,} events: {what}")
-        if self.events_merged:
-            lines.append(f"  merged {self.events_merged:,} immediate repeats")
-        if self.events_duplicate:
-            lines.append(f"  dropped {self.events_duplicate:,} exact duplicates")
-        elif self.duplicates_seen:
-            lines.append(f"  {self.duplicates_seen:,} exact duplicates are kept (drop_duplicates=True drops them)")
-        return "\n".join(lines)
+_NO_HASHES: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
+_NO_TIMES.flags.writeable = _NO_ACTIONS.flags.writeable = _NO_HASHES.flags.writeable = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +72,7 @@ class _Groups:
     n: int
     owner: NDArray[np.int32] | None  # user of each group; None: the log has no users
     ready_made: bool
+    session: NDArray[np.int64] | None = None  # where groups are pairs of user and session
 
 
 def split_sessions(
@@ -131,7 +85,8 @@ def split_sessions(
     max_events_per_day: int | None = None,
     merge_repeats: bool = False,
     drop_duplicates: bool = False,
-    ties: str = "content",
+    ties: str = "shuffle",
+    seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Sessions:
@@ -141,9 +96,10 @@ def split_sessions(
     alone); one session id at two customers is two sessions. A log without users, or without times, needs a
     session column, or `gap_seconds=None`: then a customer's history is one session.
 
-    Events are ordered by (timestamp, position). Ties are ordered by (action, item), actions along the funnel and
-    items by id, so the rows of the log may be permuted and nothing changes; `ties="row"` keeps the log's own order
-    instead. A log with neither timestamps nor positions is in the order of its rows.
+    Events are ordered by (timestamp, position). Nothing is known of the order of those equal in both (the lines of a
+    basket), and any fixed order would make neighbours in it look alike to every window: `ties` says what to do. But
+    for "row", the rows of the log may be permuted and nothing changes. A log with neither timestamps nor positions is
+    in the order of its rows.
 
     Parameters
     ----------
@@ -153,14 +109,33 @@ def split_sessions(
     max_events_per_minute : sessions with more events than this within any 60 s are removed as bots'.
     max_events_per_day : customers with more events on any UTC day are removed as bots, with all their sessions.
     merge_repeats : an event with the action and item of the one before it, in the same session, is merged into it.
-    drop_duplicates : an event equal to another in everything is dropped (needs ties="content").
+    drop_duplicates : an event equal to another in everything is dropped (not with ties="row").
+    ties : order of events equal in time and position. "shuffle": items in random order, an item's own actions along
+        the funnel; "content": by action along the funnel, then by item id; "row": as in the log, for logs that are
+        known to be in order.
+    seed : of "shuffle". The chance of an event is a hash of (seed, user, session, time, position, item) by their ids:
+        it doesn't depend on the other rows, users or items of the log, nor on `workers`.
     workers : threads; the result does not depend on it.
 
     The limits look at events as logged, before merging. What was removed is counted in `report`.
 
+    Warns
+    -----
+    TiedEventsWarning : more than half of the neighbours have the same time, unless ties="row": the window of whatever
+        learns from neighbours should cover the session (`report.advised_window`).
+
     Raises
     ------
     InputError : no session is left (the message says which rule to relax), or the log lacks what is asked of it.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> log = tc.EventLog.from_columns({"user_id": [7, 7, 7], "timestamp": [0, 60, 9000], "item_id": [5, 3, 4]},
+    ...                                action=None)
+    >>> sessions = tc.split_sessions(log, min_length=1)
+    >>> [log.item_ids[log.item[rows]].tolist() for rows in (sessions[0], sessions[1])]
+    [[5, 3], [4]]
     """
     if not isinstance(log, EventLog):
         raise TypeError(parameter_message("log", _OWNER, "an EventLog", type(log).__name__))
@@ -178,8 +153,9 @@ def split_sessions(
     ]
     merge = check_bool("merge_repeats", _OWNER, merge_repeats)
     drop = check_bool("drop_duplicates", _OWNER, drop_duplicates)
-    content = check_choice("ties", _OWNER, ties, ("content", "row")) == "content"
-    if drop and not content:
+    check_choice("ties", _OWNER, ties, TIES)
+    seed = check_seed("seed", _OWNER, seed)
+    if drop and ties == "row":
         raise ValueError(parameter_message("drop_duplicates", _OWNER, "False with ties='row'", True))
     n_threads = resolve_workers(workers, _OWNER)
     _check_log(log, gap_seconds, limits)
@@ -189,12 +165,15 @@ def split_sessions(
     tell = progress or (lambda stage, done, total: None)
     tell("sessions", 0, len(log))
     order, bounds, times = _group_rows(log, groups, n_threads)
-    _sort(log, order, bounds, times, content, n_threads)
+    _sort(log, groups, order, bounds, times, ties, seed, n_threads)
     if groups.ready_made and groups.owner is not None and log.timestamp_us is not None:
         order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
     tell("sessions", len(log) / 2, len(log))
-    sessions = _cut(log, groups, order, bounds, times, gap_us, min_length, limits, merge, drop, n_threads)
+    sessions = _cut(log, groups, order, bounds, times, gap_us, min_length, limits, merge, drop, ties, n_threads)
     tell("sessions", len(log), len(log))
+    if sessions.report.baskets:
+        share = f"{sessions.report.tied_share:.1%} of the neighbours in these sessions have the same time. "
+        warnings.warn(share + advice(sessions.report), TiedEventsWarning, stacklevel=2)
     return sessions
 
 
@@ -229,7 +208,7 @@ def _groups_of(log: EventLog) -> _Groups:
     if log.user is None:
         return _Groups(log.session, n_sessions, None, True)
     code, pairs = code_integers(log.user.astype(np.int64) * n_sessions + log.session)
-    return _Groups(code, len(pairs), (pairs // n_sessions).astype(np.int32), True)
+    return _Groups(code, len(pairs), (pairs // n_sessions).astype(np.int32), True, pairs % n_sessions)
 
 
 def _group_rows(
@@ -257,14 +236,35 @@ def _group_rows(
 
 
 def _sort(
-    log: EventLog, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64], content: bool,
-    workers: int,
+    log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64],
+    ties: str, seed: int, workers: int,
 ) -> None:  # fmt: skip
     """Sort each group's part of `order` and `times` in place."""
     position = _NO_TIMES if log.position is None else log.position
     action = _NO_ACTIONS if log.action is None else log.action
+    group_hash, item_hash = _NO_HASHES, _NO_HASHES
+    if ties == "shuffle" and (len(times) or len(position)):
+        group_hash, item_hash = _group_hashes(log, groups), hashable_ids(log.item_ids)
+    mode = {"row": kernels.ROW, "content": kernels.CONTENT, "shuffle": kernels.SHUFFLE}[ties]
+    if mode == kernels.SHUFFLE and not len(group_hash):
+        mode = kernels.ROW  # without times and positions nothing is tied
     blocks = balanced_blocks(bounds, 4 * workers)
-    run_blocks(kernels.sort_groups, blocks, workers, bounds, order, times, position, action, log.item, content)
+    run_blocks(
+        kernels.sort_groups, blocks, workers, bounds, order, times, position, action, log.item, mode, np.uint64(seed),
+        group_hash, item_hash,
+    )  # fmt: skip
+
+
+def _group_hashes(log: EventLog, groups: _Groups) -> NDArray[np.uint64]:
+    """(n_groups,) uint64 that depend on the ids of each group's user and ready-made session alone."""
+    if log.session_ids is None or log.session is None:
+        assert log.user_ids is not None
+        return hashable_ids(log.user_ids)
+    sessions = hashable_ids(log.session_ids)
+    if groups.owner is None or groups.session is None:
+        return sessions
+    assert log.user_ids is not None
+    return chain_hashes(hashable_ids(log.user_ids)[groups.owner], sessions[groups.session])
 
 
 def _by_first_time(
@@ -284,7 +284,8 @@ def _by_first_time(
 
 def _cut(
     log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64],
-    gap_us: int, min_length: int, limits: list[int], merge: bool, drop: bool, workers: int,
+    gap_us: int, min_length: int, limits: list[int], merge: bool, drop: bool, ties: str,
+    workers: int,
 ) -> Sessions:  # fmt: skip
     position = _NO_TIMES if log.position is None else log.position
     action = _NO_ACTIONS if log.action is None else log.action
@@ -306,10 +307,11 @@ def _cut(
     offsets = np.empty(n_sessions[kernels.KEPT] + 1, dtype=np.int64)
     owner = None if groups.owner is None else np.empty(len(offsets) - 1, dtype=np.int32)
     no_owner = group_owner[:0]
-    kept = kernels.compact_sessions(
-        bounds, group_owner, state, order, times, offsets, no_owner if owner is None else owner
+    kept, tied = kernels.compact_sessions(
+        bounds, group_owner, state, order, times, position, offsets, no_owner if owner is None else owner
     )
     report = _report(log, n_events, n_sessions, duplicates, owner, int(banned.sum()), groups.ready_made, kept)
+    report = replace(report, neighbours_tied=int(tied), ties=ties)
     if kept == 0:
         raise InputError(_nothing_left(report, min_length))
     order, times = _shrunk(order, kept), _shrunk(times, kept)

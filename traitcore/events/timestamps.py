@@ -22,6 +22,7 @@ _CLASS_START = np.array([0, 10**11, 10**14, 10**17], dtype=np.int64)
 _CLASS_STOP = (10**11, 10**14, 10**17, 2**63 - 1)
 # Year 10000: later timestamps are refused, whatever the unit.
 LATEST_US = 253_402_300_800_000_000
+_EARLIEST_US = -62_135_596_800_000_000  # year 1
 _US_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -52,6 +53,20 @@ def integers_to_us(values: NDArray[Any], unit: str) -> NDArray[np.int64]:
     if unit == "ns":
         return values // 1000
     return values if unit == "us" else values * np.int64(_US_PER[unit])
+
+
+def datetimes_to_us(times: NDArray[Any]) -> NDArray[np.int64]:
+    """datetime64 of any unit as int64 microseconds; a time outside the years 1 to 9999 becomes one outside them too.
+
+    numpy's own conversion wraps what doesn't fit. NaT stays NaT.
+    """
+    values = times.astype("datetime64[us]")
+    if np.datetime_data(times.dtype)[0] in ("Y", "M", "W", "D", "h", "m", "s", "ms"):
+        # In the times' own unit: numpy compares unlike units by converting to the finer one, which wraps as well.
+        low, high = (np.datetime64(edge, "us") for edge in (_EARLIEST_US - 1, LATEST_US))
+        values = np.where(times < low.astype(times.dtype), low, values)
+        values = np.where(times > high.astype(times.dtype), high, values)
+    return values.astype(np.int64)
 
 
 def floats_to_us(values: NDArray[np.float64], unit: str) -> NDArray[np.int64]:

@@ -24,7 +24,8 @@ class PipelineConfig:
     Attributes
     ----------
     gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
-        drop_duplicates : of `split_sessions`. Limits that the log can't be held to (it has no times, no users) rest.
+        drop_duplicates, ties : of `split_sessions`, whose `seed` is that of the run. Limits that the log can't be
+        held to (it has no times, no users) rest.
     action_map, tokens, min_count : of `tokenize`.
     method : how token vectors are learned: "item2vec", "ppmi" or "walks" (over the graph of co-occurrences).
     vector_size, window, negative, epochs : of the embedder; "ppmi" has no use for the last two. window None: 5, or 20
@@ -47,6 +48,7 @@ class PipelineConfig:
     max_events_per_day: int | None = 3000
     merge_repeats: bool = False
     drop_duplicates: bool = False
+    ties: str = "shuffle"
     action_map: Mapping[str, str | None] | None = field(default_factory=lambda: dict(DEFAULT_ACTION_MAP))
     tokens: str = "auto"
     min_count: int = 5

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._errors import InputError
 from ..events.log import EventLog
 from ..events.sequences import Sequences
+from ..events.session_report import TiedEventsWarning
 from ..events.sessions import split_sessions
 from ..events.tokens import tokenize
 from ..events.vocabulary import Vocabulary
 from .config import PipelineConfig
 from .stages import Run
-
-WINDOW = 5
-BASKET_WINDOW = 20  # baskets have no order, so that near means nothing: more of each basket counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +33,8 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
     if config.customers == "sessions" and log.session is not None:
         log = replace(log, user=log.session, user_ids=log.session_ids)
     has_times, has_users = log.timestamp_us is not None, log.user is not None
-    with run.stage("sessions") as kept:
+    with run.stage("sessions") as kept, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TiedEventsWarning)  # the window follows the report, which says it too
         sessions = split_sessions(
             log,
             # A log that has its own sessions, or no times to cut at, is not cut again.
@@ -46,6 +45,8 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
             max_events_per_day=config.max_events_per_day if has_times and has_users else None,
             merge_repeats=config.merge_repeats,
             drop_duplicates=config.drop_duplicates,
+            ties=config.ties,
+            seed=config.seed,
             workers=config.workers,
             progress=run.tell("sessions"),
         )
@@ -57,38 +58,8 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
         )  # fmt: skip
         kept["report"] = corpus.report
     by_session = config.customers == "sessions" and log.session is None
-    sequences, tied = _compact_owners(corpus.sequences, by_session), 0.0
-    if log.position is None and sequences.timestamps_us is not None:
-        with run.stage("order") as kept:
-            sequences, tied = shuffle_instants(sequences, corpus.vocabulary.token_action, seed=config.seed)
-            kept["report"] = f"{tied:.1%} of neighbours in a session have the same time; shuffled within it"
-    window = config.window or (BASKET_WINDOW if tied > 0.5 else WINDOW)
-    return Prepared(sequences, corpus.vocabulary, window)
-
-
-def shuffle_instants(
-    sequences: Sequences, token_action: NDArray[np.int32], *, seed: int
-) -> tuple[Sequences, float]:
-    """(sequences, share of neighbours with the same time): events of one instant and action in random order.
-
-    A basket's lines all have one time. Any fixed order among them, that of item ids say, would make neighbours in
-    that order look alike to every window; a random one makes all of the basket neighbours.
-    """
-    assert sequences.timestamps_us is not None
-    owner_of_event = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
-    same = (np.diff(sequences.timestamps_us) == 0) & (np.diff(owner_of_event) == 0)
-    if not same.any():
-        return sequences, 0.0
-    tied = np.zeros(sequences.n_tokens, dtype=bool)
-    tied[1:] |= same
-    tied[:-1] |= same
-    places = np.flatnonzero(tied)
-    instant = np.cumsum(np.concatenate(([True], ~same)))[places]
-    tokens = sequences.tokens.copy()
-    chance = np.random.default_rng(seed).random(len(places))
-    tokens[places] = tokens[places[np.lexsort((chance, token_action[tokens[places]], instant))]]
-    share = float(same.sum() / max(1, (np.diff(owner_of_event) == 0).sum()))
-    return replace(sequences, tokens=tokens), share
+    window = config.window or sessions.report.advised_window
+    return Prepared(_compact_owners(corpus.sequences, by_session), corpus.vocabulary, window)
 
 
 def with_customers(config: PipelineConfig, log: EventLog) -> bool:

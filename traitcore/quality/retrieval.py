@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,11 +30,13 @@ class RetrievalReport:
     Attributes
     ----------
     k, n_queries : list length and number of prefixes asked.
-    recall, mrr, ndcg : hit rate, mean reciprocal rank and NDCG at k. There is one right answer a query, so recall is
+    recall, mrr, ndcg : hit rate, mean reciprocal rank and NDCG at k. Each query asks for one right answer, so recall is
         the hit rate and the ideal DCG is 1. A tie counts as the mean of the ranks it spans.
-    coverage : share of the items that stand in at least one list of k.
+    coverage : share of the items that stand in at least one list of k. A list has fewer than k where fewer may be
+        listed.
     popularity_bias : mean popularity percentile of the items listed minus that of the right answers; 0 shows items as
-        popular as what customers choose, above 0 favours hits. None where `popularity` was not given.
+        popular as what customers choose, above 0 favours hits. None where `popularity` was not given, or no item may
+        be listed.
     ranks : (n_queries,) float64 rank of each right answer (infinite: it could not be listed), for other figures.
     n_unknown : right answers that the model does not know, counted as misses.
     """
@@ -64,6 +66,8 @@ class RetrievalReport:
 class VectorScorer:
     """Scores by vectors: a session is the sum of its items' vectors, weighted by `decay` per step back.
 
+    Where the prefixes have times, items of one time are one step, so that their order is nothing.
+
     item_vectors : (n_items, d) float32. context_vectors : (n_items, d) or None; where given the next item's score is
     session . context, else the cosine between the session and the item.
     """
@@ -83,8 +87,10 @@ class VectorScorer:
 
     def __call__(self, prefixes: Sequences) -> NDArray[np.float32]:
         """(m, n_items) float32 scores."""
+        step: NDArray[np.int64] = np.cumsum(_begins_instant(prefixes))
         lengths = np.diff(prefixes.offsets)
-        steps_back = np.repeat(prefixes.offsets[1:], lengths) - 1 - np.arange(prefixes.n_tokens)
+        last = step[prefixes.offsets[1:][lengths > 0] - 1]
+        steps_back = np.repeat(last, lengths[lengths > 0]) - step
         weights = (np.float64(self.decay) ** steps_back).astype(np.float32)
         shape = (len(prefixes), len(self._items))
         sessions = sparse.csr_array((weights, prefixes.tokens, prefixes.offsets), shape=shape) @ self._items
@@ -98,6 +104,7 @@ def evaluate_retrieval(
     n_items: int,
     k: int = 20,
     repeats: str = "keep",
+    ties: str = "set",
     popularity: Any = None,
     max_queries: int | None = None,
     n_unknown: int = 0,
@@ -107,14 +114,24 @@ def evaluate_retrieval(
 ) -> RetrievalReport:
     """Every prefix of each test sequence asks for its next item; all items are ranked.
 
+    Events of one time are a set, so that no order among them (that of their ids, say) can better the figures. Each
+    item of the set is asked for once, given what was before all of them, and the others of the set, just as right,
+    don't count against it (the "filtered" ranks of Bordes et al. 2013, section 4.1). Where a sequence begins with a
+    set, a basket, nothing was before: each of its items is asked for given the others, in random order ("all but 1"
+    of Breese, Heckerman & Kadie 1998, section 3.1).
+
     Parameters
     ----------
-    sequences : the test sessions, tokens in [0, n_items).
-    scorer : prefixes (Sequences) -> (m, n_items) scores; e.g. a `VectorScorer`.
+    sequences : the test sessions, tokens in [0, n_items). Without timestamps_us, the order is taken to be known.
+    scorer : prefixes (Sequences) -> (m, n_items) scores, ints, floats or bools, without NaN; -inf: not to be listed;
+        e.g. a `VectorScorer`.
     k : length of the list.
+    ties : "set"; or "order": the order of events of one time is known (from an order column of the log, or its rows),
+        and each is asked for given those before it.
     repeats : "keep", or "exclude": items already in the prefix can't be listed (a right answer among them is a miss).
     popularity : (n_items,) counts in the training data, for the popularity bias.
-    max_queries : ask a random sample of so many prefixes (by `seed`); None: all.
+    max_queries : ask a random sample of so many prefixes; None: all.
+    seed : of the sample, and of the order of each set.
     n_unknown : next items dropped before because the model has no row for them; counted as misses.
     workers : threads; the result doesn't depend on it.
 
@@ -122,45 +139,81 @@ def evaluate_retrieval(
     ------
     ValueError : no prefix to ask (every session shorter than 2), a token outside [0, n_items), scores of a wrong shape
         or with NaN.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> sessions = tc.Sequences.from_lists([[0, 1], [2, 1]])
+    >>> print(tc.evaluate_retrieval(sessions, lambda prefixes: [[0, 2, 1]] * len(prefixes), n_items=3, k=1))
+    Recall@1 1.0000, MRR@1 1.0000, NDCG@1 1.0000, coverage 0.333 (2 queries)
     """
     n_items = check_int("n_items", OWNER, n_items, 1)
     k = check_int("k", OWNER, k, 1)
     check_choice("repeats", OWNER, repeats, ("keep", "exclude"))
+    check_choice("ties", OWNER, ties, ("set", "order"))
+    seed = check_seed("seed", OWNER, seed)
     n_unknown = check_int("n_unknown", OWNER, n_unknown, 0, COUNT_MAX)
     threads = resolve_workers(workers, OWNER)
     if sequences.n_tokens and int(sequences.tokens.max()) >= n_items:
         got = f"token {int(sequences.tokens.max())}"
         raise ValueError(parameter_message("sequences", OWNER, f"of tokens in [0, {n_items})", got))
-    places = _query_places(sequences, max_queries, check_seed("seed", OWNER, seed))
-    owner_of = np.searchsorted(sequences.offsets, places, side="right") - 1
-    starts = sequences.offsets[owner_of]
-    ranks, listed = np.empty(len(places)), np.zeros((len(places), min(k, n_items)), dtype=np.int32)
+    asked = _Queries(sequences, seed) if ties == "set" else _Queries(replace(sequences, timestamps_us=None), seed)
+    places = asked.sample(max_queries, seed)
+    targets = asked.sequences.tokens[places]
+    ranks, listed = np.empty(len(places)), np.full((len(places), min(k, n_items)), -1, dtype=np.int32)
 
     def rank_block(a: int, b: int) -> None:
-        prefixes = _prefixes(sequences, starts[a:b], places[a:b])
-        scores = np.asarray(scorer(prefixes))
-        _check_scores(scores, (b - a, n_items))
-        targets = sequences.tokens[places[a:b]]
+        prefixes = asked.prefixes(places[a:b])
+        scores = _checked_scores(scorer(prefixes), (b - a, n_items))
+        may = scores > -np.inf
         if repeats == "exclude":
-            scores = scores.astype(np.result_type(scores.dtype, np.float32))
-            scores[np.repeat(np.arange(b - a), np.diff(prefixes.offsets)), prefixes.tokens] = -np.inf
-        ranks[a:b] = mean_ranks(scores, targets)
-        listed[a:b] = np.argpartition(-scores, min(k, n_items) - 1, axis=1)[:, : min(k, n_items)]
+            may[np.repeat(np.arange(b - a), np.diff(prefixes.offsets)), prefixes.tokens] = False
+        listed[a:b] = best_rows(scores, may, listed.shape[1])
+        own = may[np.arange(b - a), targets[a:b]]
+        query, other = asked.equally_right(places[a:b])
+        may[query, other] = False
+        may[np.arange(b - a), targets[a:b]] = own
+        ranks[a:b] = mean_ranks(scores, targets[a:b], may)
 
     for first in range(0, len(places), 64 * _BLOCK):
         last = min(first + 64 * _BLOCK, len(places))
         run_blocks(rank_block, [(a, min(a + _BLOCK, last)) for a in range(first, last, _BLOCK)], threads)
         if progress is not None:
             progress("evaluate retrieval", last, len(places))
-    return _report(ranks, listed, sequences.tokens[places], k, n_items, popularity, n_unknown)
+    return _report(ranks, listed, targets, k, n_items, popularity, n_unknown)
 
 
-def mean_ranks(scores: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.float64]:
-    """(m,) rank, from 1, of each row's target; equal scores share the mean of their ranks; -inf has rank inf."""
-    own = np.take_along_axis(scores, targets[:, None].astype(np.int64), axis=1)
-    above = (scores > own).sum(axis=1)
-    equal = (scores == own).sum(axis=1)
-    return np.where(own[:, 0] == -np.inf, np.inf, above + (equal + 1) / 2.0)
+def mean_ranks(
+    scores: NDArray[Any], targets: NDArray[Any], may: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """(m,) rank, from 1, of each row's target; equal scores share the mean of their ranks.
+
+    may : (m, n) bool, which items count; None: those above -inf. A target that doesn't has rank inf.
+    """
+    may = scores > -np.inf if may is None else may
+    rows = np.arange(len(targets))
+    own = scores[rows, targets][:, None]
+    above = ((scores > own) & may).sum(axis=1)
+    equal = ((scores == own) & may).sum(axis=1)
+    return np.where(may[rows, targets], above + (equal + 1) / 2.0, np.inf)
+
+
+def best_rows(scores: NDArray[Any], may: NDArray[np.bool_], k: int) -> NDArray[np.int32]:
+    """(m, k) the k items of highest score in each row, in no order, of those that `may` (m, n) be listed; -1: none.
+
+    Of equal scores the lower items, whatever the dtype.
+    """
+    lowest = -np.inf if scores.dtype.kind == "f" else False if scores.dtype.kind == "b" else np.iinfo(scores.dtype).min
+    held = scores if may.all() else np.where(may, scores, scores.dtype.type(lowest))
+    cut = np.partition(held, held.shape[1] - k, axis=1)[:, held.shape[1] - k, None]
+    chosen, level = (held > cut) & may, (held == cut) & may
+    spare = k - chosen.sum(axis=1)
+    for row in np.flatnonzero(level.sum(axis=1) > spare):
+        level[row, np.flatnonzero(level[row])[spare[row] :]] = False
+    rows, items = np.nonzero(chosen | level)
+    listed = np.full((len(scores), k), -1, dtype=np.int32)
+    listed[rows, np.arange(len(rows)) - np.searchsorted(rows, rows)] = items
+    return listed
 
 
 def split_sequences(
@@ -168,63 +221,126 @@ def split_sequences(
 ) -> tuple[Sequences, Sequences]:
     """(train, test) sequences, none cut in two. Owners and times go along.
 
-    by : "time": the test set is the `test_share` of sequences that end last (needs timestamps_us; ties by row);
-        "session": a random share by `seed`.
+    by : "time": the test set is the `test_share` of sequences that end last (needs timestamps_us); which of those that
+        end together is by chance, for rows are in order of their customers' ids. "session": a random share.
+    seed : of what is left to chance.
     """
     owner = "split_sequences"
     check_choice("by", owner, by, ("time", "session"))
     share = check_real("test_share", owner, test_share, 0.0, 1.0)
     n = len(sequences)
     n_test = round(n * share)
+    chance = np.random.default_rng(check_seed("seed", owner, seed)).permutation(n)
     if by == "time":
         if sequences.timestamps_us is None:
             raise ValueError(parameter_message("by", owner, "'session': the sequences have no timestamps_us", by))
-        order = _by_end(sequences, sequences.timestamps_us)
-    else:
-        order = np.random.default_rng(check_seed("seed", owner, seed)).permutation(n)
-    return sequences.take(np.sort(order[: n - n_test])), sequences.take(np.sort(order[n - n_test :]))
+        chance = chance[np.argsort(_ends(sequences, sequences.timestamps_us)[chance], kind="stable")]
+    return sequences.take(np.sort(chance[: n - n_test])), sequences.take(np.sort(chance[n - n_test :]))
 
 
 def oldest_first(sequences: Sequences) -> Sequences:
     """The same sequences in order of their ends, ties by row; ValueError where they have no timestamps_us."""
     if sequences.timestamps_us is None:
         raise ValueError(parameter_message("sequences", "oldest_first", "with timestamps_us", sequences))
-    return sequences.take(_by_end(sequences, sequences.timestamps_us))
+    return sequences.take(np.argsort(_ends(sequences, sequences.timestamps_us), kind="stable"))
 
 
-def _by_end(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows in order of the sequences' last events, those without events first."""
+def _ends(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n_sequences,) time of each one's last event, the smallest int64 for those without events."""
     filled = np.diff(sequences.offsets) > 0
     ends = np.full(len(sequences), np.iinfo(np.int64).min)
     ends[filled] = timestamps_us[sequences.offsets[1:][filled] - 1]
-    return np.argsort(ends, kind="stable")
+    return ends
 
 
-def _query_places(sequences: Sequences, max_queries: int | None, seed: int) -> NDArray[np.int64]:
-    """Places of `tokens` that have a token of the same sequence before them, in order."""
-    asked = np.ones(sequences.n_tokens, dtype=bool)
-    asked[sequences.offsets[:-1][np.diff(sequences.offsets) > 0]] = False
-    places = np.flatnonzero(asked)
-    if not len(places):
-        rule = "with at least one session of two or more items: nothing comes next in these"
-        raise ValueError(parameter_message("sequences", OWNER, rule, repr(sequences)))
-    if max_queries is not None and check_int("max_queries", OWNER, max_queries, 1) < len(places):
-        places = np.sort(np.random.default_rng(seed).choice(places, max_queries, replace=False))
-    return places.astype(np.int64)
+def _begins_instant(sequences: Sequences) -> NDArray[np.bool_]:
+    """(n_tokens,) bool: does the event begin its sequence, or come later than the one before it?"""
+    begins = np.ones(sequences.n_tokens, dtype=bool)
+    if sequences.timestamps_us is not None:
+        begins[1:] = np.diff(sequences.timestamps_us) != 0
+        begins[sequences.offsets[:-1][np.diff(sequences.offsets) > 0]] = True
+    return begins
 
 
-def _prefixes(sequences: Sequences, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Sequences:
-    offsets = np.concatenate(([0], np.cumsum(stops - starts))).astype(np.int64)
-    places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], stops - starts)
-    return Sequences(tokens=sequences.tokens[places], offsets=offsets)
+class _Queries:
+    """The questions of some sequences: which places of `sequences.tokens` are asked for, and given what.
+
+    `sequences` are those given, each instant's items once and in random order: what was asked in another order would
+    be the same to the byte.
+    """
+
+    def __init__(self, sequences: Sequences, seed: int) -> None:
+        begins = _begins_instant(sequences)
+        if not begins.all():
+            sequences, begins = _shuffled_sets(sequences, begins, np.random.default_rng(seed))
+        self.sequences = sequences
+        bounds = np.append(np.flatnonzero(begins), sequences.n_tokens)
+        instant = np.cumsum(begins) - 1
+        self._first, self._last = bounds[instant], bounds[instant + 1]
+        self._start = np.repeat(sequences.offsets[:-1], np.diff(sequences.offsets))
+
+    def sample(self, max_queries: int | None, seed: int) -> NDArray[np.int64]:
+        """Places asked for, rising: those with something before their instant or beside them in it."""
+        places = np.flatnonzero((self._first > self._start) | (self._last - self._first > 1))
+        if not len(places):
+            rule = "with at least one session of two or more items: nothing comes next in these"
+            raise ValueError(parameter_message("sequences", OWNER, rule, repr(self.sequences)))
+        if max_queries is not None and check_int("max_queries", OWNER, max_queries, 1) < len(places):
+            places = np.sort(np.random.default_rng(seed).choice(places, max_queries, replace=False))
+        return places.astype(np.int64)
+
+    def prefixes(self, places: NDArray[np.int64]) -> Sequences:
+        """What is given with each question: the events before the instant, or else the others of it."""
+        start, first, last = self._start[places], self._first[places], self._last[places]
+        alone = first == start
+        # Two runs of places each: what follows in the instant comes first, so that no item is always the latest.
+        starts = np.stack((np.where(alone, places + 1, start), first), axis=1)
+        stops = np.stack((np.where(alone, last, first), np.where(alone, places, first)), axis=1)
+        at, lengths = _runs(starts.reshape(-1), stops.reshape(-1))
+        times = self.sequences.timestamps_us
+        offsets = np.concatenate(([0], np.cumsum(lengths.reshape(-1, 2).sum(axis=1))))
+        return Sequences(self.sequences.tokens[at], offsets, timestamps_us=None if times is None else times[at])
+
+    def equally_right(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """(questions, items): the items of each question's instant, where they are not given with it."""
+        alone = self._first[places] == self._start[places]
+        at, lengths = _runs(self._first[places], np.where(alone, self._first[places], self._last[places]))
+        return np.repeat(np.arange(len(places)), lengths), self.sequences.tokens[at]
 
 
-def _check_scores(scores: NDArray[Any], shape: tuple[int, int]) -> None:
-    if scores.shape != shape or scores.dtype.kind not in "iuf":
+def _runs(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(starts[0] ... stops[0] - 1, starts[1] ... and so on; the length of each run)."""
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + lengths, lengths), lengths
+
+
+def _shuffled_sets(
+    sequences: Sequences, begins: NDArray[np.bool_], rng: np.random.Generator
+) -> tuple[Sequences, NDArray[np.bool_]]:
+    """Each instant's items once, in random order that doesn't depend on the one given; and where instants begin."""
+    instant = np.cumsum(begins)
+    order = np.lexsort((sequences.tokens, instant))
+    tokens = sequences.tokens[order]
+    once = np.ones(len(tokens), dtype=bool)
+    once[1:] = (np.diff(tokens) != 0) | (np.diff(instant) != 0)
+    kept, instant = replace(sequences, tokens=tokens).keep(once), instant[once]
+    shuffled = np.lexsort((rng.random(kept.n_tokens), instant))
+    return replace(kept, tokens=kept.tokens[shuffled]), np.diff(instant, prepend=-1) != 0
+
+
+def _checked_scores(found: Any, shape: tuple[int, int]) -> NDArray[Any]:
+    if isinstance(found, np.ma.MaskedArray):
+        rule = "a callable that gives a plain array (what must not be listed scores -inf)"
+        raise ValueError(parameter_message("scorer", OWNER, rule, "a masked array"))
+    scores = np.asarray(found)
+    if scores.shape != shape or scores.dtype.kind not in "iufb":
         rule = f"a callable that gives numbers of shape {shape}"
         raise ValueError(parameter_message("scorer", OWNER, rule, f"shape {scores.shape}, dtype {scores.dtype}"))
     if np.isnan(scores).any():
-        raise ValueError(parameter_message("scorer", OWNER, "a callable that gives numbers without NaN", "NaN"))
+        rule = "a callable that gives numbers without NaN (what must not be listed scores -inf)"
+        raise ValueError(parameter_message("scorer", OWNER, rule, "NaN"))
+    return scores
 
 
 def _report(
@@ -234,17 +350,17 @@ def _report(
     n_queries = len(ranks) + n_unknown
     hit = ranks <= k
     bias = None
-    if popularity is not None:
+    if popularity is not None and (listed >= 0).any():
         counts = check_array("popularity", OWNER, popularity, dtype=np.float64, shape=(n_items,), nonnegative=True)
         percentile = popularity_percentiles(counts)
-        bias = float(percentile[listed].mean() - percentile[targets].mean())
+        bias = float(percentile[listed[listed >= 0]].mean() - percentile[targets].mean())
     return RetrievalReport(
         k=k,
         n_queries=n_queries,
         recall=float(hit.sum() / n_queries),
         mrr=float((1.0 / ranks[hit]).sum() / n_queries),
         ndcg=float((1.0 / np.log2(1.0 + ranks[hit])).sum() / n_queries),
-        coverage=len(np.unique(listed)) / n_items,
+        coverage=len(np.unique(listed[listed >= 0])) / n_items,
         popularity_bias=bias,
         ranks=ranks,
         n_unknown=n_unknown,

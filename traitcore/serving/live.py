@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._errors import TableError, parameter_message
 from .._kernels.live import add_live_events
 from .._rows import rows_to_shares
-from .._validate import check_array, check_bool, check_choice, check_int, check_real
+from .._validate import check_array, check_bool, check_choice, check_int, check_real, check_times
 from ..customers.pooling import inverse_document_frequencies
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
@@ -82,7 +82,8 @@ class LiveCustomers:
             self._weights = self._weights * inverse_document_frequencies(df, n_documents)
         self._half_life_us = 0
         if method == "recency":
-            days = check_real("half_life_days", OWNER, half_life_days, 0.0, open_low=True)
+            # At most 2**62 us, some 146,000 years, so that it is an int64.
+            days = check_real("half_life_days", OWNER, half_life_days, 0.0, 2.0**62 / _DAY_US, open_low=True)
             self._half_life_us = max(1, round(days * _DAY_US))
         elif half_life_days is not None:
             raise ValueError(parameter_message("half_life_days", OWNER, "None unless method='recency'", half_life_days))
@@ -174,7 +175,7 @@ class LiveCustomers:
         if timestamps_us is None:
             times = np.zeros(len(ids), dtype=np.int64)
         else:
-            times = check_array("timestamps_us", OWNER, timestamps_us, dtype=np.int64, shape=(len(ids),))
+            times = check_times("timestamps_us", OWNER, timestamps_us, shape=(len(ids),))
         for one in set(map(type, ids)):
             if not issubclass(one, (int, str, np.integer)) or issubclass(one, bool):
                 raise TypeError(parameter_message("customers", OWNER, "ids that are ints or strings", one))

@@ -1,0 +1,97 @@
+"""What became of the events of a log in its sessions, and what the ties among them ask of a model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+WINDOW = 5
+BASKET_WINDOW = 20  # baskets have no order, so that near means nothing: more of each basket counts
+
+
+class TiedEventsWarning(UserWarning):
+    """Most neighbours in the sessions have the same time: how near two of them stand says nothing."""
+
+
+@dataclass(frozen=True)
+class SessionReport:
+    """What became of the events: events = events_kept + the six `events_...` counts of those removed.
+
+    `duplicates_seen` counts events equal to the one before in everything, among those of kept sessions, whether
+    they were dropped or not. `neighbours_tied` counts the events kept that have the time and position of the one
+    before them in their session; `ties` says in which order they stand.
+    """
+
+    events: int
+    events_kept: int
+    sessions_kept: int
+    customers: int | None
+    customers_kept: int | None
+    sessions_too_short: int = 0
+    events_too_short: int = 0
+    sessions_too_long: int = 0
+    events_too_long: int = 0
+    sessions_too_fast: int = 0
+    events_too_fast: int = 0
+    sessions_of_busy_customers: int = 0
+    events_of_busy_customers: int = 0
+    customers_too_busy: int = 0
+    events_merged: int = 0
+    events_duplicate: int = 0
+    duplicates_seen: int = 0
+    neighbours_tied: int = 0
+    ties: str = "shuffle"
+    cut_by: str = "gap"
+
+    @property
+    def tied_share(self) -> float:
+        """Share in [0, 1] of the neighbours in a session that have the same time (and position)."""
+        return self.neighbours_tied / max(1, self.events_kept - self.sessions_kept)
+
+    @property
+    def baskets(self) -> bool:
+        """Do most neighbours have the same time, so that the order within a session says next to nothing?"""
+        return self.ties != "row" and self.tied_share > 0.5
+
+    @property
+    def advised_window(self) -> int:
+        """Window for models that learn from neighbours: 5, or 20 for `baskets`."""
+        return BASKET_WINDOW if self.baskets else WINDOW
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as a plain dict (for JSON)."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [f"{self.events_kept:,} of {self.events:,} events kept, in {self.sessions_kept:,} sessions"]
+        for what, sessions, events in (
+            ("shorter than min_length", self.sessions_too_short, self.events_too_short),
+            ("bots: longer than max_events_per_session", self.sessions_too_long, self.events_too_long),
+            ("bots: faster than max_events_per_minute", self.sessions_too_fast, self.events_too_fast),
+            (f"bots: {self.customers_too_busy:,} customers over max_events_per_day",
+             self.sessions_of_busy_customers, self.events_of_busy_customers),
+        ):  # fmt: skip
+            if sessions:
+                lines.append(f"  removed {sessions:,} sessions, {events:,} events: {what}")
+        if self.events_merged:
+            lines.append(f"  merged {self.events_merged:,} immediate repeats")
+        if self.events_duplicate:
+            lines.append(f"  dropped {self.events_duplicate:,} exact duplicates")
+        elif self.duplicates_seen:
+            lines.append(f"  {self.duplicates_seen:,} exact duplicates are kept (drop_duplicates=True drops them)")
+        if self.neighbours_tied:
+            order = {"shuffle": "in random order", "content": "in order of their ids", "row": "in the log's order"}
+            lines.append(f"  {self.tied_share:.1%} of neighbours have the same time: they stand {order[self.ties]}")
+        if self.baskets:
+            lines.append(f"  {advice(self)}")
+        return "\n".join(lines)
+
+
+def advice(report: SessionReport) -> str:
+    """What to do where most neighbours have the same time."""
+    shuffle = "" if report.ties == "shuffle" else "order them by chance (ties='shuffle'), and "
+    return (
+        f"Being near says nothing among such events: {shuffle}learn from all of a session, with a window of at least "
+        f"{BASKET_WINDOW} (fit_pipeline's default there) or window=None. Where the log knows their order, name its "
+        "column (order=...) or pass ties='row'."
+    )
