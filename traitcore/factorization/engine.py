@@ -67,6 +67,16 @@ class Operand:
         assert self.data is not None
         return self.indptr, self.indices, self.data
 
+    def row(self, i: int) -> NDArray[Any]:
+        """Row i (m,), dense."""
+        if self.dense is not None:
+            row: NDArray[Any] = self.dense[i]
+            return row
+        indptr, indices, data = self.csr()
+        row = np.zeros(self.m, self.dtype)
+        row[indices[indptr[i] : indptr[i + 1]]] = data[indptr[i] : indptr[i + 1]]
+        return row
+
     @property
     def entries(self) -> int:
         """Numbers stored."""

@@ -29,9 +29,9 @@ _THREADS_PAY = 1 << 23
 
 
 def initial_factors(
-    X: Any, n_components: int, init: str, seed: int, workers: int
+    X: Any, n_components: int, init: str, seed: int, workers: int, row_weights: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(W, H) of shapes (n, k) and (k, m), non-negative, X's dtype, C-contiguous.
+    """(W, H) of shapes (n, k) and (k, m), non-negative, X's dtype, C-contiguous; a row of weight s > 0 stands s times.
 
     nndsvd: Boutsidis & Gallopoulos 2008, "SVD based initialization", section 3: each singular pair gives the larger of
     its positive and negative parts; components beyond min(n, m) are zero. "a" fills zeros with X's mean, "ar" with
@@ -40,17 +40,24 @@ def initial_factors(
     n, m = X.shape
     if n == 0 or m == 0:  # no singular pair to start from
         return np.zeros((n, n_components), X.dtype), np.zeros((n_components, m), X.dtype)
-    mean = _total(X, workers) / (n * m)
+    if row_weights is None:
+        mean = _total(X, workers) / (n * m)
+    else:
+        mean = float(np.asarray(X.sum(axis=1, dtype=np.float64)) @ row_weights) / (float(row_weights.sum()) * m)
     rng = np.random.default_rng(seed)
     if init == "random":
         scale = X.dtype.type(np.sqrt(mean / n_components))
         H = np.abs(scale * rng.standard_normal((n_components, m), dtype=X.dtype))
         W = np.abs(scale * rng.standard_normal((n, n_components), dtype=X.dtype))
         return W, H
-    U, S, V = _leading(X, min(n_components, n, m), seed, workers, False)
+    # The singular vectors of rows that stand s times are those of rows times sqrt(s): V the same, U times sqrt(s).
+    root = None if row_weights is None else np.sqrt(row_weights).astype(X.dtype)
+    U, S, V = _leading(X if root is None else _rows_times(X, root), min(n_components, n, m), seed, workers, False)
     k = len(S)
     fill = X.dtype.type(mean if init == "nndsvda" else 0)
     scales = _part_scales(_part_norms(U, k, workers), _part_norms(V, k, workers), S)
+    if root is not None:
+        U /= root[:, None]
     factors = []
     for vectors, scale in zip((U, V), scales):
         out = np.full((len(vectors), n_components), fill, dtype=X.dtype)
@@ -67,6 +74,14 @@ def initial_factors(
             empty = factor == 0
             factor[empty] = np.abs(mean / 100 * rng.standard_normal(int(empty.sum())))
     return W, H
+
+
+def _rows_times(X: Any, factors: NDArray[Any]) -> Any:
+    """X with each row times its factor."""
+    if not sparse.issparse(X):
+        return X * factors[:, None]
+    data = X.data * np.repeat(factors, np.diff(X.indptr))
+    return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 
 def _total(X: Any, workers: int) -> float:
