@@ -142,7 +142,7 @@ class _Fit:
         if W is None:
             W, H = initial_factors(X, self.k, self.init, self.seed, self.workers, row_weights)
         else:
-            W, H = scaling.start(W, H)
+            W, H = scaling.start(W, H, self.poisson)
         if 0 in X.shape:
             return _empty(W, H, self.watch_args[0])
         rows = X.shape[0] if row_weights is None else float(row_weights.sum(dtype=np.float64))

@@ -67,12 +67,13 @@ class OnlineFactor:
         if X.shape[0] == 0:
             return
         X = X.astype(self.dtype, copy=False) if not sparse.issparse(X) else X.astype(self.dtype)
+        e, shift = self._scale_for(X)
+        H = times_power(self._H, shift)
         solver = WeightSolver(
-            self._H, alpha_W=self._alpha_W, l1_ratio=self._l1_ratio, tol=min(tol, 1e-3), max_iter=max_iter
+            H, alpha_W=self._alpha_W, l1_ratio=self._l1_ratio, tol=min(tol, 1e-3), max_iter=max_iter
         )
         W = solver(X, workers=workers)
-        e, fading = self._scale_for(X)
-        X, W, Ht = times_power(X, -2 * e), padded(times_power(W, -e)), padded(times_power(self._H, -e).T)
+        X, W, Ht = times_power(X, -2 * e), padded(times_power(W, -e)), padded(times_power(H, -e).T)
         operand = Operand.of(X, "NMF.partial_fit")
         edges = operand.edges(W.shape[1], workers)
         sums = operand.sums(W.shape[1], edges)
@@ -80,8 +81,9 @@ class OnlineFactor:
         weight_exponent, weights = scaled_weights(row_weights, self.dtype)
         gram = row_pass(operand, Ht, nothing, W, None, edges, workers, sweeps=0, C=sums, row_weights=weights)[0]
         unit = power(weight_exponent)
-        gram = self._forget * fading**2 * self._gram + unit * gram
-        cross = self._forget * fading**3 * self._cross + unit * sums.sum(axis=0, dtype=np.float64)
+        kept = self._forget * power(-4 * shift)
+        gram = kept * self._gram + unit * gram
+        cross = kept * self._cross + unit * sums.sum(axis=0, dtype=np.float64)
         rows = self._forget * self._rows + (len(W) if row_weights is None else float(row_weights.sum()))
         if not cross.any():  # nothing yet that H could answer to
             self._rows = rows
@@ -95,11 +97,15 @@ class OnlineFactor:
         H = times_power(np.ascontiguousarray(Ht[:, : self.k].T), e)
         self._H, self._gram, self._cross, self._rows, self._exponent = H, gram, cross, rows, e
 
-    def _scale_for(self, X: Any) -> tuple[int, float]:
-        """(e, 2^(old e - e)): the first batch's scale, or a later one's that is far larger."""
+    def _scale_for(self, X: Any) -> tuple[int, int]:
+        """(e, how far it moves): the first batch's scale, or a later one's that is far larger.
+
+        H moves with it, as if it had been larger and its W smaller by as much: sums in the new units shrink to the
+        fourth power.
+        """
         e = exponent_of(X) // 2
         if self._exponent is None:
-            return e, 1.0
+            return e, 0
         if e < self._exponent + _FAR:
-            return self._exponent, 1.0
-        return e, power(self._exponent - e)
+            return self._exponent, 0
+        return e, e - self._exponent

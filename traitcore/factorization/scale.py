@@ -16,11 +16,12 @@ from scipy import sparse
 from .descent import Penalty, Watch
 from .result import Factorization
 
-# Largest entries that are left as they are. Far above: what float32 squares and sums without harm. Close below: the
-# constants of the algorithms (scikit-learn's 1e-6 of a start, 1e-7 of a prediction) are meant for entries about 1.
-_LOW, _HIGH = 2.0**-6, 2.0**20
-# A custom W is of use only so many powers of two about what X and H ask for; beyond that squares overflow float32.
-_FAR = 40
+# Largest entries that are left as they are: the constants of the algorithms (scikit-learn's 1e-6 of a start's entries,
+# 1e-7 of a prediction, the mean that fills a start's zeros) are meant for shares and counts.
+_LOW, _HIGH = 2.0**-6, 2.0**10
+# A custom W is of use only so many powers of two about what X and H ask for: beyond, squares overflow float32.
+# Multiplicative updates forget the size of W, but not that a prediction was held above a floor.
+_FAR, _FAR_POISSON = 40, 10
 
 
 def exponent_of(A: Any) -> int:
@@ -98,15 +99,11 @@ class Scaling:
         """e where the loss is 2^e times that of X', W' and H'."""
         return self.x * (1 if poisson else 2)
 
-    def start(self, W: NDArray[Any], H: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def start(self, W: NDArray[Any], H: NDArray[Any], poisson: bool) -> tuple[NDArray[Any], NDArray[Any]]:
         """The caller's start (W, H) on the fit's scale."""
-        W, H = times_power(W, -self.w), times_power(H, -self.h)
-        largest = float(W.max(initial=0.0))
-        if math.isinf(largest):
-            W = np.minimum(W, np.finfo(W.dtype).max)
-            largest = float(W.max())
-        excess = math.frexp(largest)[1] - _FAR
-        return times_power(W, -max(0, excess)), H
+        now = math.frexp(float(W.max(initial=0.0)))[1]
+        most = _FAR_POISSON if poisson else _FAR
+        return times_power(W, min(most, max(-most, now - self.w)) - now), times_power(H, -self.h)
 
     def penalty(self, penalty: Penalty, poisson: bool, dtype: Any) -> Penalty:
         """The penalties of the scaled fit, held within the dtype's range: what is that large leaves nothing anyway."""
