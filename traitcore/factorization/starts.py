@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .eigen import symmetric_eigen
 from .engine import Operand, aligned_zeros, padded_width, project_pass
 from .products import panel_combine, panel_gram
 
+_log = logging.getLogger(__name__)
 INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
 # scikit-learn's: entries of an nndsvd factor below this are zero.
 _SMALL = 1e-6
@@ -23,7 +25,9 @@ _EXACT = 128
 _BLOCKS = 16
 # More directions than wanted, at the least: up to the next whole cache line they cost nothing.
 _OVERSAMPLING = 10
-_STEPS, _MANY_STEPS = 3, 40
+_STEPS, _MOST_STEPS = 3, 160
+# A residual of so many units in the last place is convergence.
+_CLOSE = 1e3
 # Multiplications that one core does while threads start.
 _THREADS_PAY = 1 << 23
 
@@ -121,7 +125,8 @@ def leading_svd(
     """(U^T (rank, n), S (rank,), V^T (rank, m)), the leading singular triplets; exact where a side is short.
 
     Else subspace iteration on X^T X, one reading of X for each step, and a Rayleigh-Ritz step at the end (Halko,
-    Martinsson & Tropp 2011, section 4.5); many steps with `converged`, a few where any good start will do.
+    Martinsson & Tropp 2011, section 4.5); a few steps where any good start will do, with `converged` as many as it
+    takes, up to a bound (then the log says so).
     """
     U, S, V = _leading(X, rank, seed, workers, converged)
     return np.ascontiguousarray(U[:, :rank].T), S, np.ascontiguousarray(V[:, :rank].T, dtype=X.dtype)
@@ -148,7 +153,7 @@ def _leading(
         Q[np.arange(m), np.arange(m)] = 1
     else:
         Q[:, :width] = np.random.default_rng(seed).random((m, width), dtype=X.dtype) - X.dtype.type(0.5)
-        _iterate(operand, Q, width, edges, workers, _MANY_STEPS if converged else _STEPS)
+        _iterate(operand, Q, width, edges, workers, rank if converged else 0)
     Y = None if exact else aligned_zeros((n, pad), X.dtype)
     gram = project_pass(operand, Q, edges, workers, out=Y)[:width, :width]
     values, vectors = symmetric_eigen(gram, workers=workers) if width <= _EXACT else np.linalg.eigh(gram)
@@ -167,17 +172,37 @@ def _leading(
 
 
 def _iterate(
-    operand: Operand, Q: NDArray[Any], width: int, edges: NDArray[np.int64], workers: int, steps: int
+    operand: Operand, Q: NDArray[Any], width: int, edges: NDArray[np.int64], workers: int, converged: int
 ) -> None:
-    """Q = an orthonormal basis of (X^T X)^steps Q, in place; the columns past `width` stay zero."""
+    """Q = an orthonormal basis of (X^T X)^steps Q, in place; the columns past `width` stay zero.
+
+    A few steps, or with `converged` as many as its first `converged` directions need to be singular vectors.
+    """
     C = operand.sums(Q.shape[1], edges)
     Z = aligned_zeros(Q.shape, C.dtype)
     threads = worthwhile(workers, C.size)
     blocks = even_blocks(len(Z), threads)
-    for _ in range(steps):
-        project_pass(operand, Q, edges, workers, C=C)
+    for step in range(_MOST_STEPS if converged else _STEPS):
+        gram = project_pass(operand, Q, edges, workers, C=C)
         run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), blocks, threads)
+        if converged and step % 4 == 3 and _residual(Q, Z, gram[:width, :width], converged, workers) <= _CLOSE * float(
+            np.finfo(operand.dtype).eps
+        ):
+            return
         Q[:, :width] = _orthonormal(Z, width, workers)
+    if converged:
+        _log.info("The leading %d singular vectors did not converge in %d steps.", converged, _MOST_STEPS)
+
+
+def _residual(Q: NDArray[Any], Z: NDArray[Any], gram: NDArray[np.float64], rank: int, workers: int) -> float:
+    """The largest |X^T X v - s^2 v| of the `rank` leading Ritz vectors v of the basis Q, Z = X^T X Q, as a share of the
+    largest s^2."""
+    values, vectors = symmetric_eigen(gram, workers=workers) if len(gram) <= _EXACT else np.linalg.eigh(gram)
+    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
+    if values[0] <= 0:
+        return 0.0
+    left = _times(Z, vectors, workers)[:, :rank] - _times(Q, vectors, workers)[:, :rank] * values.astype(Q.dtype)
+    return float(np.sqrt(np.einsum("ij,ij->j", left, left, dtype=np.float64).max()) / values[0])
 
 
 # The products of tall blocks below are our own: one in the BLAS, however small, leaves its threads spinning on the
