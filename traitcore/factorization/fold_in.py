@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import copy
 from typing import Any
 
@@ -81,12 +82,11 @@ class WeightSolver:
 
     def _solve(self, X: Operand, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
         W = self._solved(X, edges, workers, self._problem)
-        with np.errstate(over="ignore", invalid="ignore"):
-            overflown = not np.isfinite(W.sum())
-        if overflown:
+        if not math.isfinite(W.max(initial=0.0)):
             self._solve_huge(X, W)
-        scaled: NDArray[Any] = times_power(W, self._exponent)
-        return scaled
+        if self._exponent:
+            W = times_power(W, self._exponent)
+        return W
 
     def _solved(self, X: Operand, edges: NDArray[np.int64], workers: int, problem: Quadratic) -> NDArray[Any]:
         out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)

@@ -6,7 +6,7 @@ A fit squares X's entries: 1e100 overflows float64 then, and 1e-25 vanishes in f
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,11 @@ _FAR, _FAR_POISSON = 40, 10
 def exponent_of(A: Any) -> int:
     """The even e that takes A / 2^e near 1, or 0 where A's largest magnitude is of ordinary size (or zero)."""
     data = A.data if sparse.issparse(A) else A
-    return int(_exponents(np.float64(max(data.max(), -data.min()) if data.size else 0.0)))
+    largest = max(float(data.max()), -float(data.min())) if data.size else 0.0
+    if largest == 0 or _LOW <= largest <= _HIGH:
+        return 0
+    exponent = math.frexp(largest)[1]
+    return exponent - exponent % 2
 
 
 def row_exponents(X: sparse.csr_array) -> NDArray[np.int64]:
@@ -36,10 +40,6 @@ def row_exponents(X: sparse.csr_array) -> NDArray[np.int64]:
     largest = np.zeros(X.shape[0])
     if len(filled):
         largest[filled] = np.maximum.reduceat(np.abs(X.data), X.indptr[filled])
-    return _exponents(largest)
-
-
-def _exponents(largest: Any) -> NDArray[np.int64]:
     exponents = np.frexp(largest)[1].astype(np.int64)
     ordinary = (largest == 0) | ((largest >= _LOW) & (largest <= _HIGH))
     return np.where(ordinary, 0, exponents - exponents % 2)
@@ -121,8 +121,8 @@ def factorization(
     W: NDArray[Any], H: NDArray[Any], loss: float, watch: Watch, loss_exponent: int
 ) -> Factorization:  # fmt: skip
     """What a fit found, W and H on the caller's scale already, its objective brought back by 2^loss_exponent."""
-    watch.history = [float(times_power(np.float64(value), loss_exponent)) for value in watch.history]
-    report = watch.report()
-    # The root first: the loss itself may be out of range.
-    error = float(times_power(np.sqrt(2 * loss * 2 ** (loss_exponent % 2)), loss_exponent // 2))
-    return Factorization(W, H, report.n_iter, error, np.array(watch.history), report.converged, report)
+    history = times_power(np.array(watch.history), loss_exponent)
+    report = replace(watch.report(), objective_start=float(history[0]), objective_end=float(history[-1]))
+    # The root first: the loss itself may be out of range. Exponents are even.
+    error = float(times_power(np.sqrt(2 * loss), loss_exponent // 2))
+    return Factorization(W, H, report.n_iter, error, history, report.converged, report)

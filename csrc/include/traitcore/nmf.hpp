@@ -329,7 +329,8 @@ template <class T>
 void run_solve(const RowPass<T>& whole, const std::int64_t* edges, std::int64_t strips, int workers,
                const Poll& poll = {}) {
   const Kernels<T>& kernels = kernels_for(T{});
-  const double cost = product_cost(whole) + sweep_cost(whole, whole.n);  // were no row done before the last sweep
+  // Most rows are done long before their last sweep.
+  const double cost = product_cost(whole) + sweep_cost(whole, whole.n) / 16;
   for_each_watched(strips, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
     RowPass<T> pass = whole;
     pass.halt = halt;
