@@ -32,6 +32,12 @@ const T* long_as(const Array<T>& a, std::int64_t length, const char* what) {
   return a.data();
 }
 
+/// Ctrl-C ends a long pass.
+void poll() {
+  py::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
 py::tuple totals_of(const nmf::Totals& totals, int k, int width) {
   Array<double> gram({k, k}), sums(k);
   auto g = gram.mutable_unchecked<2>();
@@ -118,7 +124,7 @@ py::tuple row_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t
   nmf::Totals totals(pass.width);
   {
     py::gil_scoped_release release;
-    totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers);
+    totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers, poll);
   }
   return totals_of(totals, pass.k, pass.width);
 }
@@ -149,7 +155,7 @@ py::tuple project_pass(std::int64_t n, const Maybe<T>& dense, const std::optiona
   nmf::Totals totals(width);
   {
     py::gil_scoped_release release;
-    totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers);
+    totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers, poll);
   }
   return totals_of(totals, width, width);
 }
@@ -166,7 +172,7 @@ void solve_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>&
   pass.out = const_cast<T*>(shaped(out, pass.n, pass.width, "out"));
   const std::int64_t strips = strips_in(edges, pass.n);
   py::gil_scoped_release release;
-  nmf::run_solve(pass, edges.data(), strips, workers);
+  nmf::run_solve(pass, edges.data(), strips, workers, poll);
 }
 
 template <class T>
@@ -191,7 +197,7 @@ py::tuple column_pass(py::array C, const Array<T>& G, const Array<T>& inverse, c
   nmf::Totals totals(pass.width);
   {
     py::gil_scoped_release release;
-    totals = nmf::run_columns(pass, workers);
+    totals = nmf::run_columns(pass, workers, poll);
   }
   return totals_of(totals, pass.k, pass.width);
 }
@@ -234,7 +240,7 @@ py::tuple entry_pass(const Array<std::int64_t>& indptr, const Array<std::int32_t
   nmf::Totals totals(0);
   {
     py::gil_scoped_release release;
-    totals = nmf::run_entries(pass, edges.data(), strips, workers);
+    totals = nmf::run_entries(pass, edges.data(), strips, workers, poll);
   }
   return py::make_tuple(totals.cross, totals.violation);
 }
@@ -248,7 +254,7 @@ double residual(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>&
   require(values || pass.indptr, "X");
   const std::int64_t strips = strips_in(edges, pass.n);
   py::gil_scoped_release release;
-  return nmf::run_residual(pass, values, edges.data(), strips, workers);
+  return nmf::run_residual(pass, values, edges.data(), strips, workers, poll);
 }
 
 template <class T>

@@ -56,6 +56,10 @@ struct Problem {
   N& at(std::vector<N>& matrix, std::int64_t i, std::int64_t j) const {
     return matrix[static_cast<std::size_t>(i * width + j)];
   }
+  template <class N>
+  N at(const std::vector<N>& matrix, std::int64_t i, std::int64_t j) const {
+    return matrix[static_cast<std::size_t>(i * width + j)];
+  }
 
   nmf::RowPass<T> pass(bool sparse, std::vector<T>& out) {
     nmf::RowPass<T> p;
@@ -198,6 +202,80 @@ void every_level() {
   reset_simd_level();
 }
 
+/// What the first sweep over each row met, by plain loops: |gradient| where w > 0, its negative part where w = 0.
+template <class T>
+double violation_of(const Problem<T>& problem, const std::vector<T>& start, const std::vector<T>& product,
+                    std::int64_t rows, const std::vector<T>& times) {
+  double total = 0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    std::vector<double> w;
+    for (int t = 0; t < problem.k; ++t) w.push_back(problem.at(start, i, t));
+    for (int t = 0; t < problem.k; ++t) {
+      double gradient = -static_cast<double>(problem.at(product, i, t));
+      for (int r = 0; r < problem.k; ++r)
+        gradient += static_cast<double>(problem.at(problem.G, t, r)) * w[static_cast<std::size_t>(r)];
+      double& here = w[static_cast<std::size_t>(t)];
+      total += times[static_cast<std::size_t>(i)] * (here > 0 || gradient < 0 ? std::abs(gradient) : 0);
+      here -= gradient / problem.at(problem.G, t, t);
+      if (here < 0) here = 0;
+    }
+  }
+  return total;
+}
+
+/// The violation of both passes at every number of rows about a block: no row past the end counts, and a weighted row
+/// counts so many times.
+template <class T>
+void compare_violations(std::int64_t n, int k) {
+  Problem<T> problem(n, 23, k);
+  const double bound = sizeof(T) == 4 ? 1e-3 : 1e-10;
+  std::vector<T> out(problem.W.size(), 0), product(problem.W.size(), 0), weights, ones(static_cast<std::size_t>(n), 1);
+  for (std::int64_t i = 0; i < n; ++i) {
+    weights.push_back(static_cast<T>(i % 4));
+    for (int t = 0; t < k; ++t)
+      for (std::int64_t j = 0; j < problem.m; ++j)
+        problem.at(product, i, t) += problem.X[static_cast<std::size_t>(i * problem.m + j)] * problem.at(problem.A, j, t);
+  }
+  const std::int64_t edges[] = {0, n};
+  for (const bool weighted : {false, true}) {
+    nmf::RowPass<T> pass = problem.pass(false, out);
+    if (weighted) pass.row_weights = weights.data();
+    const double found = nmf::run_rows<T>(pass, edges, 1, nullptr, nullptr, 1).violation;
+    const double want = violation_of(problem, problem.W, product, n, weighted ? weights : ones);
+    CHECK(std::abs(found - want) <= bound * (1 + want));
+  }
+  nmf::ColumnPass<T> pass;
+  std::vector<T> C = product;
+  pass.m = n, pass.k = k, pass.width = problem.width, pass.strips = 1, pass.C = C.data();
+  pass.G = problem.G.data(), pass.inverse = problem.inverse.data(), pass.order = problem.order.data();
+  pass.start = problem.W.data(), pass.out = out.data();
+  const double want = violation_of(problem, problem.W, product, n, ones);
+  CHECK(std::abs(nmf::run_columns(pass, 1).violation - want) <= bound * (1 + want));
+}
+
+void violations_stop_at_the_last_row() {
+  for (int level = 0; level <= static_cast<int>(detected_simd_level()); ++level) {
+    set_simd_level(static_cast<SimdLevel>(level));
+    for (const std::int64_t n : {1, 7, 8, 15, 16, 17, 63, 64, 65, 130, 511, 513}) {
+      compare_violations<float>(n, 3);
+      compare_violations<double>(n, 9);
+    }
+  }
+  reset_simd_level();
+}
+
+void a_poll_ends_a_long_pass() {
+  Problem<double> problem(211, 13, 3);
+  std::vector<double> out(problem.W.size(), 0), solution(problem.G.size(), 0);
+  for (const int workers : {1, 3}) {
+    nmf::RowPass<double> pass = problem.pass(false, out);
+    pass.solution = solution.data(), pass.tol = 0, pass.sweeps = 2000000000;
+    check_throws<std::runtime_error>([&] {
+      nmf::run_solve(pass, problem.edges.data(), 5, workers, [] { throw std::runtime_error("stop"); });
+    });
+  }
+}
+
 void errors_of_workers_reach_the_caller() {
   check_throws<std::runtime_error>([] {
     for_each_task(50, 3, [](std::int64_t task) {
@@ -210,6 +288,8 @@ void errors_of_workers_reach_the_caller() {
 
 int main() {
   const Test tests[] = {{"every_level", every_level},
+                        {"violations_stop_at_the_last_row", violations_stop_at_the_last_row},
+                        {"a_poll_ends_a_long_pass", a_poll_ends_a_long_pass},
                         {"errors_of_workers_reach_the_caller", errors_of_workers_reach_the_caller}};
   return run_tests(tests);
 }

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 import traitcore as tc
 from tests.reference import nmf as slow
 from traitcore import _core
-from traitcore.factorization.starts import initial_factors, leading_svd
+from traitcore.factorization.starts import initial_factors
 
 
 def planted(n=120, m=40, k=5, seed=0, noise=0.1, density=0.5):
@@ -190,23 +190,6 @@ def test_planted_parts_are_recovered():
     assert cosine.max(axis=0).min() > 0.999
 
 
-@pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "nndsvdar", "random"])
-@pytest.mark.parametrize("as_sparse", [False, True])
-def test_every_start_serves_and_nndsvd_matches_scikit_learns(init, as_sparse):
-    X = planted(150, 200, 4, noise=0.02)
-    X[X < 0.4] = 0
-    W, H = initial_factors(sparse.csr_array(X) if as_sparse else X, 4, init, 0, 1)
-    assert W.min() >= 0
-    assert H.min() >= 0
-    if init in ("nndsvd", "nndsvda"):
-        from sklearn.decomposition._nmf import _initialize_nmf
-
-        peer_W, peer_H = _initialize_nmf(X, 4, init=init, random_state=0)
-        np.testing.assert_allclose(W @ H, peer_W @ peer_H, atol=0.02 * (peer_W @ peer_H).max())
-    again = initial_factors(sparse.csr_array(X) if as_sparse else X, 4, init, 0, 3)
-    np.testing.assert_allclose(again[0], W, rtol=1e-9, atol=1e-12)
-
-
 def test_reconstruction_error_is_exact_dense_and_sparse():
     X = planted(200, 30, 4)
     X[X < 0.6] = 0
@@ -256,16 +239,6 @@ def test_all_zero_X(schedule, as_sparse, dtype):
     assert r.reconstruction_err == 0
     assert np.isfinite(r.W).all()
     assert np.isfinite(r.H).all()
-
-
-@pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "nndsvdar", "random"])
-@pytest.mark.parametrize("shape", [(0, 7), (7, 0), (0, 0)])
-def test_a_start_without_rows_or_columns_is_zero(init, shape):
-    W, H = initial_factors(np.zeros(shape, np.float32), 3, init, 0, 1)
-    assert W.shape == (shape[0], 3)
-    assert H.shape == (3, shape[1])
-    assert not W.any()
-    assert not H.any()
 
 
 @pytest.mark.parametrize("schedule", ["plain", "accelerated"])
@@ -356,6 +329,43 @@ def test_each_parameter_is_checked_by_name(name, value, error):
         tc.factorize_nonnegative(planted(9, 6, 2), **{"n_components": 2, name: value})
 
 
+@pytest.mark.parametrize("beta_loss", ["frobenius", "kullback-leibler"])
+@pytest.mark.parametrize("schedule", ["plain", "accelerated"])
+def test_a_start_that_would_stay_zero_is_refused(beta_loss, schedule):
+    X, (W, H) = planted(20, 9, 3), start_of(planted(20, 9, 3), 3)
+    options = {"init": "custom", "beta_loss": beta_loss, "schedule": schedule}
+    words = "'W' parameter of factorize_nonnegative must be positive somewhere"
+    with pytest.raises(ValueError, match=words):
+        tc.factorize_nonnegative(X, 3, W=0 * W, H=0 * H, **options)
+    hidden, weights = np.where(np.arange(20)[:, None] < 5, W, 0), np.where(np.arange(20) < 5, 0.0, 1.0)
+    with pytest.raises(ValueError, match=words):
+        tc.factorize_nonnegative(X, 3, W=hidden, H=0 * H, sample_weight=weights, **options)
+    for some_W, some_H in ((0 * W, H), (W, 0 * H), (W * [1, 0, 0], H * [[0], [1], [1]])):
+        if beta_loss == "frobenius":  # the other side is found from this one
+            r = tc.factorize_nonnegative(X, 3, W=some_W, H=some_H, max_iter=300, **options)
+            full = tc.factorize_nonnegative(X, 3, W=W, H=H, max_iter=300, **options)
+            assert r.reconstruction_err <= 1.1 * full.reconstruction_err
+        else:
+            with pytest.raises(ValueError, match=words):
+                tc.factorize_nonnegative(X, 3, W=some_W, H=some_H, **options)
+    # A component that is zero on both sides stays zero, the others serve.
+    one = tc.factorize_nonnegative(X, 3, W=W * [1, 0, 1], H=H * [[1], [0], [1]], **options)
+    assert not one.W[:, 1].any()
+    assert not one.H[1].any()
+    assert one.W[:, 0].any()
+
+
+def test_the_result_unpacks_into_its_factors():
+    X = planted(20, 9, 3)
+    r = tc.factorize_nonnegative(X, 3)
+    W, H = r
+    assert W is r.W
+    assert H is r.H
+    W, H = tc.factorize_semi_nonnegative(X - 0.5, 3)
+    assert W.shape == (20, 3)
+    assert H.shape == (3, 9)
+
+
 # ---- the estimator ----
 
 
@@ -388,57 +398,3 @@ def test_transform_of_the_training_rows_reaches_their_objective(as_sparse):
     again = model.set_params(tol=1e-8).transform(data)
     fitted, folded = (slow.objective(X, w, model.components_, **reg) for w in (W, again))
     assert folded <= fitted * (1 + 1e-7)
-
-
-@pytest.mark.parametrize("as_sparse", [False, True])
-def test_batches_come_near_the_whole_fit(as_sparse):
-    X = planted(2000, 30, 5, noise=0.3)
-    whole = tc.NMF(5, tol=1e-6).fit(X).reconstruction_err_
-    model = tc.NMF(5)
-    for _ in range(4):
-        for i in range(0, 2000, 250):
-            batch = X[i : i + 250]
-            model.partial_fit(sparse.csr_array(batch) if as_sparse else batch)
-    error = np.linalg.norm(X - model.transform(X) @ model.components_)
-    assert error <= 1.03 * whole
-    assert model.n_iter_ == 32
-    assert model.components_.min() >= 0
-
-
-def test_batches_keep_weights_starts_and_refusals():
-    X = planted(200, 12, 3)
-    H0 = start_of(X, 3)[1]
-    weights = np.tile([1.0, 2.0], 100)
-    rows = np.repeat(np.arange(200), weights.astype(int))
-    a = tc.NMF(3, init="custom", alpha_W=0.01, tol=1e-9).partial_fit(X, H=H0, sample_weight=weights)
-    b = tc.NMF(3, init="custom", alpha_W=0.01, tol=1e-9).partial_fit(X[rows], H=H0)
-    np.testing.assert_allclose(a.components_, b.components_, rtol=1e-6, atol=1e-9)
-    with pytest.raises(ValueError, match="12 columns"):
-        a.partial_fit(X[:, :5])
-    with pytest.raises(ValueError, match="'beta_loss'"):
-        tc.NMF(3, beta_loss="kullback-leibler").partial_fit(X)
-    with pytest.raises(ValueError, match="'forget_factor'"):
-        tc.NMF(3, forget_factor=0).partial_fit(X)
-    fitted = tc.NMF(3, max_iter=500, tol=1e-7).fit(X)
-    before = fitted.reconstruction_err_
-    for _ in range(3):
-        fitted.partial_fit(X)
-    assert np.linalg.norm(X - fitted.transform(X) @ fitted.components_) <= 1.001 * before
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("n", "m"), [(90, 40), (40, 90), (700, 300)])
-def test_nndsvd_is_its_definition_for_any_workers(n, m, dtype) -> None:
-    rng = np.random.default_rng(n)
-    X = (rng.gamma(0.5, 1, (n, 6)) @ rng.gamma(0.5, 1, (6, m)) + 0.1 * rng.random((n, m))).astype(dtype)
-    Ut, S, Vt = leading_svd(X, 6, 0, 1)
-    W, H = initial_factors(X, 6, "nndsvd", 0, 1)
-    slow_W, slow_H = slow.nndsvd_parts(Ut.T, S, Vt.T)
-    np.testing.assert_allclose(W, slow_W, rtol=1e-4, atol=3e-6)
-    np.testing.assert_allclose(H, slow_H, rtol=1e-4, atol=3e-6)
-    filled, _ = initial_factors(X, 6, "nndsvda", 0, 1)
-    np.testing.assert_allclose(filled, np.where(W == 0, X.mean(), W), rtol=1e-5)
-    for workers in (2, 3, 7):
-        again = initial_factors(X, 6, "nndsvd", 0, workers)
-        assert again[0].tobytes() == W.tobytes()
-        assert again[1].tobytes() == H.tobytes()

@@ -95,3 +95,8 @@ def test_a_bad_value_is_named_by_its_place():
     X[2, 1] = np.inf
     with pytest.raises(ValueError, match=r"\(2, 1\)"):
         tc.factorize_semi_nonnegative(X, 3)
+
+
+def test_a_start_that_would_stay_zero_is_refused():
+    with pytest.raises(ValueError, match="'W' parameter of factorize_semi_nonnegative must be positive somewhere"):
+        tc.factorize_semi_nonnegative(signed(), 4, init="custom", W=np.zeros((120, 4)))

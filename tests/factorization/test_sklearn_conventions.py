@@ -37,9 +37,6 @@ LABELS = (X[:, 0] > np.median(X[:, 0])).astype(int)
 
 # Checks of scikit-learn's that can't pass, and why. One is skipped: check_array_api_input, which runs only under
 # SCIPY_ARRAY_API, and that is read when scipy is imported.
-WEIGHTED = {"check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data"}
-# Until issue 13's item 5 (weights reach the start and the tolerance) is merged.
-PENDING = WEIGHTED
 SIXTEEN_COMPONENTS = {
     # More components than the data has dimensions: many pairs of factors fit alike.
     "check_transformer_general": "of 3 features: transform finds other weights than the fit, as good",
@@ -76,7 +73,7 @@ def failures(model: Any) -> dict[str, str]:
 def test_scikit_learns_checks(model: Any, expected: dict[str, str]) -> None:
     found = failures(model)
     assert found.pop("check_array_api_input", "skipped").startswith("skipped")
-    assert set(found) - PENDING == set(expected) - PENDING, found
+    assert set(found) == set(expected), found
 
 
 def test_nothing_here_imports_scikit_learn_or_a_frame_library() -> None:

@@ -172,10 +172,10 @@ class Descent:
         return None if shuffle is None else shuffle.permutation(self.k)
 
     def _inner_sweeps(self) -> tuple[int, int]:
-        """Sweeps for each product: about as much arithmetic as the product itself."""
-        entries = self.X.entries
+        """Sweeps for each product: about as much arithmetic as the product itself, were each row there as it counts."""
+        rows, entries = self.X.mass(self.row_weights)
         return (
-            int(np.clip(1 + entries // max(1, self.X.n * self.k), 2, _MOST_SWEEPS_W)),
+            int(np.clip(1 + entries // max(1, rows * self.k), 2, _MOST_SWEEPS_W)),
             int(np.clip(1 + entries // max(1, self.X.m * self.k), 2, _MOST_SWEEPS_H)),
         )
 

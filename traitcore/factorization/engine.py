@@ -67,10 +67,29 @@ class Operand:
         assert self.data is not None
         return self.indptr, self.indices, self.data
 
+    def row(self, i: int) -> NDArray[Any]:
+        """Row i (m,), dense."""
+        if self.dense is not None:
+            row: NDArray[Any] = self.dense[i]
+            return row
+        indptr, indices, data = self.csr()
+        row = np.zeros(self.m, self.dtype)
+        row[indices[indptr[i] : indptr[i + 1]]] = data[indptr[i] : indptr[i + 1]]
+        return row
+
     @property
     def entries(self) -> int:
         """Numbers stored."""
         return self.n * self.m if self.data is None else len(self.data)
+
+    def mass(self, row_weights: NDArray[Any] | None) -> tuple[float, float]:
+        """Rows and numbers stored, each row counted by its weight."""
+        if row_weights is None:
+            return self.n, self.entries
+        rows = float(row_weights.sum(dtype=np.float64))
+        if self.indptr is None:
+            return rows, rows * self.m
+        return rows, float(np.diff(self.indptr) @ row_weights.astype(np.float64))
 
     def edges(self, width: int, workers: int, *, accumulate: bool = True) -> NDArray[np.int64]:
         """(strips + 1,) rows where strips begin, of about equal work."""

@@ -12,6 +12,7 @@ from .._errors import parameter_message
 from .._validate import as_array, check_array, check_csr
 from .descent import LOOK_BACK, Penalty, Watch, WatchArgs
 from .engine import DTYPES, Operand, check_data, entry_pass, padded
+from .scale import Scaling, exponent_of, row_exponents, times_power, times_row_powers
 
 # Updates of a row while its entries are in cache: multiplicative ones gain little beyond a few; coordinate descent on
 # a row's own Gram matrix costs next to nothing once that is summed.
@@ -140,11 +141,18 @@ class EntryDescent:
 
 
 def fold_entries(
-    X: sparse.csr_array, H: NDArray[Any], l1: float, l2: float, *, poisson: bool, partial: bool, tol: float,
+    X: sparse.csr_array, H: NDArray[Any], penalty: Penalty, *, poisson: bool, partial: bool, tol: float,
     max_iter: int, workers: int, owner: str,
 ) -> NDArray[Any]:  # fmt: skip
     """W (n, k) with H fixed, all rows to the tolerance or `max_iter` updates."""
-    operand, Ht = Operand.of(X, owner), padded(np.ascontiguousarray(H.T))
+    # Each row on its own scale, unless the penalty binds them: of its two terms only one grows as the loss does.
+    bound = penalty.l2_W if poisson else penalty.l1_W
+    common = exponent_of(X) if bound else 0
+    exponents = np.full(X.shape[0], common) if bound else row_exponents(X)
+    h = exponent_of(H)
+    penalty = Scaling(common - h, h).penalty(penalty, poisson, X.dtype)
+    operand = Operand.of(times_row_powers(X, -exponents), owner)
+    Ht = padded(np.ascontiguousarray(times_power(H, -h).T))
     k = len(H)
     start = np.full((operand.n, k), 1.0 if poisson else 0.0, dtype=X.dtype)
     W = padded(start)
@@ -156,9 +164,14 @@ def fold_entries(
         before[:] = W
         entry_pass(
             operand, Ht, k, W, W, edges, workers, poisson=poisson, measure=False, sweeps=sweeps, column_sums=sums,
-            l1=l1, l2=l2,
+            l1=penalty.l1_W, l2=penalty.l2_W,
         )  # fmt: skip
         done += sweeps
         if np.abs(W - before).max(initial=0.0) <= tol * np.abs(W).max(initial=0.0):
             break
-    return np.ascontiguousarray(W[:, :k])
+    W = np.ascontiguousarray(W[:, :k])
+    exponents = exponents - h
+    if exponents.any():
+        with np.errstate(over="ignore", under="ignore"):
+            np.ldexp(W, exponents[:, None], out=W)
+    return W

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from .._validate import as_array, check_array, check_choice, check_csr, check_in
 from .descent import Penalty
 from .engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
 from .entries import fold_entries, observed_entries
+from .scale import Scaling, exponent_of, power, times_power
 
 LOSSES = ("frobenius", "kullback-leibler")
 
@@ -50,6 +53,11 @@ class WeightSolver:
         )
         self.n_components, self.n_features = H.shape
         self.dtype = H.dtype
+        # Products of H's entries must stay in range; W is on the inverse scale.
+        scaling = Scaling.of(np.zeros(0), H)
+        self._exponent = scaling.w
+        H = times_power(H, -scaling.h)
+        penalty = scaling.penalty(penalty, False, H.dtype)
         self._Ht = padded(H.T)
         exact = H.astype(np.float64)
         self._problem = Quadratic(exact @ exact.T, penalty.l1_W, penalty.l2_W, H.dtype)
@@ -73,11 +81,28 @@ class WeightSolver:
         return self._solve(operand, operand.edges(self._Ht.shape[1], 4 * workers, accumulate=False), workers)
 
     def _solve(self, X: Operand, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
+        W = self._solved(X, edges, workers, self._problem)
+        if not math.isfinite(W.max(initial=0.0)):
+            self._solve_huge(X, W)
+        if self._exponent:
+            W = times_power(W, self._exponent)
+        return W
+
+    def _solved(self, X: Operand, edges: NDArray[np.int64], workers: int, problem: Quadratic) -> NDArray[Any]:
         out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
-        solve_pass(
-            X, self._Ht, self._problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol
-        )
+        solve_pass(X, self._Ht, problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol)
         return np.ascontiguousarray(out[:, : self.n_components])
+
+    def _solve_huge(self, X: Operand, W: NDArray[Any]) -> None:
+        """Solve rows of W that overflowed again, each row of X brought near 1."""
+        for i in np.flatnonzero(~np.isfinite(W).all(axis=1)):
+            row = X.row(int(i))
+            exponent = exponent_of(row)
+            one = Operand(1, self.n_features, self.dtype, times_power(row, -exponent)[None], None, None, None)
+            problem = copy(self._problem)
+            problem.l1 *= power(-exponent)
+            with np.errstate(over="ignore"):
+                W[i] = times_power(self._solved(one, self._edge, 1, problem)[0], exponent)
 
 
 @on_behalf_of("solve_weights")
@@ -120,26 +145,37 @@ def solve_weights(
     else:
         X = check_data(X, owner, nonnegative=poisson)
     H = check_array("H", owner, H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=poisson)
-    if observed is None and not poisson:
-        solver = WeightSolver(H, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter)
-        W = solver(X, workers=workers)
-    else:
-        alpha_W, l1_ratio = check_real("alpha_W", owner, alpha_W, 0), check_real("l1_ratio", owner, l1_ratio, 0, 1)
-        penalty = Penalty.scaled(alpha_W, 0.0, l1_ratio, 0, X.shape[1])
-        W = fold_entries(
-            sparse.csr_array(X), H, penalty.l1_W, penalty.l2_W, poisson=poisson, partial=observed is not None,
-            tol=check_real("tol", owner, tol, 0), max_iter=check_int("max_iter", owner, max_iter, 1),
-            workers=resolve_workers(workers, owner), owner=owner,
-        )  # fmt: skip
+    W = fold_rows(
+        X, H, check_real("alpha_W", owner, alpha_W, 0), check_real("l1_ratio", owner, l1_ratio, 0, 1),
+        poisson=poisson, partial=observed is not None, tol=check_real("tol", owner, tol, 0),
+        max_iter=check_int("max_iter", owner, max_iter, 1), workers=resolve_workers(workers, owner), owner=owner,
+    )  # fmt: skip
     return W[0] if one else W
 
 
-def check_rows(name: str, owner: str, value: Any, rows: int, dtype: Any) -> NDArray[Any] | None:
-    """Row weights (rows,), non-negative, or None."""
+def fold_rows(
+    X: Any, H: NDArray[Any], alpha_W: float, l1_ratio: float, *, poisson: bool, partial: bool, tol: float,
+    max_iter: int, workers: int, owner: str,
+) -> NDArray[Any]:  # fmt: skip
+    """`solve_weights` of checked arguments; with `partial`, a sparse X's stored entries are the observed ones."""
+    if not poisson and not partial:
+        solver = WeightSolver(H, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter)
+        return solver(X, workers=workers)
+    penalty = Penalty.scaled(alpha_W, 0.0, l1_ratio, 0, X.shape[1])
+    return fold_entries(
+        sparse.csr_array(X), H, penalty, poisson=poisson, partial=partial, tol=tol, max_iter=max_iter,
+        workers=workers, owner=owner,
+    )  # fmt: skip
+
+
+def check_rows(
+    name: str, owner: str, value: Any, rows: int, *, zeros: bool = False
+) -> NDArray[np.float64] | None:  # fmt: skip
+    """Row weights (rows,), non-negative, not all of them zero unless `zeros`; or None."""
     if value is None:
         return None
-    weights = check_array(name, owner, value, dtype=dtype, shape=(rows,), nonnegative=True)
-    if rows and not weights.any():
+    weights = check_array(name, owner, value, dtype=np.float64, shape=(rows,), nonnegative=True)
+    if rows and not zeros and not weights.any():
         raise ValueError(parameter_message(name, owner, "positive somewhere", "zeros"))
     return weights
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -15,14 +16,16 @@ from .._parallel import resolve_workers
 from .._progress import Progress
 from .._transformer import MatrixTransformer
 from .._validate import RandomSource, check_array, check_bool, check_choice, check_int, check_random_state, check_real
-from .descent import Descent, Penalty, Watch
+from .descent import Descent, Penalty, Watch, WatchArgs
 from .engine import Operand, check_data, half_squared_error
 from .entries import EntryDescent, observed_entries
-from .fold_in import LOSSES, check_rows, solve_weights
+from .fold_in import LOSSES, check_rows, fold_rows, solve_weights
 from .online import OnlineFactor
 from .result import ConvergenceReport, Factorization
+from .scale import Scaling, factorization, scaled_weights, times_power
 from .starts import INITS, initial_factors
 
+_OWNER = "factorize_nonnegative"
 SCHEDULES = ("accelerated", "plain")
 
 
@@ -79,7 +82,7 @@ def factorize_nonnegative(
     ------
     ValueError, TypeError : a parameter out of range; NaN, infinity or a negative value in X (the first place is named).
     """
-    owner = "factorize_nonnegative"
+    owner = _OWNER
     k = check_int("n_components", owner, n_components, 1)
     check_choice("init", owner, init, INITS)
     poisson = check_choice("beta_loss", owner, beta_loss, LOSSES) == "kullback-leibler"
@@ -96,28 +99,79 @@ def factorize_nonnegative(
     seed = check_random_state("random_state", owner, random_state)
     workers = resolve_workers(workers, owner)
     X = check_data(X, owner) if observed is None else observed_entries(X, observed, owner)
-    n, m = X.shape
-    weights = check_rows("sample_weight", owner, sample_weight, n, X.dtype)
-    W, H = _start(X, k, init, W, H, seed, workers, owner)
-    if n == 0 or m == 0:
-        return _empty(W, H, tol)
-    rows = n if weights is None else float(weights.sum(dtype=np.float64))
-    penalty = Penalty.scaled(alpha_W, alpha_H, l1_ratio, rows, m)
-    Ht = np.ascontiguousarray(H.T)
-    watch_args = (tol, max_iter, progress)
-    if by_entries:
-        entries = EntryDescent(
-            sparse.csr_array(X), W, Ht, penalty, poisson=poisson, partial=observed is not None, row_weights=weights,
-            schedule=schedule, workers=workers, owner=owner,
+    weights = check_rows("sample_weight", owner, sample_weight, X.shape[0])
+    W, H = _custom_start(X, k, init, W, H, weights, poisson, owner)
+    fit = _Fit(
+        k, init, poisson, observed is not None, schedule, (tol, max_iter, progress), (alpha_W, alpha_H, l1_ratio),
+        np.random.default_rng(seed) if shuffle else None, seed, workers,
+    )  # fmt: skip
+    return fit(X, W, H, weights)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A factorization's checked parameters; called with the data, it is the factorization."""
+
+    k: int
+    init: str
+    poisson: bool
+    partial: bool
+    schedule: str
+    watch_args: WatchArgs
+    alphas: tuple[float, float, float]
+    shuffle: np.random.Generator | None
+    seed: int
+    workers: int
+
+    def __call__(self, X: Any, W: Any, H: Any, weights: NDArray[np.float64] | None) -> Factorization:
+        """Fit X from the start given, or from `init`; rows of weight 0 are folded in afterwards."""
+        if weights is None or weights.all():
+            return self._fit(X, W, H, weights)
+        counted = weights > 0
+        fitted = self._fit(X[counted], None if W is None else W[counted], H, weights[counted])
+        all_W = np.zeros((len(weights), self.k), dtype=fitted.W.dtype)
+        all_W[counted] = fitted.W
+        all_W[~counted] = fold_rows(
+            X[~counted], fitted.H, self.alphas[0], self.alphas[2], poisson=self.poisson, partial=self.partial,
+            tol=1e-4, max_iter=200, workers=self.workers, owner=_OWNER,
         )  # fmt: skip
-        watch = entries.run(watch_args)
-        return _result(*entries.factors(), entries.loss(), watch)
-    operand = Operand.of(X, owner)
-    descent = Descent(operand, W, Ht, penalty, weights, workers)
-    rng = np.random.default_rng(seed) if shuffle else None
-    watch = descent.plain(watch_args, rng) if schedule == "plain" else descent.accelerated(watch_args, rng)
-    error = half_squared_error(operand, descent.W, descent.Ht, weights, workers)
-    return _result(*descent.factors(), error, watch)
+        return replace(fitted, W=all_W)
+
+    def _fit(self, X: Any, W: Any, H: Any, weights: NDArray[np.float64] | None) -> Factorization:
+        scaling = Scaling.of(X, H)
+        X = times_power(X, -scaling.x)
+        weight_exponent, row_weights = scaled_weights(weights, X.dtype)
+        if W is None:
+            W, H = initial_factors(X, self.k, self.init, self.seed, self.workers, row_weights)
+        else:
+            W, H = scaling.start(W, H, self.poisson)
+        if 0 in X.shape:
+            return _empty(W, H, self.watch_args[0])
+        rows = X.shape[0] if row_weights is None else float(row_weights.sum(dtype=np.float64))
+        penalty = Penalty.scaled(*self.alphas, rows, X.shape[1])
+        W, Ht, loss, watch = self._descend(
+            X, W, np.ascontiguousarray(H.T), scaling.penalty(penalty, self.poisson, X.dtype), row_weights
+        )
+        unit = scaling.loss_exponent(self.poisson) + weight_exponent
+        return factorization(times_power(W, scaling.w), times_power(Ht, scaling.h), loss, watch, unit)
+
+    def _descend(
+        self, X: Any, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty, row_weights: NDArray[Any] | None
+    ) -> tuple[NDArray[Any], NDArray[Any], float, Watch]:
+        """(W, H, the loss alone, the watch) of data and start on a scale that the arithmetic bears."""
+        if self.poisson or self.partial:
+            entries = EntryDescent(
+                sparse.csr_array(X), W, Ht, penalty, poisson=self.poisson, partial=self.partial,
+                row_weights=row_weights, schedule=self.schedule, workers=self.workers, owner=_OWNER,
+            )  # fmt: skip
+            watch = entries.run(self.watch_args)
+            return *entries.factors(), entries.loss(), watch
+        operand = Operand.of(X, _OWNER)
+        descent = Descent(operand, W, Ht, penalty, row_weights, self.workers)
+        schedule = descent.plain if self.schedule == "plain" else descent.accelerated
+        watch = schedule(self.watch_args, self.shuffle)
+        loss = half_squared_error(operand, descent.W, descent.Ht, row_weights, self.workers)
+        return *descent.factors(), loss, watch
 
 
 class _NoPartialFit(ValueError, AttributeError):
@@ -241,9 +295,10 @@ class NMF(MatrixTransformer):
         """Learn from one more batch of rows: memory grows with the batch, never with the rows seen.
 
         The batch's weights are solved for, its sums X^T W and W^T W are added to those of the batches before (online
-        factorization; Mairal et al. 2010, algorithm 1), and H is swept against them. The first batch also gives the
-        start of H, by `init`, or from `H` (k, n_features) where init is "custom"; after a `fit`, H goes on from there.
-        Frobenius loss only. `alpha_H` is scaled by the rows that the sums stand for.
+        factorization; Mairal et al. 2010, algorithm 1), and H is swept against them. The first batch that isn't empty
+        or all zero also gives the start of H, by `init` (at random for components that it leaves at zero); with init
+        "custom" `H` (k, n_features) does; after a `fit`, H goes on from there. Until there is a start, `components_`
+        is zero. Frobenius loss only. `alpha_H` is scaled by the rows that the sums stand for.
 
         Raises
         ------
@@ -252,18 +307,24 @@ class NMF(MatrixTransformer):
         owner = "NMF.partial_fit"
         check_choice("beta_loss", owner, self.beta_loss, ("frobenius",))
         X = self._check_X(X, reset=not hasattr(self, "components_"), nonnegative=True, empty=True)
+        weights = check_rows("sample_weight", owner, sample_weight, X.shape[0], zeros=True)
+        if weights is not None:  # rows of weight 0 are no rows
+            X, weights = X[weights > 0], weights[weights > 0]
+        workers = resolve_workers(self.workers, owner)
         if getattr(self, "_online", None) is None:
-            start = self._online_start(X, H, owner)
             self._online = OnlineFactor(
-                start, self.alpha_W, self.alpha_W if self.alpha_H == "same" else self.alpha_H, self.l1_ratio,
-                self.forget_factor,
+                self._online_start(X, H, owner), self.alpha_W,
+                self.alpha_W if self.alpha_H == "same" else self.alpha_H, self.l1_ratio, self.forget_factor,
             )  # fmt: skip
             self.n_iter_ = 0
-        assert self._online is not None
-        weights = check_rows("sample_weight", owner, sample_weight, X.shape[0], self._online.dtype)
-        self._online.learn(X, weights, self.tol, self.max_iter, resolve_workers(self.workers, owner))
+        online = self._online
+        assert online is not None
+        if not online.has_start and (X.data if sparse.issparse(X) else X).any():
+            seed = check_random_state("random_state", owner, self.random_state)
+            online.start(X, self.init, seed, workers, weights)
+        online.learn(X, weights, self.tol, self.max_iter, workers)
         self.n_iter_ += 1
-        self._learned(self._online.H())
+        self._learned(online.H())
         return self
 
     def transform(self, X: Any, *, observed: Any = None) -> Any:
@@ -287,38 +348,41 @@ class NMF(MatrixTransformer):
         self.n_components_ = len(H)
 
     def _online_start(self, X: Any, H: Any, owner: str) -> NDArray[Any]:
+        """H to go on from, or zeros where the first batch with something in it shall give the start."""
         k = check_int("n_components", owner, self.n_components, 1)
         check_choice("init", owner, self.init, INITS)
         if (self.init == "custom") != (H is not None):
             got = "None" if H is None else "an array"
             raise ValueError(parameter_message("H", owner, "given exactly when init is 'custom', at first", got))
         if H is not None:
-            return check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
+            H = check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
+            if H.size and not H.any():
+                raise ValueError(parameter_message("H", owner, "positive somewhere", "zeros, which would stay zero"))
+            return np.asarray(H)
         if hasattr(self, "components_") and self.components_.shape == (k, X.shape[1]):
             return self.components_.astype(X.dtype)  # go on from a fit
-        seed = check_random_state("random_state", owner, self.random_state)
-        return initial_factors(X, k, self.init, seed, resolve_workers(self.workers, owner))[1]
+        return np.zeros((k, X.shape[1]), X.dtype)
 
 
-def _start(
-    X: Any, k: int, init: str, W: Any, H: Any, seed: int, workers: int, owner: str
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _custom_start(
+    X: Any, k: int, init: str, W: Any, H: Any, weights: NDArray[np.float64] | None, poisson: bool, owner: str
+) -> tuple[Any, Any]:
+    """The caller's W (n, k) and H (k, m), checked; None and None where `init` isn't "custom"."""
     for name, value in (("W", W), ("H", H)):
         if (init == "custom") != (value is not None):
             got = "None" if value is None else "an array"
             raise ValueError(parameter_message(name, owner, "given exactly when init is 'custom'", got))
     if init != "custom":
-        return initial_factors(X, k, init, seed, workers)
-    return (
-        check_array("W", owner, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True),
-        check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True),
-    )
-
-
-def _result(W: NDArray[Any], H: NDArray[Any], loss: float, watch: Watch) -> Factorization:
-    report = watch.report()
-    error = float(np.sqrt(2 * loss))
-    return Factorization(W, H, report.n_iter, error, np.array(watch.history), report.converged, report)
+        return None, None
+    W = check_array("W", owner, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True)
+    H = check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
+    if 0 not in X.shape:
+        some_W, some_H = (W if weights is None else W[weights > 0]).any(axis=0), H.any(axis=1)
+        # Least squares finds one side of a component from the other; a multiplicative update needs both.
+        if not (some_W & some_H if poisson else some_W | some_H).any():
+            rule = f"positive somewhere in a component whose H is{' too' if poisson else ', or H must be'}"
+            raise ValueError(parameter_message("W", owner, rule, "a start that is zero, and would stay zero"))
+    return W, H
 
 
 def _empty(W: NDArray[Any], H: NDArray[Any], tol: float) -> Factorization:

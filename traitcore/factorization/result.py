@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ class ConvergenceReport:
 
 @dataclass(frozen=True, eq=False)
 class Factorization:
-    """X ~ W H.
+    """X ~ W H. Unpacks into its factors: `W, H = factorize_nonnegative(X, 8)`.
 
     Attributes
     ----------
@@ -66,3 +67,6 @@ class Factorization:
     history: NDArray[np.float64]
     converged: bool
     report: ConvergenceReport
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return iter((self.W, self.H))

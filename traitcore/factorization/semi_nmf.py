@@ -14,6 +14,7 @@ from .._validate import RandomSource, check_array, check_choice, check_int, chec
 from .descent import Watch
 from .engine import Operand, Quadratic, check_data, half_squared_error, padded, row_pass
 from .result import Factorization
+from .scale import exponent_of, factorization, times_power
 from .starts import leading_svd
 
 _OWNER = "factorize_semi_nonnegative"
@@ -65,10 +66,13 @@ def factorize_semi_nonnegative(
     X = check_data(X, _OWNER, nonnegative=False)
     if (init == "custom") != (W is not None):
         raise ValueError(parameter_message("W", _OWNER, "given exactly when init is 'custom'", W))
-    if W is None:
-        W = _initial_weights(X, k, init, seed)
-    else:
+    if W is not None:
         W = check_array("W", _OWNER, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True)
+        if W.size and not W.any():
+            raise ValueError(parameter_message("W", _OWNER, "positive somewhere", "zeros, which would stay zero"))
+    x, w = exponent_of(X), 0 if W is None else exponent_of(W)
+    X = times_power(X, -x)
+    W = _initial_weights(X, k, init, seed) if W is None else times_power(W, -w)
     operand = Operand.of(X, _OWNER)
     descent = _SemiDescent(operand, W, workers)
     watch = Watch("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
@@ -76,12 +80,9 @@ def factorize_semi_nonnegative(
         watch.done(0.0, 0.0)
     while not watch.reason:
         watch.done_by_fall(descent.fit_H(sweeps=_SWEEPS))
-    report = watch.report()
     error = half_squared_error(operand, descent.W, padded(descent.H.T), None, workers)
-    return Factorization(
-        np.ascontiguousarray(descent.W[:, :k]), descent.H, report.n_iter, float(np.sqrt(2 * error)),
-        np.array(watch.history), report.converged, report,
-    )  # fmt: skip
+    factors = np.ascontiguousarray(descent.W[:, :k]), descent.H
+    return factorization(times_power(factors[0], w), times_power(factors[1], x - w), error, watch, 2 * x)
 
 
 class _SemiDescent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .eigen import symmetric_eigen
 from .engine import Operand, aligned_zeros, padded_width, project_pass
 from .products import panel_combine, panel_gram
 
+_log = logging.getLogger(__name__)
 INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
 # scikit-learn's: entries of an nndsvd factor below this are zero.
 _SMALL = 1e-6
@@ -23,15 +25,17 @@ _EXACT = 128
 _BLOCKS = 16
 # More directions than wanted, at the least: up to the next whole cache line they cost nothing.
 _OVERSAMPLING = 10
-_STEPS, _MANY_STEPS = 3, 40
+_STEPS, _MOST_STEPS = 3, 160
+# A residual of so many units in the last place is convergence.
+_CLOSE = 1e3
 # Multiplications that one core does while threads start.
 _THREADS_PAY = 1 << 23
 
 
 def initial_factors(
-    X: Any, n_components: int, init: str, seed: int, workers: int
+    X: Any, n_components: int, init: str, seed: int, workers: int, row_weights: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(W, H) of shapes (n, k) and (k, m), non-negative, X's dtype, C-contiguous.
+    """(W, H) of shapes (n, k) and (k, m), non-negative, X's dtype, C-contiguous; a row of weight s > 0 stands s times.
 
     nndsvd: Boutsidis & Gallopoulos 2008, "SVD based initialization", section 3: each singular pair gives the larger of
     its positive and negative parts; components beyond min(n, m) are zero. "a" fills zeros with X's mean, "ar" with
@@ -40,17 +44,24 @@ def initial_factors(
     n, m = X.shape
     if n == 0 or m == 0:  # no singular pair to start from
         return np.zeros((n, n_components), X.dtype), np.zeros((n_components, m), X.dtype)
-    mean = _total(X, workers) / (n * m)
+    if row_weights is None:
+        mean = _total(X, workers) / (n * m)
+    else:
+        mean = float(np.asarray(X.sum(axis=1, dtype=np.float64)) @ row_weights) / (float(row_weights.sum()) * m)
     rng = np.random.default_rng(seed)
     if init == "random":
         scale = X.dtype.type(np.sqrt(mean / n_components))
         H = np.abs(scale * rng.standard_normal((n_components, m), dtype=X.dtype))
         W = np.abs(scale * rng.standard_normal((n, n_components), dtype=X.dtype))
         return W, H
-    U, S, V = _leading(X, min(n_components, n, m), seed, workers, False)
+    # The singular vectors of rows that stand s times are those of rows times sqrt(s): V the same, U times sqrt(s).
+    root = None if row_weights is None else np.sqrt(row_weights).astype(X.dtype)
+    U, S, V = _leading(X if root is None else _rows_times(X, root), min(n_components, n, m), seed, workers, False)
     k = len(S)
     fill = X.dtype.type(mean if init == "nndsvda" else 0)
     scales = _part_scales(_part_norms(U, k, workers), _part_norms(V, k, workers), S)
+    if root is not None:
+        U /= root[:, None]
     factors = []
     for vectors, scale in zip((U, V), scales):
         out = np.full((len(vectors), n_components), fill, dtype=X.dtype)
@@ -67,6 +78,14 @@ def initial_factors(
             empty = factor == 0
             factor[empty] = np.abs(mean / 100 * rng.standard_normal(int(empty.sum())))
     return W, H
+
+
+def _rows_times(X: Any, factors: NDArray[Any]) -> Any:
+    """X with each row times its factor."""
+    if not sparse.issparse(X):
+        return X * factors[:, None]
+    data = X.data * np.repeat(factors, np.diff(X.indptr))
+    return sparse.csr_array((data, X.indices, X.indptr), shape=X.shape)
 
 
 def _total(X: Any, workers: int) -> float:
@@ -106,7 +125,8 @@ def leading_svd(
     """(U^T (rank, n), S (rank,), V^T (rank, m)), the leading singular triplets; exact where a side is short.
 
     Else subspace iteration on X^T X, one reading of X for each step, and a Rayleigh-Ritz step at the end (Halko,
-    Martinsson & Tropp 2011, section 4.5); many steps with `converged`, a few where any good start will do.
+    Martinsson & Tropp 2011, section 4.5); a few steps where any good start will do, with `converged` as many as it
+    takes, up to a bound (then the log says so).
     """
     U, S, V = _leading(X, rank, seed, workers, converged)
     return np.ascontiguousarray(U[:, :rank].T), S, np.ascontiguousarray(V[:, :rank].T, dtype=X.dtype)
@@ -133,7 +153,7 @@ def _leading(
         Q[np.arange(m), np.arange(m)] = 1
     else:
         Q[:, :width] = np.random.default_rng(seed).random((m, width), dtype=X.dtype) - X.dtype.type(0.5)
-        _iterate(operand, Q, width, edges, workers, _MANY_STEPS if converged else _STEPS)
+        _iterate(operand, Q, width, edges, workers, rank if converged else 0)
     Y = None if exact else aligned_zeros((n, pad), X.dtype)
     gram = project_pass(operand, Q, edges, workers, out=Y)[:width, :width]
     values, vectors = symmetric_eigen(gram, workers=workers) if width <= _EXACT else np.linalg.eigh(gram)
@@ -152,17 +172,37 @@ def _leading(
 
 
 def _iterate(
-    operand: Operand, Q: NDArray[Any], width: int, edges: NDArray[np.int64], workers: int, steps: int
+    operand: Operand, Q: NDArray[Any], width: int, edges: NDArray[np.int64], workers: int, converged: int
 ) -> None:
-    """Q = an orthonormal basis of (X^T X)^steps Q, in place; the columns past `width` stay zero."""
+    """Q = an orthonormal basis of (X^T X)^steps Q, in place; the columns past `width` stay zero.
+
+    A few steps, or with `converged` as many as its first `converged` directions need to be singular vectors.
+    """
     C = operand.sums(Q.shape[1], edges)
     Z = aligned_zeros(Q.shape, C.dtype)
     threads = worthwhile(workers, C.size)
     blocks = even_blocks(len(Z), threads)
-    for _ in range(steps):
-        project_pass(operand, Q, edges, workers, C=C)
+    for step in range(_MOST_STEPS if converged else _STEPS):
+        gram = project_pass(operand, Q, edges, workers, C=C)
         run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), blocks, threads)
+        if converged and step % 4 == 3 and _residual(Q, Z, gram[:width, :width], converged, workers) <= _CLOSE * float(
+            np.finfo(operand.dtype).eps
+        ):
+            return
         Q[:, :width] = _orthonormal(Z, width, workers)
+    if converged:
+        _log.info("The leading %d singular vectors did not converge in %d steps.", converged, _MOST_STEPS)
+
+
+def _residual(Q: NDArray[Any], Z: NDArray[Any], gram: NDArray[np.float64], rank: int, workers: int) -> float:
+    """The largest |X^T X v - s^2 v| of the `rank` leading Ritz vectors v of the basis Q, Z = X^T X Q, as a share of the
+    largest s^2."""
+    values, vectors = symmetric_eigen(gram, workers=workers) if len(gram) <= _EXACT else np.linalg.eigh(gram)
+    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
+    if values[0] <= 0:
+        return 0.0
+    left = _times(Z, vectors, workers)[:, :rank] - _times(Q, vectors, workers)[:, :rank] * values.astype(Q.dtype)
+    return float(np.sqrt(np.einsum("ij,ij->j", left, left, dtype=np.float64).max()) / values[0])
 
 
 # The products of tall blocks below are our own: one in the BLAS, however small, leaves its threads spinning on the

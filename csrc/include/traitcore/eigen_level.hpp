@@ -38,7 +38,9 @@ inline void reduce(double* A, std::int64_t n, double* d, double* e, double* beta
     if (i == 0) break;
     const double alpha = v[i - 1], rest = dot(v, v, i - 1);
     e[i - 1] = alpha;
-    if (rest > 0) {
+    // A row that is zero but for what is left of a rounding error's square (rank lost exactly) needs no reflection, and
+    // has none: the reciprocal below would overflow.
+    if (rest > 1e-140) {
       const double norm = std::sqrt(alpha * alpha + rest);
       e[i - 1] = alpha > 0 ? -norm : norm;
       v[i - 1] = alpha - e[i - 1];

@@ -10,14 +10,55 @@
 #pragma once
 #include <math.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include <traitcore/parallel.hpp>
 #include <traitcore/simd.hpp>
 
 namespace traitcore::nmf {
+
+/// What kernels ask, block by block, to learn whether to give up; whoever asked them to throws the outputs away. A
+/// pointer to a function, because nothing of std:: may be compiled inside a target region.
+struct Halt {
+  bool (*asked)(const void*) = nullptr;
+  const void* context = nullptr;
+};
+
+inline bool stop_asked(const void* stop) {
+  return static_cast<const std::atomic<bool>*>(stop)->load(std::memory_order_relaxed);
+}
+
+/// Called about every 50 ms of a long pass; throws to end it.
+using Poll = std::function<void()>;
+
+/// Multiplications that take some tenths of a second at the least instruction set: shorter passes aren't watched.
+constexpr double kLongPass = 1 << 28;
+
+/// work(task, halt) for each task in [0, tasks), on up to `workers` threads. Where each thread's share of `cost`
+/// multiplications is long, the calling thread does none of them but polls.
+template <class Work>
+void for_each_watched(std::int64_t tasks, int workers, double cost, const Poll& poll, const Work& work) {
+  const int threads = static_cast<int>(tasks < workers ? tasks : workers);
+  if (!poll || cost < kLongPass * threads) {
+    for_each_task(tasks, workers, [&](std::int64_t task) { work(task, Halt{}); });
+    return;
+  }
+  std::atomic<std::int64_t> next{0};
+  run_workers(
+      threads,
+      [&](int, const std::atomic<bool>& stop) {
+        const Halt halt{stop_asked, &stop};
+        for (std::int64_t task; !stop_asked(&stop) && (task = next.fetch_add(1)) < tasks;) work(task, halt);
+      },
+      [&] {
+        poll();
+        return true;
+      });
+}
 
 /// What one pass over the rows of X (n, m) reads and writes. Factors are (rows, width) row-major, columns k ... width
 /// zero, width * sizeof(T) a multiple of 64.
@@ -43,6 +84,7 @@ struct RowPass {
   T* out = nullptr;                  ///< (n, width) after the sweeps; may be `start`
   T* extrapolated = nullptr;         ///< (n, width) max(0, out + beta (out - previous)), or null
   const T* row_weights = nullptr;    ///< (n) weights of rows in the sums, or null
+  Halt halt;
 };
 
 template <class T>
@@ -58,6 +100,7 @@ struct ColumnPass {
   int sweeps = 1;                    ///< 0: sum only
   const T* start = nullptr;
   T* out = nullptr;
+  Halt halt;
 };
 
 /// A pass over the rows of a sparse X (n, m) that looks at stored entries only. For H, pass X^T.
@@ -80,7 +123,21 @@ struct EntryPass {
   int sweeps = 1;                     ///< 0: measure only
   const T* start = nullptr;
   T* out = nullptr;
+  Halt halt;
 };
+
+/// Multiplications of a product of X with a factor of this width.
+template <class Pass>
+double product_cost(const Pass& pass) {
+  const double entries = pass.indptr ? static_cast<double>(pass.indptr[pass.n]) : static_cast<double>(pass.n) * pass.m;
+  return entries * pass.width;
+}
+
+/// Multiplications of the sweeps over a factor of so many rows.
+template <class Pass>
+double sweep_cost(const Pass& pass, std::int64_t rows) {
+  return static_cast<double>(rows) * pass.width * pass.k * pass.sweeps;
+}
 
 /// Where a kernel adds up, in double: Gram matrix (upper triangle) and column sums of the factor, <C, out>, and the
 /// 1-norm of the projected gradient.
@@ -245,12 +302,15 @@ class Scratch {
 /// \param[out] C        (strips, m, width) for sparse X, or null
 /// \param[out] C_total  (strips, m, width) for dense X, whose sums are long and whose m is short, or null
 template <class T>
-Totals run_rows(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t strips, T* C, double* C_total,
-                int workers) {
+Totals run_rows(const RowPass<T>& whole, const std::int64_t* edges, std::int64_t strips, T* C, double* C_total,
+                int workers, const Poll& poll = {}) {
   const Kernels<T>& kernels = kernels_for(T{});
-  const std::int64_t size = pass.m * pass.width;
-  std::vector<Totals> totals(static_cast<std::size_t>(strips), Totals(pass.width));
-  for_each_task(strips, workers, [&](std::int64_t s) {
+  const std::int64_t size = whole.m * whole.width;
+  std::vector<Totals> totals(static_cast<std::size_t>(strips), Totals(whole.width));
+  const double cost = 2 * product_cost(whole) + sweep_cost(whole, whole.n);
+  for_each_watched(strips, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
+    RowPass<T> pass = whole;
+    pass.halt = halt;
     Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
     Scratch<T> part(C_total ? static_cast<std::size_t>(size) : 0);
     Totals& mine = totals[static_cast<std::size_t>(s)];
@@ -259,28 +319,36 @@ Totals run_rows(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t 
                  C_total ? C_total + s * size : nullptr, sums);
     mine.take(sums);
   });
-  Totals sum(pass.width);
+  Totals sum(whole.width);
   for (const Totals& part : totals) sum.add(part);
   return sum;
 }
 
 /// Rows of the factor with A fixed, each to pass.tol or pass.sweeps sweeps; writes pass.out.
 template <class T>
-void run_solve(const RowPass<T>& pass, const std::int64_t* edges, std::int64_t strips, int workers) {
+void run_solve(const RowPass<T>& whole, const std::int64_t* edges, std::int64_t strips, int workers,
+               const Poll& poll = {}) {
   const Kernels<T>& kernels = kernels_for(T{});
-  for_each_task(strips, workers, [&](std::int64_t s) {
+  // Most rows are done long before their last sweep.
+  const double cost = product_cost(whole) + sweep_cost(whole, whole.n) / 16;
+  for_each_watched(strips, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
+    RowPass<T> pass = whole;
+    pass.halt = halt;
     Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
     kernels.solve(pass, edges[s], edges[s + 1], scratch.data());
   });
 }
 
 template <class T>
-Totals run_columns(const ColumnPass<T>& pass, int workers) {
+Totals run_columns(const ColumnPass<T>& whole, int workers, const Poll& poll = {}) {
   const Kernels<T>& kernels = kernels_for(T{});
   constexpr std::int64_t rows = 512;  // a task: several blocks of any instruction set
-  const std::int64_t tasks = (pass.m + rows - 1) / rows;
-  std::vector<Totals> totals(static_cast<std::size_t>(tasks), Totals(pass.width));
-  for_each_task(tasks, workers, [&](std::int64_t s) {
+  const std::int64_t tasks = (whole.m + rows - 1) / rows;
+  std::vector<Totals> totals(static_cast<std::size_t>(tasks), Totals(whole.width));
+  const double cost = static_cast<double>(whole.m) * whole.width * whole.strips + sweep_cost(whole, whole.m);
+  for_each_watched(tasks, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
+    ColumnPass<T> pass = whole;
+    pass.halt = halt;
     Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
     const std::int64_t end = (s + 1) * rows < pass.m ? (s + 1) * rows : pass.m;
     Totals& mine = totals[static_cast<std::size_t>(s)];
@@ -288,7 +356,7 @@ Totals run_columns(const ColumnPass<T>& pass, int workers) {
     kernels.columns(pass, s * rows, end, scratch.data(), sums);
     mine.take(sums);
   });
-  Totals sum(pass.width);
+  Totals sum(whole.width);
   for (const Totals& part : totals) sum.add(part);
   return sum;
 }
@@ -300,10 +368,15 @@ inline std::size_t entry_scratch(int width) {
 
 /// {loss at `start`, projected gradient}; each row is its own problem.
 template <class T>
-Totals run_entries(const EntryPass<T>& pass, const std::int64_t* edges, std::int64_t strips, int workers) {
+Totals run_entries(const EntryPass<T>& whole, const std::int64_t* edges, std::int64_t strips, int workers,
+                   const Poll& poll = {}) {
   const Kernels<T>& kernels = kernels_for(T{});
   std::vector<Totals> totals(static_cast<std::size_t>(strips), Totals(0));
-  for_each_task(strips, workers, [&](std::int64_t s) {
+  // Each entry is met once for a look, and again in each sweep: k times by least squares, which sums a Gram matrix.
+  const double cost = product_cost(whole) * (1.0 + (whole.poisson ? 2 * whole.sweeps : whole.k));
+  for_each_watched(strips, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
+    EntryPass<T> pass = whole;
+    pass.halt = halt;
     Scratch<T> scratch(entry_scratch(pass.width));
     Totals& mine = totals[static_cast<std::size_t>(s)];
     Sums sums = mine.view();
@@ -317,11 +390,13 @@ Totals run_entries(const EntryPass<T>& pass, const std::int64_t* edges, std::int
 
 /// \param[in] dense  (n, m), or null: `pass` holds a CSR
 template <class T>
-double run_residual(const EntryPass<T>& pass, const T* dense, const std::int64_t* edges, std::int64_t strips,
-                    int workers) {
+double run_residual(const EntryPass<T>& whole, const T* dense, const std::int64_t* edges, std::int64_t strips,
+                    int workers, const Poll& poll = {}) {
   const Kernels<T>& kernels = kernels_for(T{});
   std::vector<double> parts(static_cast<std::size_t>(strips));
-  for_each_task(strips, workers, [&](std::int64_t s) {
+  for_each_watched(strips, workers, product_cost(whole), poll, [&](std::int64_t s, const Halt& halt) {
+    EntryPass<T> pass = whole;
+    pass.halt = halt;
     Sums sums{nullptr, nullptr};
     kernels.residual(pass, dense, edges[s], edges[s + 1], sums);
     parts[static_cast<std::size_t>(s)] = sums.cross;

@@ -67,17 +67,22 @@ TRAITCORE_INLINE void sweep(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, cons
   }
 }
 
-/// `sweeps` sweeps; returns what the first met, over all columns.
+/// `sweeps` sweeps; returns what the first met, over all columns, each counted `weights` (TC_BLOCK, or null) times.
 static double descend(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
-                      const std::int32_t* order, int k, int width, int sweeps) {
+                      const std::int32_t* order, int k, int width, int sweeps, const TC_REAL* weights) {
   double result = 0;
   for (int n = 0; n < sweeps; ++n) {
     Vec met[4] = {zero(), zero(), zero(), zero()};
     sweep(w, x, G, inverse, order, k, width, met);
-    if (n == 0) result = lane_sum(met[0] + met[1] + met[2] + met[3]);
+    if (n > 0) continue;
+    if (weights)
+      for (int b = 0; b < 4; ++b) met[b] *= load(weights + b * TC_LANES);
+    result = lane_sum(met[0] + met[1] + met[2] + met[3]);
   }
   return result;
 }
+
+TRAITCORE_INLINE bool halted(const Halt& halt) { return halt.asked && halt.asked(halt.context); }
 
 TRAITCORE_INLINE void fill_zero(TC_REAL* p, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) p[i] = 0;
@@ -135,7 +140,7 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
   if (C_total)
     for (std::int64_t q = 0; q < pass.m * width; ++q) C_total[q] = 0;
   int unflushed = 0;
-  for (std::int64_t i = begin; i < end; i += TC_BLOCK) {
+  for (std::int64_t i = begin; i < end && !halted(pass.halt); i += TC_BLOCK) {
     const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
     const std::int64_t used = static_cast<std::int64_t>(count) * width;
     const TC_REAL* use = pass.project ? rows : pass.start + i * width;
@@ -147,7 +152,10 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
       to_columns(rows, width, pass.l1, xt);
       copy(rows, use, used);
       to_columns(rows, width, 0, wt);
-      totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps);
+      TC_REAL times[TC_BLOCK] = {};
+      if (pass.row_weights) copy(times, pass.row_weights + i, count);
+      totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps,
+                                  pass.row_weights ? times : nullptr);
       to_rows(wt, width, rows);
       use = rows;
       if (pass.extrapolated) {
@@ -198,7 +206,7 @@ static void solve_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::in
   std::int64_t next = begin, known = begin;  // rows next ... known - 1 have their products
   int active = 0;
   bool first = true;
-  while (first || active) {
+  while ((first || active) && !halted(pass.halt)) {
     for (int b = 0; b < TC_BLOCK; ++b) {
       if (!first && (row[b] < 0 || (met[b] > limit[b] && age[b] < pass.sweeps))) continue;
       if (row[b] >= 0) {
@@ -248,7 +256,7 @@ static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std
   const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width, stride = pass.m * width;
   TC_REAL *rows = scratch, *xt = rows + size, *wt = xt + size, *gram = wt + size;
   fill_zero(gram, width * width);
-  for (std::int64_t i = begin; i < end; i += TC_BLOCK) {
+  for (std::int64_t i = begin; i < end && !halted(pass.halt); i += TC_BLOCK) {
     const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
     const std::int64_t used = static_cast<std::int64_t>(count) * width;
     if (pass.C_total) {
@@ -267,10 +275,12 @@ static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std
       }
     }
     if (pass.sweeps == 0) continue;
+    // Past the end, rows of the block before would stand here, and their gradient would count as this block's.
+    fill_zero(rows + used, size - used);
     to_columns(rows, width, pass.l1, xt);
     copy(rows, pass.start + i * width, used);
     to_columns(rows, width, 0, wt);
-    totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps);
+    totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps, nullptr);
     to_rows(wt, width, rows);
     copy(pass.out + i * width, rows, used);
     gram_product(rows, rows, count, width, gram);

@@ -164,7 +164,7 @@ static void entry_pass(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::
                        Sums& totals) {
   const int width = pass.width;
   TC_REAL *w = scratch, *above = w + width, *below = above + width, *G = below + width;
-  for (std::int64_t i = begin; i < end; ++i) {
+  for (std::int64_t i = begin; i < end && !halted(pass.halt); ++i) {
     const std::int64_t first = pass.indptr[i], stop = pass.indptr[i + 1];
     copy(w, pass.start + i * width, width);
     const double weight = pass.row_weights ? pass.row_weights[i] : 1;
@@ -172,7 +172,7 @@ static void entry_pass(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::
       totals.cross += weight * poisson_row(pass, first, stop, w, above, below);
     } else {
       if (pass.measure) totals.cross += weight * observed_loss(pass, first, stop, w);
-      if (pass.sweeps > 0) totals.violation += observed_row(pass, first, stop, w, above, G);
+      if (pass.sweeps > 0) totals.violation += weight * observed_row(pass, first, stop, w, above, G);
     }
     if (pass.sweeps > 0) copy(pass.out + i * width, w, width);
   }
@@ -183,7 +183,7 @@ static void entry_pass(const EntryPass<TC_REAL>& pass, std::int64_t begin, std::
 static void residual(const EntryPass<TC_REAL>& pass, const TC_REAL* dense, std::int64_t begin, std::int64_t end,
                      Sums& totals) {
   const int width = pass.width;
-  for (std::int64_t i = begin; i < end; ++i) {
+  for (std::int64_t i = begin; i < end && !halted(pass.halt); ++i) {
     const TC_REAL* w = pass.start + i * width;
     const double weight = pass.row_weights ? pass.row_weights[i] : 1;
     double sum = 0;
