@@ -59,7 +59,8 @@ def factorize_nonnegative(
     n_components : k >= 1; more than min(n, m) is fine.
     init : "nndsvd", "nndsvda", "nndsvdar" (Boutsidis & Gallopoulos 2008), "random", or "custom" with `W` (n, k) and
         `H` (k, m), where a component that is zero on both sides (with the Kullback-Leibler loss: on either) stays zero,
-        and a start of such components alone is refused. With the Kullback-Leibler loss a zero of the start stays zero: prefer "nndsvda" to "nndsvd".
+        and a start of such components alone is refused. With the Kullback-Leibler loss a zero of the start stays zero:
+        prefer "nndsvda" to "nndsvd".
     beta_loss : "frobenius", 0.5 |X - W H|^2, by cyclic coordinate descent (HALS; Cichocki & Phan 2009, algorithm 2);
         "kullback-leibler", sum x log(x / p) - x + p, for counts, by multiplicative updates on X's nonzeros alone
         (Lee & Seung 2001).
