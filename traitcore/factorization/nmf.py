@@ -331,7 +331,7 @@ def _custom_start(
         return None, None
     W = check_array("W", owner, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True)
     H = check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
-    if 0 not in X.shape:
+    if (X.data if sparse.issparse(X) else X).any():  # of a matrix of zeros, zeros are the answer
         some_W, some_H = (W if weights is None else W[weights > 0]).any(axis=0), H.any(axis=1)
         # Least squares finds one side of a component from the other; a multiplicative update needs both.
         if not (some_W & some_H if poisson else some_W | some_H).any():
