@@ -15,6 +15,16 @@ import traitcore as tc
 N, M, K = 4000, 40, 24
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _everything_is_imported_and_compiled():
+    """A signal in the middle of numba's import would leave half of it behind."""
+    X = np.random.default_rng(0).random((200, 150))
+    for beta_loss in ("frobenius", "kullback-leibler"):
+        tc.factorize_nonnegative(X, 2, beta_loss=beta_loss, max_iter=1)
+    tc.factorize_semi_nonnegative(X, 2, max_iter=1)
+    tc.NMF(2).partial_fit(X)
+
+
 def data():
     rng = np.random.default_rng(0)
     return rng.random((N, M)), rng.random((K, M))

@@ -348,6 +348,7 @@ def test_a_start_that_would_stay_zero_is_refused(beta_loss, schedule):
         else:
             with pytest.raises(ValueError, match=words):
                 tc.factorize_nonnegative(X, 3, W=some_W, H=some_H, **options)
+    assert tc.factorize_nonnegative(0 * X, 3, W=0 * W, H=0 * H, **options).reconstruction_err == 0
     # A component that is zero on both sides stays zero, the others serve.
     one = tc.factorize_nonnegative(X, 3, W=W * [1, 0, 1], H=H * [[1], [0], [1]], **options)
     assert not one.W[:, 1].any()

@@ -60,7 +60,9 @@ def factorize_nonnegative(
     X : (n, m) array or sparse matrix, non-negative, float32 or float64 (others become float64).
     n_components : k >= 1; more than min(n, m) is fine.
     init : "nndsvd", "nndsvda", "nndsvdar" (Boutsidis & Gallopoulos 2008), "random", or "custom" with `W` (n, k) and
-        `H` (k, m). With the Kullback-Leibler loss a zero of the start stays zero: prefer "nndsvda" to "nndsvd".
+        `H` (k, m), where a component that is zero on both sides (with the Kullback-Leibler loss: on either) stays zero,
+        and a start of such components alone is refused. With the Kullback-Leibler loss a zero of the start stays zero:
+        prefer "nndsvda" to "nndsvd".
     beta_loss : "frobenius", 0.5 |X - W H|^2, by cyclic coordinate descent (HALS; Cichocki & Phan 2009, algorithm 2);
         "kullback-leibler", sum x log(x / p) - x + p, for counts, by multiplicative updates on X's nonzeros alone
         (Lee & Seung 2001).
@@ -72,7 +74,8 @@ def factorize_nonnegative(
         fell by at most tol times its start over ten iterations, scikit-learn's test for multiplicative updates.
     shuffle : visit the components in random order (coordinate descent over all of X only; else a ValueError).
     sample_weight : (n,) non-negative or None; weight s counts a row and its penalty s times, as if it stood there s
-        times.
+        times: in the start, in every step and in the stopping test. Rows of weight 0 change nothing; their W is solved
+        for afterwards.
     observed : None (all of X), a boolean array or sparse matrix of X's shape, true where X is known, or "stored": a
         sparse X's stored entries. Nothing else is looked at: it may hold NaN.
     random_state : seed of the random parts. workers : threads; the result doesn't depend on it, but for rounding
@@ -376,7 +379,7 @@ def _custom_start(
         return None, None
     W = check_array("W", owner, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True)
     H = check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
-    if 0 not in X.shape:
+    if (X.data if sparse.issparse(X) else X).any():  # of a matrix of zeros, zeros are the answer
         some_W, some_H = (W if weights is None else W[weights > 0]).any(axis=0), H.any(axis=1)
         # Least squares finds one side of a component from the other; a multiplicative update needs both.
         if not (some_W & some_H if poisson else some_W | some_H).any():
