@@ -136,8 +136,9 @@ def spectra(draw) -> np.ndarray:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    spectra(), st.integers(1, 100), st.sampled_from(["square", "wide", "symmetric"]), st.sampled_from([1e-25, 1.0, 1e20])
-)
+    spectra(), st.integers(1, 100), st.sampled_from(["square", "wide", "symmetric"]),
+    st.sampled_from([1e-25, 1.0, 1e20]),
+)  # fmt: skip
 def test_any_spectrum(values, k, form, size) -> None:
     """Without LAPACK's help; the estimate is never below half of the error."""
     values = values * size
