@@ -159,7 +159,7 @@ def test_any_spectrum(values, k, form, size) -> None:
 
 @pytest.mark.parametrize("size", [1e-300, 1e-42, 1e-25, 1e25, 1e100, 1e300])
 def test_any_scale(size) -> None:
-    """By a power of two not a byte of the vectors changes."""
+    """Sizes that float32 has no place for, too."""
     size = 2.0 ** np.round(np.log2(size))
     A = sparse.random_array((700, 600), density=0.05, rng=np.random.default_rng(0))
     base = randomized_svd(A.astype(np.float32).astype(np.float64), 12)
