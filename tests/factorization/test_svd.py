@@ -15,6 +15,7 @@ import traitcore as tc
 from tests.reference.svd import product, symmetric_with_spectrum, with_spectrum
 from traitcore import _core
 from traitcore._kernels.symmetry import is_symmetric
+from traitcore.factorization import lanczos as lanczos_module
 from traitcore.factorization import svd as svd_module
 from traitcore.factorization.eigen import symmetric_eigen
 from traitcore.factorization.products import panel_combine, panel_gram, sparse_dense, sparse_transposed_dense
@@ -88,22 +89,93 @@ def test_the_bound_holds_on_random_sparse_matrices(seed, k, symmetric, tol) -> N
     check(result, A.toarray().astype(np.float32).astype(np.float64), k, tol)
 
 
-def test_a_filtered_search_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    degrees = []
-    original = svd_module._Symmetric.filtered
+def test_a_restarted_search_keeps_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    restarts = []
+    original = lanczos_module.Lanczos._restart
 
-    def spy(self, block, degree, edge):
-        degrees.append(degree)
-        return original(self, block, degree, edge)
+    def spy(self, m, fresh):
+        restarts.append(fresh)
+        return original(self, m, fresh)
 
-    monkeypatch.setattr(svd_module._Symmetric, "filtered", spy)
+    monkeypatch.setattr(lanczos_module.Lanczos, "_restart", spy)
     A = sparse.random_array((2500, 2500), density=0.01, rng=np.random.default_rng(5))
     A = sparse.csr_array(A + A.T)
     result = randomized_svd(A, 24)
     true = np.sort(np.abs(np.linalg.eigvalsh(A.toarray())))[::-1][:24]
-    assert degrees
-    assert min(degrees) > 1
+    assert restarts
+    assert not any(restarts)
     assert (np.abs(result.singular_values - true) <= 1e-3 * true).all()
+
+
+@pytest.mark.parametrize(("copies", "size", "k"), [(42, 100, 40), (11, 130, 40), (37, 41, 64), (500, 2, 64)])
+def test_blocks_alike(copies, size, k, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svd_module, "_DENSE_AFTER_ALL", 0)
+    A = sparse.kron(sparse.eye_array(copies), np.ones((size, size)), format="csr")
+    result = randomized_svd(A, k)
+    true = np.where(np.arange(k) < copies, float(size), 0.0)
+    np.testing.assert_allclose(result.singular_values, true, rtol=1e-3, atol=1e-5 * size)
+    np.testing.assert_allclose(result.U.T @ result.U, np.eye(k), atol=1e-5)
+    np.testing.assert_allclose(result.Vt @ result.Vt.T, np.eye(k), atol=1e-5)
+    assert result.converged
+
+
+@st.composite
+def spectra(draw) -> np.ndarray:
+    """600 singular values: groups of copies, exact or nearly so, above a falling rest; graded ones."""
+    kind = draw(st.sampled_from(["copies", "near copies", "graded", "rank deficient"]))
+    if kind == "graded":
+        return 10.0 ** -np.linspace(0, draw(st.floats(1, 12)), 600)
+    head = np.concatenate([
+        np.full(draw(st.integers(1, 60)), float(level)) for level in range(draw(st.integers(2, 3)), 1, -1)
+    ])  # fmt: skip
+    if kind == "near copies":
+        head = head * (1 + 10.0 ** -draw(st.integers(3, 7)) * np.random.default_rng(0).random(len(head)))
+    rest = np.zeros(600) if kind == "rank deficient" else np.linspace(draw(st.floats(0.5, 1.9)), 0, 600)
+    return np.sort(np.concatenate([head, rest])[:600])[::-1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    spectra(), st.integers(1, 100), st.sampled_from(["square", "wide", "symmetric"]),
+    st.sampled_from([1e-25, 1.0, 1e20]),
+)  # fmt: skip
+def test_any_spectrum(values, k, form, size) -> None:
+    """Without LAPACK's help; the estimate is never below half of the error."""
+    values = values * size
+    if form == "symmetric":
+        A = symmetric_with_spectrum(600, values * (-1.0) ** np.arange(600), seed=k).astype(np.float32)
+    else:
+        A = with_spectrum(600, 600 if form == "square" else 700, values, seed=k).astype(np.float32)
+    exact = A.astype(np.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(svd_module, "_DENSE_AFTER_ALL", 0)
+        result = randomized_svd(A, k)
+    check(result, exact, k, 1e-3)
+    assert result.converged
+    true = np.linalg.svd(exact, compute_uv=False)[:k]
+    error = np.maximum(np.abs(result.singular_values - true) - 3e-6 * true[0], 0) / true
+    assert error.max() <= 2 * result.error_estimate
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-42, 1e-25, 1e25, 1e100, 1e300])
+def test_any_scale(size) -> None:
+    """Sizes that float32 has no place for, too."""
+    size = 2.0 ** np.round(np.log2(size))
+    A = sparse.random_array((700, 600), density=0.05, rng=np.random.default_rng(0))
+    base = randomized_svd(A.astype(np.float32).astype(np.float64), 12)
+    for matrix in (A.astype(np.float32).astype(np.float64) * size, A.astype(np.float32).toarray() * np.float64(size)):
+        result = randomized_svd(matrix, 12)
+        np.testing.assert_allclose(result.singular_values / size, base.singular_values, rtol=1e-6)
+        np.testing.assert_allclose(np.abs((result.U * base.U).sum(axis=0)), 1, atol=1e-4)
+
+
+def test_bool_is_one_and_zero() -> None:
+    A = np.random.default_rng(0).random((50, 40)) < 0.3
+    expected = np.linalg.svd(A.astype(float), compute_uv=False)[:5]
+    for matrix in (A, sparse.csr_array(A), A.astype(np.int8)):
+        U, s, Vt = randomized_svd(matrix, 5)
+        np.testing.assert_allclose(s, expected, rtol=1e-5)
+        np.testing.assert_allclose(np.abs(np.diag(U.T @ A @ Vt.T)), expected, rtol=1e-5)
 
 
 def test_against_scikit_learn() -> None:
@@ -189,7 +261,8 @@ def test_a_limit_on_memory_is_checked_first() -> None:
         randomized_svd(A, 10, memory_limit_mb=5)
     # With hardly more than the least it stops where the basis is full, and says so.
     B = sparse.random_array((4100, 4100), density=0.002, rng=np.random.default_rng(0))
-    stopped = randomized_svd(B, 10, memory_limit_mb=1.5, tol=1e-6)
+    with pytest.warns(svd_module.NotConvergedWarning, match=r"tol=1e-06"):
+        stopped = randomized_svd(B, 10, memory_limit_mb=1.5, tol=1e-6)
     assert not stopped.converged
     assert stopped.error_estimate > 1e-6
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,7 @@ from scipy import sparse
 from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
 from ..factorization.nmf import factorize_nonnegative
-from ..factorization.svd import randomized_svd
+from ..factorization.svd import NotConvergedWarning, randomized_svd
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
 from .consensus import consensus_components
@@ -121,10 +122,12 @@ def signed_start(matrix: Any, settings: Settings) -> Start:
     n, m = matrix.shape
     rank = min(settings.n_traits, n, m)
     columns = START_COLUMNS + COLUMNS_A_COMPONENT * rank
-    found = randomized_svd(
-        matrix, rank, tol=START_TOL, random_state=settings.seed, workers=settings.workers,
-        memory_limit_mb=4 * columns * min(n, m) / 2**20 if min(n, m) > 2 * columns else None,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotConvergedWarning)  # noise: any start will do
+        found = randomized_svd(
+            matrix, rank, tol=START_TOL, random_state=settings.seed, workers=settings.workers,
+            memory_limit_mb=4 * columns * min(n, m) / 2**20 if min(n, m) > 2 * columns else None,
+        )  # fmt: skip
     fill = np.float32(matrix.sum(dtype=np.float64) / max(1, n * m))
     W = np.full((n, settings.n_traits), fill, dtype=np.float32)
     H = np.full((settings.n_traits, m), fill, dtype=np.float32)

@@ -1,8 +1,7 @@
-"""Leading eigenpairs of a symmetric operator by block Lanczos, with a Chebyshev filter where the spectrum asks for it.
+"""Leading eigenpairs of a symmetric operator by block Lanczos with thick restarts.
 
-Golub & Underwood 1977 (block Lanczos), with every new block orthogonalised against the whole basis; Zhou & Saad 2007
-and Fang & Saad 2012 (filtered Lanczos): once the basis costs more than the products, the operator is replaced by a
-Chebyshev polynomial of it that is small on the unwanted part of the spectrum, so that fewer, better vectors are kept.
+Golub & Underwood 1977 (block Lanczos), with every new block orthogonalised against the whole basis; Wu & Simon 2000
+(thick restarts): a full basis is traded for its best Ritz vectors, which costs hardly a step more than a longer one.
 """
 
 from __future__ import annotations
@@ -19,23 +18,20 @@ from .products import aligned_empty, panel_combine, panel_gram
 
 EPS = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float64).tiny)
-# The basis is traded for a filter once orthogonalising a column costs about twice its product: flops at a dense
-# kernel's rate against those at a sparse one's.
-FILTER_FROM = 3.0
-FILTER_DEGREE = 4
 # Largest relative residual of a wanted Ritz vector from which each block is looked at.
 NEAR = 0.2
-# Where the filter's unwanted part ends, below the smallest wanted value as estimated so far.
-FILTER_EDGE = 0.95
-# The largest wanted value may grow so much more than the edge before float32 loses the smallest.
-FILTER_SPREAD = 1e4
+# A residual that fell by less than this since an earlier check tells nothing of what is left.
+RESTING = 0.9
+# The basis is kept so near to orthogonal (Simon 1984: semi-orthogonality, with a margin).
+SKEW = 1e-5
+# A result further from orthonormal isn't trusted.
+SKEWED = 1e-3
 
 
 class Operator(Protocol):
     """A symmetric operator on blocks (n, b) float32, and how its spectrum maps to singular values."""
 
     n: int
-    density: float  # entries of A touched per row of the basis in one product
     squared: bool  # its eigenvalues are squares of the singular values
 
     def apply(
@@ -43,20 +39,22 @@ class Operator(Protocol):
     ) -> NDArray[np.float32]:
         """The product, in `out` where given."""
 
-    def filtered(self, block: NDArray[np.float32], degree: int, edge: float) -> NDArray[np.float32]: ...
-
 
 @dataclass
 class Settings:
-    """`tol`: relative error allowed in a singular value; `steps`: exactly so many products, or None for the test."""
+    """`tol`: relative error allowed in a singular value; `fixed_steps`: so many products, or None for the test;
+    `floor`: eigenvalues below it are rounding; `restarts`: go on where the basis is full, for `most_steps`."""
 
     n_components: int
     block_size: int
     tol: float
-    steps: int | None
+    fixed_steps: int | None
     max_columns: int
     workers: int
     progress: Progress | None
+    restarts: bool = True
+    most_steps: int = 0
+    floor: float = 0.0
 
 
 @dataclass
@@ -67,6 +65,7 @@ class Subspace:
     products: int
     converged: bool
     error_estimate: float
+    residual: float  # largest of a wanted vector, relative to its value
 
 
 class Basis:
@@ -78,6 +77,8 @@ class Basis:
         self.panels = aligned_empty((capacity, n, block))
         self.T = np.zeros((capacity * block, capacity * block))
         self.used = 0
+        # Random columns so far: (the step they came with, how many).
+        self.fresh: list[tuple[int, int]] = []
         # Kept from one block to the next: new memory costs as much to touch first as a block's products.
         self.scratch = aligned_empty((n, block))
 
@@ -111,13 +112,15 @@ class Basis:
         panel_combine(panels, -H, block, fresh=False, workers=self.workers)
         return H
 
-    def append(self, block: NDArray[np.float32], scale: float) -> NDArray[np.float64]:
+    def append(self, block: NDArray[np.float32], scale: float, step: int) -> NDArray[np.float64]:
         """Add the block, orthonormalised; R (b, b) with block = new panel @ R.
 
         Directions lost in rounding (below `scale` times the precision) become random ones, with nothing in R.
         """
         self._make_room()
         new, R, rank = self._whiten(block, scale)
+        if rank < self.b:
+            self.fresh.append((step, self.b - rank))
         for _ in range(3):
             # "Twice is enough" (Parlett 1980, 6.9): project again what came out much smaller than what went in.
             if rank == self.b and np.linalg.norm(R, axis=1).min() > 0.02 * scale:
@@ -133,6 +136,26 @@ class Basis:
             self.panels[self.used] = new
         self.used += 1
         return R
+
+    def append_random(self, step: int) -> None:
+        """Add a random block."""
+        self.scratch[:] = 0
+        self.append(self.scratch, 1.0, step)
+
+    def compress(self, values: NDArray[np.float64], vectors: NDArray[np.float32], fresh: bool, step: int) -> None:
+        """Ritz vectors (n, p b) in place of all panels but the newest, which stays or, if `fresh`, is a random one."""
+        kept = len(values) // self.b
+        tail = self.panels[self.used - 1]
+        for j in range(kept):
+            self.panels[j] = vectors[:, j * self.b : (j + 1) * self.b]
+        self.T[:] = 0.0
+        self.T[: len(values), : len(values)] = np.diag(values)
+        self.used = kept
+        if fresh:
+            self.append_random(step)
+        else:
+            self.panels[kept] = tail
+            self.used += 1
 
     def _whiten(self, block: NDArray[np.float32], scale: float) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
         """block = new @ R, the first `rank` columns of `new` orthonormal, the rest zero.
@@ -163,72 +186,82 @@ class Basis:
 
 @dataclass
 class _Check:
-    columns: int
+    columns: int  # multiplied since the search began
     values: NDArray[np.float64]
-    measure: NDArray[np.float64]
-    residual: float
+    residuals: NDArray[np.float64]
 
 
 class Lanczos:
-    """One search: grows the basis, looks at the Ritz values now and then, and changes to a filter if that pays."""
+    """The search. A start of b random columns finds at most b copies of an eigenvalue, so it goes on from fresh random
+    columns until fewer copies of every wanted value were found than columns had the time to find them."""
 
-    def __init__(self, operator: Operator, settings: Settings, rng: np.random.Generator) -> None:
-        self.op, self.s, self.rng = operator, settings, rng
-        self.products = 0
-        self.degree, self.edge = 1, 0.0
+    def __init__(self, op: Operator, settings: Settings, rng: np.random.Generator) -> None:
+        self.op, self.s, self.rng = op, settings, rng
+        b = settings.block_size
+        self.product = aligned_empty((op.n, b))
+        # Room for a usual search, unless that is more than 64 MiB.
+        usual = 3 * settings.n_components // b + 12
+        capacity = min(usual, settings.max_columns // b + 2, max(8, (64 << 20) // (4 * op.n * b)))
+        self.basis = Basis(op.n, b, settings.workers, rng, capacity)
+        self.basis.append_random(0)
+        self.steps = 0
+        # How far, at most, the newest panels are from orthogonal to the basis.
+        self.skew, self.again = 0.0, False
         self.error = np.inf
-        self.product = aligned_empty((operator.n, settings.block_size))
-        self._start(rng.standard_normal((operator.n, settings.block_size), dtype=np.float32))
-
-    def _start(self, block: NDArray[np.float32]) -> None:
-        s = self.s
-        columns = min(s.max_columns, 5 * s.n_components + 8 * s.block_size)
-        self.basis = Basis(self.op.n, s.block_size, s.workers, self.rng, 1 + columns // s.block_size)
-        self.basis.append(block, float(np.sqrt(self.op.n)))
-        # What the basis lacks: panel p's product is in the basis but for (a vector) @ R.
-        self.tails: list[tuple[int, NDArray[np.float64]]] = []
-        self.starts = 1
-        self.last: _Check | None = None
         self.checks: list[_Check] = []
+        # Steps after which columns have found their copies; known once the first ones have.
+        self.patience = 0
+        # The largest error and residual that were accepted when a fresh block took the place of the remainder.
+        self.dropped = (0.0, 0.0)
 
     def run(self) -> Subspace:
         s = self.s
-        first_check = s.n_components + 2 * s.block_size
+        b = s.block_size
+        first_check = s.n_components + 2 * b
         next_check = first_check
         while True:
-            columns = self.basis.columns
             R = self._expand()
-            if s.steps is not None:
-                if self.products >= s.steps:
-                    return self._finish(columns, True)
-            elif columns >= next_check:
-                if self._converged(columns, R):
-                    if not self._multiplicity_cut():
-                        return self._finish(columns, True)
-                    self._inject(R)
-                elif self._filter_pays(columns):
-                    self._restart(columns)
-                    columns = 0
+            m = self.basis.columns - b
+            if s.fixed_steps is not None:
+                if self.steps >= s.fixed_steps:
+                    return self._finish(m, True)
+            elif m >= first_check and self.steps * b >= next_check:
+                settled = self._settled(m, R)
+                if settled and not self._may_lack_copies():
+                    return self._finish(m, True)
+                if settled and self._wants_fresh_block():
+                    self._restart(m, fresh=True)
+                    next_check = (self.steps + self.patience) * b
+                    continue
                 if s.progress is not None:
                     s.progress("svd", min(1.0, s.tol / max(self.error, s.tol)), 1.0)
                 # Near the end the error falls by orders of magnitude a step: a look costs less than a step too many.
-                near = columns > 0 and self.last is not None and self.last.residual < NEAR
-                next_check = max(first_check, columns + max(s.block_size, 0 if near else columns // 8))
-            if self.basis.columns + s.block_size > s.max_columns:
-                return self._finish(columns, s.steps is not None)
+                near = self.checks[-1].residuals.max() < NEAR
+                next_check = b * (self.steps + (1 if near else max(1, self.steps // 8)))
+            if self.basis.columns + b > s.max_columns:
+                if s.fixed_steps is None and (not s.restarts or self.steps >= s.most_steps):
+                    return self._finish(m, False)
+                self._restart(m, fresh=False)
 
     def _expand(self) -> NDArray[np.float64]:
         """Multiply the newest panel; the remainder, orthonormalised, becomes the next one. Its factor R (b, b)."""
         basis = self.basis
-        X = basis.last()
-        W = self.op.apply(X, self.product) if self.degree == 1 else self.op.filtered(X, self.degree, self.edge)
-        self.products += self.degree
+        W = self.op.apply(basis.last(), self.product)
+        self.steps += 1
         scale = float(np.sqrt(np.einsum("ij,ij->j", W, W).max()))
         H = basis.project_out(W)
+        # One projection leaves the basis' own lack of orthogonality, which then grows by |W| / |remainder| a step.
+        left = float(np.sqrt(np.einsum("ij,ij->j", W, W).min()))
+        self.skew = (self.skew + 2 * EPS) * scale / (left + TINY)
+        if self.skew > SKEW or self.again:
+            # Of the newest two blocks both have to be clean, for the next one descends from both.
+            H += basis.project_out(W)
+            self.again = self.skew > SKEW and not self.again
+            self.skew = 0.0
         m, b = basis.columns, basis.b
         basis.T[:m, m - b : m] = H
         basis.T[m - b : m, :m] = H.T
-        return basis.append(W, scale)
+        return basis.append(W, scale, self.steps)
 
     def _ritz(self, m: int, count: int, first_row: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The `count` Ritz pairs of largest magnitude: values (count,), coefficients (m - first_row, count)."""
@@ -236,95 +269,67 @@ class Lanczos:
         order = np.argsort(-np.abs(values), kind="stable")[:count]
         return values[order], S[:, order]
 
-    def _singular_values(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        v = np.abs(values)
-        if self.degree == 1:
-            return np.sqrt(v) if self.op.squared else v
-        grown = np.cosh(np.arccosh(np.maximum(v, 1.0)) / self.degree)
-        result: NDArray[np.float64] = self.edge * (np.sqrt((grown + 1) / 2) if self.op.squared else grown)
-        return result
-
-    def _converged(self, m: int, R: NDArray[np.float64]) -> bool:
+    def _settled(self, m: int, R: NDArray[np.float64]) -> bool:
         """Is the estimated error of every wanted singular value within half of `tol`?
 
         Ritz values only grow, and their errors fall as the squares of the residuals: so what is left is what was
-        gained since an earlier check, times q / (1 - q), where q is how much the squared residual fell since.
+        gained since an earlier check, times q / (1 - q), where q is how much the squared residual fell since. Where
+        it hardly fell, the value may rest before its next rise, and only the residual itself bounds its error.
         """
         b = self.s.block_size
-        tails = [*self.tails, (m // b - 1, R)]
-        first = tails[0][0] * b
-        values, S = self._ritz(m, self.s.n_components, first)
-        sigma = self._singular_values(values)
+        values, S = self._ritz(m, self.s.n_components, m - b)
         magnitude = np.abs(values)
-        squares = sum(((F @ S[p * b - first : (p + 1) * b - first]) ** 2).sum(axis=0) for p, F in tails)
-        residual = float((np.sqrt(squares) / np.maximum(magnitude, 32 * EPS * magnitude[0] + TINY)).max())
-        # A vector's lack of the right one shows in full in the filter's values, and in those of A afterwards; in
-        # singular values read back through the filter it shows less.
-        measure = sigma if self.degree == 1 else magnitude
+        sigma = np.sqrt(magnitude) if self.op.squared else magnitude
+        floor = max(32 * EPS * magnitude[0], self.s.floor) + TINY
+        residuals = np.linalg.norm(R @ S, axis=0) / np.maximum(magnitude, floor)
+        residuals[(magnitude < floor) & (residuals < 1)] = 0.0  # rounding, and known to be
+        columns = self.steps * b
         # Over one block alone a value that rests before its last rise would look converged.
-        earlier = [c for c in self.checks if c.columns <= m - max(b, m // 8)]
-        previous = earlier[-1] if earlier else None
-        self.last = _Check(m, sigma, measure, residual)
-        self.checks.append(self.last)
-        if residual <= 8 * EPS:
-            self.error = residual
+        earlier = [c for c in self.checks if c.columns <= columns - max(b, columns // 8)]
+        self.checks.append(_Check(columns, sigma, residuals))
+        self.error = float(residuals.max())
+        if self.error <= 8 * EPS:
             return True
-        # Within its edge the filter tells nothing apart.
-        if previous is None or len(previous.values) < len(sigma) or (self.degree > 1 and magnitude[-1] < 1.1):
+        if not earlier:
             return False
         # The precision of float32, relative to each value (of a square, half of it is the root's).
-        spread = magnitude[0] / np.maximum(magnitude, EPS * magnitude[0] + TINY)
-        noise = 4 * EPS * spread
-        gain = (measure - previous.measure) / np.maximum(measure, 32 * EPS * measure[0] + TINY)
-        q = min(residual / (previous.residual + EPS), 0.995) ** 2
-        self.error = min(residual, float(np.maximum(gain, noise).max()) * q / (1 - q))
-        stalled = bool((gain <= noise).all()) and residual**2 <= self.s.tol
+        noise = 4 * EPS * magnitude[0] / np.maximum(magnitude, floor)
+        least = np.sqrt(floor) if self.op.squared else floor
+        gain = (sigma - earlier[-1].values) / np.maximum(sigma, least)
+        fall = residuals / (earlier[-1].residuals + EPS)
+        q = min(float(residuals.max() / (earlier[-1].residuals.max() + EPS)), 0.995) ** 2
+        left = np.where(fall > RESTING, residuals, float(np.maximum(gain, noise).max()) * q / (1 - q))
+        self.error = float(np.minimum(residuals, left).max())
+        stalled = bool((gain <= noise).all()) and float(residuals.max()) ** 2 <= self.s.tol
         return self.error <= self.s.tol / 2 or stalled
 
-    def _multiplicity_cut(self) -> bool:
-        """A start of b columns finds at most b copies of an eigenvalue: are there as many as could be found?"""
-        assert self.last is not None
-        sigma = self.last.values
-        width = self.s.block_size * self.starts
-        if len(sigma) <= width:
-            return False
-        near = sigma[width - 1 :] >= sigma[: len(sigma) - width + 1] * (1 - min(4 * self.s.tol, 2e-3))
-        return bool((near & (sigma[width - 1 :] > 32 * EPS * sigma[0])).any())
+    def _copies(self) -> int:
+        """Most values alike among the wanted ones that are more than rounding."""
+        sigma = self.checks[-1].values
+        real = sigma[sigma > 32 * EPS * sigma[0]]
+        alike = 1 - min(4 * self.s.tol, 2e-3)
+        return int((np.searchsorted(-real, -real * alike, side="right") - np.arange(len(real))).max(initial=0))
 
-    def _inject(self, R: NDArray[np.float64]) -> None:
-        """Go on from a random block in place of the newest panel."""
-        basis = self.basis
-        basis.used -= 1
-        self.tails.append((basis.used - 1, R))
-        basis.append(basis.random_block(), 0.0)
-        self.starts += 1
+    def _may_lack_copies(self) -> bool:
+        """Were as many copies of a value found as random columns had the time to find?"""
+        self.patience = self.patience or self.steps
+        ripe = sum(count for step, count in self.basis.fresh if step == 0 or step + self.patience <= self.steps)
+        return self._copies() >= ripe
 
-    def _filter_pays(self, m: int) -> bool:
-        return self.degree == 1 and m >= FILTER_FROM * self.op.density and not self.tails and self._degree() > 1
+    def _wants_fresh_block(self) -> bool:
+        return self._copies() >= sum(count for _, count in self.basis.fresh)
 
-    def _degree(self) -> int:
-        assert self.last is not None
-        sigma = self.last.values
-        if sigma[-1] <= 0:
-            return 1
-        growth = np.arccosh(sigma[0] / (FILTER_EDGE * sigma[-1])) * (2 if self.op.squared else 1)
-        # What rounding does to the smallest wanted value grows with the spread: it has to stay below `tol`.
-        spread = max(1.0, min(FILTER_SPREAD, self.s.tol / (4 * EPS)))
-        return int(min(np.arccosh(spread) / growth, FILTER_DEGREE))
-
-    def _restart(self, m: int) -> None:
-        """Begin again with the filtered operator, from a mixture of the vectors found so far."""
-        assert self.last is not None
-        sigma = self.last.values
-        self.degree, self.edge = self._degree(), FILTER_EDGE * float(sigma[-1])
-        count = -(-(self.s.n_components + 8) // 16) * 16
-        Y = self._vectors(self._ritz(m, count)[1])
-        mix = self.rng.standard_normal((count, self.s.block_size))
-        start = aligned_empty((self.op.n, self.s.block_size))
-        panel_combine(Y[None], mix, start, fresh=True, workers=self.s.workers)
-        # A share of everything, so that no wanted vector is left out by what has been found so far.
-        start += self.basis.random_block() * np.float32(0.3 * np.sqrt(count / self.op.n))
-        self._start(start)
+    def _restart(self, m: int, fresh: bool) -> None:
+        """Keep the best Ritz vectors (Wu & Simon 2000), and go on from the newest panel or from a random one."""
+        b = self.s.block_size
+        least = -(-(self.s.n_components + 8) // b)
+        kept = least if fresh else max(least, m // b // 2)
+        kept = min(kept, m // b)
+        values, S = self._ritz(m, kept * b)
+        if fresh:
+            residual = float(self.checks[-1].residuals.max())
+            self.dropped = (max(self.dropped[0], self.error), max(self.dropped[1], residual))
+        self.basis.compress(values, self._vectors(S), fresh, self.steps)
 
     def _vectors(self, S: NDArray[np.float64]) -> NDArray[np.float32]:
         """The basis, as far as S (m, count) has rows, times S."""
@@ -334,9 +339,9 @@ class Lanczos:
         return out
 
     def _finish(self, m: int, converged: bool) -> Subspace:
-        values, S = self._ritz(m, m)
-        sigma = self._singular_values(values[: self.s.n_components])
-        # Squared, values so small drown in float32; the whole basis still holds their vectors.
-        drowned = self.op.squared and sigma[-1] < 3e-3 * sigma[0]
-        count = m if drowned else min(m, -(-(self.s.n_components + 8) // 16) * 16)
-        return Subspace(self._vectors(S[:, :count]), self.products, converged, self.error)
+        count = min(m, -(-(self.s.n_components + 8) // 16) * 16)
+        Y = self._vectors(self._ritz(m, count)[1])
+        skew = np.abs(panel_gram(Y[None], Y, workers=self.s.workers) - np.eye(count)).max()
+        residual = max(self.dropped[1], float(self.checks[-1].residuals.max()) if self.checks else np.inf)
+        # A basis that isn't orthogonal has values of its own making.
+        return Subspace(Y, self.steps, converged and bool(skew < SKEWED), max(self.error, self.dropped[0]), residual)

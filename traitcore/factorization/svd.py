@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,8 +24,22 @@ from .products import aligned_empty, multiply_add, panel_combine, panel_gram, tr
 _OWNER = "randomized_svd"
 # Up to this size LAPACK decomposes what the search could not, within seconds.
 _DENSE_AFTER_ALL = 4000
+# How often the basis may be filled before the search gives up.
+MOST_RESTARTS = 100
+# A'A in float32 tells singular values below this share of the largest from rounding no more.
+_DROWNED = 3e-3
 # Ranges of rows whose places reached stay in cache while the rest of the matrix passes by.
 _SYMMETRY_BLOCKS = 8
+
+
+class NotConvergedWarning(UserWarning):
+    """An iteration ended before its result was as exact as was asked for."""
+
+
+NOT_CONVERGED = (
+    "randomized_svd stopped before its singular values were as exact as asked for: estimated relative error {:.1e}, "
+    "tol={:g}. Allow more memory, ask for fewer components, or set a larger 'tol'."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +49,18 @@ class SVDResult:
     Attributes
     ----------
     U : (n, k) float32, orthonormal columns; each column's largest entry (in magnitude) is positive.
-    singular_values : (k,) float32, falling.
+    singular_values : (k,) float32, falling; float64 where the largest has no place in float32's range.
     Vt : (k, m) float32, orthonormal rows.
     residuals : (k,) float64, the larger of |A v - s u| and |A' u - s v|: an upper bound of each value's error.
-    error_estimate : estimated largest relative error of a singular value, by which the search was stopped.
+    error_estimate : estimated largest relative error of a singular value, by which the search was stopped; errors of
+        a few roundings of the largest value (some 1e-6 of it) are not counted.
     n_iter : blocks multiplied by A (and by A' where A is not symmetric).
     converged : the estimate reached `tol` (with `n_iter` given: always True).
     symmetric : A was taken as symmetric; Vt's rows then are U's columns, negated where the eigenvalue is negative.
     """
 
     U: NDArray[np.float32]
-    singular_values: NDArray[np.float32]
+    singular_values: NDArray[Any]
     Vt: NDArray[np.float32]
     residuals: NDArray[np.float64]
     error_estimate: float
@@ -63,7 +79,7 @@ class SVDVectors:
 
     item_vectors: NDArray[np.float32]
     context_vectors: NDArray[np.float32]
-    singular_values: NDArray[np.float32]
+    singular_values: NDArray[Any]
     svd: SVDResult
 
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
@@ -103,7 +119,7 @@ def randomized_svd(
     ------
     TypeError, ValueError : A with NaN or infinity (named by row and column), k out of range, other bad parameters.
     """
-    matrix = _check_matrix(A)
+    matrix, scale = _scaled(_check_matrix(A))
     k = check_int("n_components", _OWNER, n_components, 1, min(matrix.shape))
     block = 16 if k < 32 else 32
     if block_size is not None:
@@ -113,20 +129,63 @@ def randomized_svd(
     settings = Settings(
         n_components=k, block_size=block,
         tol=check_real("tol", _OWNER, tol, 0.0, 1.0, open_low=True),
-        steps=None if n_iter is None else check_int("n_iter", _OWNER, n_iter, 1),
+        fixed_steps=None if n_iter is None else check_int("n_iter", _OWNER, n_iter, 1),
         max_columns=0, workers=resolve_workers(workers, _OWNER), progress=progress,
     )  # fmt: skip
     seed = check_random_state("random_state", _OWNER, random_state)
     is_symmetric = _check_symmetric(matrix, symmetric, settings.workers)
-    matrix, scale = _scaled(matrix)
+    settings.restarts = memory_limit_mb is None
     settings.max_columns = _max_columns(matrix, settings, memory_limit_mb)
     if settings.max_columns == 0:
         return _signed(_dense(matrix, k, is_symmetric), scale, is_symmetric)
-    operator = _Symmetric(matrix, settings.workers) if is_symmetric else _Gram(matrix, settings.workers)
-    found = Lanczos(operator, settings, np.random.default_rng(seed)).run()
-    if not found.converged and max(matrix.shape) <= _DENSE_AFTER_ALL and memory_limit_mb is None:
+    result = _search(matrix, settings, is_symmetric, np.random.default_rng(seed))
+    if not result.converged and max(matrix.shape) <= _DENSE_AFTER_ALL and memory_limit_mb is None:
         return _signed(_dense(matrix, k, is_symmetric), scale, is_symmetric)
-    return _signed(operator.extract(found, k), scale, is_symmetric)
+    if not result.converged:
+        warnings.warn(NOT_CONVERGED.format(result.error_estimate, settings.tol), NotConvergedWarning, stacklevel=2)
+    return _signed(result, scale, is_symmetric)
+
+
+def _search(matrix: Matrix, settings: Settings, symmetric: bool, rng: np.random.Generator) -> SVDResult:
+    """By Lanczos; where singular values drown in the rounding of A'A, again without those that were found."""
+    k = settings.n_components
+    if symmetric:
+        operator = _Symmetric(matrix, settings.workers)
+        found = Lanczos(operator, settings, rng).run()
+        return _trusted(operator.extract(found, k), found)
+    gram = _Gram(matrix, settings.workers)
+    found = Lanczos(gram, settings, rng).run()
+    result = gram.extract(found, k)
+    for _ in range(3):
+        s = result.singular_values
+        known = int((s > 10 * _DROWNED * s[gram.locked]).sum()) if gram.locked < k else k
+        if settings.fixed_steps is not None or known == k or s[-1] > _DROWNED * s[gram.locked]:
+            break
+        if s[gram.locked] <= 8 * EPS * s[0]:
+            break
+        gram.lock(result, known)
+        rest = replace(settings, n_components=k - known, floor=float(8 * EPS * s[0]) ** 2)
+        more = Lanczos(gram, rest, rng).run()
+        basis = np.concatenate([gram.locked_right[:, :known], more.basis], axis=1)
+        # The kernels take multiples of 16 columns; random ones do no harm.
+        pad = rng.standard_normal((gram.n, -basis.shape[1] % 16), dtype=np.float32) / np.float32(np.sqrt(gram.n))
+        basis = np.concatenate([basis, pad], axis=1)
+        found = Subspace(
+            basis, found.products + more.products, found.converged and more.converged,
+            max(found.error_estimate, more.error_estimate), max(found.residual, more.residual),
+        )  # fmt: skip
+        result = gram.extract(found, k)
+    return _trusted(result, found)
+
+
+def _trusted(result: SVDResult, found: Subspace) -> SVDResult:
+    """Not converged, should the residuals be far above those that the search went by: it then lost its way."""
+    s = result.singular_values.astype(np.float64)
+    above = s > _DROWNED * s[0]
+    largest = float((result.residuals[above] / s[above]).max(initial=0.0))
+    if largest <= 4 * found.residual + 1e-3:
+        return result
+    return replace(result, converged=False, error_estimate=max(result.error_estimate, largest))
 
 
 @on_behalf_of("svd_vectors", A="M")
@@ -157,20 +216,26 @@ def svd_vectors(
         M, n_components, tol=tol, n_iter=n_iter, symmetric=symmetric, random_state=random_state,
         memory_limit_mb=memory_limit_mb, workers=workers, progress=progress,
     )  # fmt: skip
-    s = svd.singular_values.astype(np.float64)
-    items = np.ascontiguousarray(svd.U * (s**share).astype(np.float32))
-    contexts = np.ascontiguousarray(svd.Vt.T * (s ** (1.0 - share)).astype(np.float32))
+    s, dtype = svd.singular_values.astype(np.float64), svd.singular_values.dtype
+    items = np.ascontiguousarray(svd.U * (s**share).astype(dtype))
+    contexts = np.ascontiguousarray(svd.Vt.T * (s ** (1.0 - share)).astype(dtype))
     return SVDVectors(items, contexts, svd.singular_values, svd)
 
 
 Matrix: TypeAlias = sparse.csr_array | NDArray[np.float32]
 
 
-def _check_matrix(A: Any) -> Matrix:
+def _check_matrix(A: Any) -> Any:
+    """float32 or float64: numbers of the second may have no place in the first before they are scaled."""
+    dtypes = (np.float32, np.float64)
     if sparse.issparse(A):
-        matrix: Matrix = check_csr("A", _OWNER, A, dtype=np.float32)
+        kept = A.astype(np.float64) if A.dtype.kind in "iu" or (A.dtype.itemsize > 8 and A.dtype.kind == "f") else A
+        matrix = check_csr("A", _OWNER, kept, dtype=dtypes)
     else:
-        matrix = check_array("A", _OWNER, A, dtype=np.float32, shape=(None, None))
+        dense = np.asarray(A)
+        matrix = check_array(
+            "A", _OWNER, dense.astype(np.float32) if dense.dtype == bool else A, dtype=dtypes, shape=(None, None)
+        )
     if min(matrix.shape) == 0:
         raise ValueError(parameter_message("A", _OWNER, "a matrix with rows and columns", f"shape {matrix.shape}"))
     return matrix
@@ -193,17 +258,23 @@ def _check_symmetric(matrix: Matrix, symmetric: Any, workers: int) -> bool:
     return is_equal
 
 
-def _scaled(matrix: Matrix) -> tuple[Matrix, float]:
-    """The matrix times a power of two that keeps sums of squares far from float32's ends, and the factor to undo it."""
+def _scaled(matrix: Any) -> tuple[Matrix, float]:
+    """The matrix in float32, times a power of two that keeps sums of squares far from float32's ends, and the factor to
+    undo it."""
     data = matrix if isinstance(matrix, np.ndarray) else matrix.data
     largest = max(float(data.max()), -float(data.min())) if data.size else 0.0
-    if largest == 0.0 or 1e-4 < largest < 1e6:
-        return matrix, 1.0
-    exponent = int(np.frexp(largest)[1])
-    data = np.ldexp(data, -exponent)
+    scale = 1.0
+    if largest > 0.0 and not 1e-4 < largest < 1e6:
+        exponent = min(int(np.frexp(largest)[1]), 1023)
+        # In two steps: 2 ** -1074 has no inverse.
+        data = np.ldexp(np.ldexp(data, -(exponent // 2)), -(exponent - exponent // 2))
+        scale = 2.0**exponent
+    data = data.astype(np.float32, copy=False)
     if isinstance(matrix, np.ndarray):
-        return data, 2.0**exponent
-    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape), 2.0**exponent
+        return data, scale
+    small = sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+    small.has_canonical_format = True
+    return small, scale
 
 
 def _max_columns(matrix: Matrix, settings: Settings, memory_limit_mb: Any) -> int:
@@ -214,7 +285,10 @@ def _max_columns(matrix: Matrix, settings: Settings, memory_limit_mb: Any) -> in
     if n <= 256 or least > n // 2:
         most, need = 0, 16.0 * matrix.shape[0] * matrix.shape[1]
     else:
-        most, need = n // 2 // b * b, 4.0 * n * least
+        # Past that, restarts are cheaper than orthogonalising against more columns.
+        most = max(least, min(n // 2, max(3 * settings.n_components, 12 * b))) // b * b
+        need = 4.0 * n * least
+    settings.most_steps = MOST_RESTARTS * most // b
     if memory_limit_mb is not None:
         limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True) * 2**20
         if need > limit:
@@ -251,9 +325,11 @@ def _signed(result: SVDResult, scale: float, symmetric: bool) -> SVDResult:
     flip = np.where(low > high, np.float32(-1), np.float32(1))
     for j in np.flatnonzero(low == high):  # of two as large, the first one counts
         flip[j] = -1.0 if U[np.abs(U[:, j]).argmax(), j] < 0 else 1.0
+    s = result.singular_values.astype(np.float64) * scale
+    fits = s[0] == 0 or float(np.finfo(np.float32).tiny) / EPS < s[0] < float(np.finfo(np.float32).max)
     return SVDResult(
         U=np.ascontiguousarray(U * flip),
-        singular_values=(result.singular_values.astype(np.float64) * scale).astype(np.float32),
+        singular_values=s.astype(np.float32) if fits else s,
         Vt=(result.Vt.T * flip).T, residuals=result.residuals * scale,
         error_estimate=result.error_estimate, n_iter=result.n_iter, converged=result.converged, symmetric=symmetric,
     )  # fmt: skip
@@ -267,19 +343,11 @@ class _Symmetric:
     def __init__(self, matrix: Matrix, workers: int) -> None:
         self.matrix, self.workers = matrix, workers
         self.n = matrix.shape[0]
-        self.density = _size(matrix) / self.n
 
     def apply(
         self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         return _times(self.matrix, block, self.workers, out)
-
-    def filtered(self, block: NDArray[np.float32], degree: int, edge: float) -> NDArray[np.float32]:
-        """T_degree(A / edge) @ block, by the three-term recurrence."""
-        before, now = block, self.apply(block) / np.float32(edge)
-        for _ in range(degree - 1):
-            before, now = now, self.apply(now) * np.float32(2.0 / edge) - before
-        return now
 
     def extract(self, found: Subspace, k: int) -> SVDResult:
         """Rayleigh-Ritz for A on the subspace found."""
@@ -313,25 +381,36 @@ class _Gram:
         self.tall, self.flat = (turned, matrix) if self.wide else (matrix, turned)
         self.workers = workers
         self.n = min(matrix.shape)
-        self.density = 2 * _size(matrix) / self.n
+        self.locked = 0
+
+    def lock(self, result: SVDResult, count: int) -> None:
+        """Leave the first `count` triplets out of A, between its products too: what they round to is then gone."""
+        left, right = (result.Vt.T, result.U) if self.wide else (result.U, result.Vt.T)
+        self.locked, padded = count, -(-count // 16) * 16
+        self.locked_left, self.locked_right = aligned_empty((len(left), padded)), aligned_empty((len(right), padded))
+        for kept, vectors in ((self.locked_left, left), (self.locked_right, right)):
+            kept[:, :count], kept[:, count:] = vectors[:, :count], 0.0
 
     def apply(
         self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
-        return _times(self.flat, _times(self.tall, block, self.workers), self.workers, out)
+        Y = _times(self.tall, block, self.workers)
+        if not self.locked:
+            return _times(self.flat, Y, self.workers, out)
+        self._leave_out(self.locked_left, Y)
+        W = _times(self.flat, Y, self.workers, out)
+        self._leave_out(self.locked_right, W)
+        return W
 
-    def filtered(self, block: NDArray[np.float32], degree: int, edge: float) -> NDArray[np.float32]:
-        """T_degree(2 A'A / edge^2 - 1) @ block."""
-        step = np.float32(2.0 / edge**2)
-        before, now = block, self.apply(block) * step - block
-        for _ in range(degree - 1):
-            before, now = now, 2 * (self.apply(now) * step - now) - before
-        return now
+    def _leave_out(self, vectors: NDArray[np.float32], block: NDArray[np.float32]) -> None:
+        H = panel_gram(vectors[None], block, workers=self.workers)
+        panel_combine(vectors[None], -H, block, fresh=False, workers=self.workers)
 
     def extract(self, found: Subspace, k: int) -> SVDResult:
         """The SVD of A restricted to the subspace found: not of A'A, so small singular values keep their digits."""
         X = found.basis
-        X = _combined(X, _inverse_root(panel_gram(X[None], X, workers=self.workers), self.workers), self.workers)
+        for _ in range(2):
+            X = _combined(X, _inverse_root(panel_gram(X[None], X, workers=self.workers), self.workers), self.workers)
         Y = _times(self.tall, X, self.workers)
         Q, R = _orthonormal_factor(Y, self.workers)
         Z, s, Wt = np.linalg.svd(R)
@@ -345,10 +424,6 @@ class _Gram:
             U, s.astype(np.float32), V.T, residuals.astype(np.float64), found.error_estimate, found.products,
             found.converged, False,
         )  # fmt: skip
-
-
-def _size(matrix: Matrix) -> int:
-    return int(matrix.size if isinstance(matrix, np.ndarray) else matrix.nnz)
 
 
 def _times(

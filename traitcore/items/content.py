@@ -63,6 +63,7 @@ class ContentEncoder(ParamsMixin):
     ----------
     columns_ : (n_seen,) the features seen in `fit`, of 3 * n_hashes + n_price_bands.
     components_ : (n_seen, n_components) float32; singular_values_ : (n_components,) float64.
+    converged_ : the SVD reached its tolerance; a `NotConvergedWarning` says so where it didn't.
     text_idf_, label_idf_ : (n_hashes,) float32, zero for buckets that were not seen often enough.
     price_knots_ : (n_price_bands,) float64 log prices of the bands' centres, empty where no price was given.
     fields_ : fields seen in `fit`; the same ones are due in `transform`.
@@ -71,6 +72,7 @@ class ContentEncoder(ParamsMixin):
     columns_: NDArray[np.int64]
     components_: NDArray[np.float32]
     singular_values_: NDArray[np.float64]
+    converged_: bool
     text_idf_: NDArray[np.float32]
     label_idf_: NDArray[np.float32]
     price_knots_: NDArray[np.float64]
@@ -143,14 +145,14 @@ class ContentEncoder(ParamsMixin):
         self.columns_ = np.flatnonzero(np.bincount(features.indices, minlength=features.shape[1]))
         self.components_ = np.zeros((len(self.columns_), self.n_components), dtype=np.float32)
         self.singular_values_ = np.zeros(self.n_components)
+        self.converged_ = True
         k = min(self.n_components, features.shape[0], len(self.columns_))
         if k:
             seen = sparse.csr_array(features[:, self.columns_])
-            _, values, right = randomized_svd(
-                seen, k, symmetric=False, random_state=self.random_state, workers=self.workers
-            )
-            self.components_[:, :k] = np.asarray(right).T
-            self.singular_values_[:k] = values
+            found = randomized_svd(seen, k, symmetric=False, random_state=self.random_state, workers=self.workers)
+            self.components_[:, :k] = found.Vt.T
+            self.singular_values_[:k] = found.singular_values
+            self.converged_ = found.converged
         return self._project(features)
 
     def transform(

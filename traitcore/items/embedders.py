@@ -329,6 +329,7 @@ class PPMIEmbedder(ParamsMixin):
     n_items_ : rows of both.
     counts_ : (n_items, n_items) CSR, the counts so far, to which `partial_fit` adds.
     singular_values_ : (vector_size,) float32.
+    converged_ : the SVD reached `tol`; a `NotConvergedWarning` says so where it didn't.
     """
 
     item_vectors_: NDArray[np.float32]
@@ -336,6 +337,7 @@ class PPMIEmbedder(ParamsMixin):
     n_items_: int
     counts_: sparse.csr_array
     singular_values_: NDArray[np.float32]
+    converged_: bool
 
     def __init__(
         self,
@@ -440,4 +442,5 @@ class PPMIEmbedder(ParamsMixin):
         self.item_vectors_, self.context_vectors_ = items, contexts
         self.singular_values_ = np.zeros(size, dtype=np.float32)
         self.singular_values_[: len(real)] = found.singular_values
+        self.converged_ = found.svd.converged
         return self
