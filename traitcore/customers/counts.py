@@ -109,7 +109,7 @@ def tie_tokens(token_item: Any, strength: float) -> sparse.csr_array | None:
 
 def _width(sequences: Sequences, n_tokens: int | None, owner: str) -> int:
     if n_tokens is None:
-        return int(sequences.tokens.max()) + 1 if sequences.n_tokens else 0
+        return sequences.largest_token() + 1
     n_tokens = check_int("n_tokens", owner, n_tokens, 0)
     check_tokens_covered(sequences, n_tokens, owner)
     return n_tokens

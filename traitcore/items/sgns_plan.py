@@ -10,7 +10,7 @@ import numpy as np
 
 from .._errors import parameter_message
 from ..events.sequences import Sequences
-from .sgns import SgnsTrainer, train_sgns
+from .sgns import SgnsTrainer, require_pairs, train_sgns
 
 # The trial: so many tokens from so many places of the corpus, over at most so many rows (more than caches hold).
 _TRIAL_TOKENS, _TRIAL_PLACES, _TRIAL_ROWS = 200_000, 16, 200_000
@@ -48,8 +48,10 @@ def plan_sgns(seqs: Sequences, **options: Any) -> SgnsPlan:
         raise TypeError(parameter_message("seqs", "plan_sgns", "a Sequences", seqs))
     if seqs.n_tokens == 0:
         raise ValueError(parameter_message("seqs", "plan_sgns", "at least one token", "an empty corpus"))
-    given = options.get("n_items")
-    n_items = int(seqs.tokens.max()) + 1 if given is None else int(given)
+    if options.get("global_context") is None:
+        require_pairs("seqs", seqs, "plan_sgns")
+    given, largest = options.get("n_items"), seqs.largest_token()
+    n_items = largest + 1 if given is None else int(given)
     counts = options.get("counts")
     counts = seqs.token_counts(n_items) if counts is None else np.asarray(counts)
     kept = {

@@ -128,8 +128,9 @@ def evaluate_retrieval(
     check_choice("repeats", OWNER, repeats, ("keep", "exclude"))
     n_unknown = check_int("n_unknown", OWNER, n_unknown, 0)
     threads = resolve_workers(workers, OWNER)
-    if sequences.n_tokens and int(sequences.tokens.max()) >= n_items:
-        got = f"token {int(sequences.tokens.max())}"
+    largest = sequences.largest_token()
+    if largest >= n_items:
+        got = f"token {largest}"
         raise ValueError(parameter_message("sequences", OWNER, f"of tokens in [0, {n_items})", got))
     places = _query_places(sequences, max_queries, check_seed("seed", OWNER, seed))
     owner_of = np.searchsorted(sequences.offsets, places, side="right") - 1
