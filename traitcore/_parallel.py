@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import cycle, pairwise
@@ -76,8 +77,13 @@ def run_blocks(
     return run_tasks([lambda a=a, b=b: kernel(a, b, *args) for a, b in blocks], workers)  # type: ignore[misc]
 
 
-def run_tasks(tasks: Iterable[Callable[[], T]], workers: int) -> list[T]:
-    """Run callables on `workers` threads; results in order, first error raised, the rest cancelled."""
+def run_tasks(
+    tasks: Iterable[Callable[[], T]], workers: int, stop: threading.Event | None = None
+) -> list[T]:
+    """Run callables on `workers` threads; results in order, first error raised, the rest cancelled.
+
+    `stop` is set as soon as waiting ends, also by Ctrl-C: long tasks look at it, since those under way are waited for.
+    """
     tasks = list(tasks)
     if workers == 1 or len(tasks) <= 1:
         return [task() for task in tasks]
@@ -88,6 +94,8 @@ def run_tasks(tasks: Iterable[Callable[[], T]], workers: int) -> list[T]:
             # Not result by result: each would wake this thread, on a core that a worker is using.
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
+            if stop is not None:
+                stop.set()
             for future in futures:
                 future.cancel()  # leaves alone what is done or under way
         return [future.result() for future in futures if not future.cancelled()]

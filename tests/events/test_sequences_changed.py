@@ -79,17 +79,32 @@ print("all refused")
 
 _GRAPH = """
 import numpy as np
-from traitcore.items.graph import graph_from_edges
-from traitcore.items.walks import random_walks
+from scipy import sparse
+from traitcore.items.graph import graph_from_edges, graph_from_matrix
+from traitcore.items.walks import WalkCorpus, random_walks
+
+def ring():
+    return sparse.csr_array((np.ones(9), (np.arange(9) + 1) % 9, np.arange(10)), shape=(9, 9))
+
 for p in (1.0, 2.0):
-    for name, value in (("indices", 10**8), ("indices", -3), ("indptr", 10**8), ("indptr", -7), ("data", np.nan), ("data", -1.0)):
-        graph = graph_from_edges(np.arange(9), (np.arange(9) + 1) % 9)
-        getattr(graph.adjacency, name)[4] = value
+    right = random_walks(ring(), p=p, seed=1).tokens
+    for name, value in (("indices", 10**8), ("indices", -3), ("indptr", 10**8), ("indptr", -7), ("data", np.nan)):
+        matrix = ring()
+        graph, corpus = graph_from_matrix(matrix), WalkCorpus(matrix, p=p, seed=1)
+        getattr(matrix, name)[4] = value
+        assert np.array_equal(random_walks(graph, p=p, seed=1).tokens, right), (name, value)
+        assert np.array_equal(np.concatenate([block.tokens for block in corpus]), right), (name, value)
         try:
-            random_walks(graph, p=p)
+            random_walks(matrix, p=p)
+        except ValueError:
+            pass
+        else:
+            raise SystemExit(f"{name} = {value}: nothing said")
+        try:
+            getattr(graph.adjacency, name)[4] = value
         except ValueError:
             continue
-        raise SystemExit(f"{name} = {value}: nothing said")
+        raise SystemExit("the arrays of a graph can be written to")
 print("all refused")
 """
 

@@ -236,7 +236,7 @@ def _count(plan: Plan, memory_limit_mb: float | None, progress: Progress | None)
     del padded, places, sequence  # so that the parts hold the last references, which `fill` drops
     tasks = [lambda k=k, part=part: part.fill(ranges.take(first=k == 0), done) for k, part in enumerate(parts)]
     try:
-        run_tasks(tasks, plan.workers)
+        run_tasks(tasks, plan.workers, done.stop)
     finally:
         done.stop.set()
     return assemble(parts, lengths, plan)

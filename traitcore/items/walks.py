@@ -225,14 +225,16 @@ class _Tables:
     """What the kernels draw from: alias tables, and for second-order walks edge sets and reverse chances."""
 
     def __init__(self, graph: Any, owner: str, workers: int, *, second_order: bool) -> None:
-        frozen = isinstance(graph, ItemGraph)
-        given = graph.adjacency if frozen else graph  # an ItemGraph's too: its arrays can have been written to
-        matrix = check_csr("graph", owner, given, dtype=np.float64, square=True, nonnegative=True)
-        if matrix.shape[0] > 2**31 - 1:
-            raise ValueError(parameter_message("graph", owner, "at most 2**31 - 1 nodes", f"{matrix.shape[0]}"))
-        if matrix.nnz and matrix.data.min() == 0:
-            matrix = matrix.copy()
-            matrix.eliminate_zeros()
+        frozen = isinstance(graph, ItemGraph)  # its arrays never change: they are read where they lie
+        if frozen:
+            matrix = graph.adjacency
+        else:
+            matrix = check_csr("graph", owner, graph, dtype=np.float64, square=True, nonnegative=True)
+            if matrix.shape[0] > 2**31 - 1:
+                raise ValueError(parameter_message("graph", owner, "at most 2**31 - 1 nodes", f"{matrix.shape[0]}"))
+            if matrix.nnz and matrix.data.min() == 0:
+                matrix = matrix.copy()
+                matrix.eliminate_zeros()
         self.n_nodes = int(matrix.shape[0])
         self.indptr = matrix.indptr.astype(np.int64)
         self.indices = matrix.indices.astype(np.int32, copy=not frozen)
