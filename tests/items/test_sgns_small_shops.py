@@ -39,7 +39,8 @@ def test_small_shops_stay_below_chance(n_items: int, kind: str, negatives: str, 
             alpha=alpha, epochs=2, sample=0.0, workers=workers,
         )  # fmt: skip
         assert max(result.loss) < 1.001 * chance(negative)
-        assert np.isfinite(result.item_vectors).all() and np.isfinite(result.context_vectors).all()
+        assert np.isfinite(result.item_vectors).all()
+        assert np.isfinite(result.context_vectors).all()
 
 
 def planted(n_groups: int = 4, size: int = 5) -> tuple[Sequences, NDArray[np.int64]]:
@@ -69,7 +70,7 @@ def test_one_epoch_is_held_against_chance() -> None:
         np.full(10, 20), epochs=1, vector_size=8, negative=5, start=(far, far), alpha=1e-6, min_alpha=0.0
     )
     trainer.train_block(shop(10, "even", 10))
-    with pytest.raises(ValueError, match="diverged: the loss is .* where chance is 4.16"):
+    with pytest.raises(ValueError, match=r"diverged: the loss is .* where chance is 4.16"):
         trainer.end_epoch()
 
 
@@ -104,7 +105,7 @@ def test_a_global_context_is_a_pair() -> None:
 @pytest.mark.parametrize("patience", [None, 2])
 def test_held_out_sequences_without_a_pair_are_refused(patience: int | None) -> None:
     for held_out in (singles(5), Sequences(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))):
-        with pytest.raises(ValueError, match="'held_out' parameter of Item2Vec must be .*at least one pair"):
+        with pytest.raises(ValueError, match=r"'held_out' parameter of Item2Vec must be .*at least one pair"):
             Item2Vec(patience=patience).fit(shop(10, "even"), held_out=held_out)
 
 

@@ -210,7 +210,7 @@ class SgnsTrainer:
 
         Raises
         ------
-        ValueError : the loss is more than twice that of chance: `alpha` is too large; or all planned epochs had no pair.
+        ValueError : the loss is more than twice that of chance (`alpha` is too large), or no epoch had a pair.
         """
         self._losses.append(self._loss / self._pairs if self._pairs else float("nan"))
         self._loss, self._pairs, self._sequences, self._tokens = 0.0, 0, 0, 0
