@@ -291,9 +291,9 @@ def test_ctrl_c_within_one_long_native_call() -> None:
 def test_divergence_is_raised(corpus: Corpus) -> None:
     with pytest.raises(ValueError, match="diverged"):
         train_sgns(corpus.sequences, alpha=1e6, min_alpha=1e6, epochs=5)
-    small = clustered_sessions(8_000, 300, 6, seed=3).sequences
-    with pytest.raises(ValueError, match="diverged: the loss rose to"):  # slowly, every number still finite
-        train_sgns(small, vector_size=32, alpha=0.15, min_alpha=0.15, sample=0.0, epochs=40)
+    small = clustered_sessions(8_000, 300, 6, seed=3).sequences  # diverged while a window moved its target at once
+    rough = train_sgns(small, vector_size=32, alpha=0.15, min_alpha=0.15, sample=0.0, epochs=40)
+    assert rough.loss[-1] < 6 * np.log(2)
 
 
 def test_plan_says_memory_and_time(corpus: Corpus) -> None:
@@ -361,19 +361,18 @@ def test_bad_sequences() -> None:
 
 
 def test_small_corpora() -> None:
-    one = train_sgns(tc.Sequences.from_lists([[0]]), epochs=2)  # no pair at all
-    assert np.isnan(one.loss).all()
-    assert one.report.pairs == 0
+    with pytest.raises(ValueError, match="at least one pair"):
+        train_sgns(tc.Sequences.from_lists([[0]]), epochs=2)
     single = train_sgns(tc.Sequences.from_lists([[0, 0, 0, 0]]), epochs=1, sample=0.0)  # a vocabulary of one
     assert np.isfinite(single.item_vectors).all()
     assert single.loss[0] == pytest.approx(np.log(2), abs=1e-3)  # only positives: each negative is the target
-    sparse = train_sgns(SEQS, n_items=9, ns_exponent=-1.0)  # five items that never occur
+    sparse = train_sgns(SEQS, n_items=9, ns_exponent=-1.0, sample=0.0)  # five items that never occur
     assert not sparse.context_vectors[4:].any()
 
 
 def test_results_are_plain_arrays() -> None:
     for size in (7, 32):
-        result = train_sgns(SEQS, vector_size=size, epochs=1)
+        result = train_sgns(SEQS, vector_size=size, epochs=1, sample=0.0)
         for array in (result.item_vectors, result.context_vectors):
             assert array.dtype == np.float32
             assert array.shape == (4, size)

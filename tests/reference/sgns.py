@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 MASK = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15
 MAX_INPUTS, PIECE, TILE = 16, 1024, 6
+AT_ONCE = np.float32(0.8)
 
 
 def mix64(z: int) -> int:
@@ -186,6 +187,21 @@ class ReferenceSgns:
             else:
                 outputs.append(item)
                 weights.append(1.0)
+        # No output goes further at once than AT_ONCE: fewer inputs at a time, then smaller steps.
+        heaviest = np.float32(alpha) * np.float32(max(weights))
+        if len(inputs) * heaviest <= AT_ONCE * 1.001:
+            return self._step(outputs, weights, inputs, alpha)
+        together = max(1, int(AT_ONCE / heaviest) // 2 * 2)
+        steps = max(1, math.ceil(heaviest / AT_ONCE - 0.001))
+        loss = 0.0
+        for first in range(0, len(inputs), together):
+            losses = [
+                self._step(outputs, weights, inputs[first : first + together], alpha / steps) for _ in range(steps)
+            ]
+            loss += losses[0]
+        return loss
+
+    def _step(self, outputs: list[int], weights: list[float], inputs: list[int], alpha: float) -> float:
         w, label = np.array(weights), np.arange(len(outputs)) == 0
         h, o = self.items[inputs].copy(), self.contexts[outputs].copy()
         f = h @ o.T

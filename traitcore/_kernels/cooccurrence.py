@@ -115,24 +115,30 @@ def emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, 
 @kernel()
 def count_rows(
     row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
-    sums, columns, low, high, lengths, indices, data, used,
+    sums, columns, low, high, lengths, indices, data, used, pause, work,
 ):  # fmt: skip
-    """Rows [row, stop) of the counts, until the buffers might not hold the next one.
+    """Rows [row, stop) of the counts, until the buffers might not hold the next one, or `work` contexts were counted.
 
     `back` and `ahead` are the weights by distance, one longer than the window (entry 0 unused). Returns the row
-    reached and the end of what is written.
+    reached and the end of what is written. `pause` (4,) int64 carries a row that isn't finished to the next call: the
+    occurrences counted, the columns listed, and in the weighted kernel the columns of the current sequence's part and
+    one more than its number; all 0 at the start of a row.
     """
     left, right = len(back) - 1, len(ahead) - 1
     while row < stop:
         bound = min(len(sums), (starts[row + 1] - starts[row]) * (left + right))
         if used + bound > len(indices):
             break
-        m = np.uint64(0)
-        for p in range(starts[row], starts[row + 1]):
+        m = np.uint64(pause[1])
+        for p in range(starts[row] + pause[0], starts[row + 1]):
+            if work < 0:
+                pause[0], pause[1] = p - starts[row], m
+                return row, used
             # The next ones lie anywhere in the corpus, but where is known. (Past the end of `places` is `here` again.)
             soon = min(p + _AHEAD, len(places) - 1)
             prefetch(padded, places[soon])
             here = places[p]
+            distance = 0
             for distance in range(1, right + 1):
                 token = padded[np.uint64(here + distance)]
                 if token < 0:
@@ -142,6 +148,8 @@ def count_rows(
                 before = sums[column]
                 m += np.uint64(before == 0)
                 sums[column] = before + ahead[np.uint64(distance)]
+            work -= distance
+            distance = 0
             for distance in range(1, left + 1):
                 token = padded[np.uint64(here - distance)]
                 if token < 0:
@@ -151,6 +159,8 @@ def count_rows(
                 before = sums[column]
                 m += np.uint64(before == 0)
                 sums[column] = before + back[np.uint64(distance)]
+            work -= distance
+        pause[:] = 0
         sort_columns(columns, m, low, high)
         end = emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used)
         lengths[row] = end - used
@@ -174,7 +184,7 @@ def flush_part(part, touched, n, cap, sums, columns, m):
 @kernel()
 def count_rows_weighted(
     row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
-    sums, columns, low, high, lengths, indices, data, used,
+    sums, columns, low, high, lengths, indices, data, used, pause, work,
     sequence, sequence_weights, actions, action_weights, cap, part, touched,
 ):  # fmt: skip
     """`count_rows` with a weight per sequence, a weight per pair of actions, and a cap per sequence and pair.
@@ -186,10 +196,13 @@ def count_rows_weighted(
         bound = min(len(sums), (starts[row + 1] - starts[row]) * (left + right))
         if used + bound > len(indices):
             break
-        m = 0
-        n = 0
-        current = -1
-        for p in range(starts[row], starts[row + 1]):
+        m = pause[1]
+        n = pause[2]
+        current = pause[3] - 1
+        for p in range(starts[row] + pause[0], starts[row + 1]):
+            if work < 0:
+                pause[0], pause[1], pause[2], pause[3] = p - starts[row], m, n, current + 1
+                return row, used
             here = places[p]
             if sequence[here] != current:
                 m = flush_part(part, touched, n, cap, sums, columns, m)
@@ -199,6 +212,7 @@ def count_rows_weighted(
             for side in range(2):
                 step = 1 if side == 0 else -1
                 weights = ahead if side == 0 else back
+                distance = 0
                 for distance in range(1, len(weights)):
                     there = here + step * distance
                     column = padded[there]
@@ -214,6 +228,8 @@ def count_rows_weighted(
                         touched[n] = column
                         n += part[column] == 0
                         part[column] += weight
+                work -= distance
+        pause[:] = 0
         m = flush_part(part, touched, n, cap, sums, columns, m)
         sort_columns(columns, m, low, high)
         end = emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used)

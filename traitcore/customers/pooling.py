@@ -187,7 +187,7 @@ def _aligned(shape: tuple[int, int]) -> NDArray[np.float32]:
 
 def check_tokens_covered(sequences: Sequences, n_tokens: int, owner: str) -> None:
     """Every token has its row, or an error that names the first one without."""
-    if sequences.n_tokens and int(sequences.tokens.max()) >= n_tokens:
+    if sequences.largest_token() >= n_tokens:
         place = int(np.argmax(sequences.tokens >= n_tokens))
         rule = f"Sequences over the {n_tokens} tokens that have rows"
         raise ValueError(parameter_message("sequences", owner, rule, f"token {sequences.tokens[place]} at {place}"))

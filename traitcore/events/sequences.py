@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,37 @@ class Sequences:
                 "timestamps_us", check_times("timestamps_us", "Sequences", self.timestamps_us, shape=(len(tokens),))
             )
 
+    def largest_token(self) -> int:
+        """The largest token, -1 where there is none, after a look whether the arrays are still what was checked.
+
+        The arrays may be the caller's own, and the caller may have written to them since. Whatever hands tokens to a
+        kernel as rows needs their maximum first, and takes it from here.
+
+        Raises
+        ------
+        ValueError : a negative token, an owner out of range, offsets that fall or don't span the tokens: all this was
+            refused when the Sequences was made, so an array has been changed since.
+        """
+        offsets = self.offsets
+        if offsets[0] != 0 or offsets[-1] != len(self.tokens) or (offsets[1:] < offsets[:-1]).any():
+            self._refuse_change("offsets", f"rising from 0 to the number of tokens ({len(self.tokens)})", "others")
+        if self.owner is not None and len(self.owner):
+            high = np.iinfo(np.int32).max if self.owner_ids is None else len(self.owner_ids) - 1
+            if self.owner.view(np.uint32).max() > high:
+                got = f"values from {self.owner.min()} to {self.owner.max()}"
+                self._refuse_change("owner", f"ints in [0, {high}]", got)
+        if not len(self.tokens):
+            return -1
+        largest = int(self.tokens.view(np.uint32).max())  # one pass for both ends: a negative token is a huge one here
+        if largest > np.iinfo(np.int32).max:
+            place = int(np.argmax(self.tokens < 0))
+            self._refuse_change("tokens", "rows of a vocabulary, all >= 0", f"{self.tokens[place]} at {place}")
+        return largest
+
+    def _refuse_change(self, name: str, rule: str, got: str) -> NoReturn:
+        reason = "The array was changed after Sequences was made of it: hand in a copy of an array that changes."
+        raise ValueError(f"{parameter_message(name, 'Sequences', rule, got)} {reason}")
+
     def _keep(self, name: str, array: NDArray[Any]) -> None:
         view = array.view()
         view.flags.writeable = False
@@ -131,6 +162,7 @@ class Sequences:
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
             got = f"values from {rows.min()} to {rows.max()}"
             raise ValueError(parameter_message("rows", "Sequences.take", f"ints in [0, {len(self)})", got))
+        self.largest_token()
         lengths = np.diff(self.offsets)[rows]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
@@ -149,6 +181,7 @@ class Sequences:
             rule, got = f"an array of bool of shape ({self.n_tokens},)", f"dtype {events.dtype}, shape {events.shape}"
             error = TypeError if events.dtype != np.bool_ else ValueError
             raise error(parameter_message("events", "Sequences.keep", rule, got))
+        self.largest_token()
         offsets = np.concatenate(([0], np.cumsum(events)))[self.offsets]
         times = self.timestamps_us
         return Sequences(
@@ -161,7 +194,7 @@ class Sequences:
         Raises ValueError where the tokens look like raw ids rather than rows of a vocabulary: arrays of one entry per
         possible token would dwarf the corpus.
         """
-        size = int(self.tokens.max()) + 1 if self.n_tokens else 0
+        size = self.largest_token() + 1
         if size > max(_LARGE_VOCABULARY, _SPARSE_VOCABULARY * self.n_tokens):
             rule = (
                 "Sequences of tokens 0, 1, 2, ... that number a vocabulary (encode_tokens makes them of any ids; give "
@@ -173,8 +206,10 @@ class Sequences:
 
     def token_counts(self, n_tokens: int | None = None) -> NDArray[np.int64]:
         """(n_tokens,) int64: how often each token occurs; as long as the largest token needs, or as asked."""
-        size = self.vocabulary_size("Sequences.token_counts") if n_tokens is None else n_tokens
-        return np.bincount(self.tokens, minlength=size).astype(np.int64, copy=False)
+        if n_tokens is None:
+            n_tokens = self.vocabulary_size("Sequences.token_counts")
+        self.largest_token()  # a look at arrays that may have been changed
+        return np.bincount(self.tokens, minlength=n_tokens).astype(np.int64, copy=False)
 
     def __repr__(self) -> str:
         return f"Sequences({len(self):,} sequences, {self.n_tokens:,} tokens, {self.n_owners:,} owners)"

@@ -148,6 +148,10 @@ class Vocabulary:
     def decode(self, sequences: Sequences | Sequence[int] | NDArray[Any]) -> list[Any]:
         """Tokens of `Sequences` (a list of lists), or of rows (a list)."""
         if isinstance(sequences, Sequences):
+            largest = sequences.largest_token()
+            if largest >= len(self):
+                rule = f"Sequences of tokens in [0, {len(self)})"
+                raise ValueError(parameter_message("sequences", "Vocabulary.decode", rule, largest))
             flat = self.tokens[sequences.tokens].tolist()
             ends = sequences.offsets.tolist()
             return [flat[a:b] for a, b in pairwise(ends)]

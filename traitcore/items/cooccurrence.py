@@ -150,7 +150,7 @@ def _checked_plan(
 
 def check_n_items(seqs: Sequences, n_items: Any, owner: str) -> int:
     """`n_items` as given or, by default, one past the largest token; a token beyond it is a ValueError."""
-    seen = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
+    seen = seqs.largest_token() + 1
     if n_items is None:
         return max(1, seqs.vocabulary_size(owner))
     size = check_int("n_items", owner, n_items, 1, INT32_MAX)

@@ -19,8 +19,8 @@ from .._progress import ProgressSteps
 from ..events.sequences import Sequences
 
 INT32_MAX = 2**31 - 1
-# Occurrences counted between two looks at the stop flag: tens of milliseconds of work.
-_SLICE = 250_000
+# Occurrences counted, or contexts of them, between two looks at the stop flag: tens of milliseconds of work.
+_SLICE, _WORK = 250_000, 1 << 24
 # Ranges of rows per worker, where there are several: the last one to end keeps the others waiting for one range's time.
 _RANGES = 32
 # Entries for which address space is taken at first. Pages cost nothing until written, and a buffer that is large from
@@ -138,13 +138,14 @@ class Part:
         plan, starts = self.plan, self.starts
         weights = (plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype))
         run: Any = kernels.count_rows if plan.plain else kernels.count_rows_weighted
+        pause = np.zeros(4, dtype=np.int64)
         while row < last and not stop.is_set():
             self._make_room(row)
             end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
             reached, self.used = run(
                 row, min(max(end, row + 1), last), starts, *self.corpus,
                 *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch,
-                self.indices, self.data, self.used, *extra,
+                self.indices, self.data, self.used, pause, _WORK, *extra,
             )  # fmt: skip
             steps.add(int(starts[reached] - starts[row]))
             row = reached

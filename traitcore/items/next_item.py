@@ -263,7 +263,8 @@ class NextItemCounts(ParamsMixin):
         if single:
             tokens = check_array("sessions", owner, sessions, dtype=np.int32, shape=(None,))
             sessions = Sequences(tokens=tokens, offsets=np.array([0, len(tokens)]))
-        if sessions.n_tokens and int(sessions.tokens.max()) >= self.n_items_:
+        largest = sessions.largest_token()
+        if largest >= self.n_items_:
             rule = f"of items in [0, {self.n_items_ - 1}], those of the fit"
-            raise ValueError(parameter_message("sessions", owner, rule, int(sessions.tokens.max())))
+            raise ValueError(parameter_message("sessions", owner, rule, largest))
         return sessions, single

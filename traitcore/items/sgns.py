@@ -211,18 +211,24 @@ class SgnsTrainer:
 
         Raises
         ------
-        ValueError : the loss rose to more than twice that of chance: `alpha` is too large.
+        ValueError : the loss is more than twice that of chance (`alpha` is too large), or no epoch had a pair.
         """
         self._losses.append(self._loss / self._pairs if self._pairs else float("nan"))
         self._loss, self._pairs, self._sequences, self._tokens = 0.0, 0, 0, 0
         self.epoch += 1
         chance = (1 + self.negative) * np.log(2.0)
-        if len(self._losses) > 1 and self._losses[-1] > max(2 * chance, self._losses[-2]):
+        if self._losses[-1] > 2 * chance:
             raise ValueError(
-                f"SGNS training diverged: the loss rose to {self._losses[-1]:.3g} in epoch {self.epoch}, where "
-                f"chance is {chance:.3g}. A smaller 'alpha' than {self._alpha:g} is needed."
+                f"SGNS training diverged: the loss is {self._losses[-1]:.3g} in epoch {self.epoch}, where chance is "
+                f"{chance:.3g}. A smaller 'alpha' than {self._alpha:g} is needed."
             )
+        if self.epoch == self.epochs:
+            self._require_pairs()
         return self._losses[-1]
+
+    def _require_pairs(self) -> None:
+        if self._losses and self._total_pairs == 0:
+            raise ValueError(_no_pair("seqs", self._owner, "none, after subsampling"))
 
     def evaluate(self, seqs: Sequences) -> float:
         """Mean log-loss per positive pair over other sequences, no updates, always with the same draws."""
@@ -290,7 +296,7 @@ class SgnsTrainer:
     def _check_block(self, seqs: Sequences, global_context: Any) -> NDArray[np.int32] | None:
         if not isinstance(seqs, Sequences):
             raise TypeError(parameter_message("seqs", self._owner, "a Sequences", seqs))
-        if seqs.n_tokens and int(seqs.tokens.max()) >= self.n_items:
+        if seqs.largest_token() >= self.n_items:
             place = int(np.argmax(seqs.tokens >= self.n_items))
             rule = f"Sequences of tokens in [0, {self.n_items})"
             raise ValueError(parameter_message("seqs", self._owner, rule, f"{seqs.tokens[place]} at {place}"))
@@ -389,10 +395,23 @@ def train_sgns(
 
     Raises
     ------
-    TypeError, ValueError : a parameter of the wrong type or value, or a training that diverged (alpha too large).
+    TypeError, ValueError : a parameter of the wrong type or value, a training or a held-out set without any pair of
+        items, or a training that diverged (alpha too large).
     TrainingInterrupted : Ctrl-C, within a fraction of a second; its `.result` has the vectors as of then.
     """
     return _train("train_sgns", **locals())
+
+
+def require_pairs(name: str, seqs: Sequences, owner: str) -> None:
+    """Refuse a corpus in which no item stands beside another: nothing could be learned of it, nor measured on it."""
+    longest = int(np.diff(seqs.offsets).max(initial=0))
+    if longest < 2:
+        raise ValueError(_no_pair(name, owner, f"sequences of at most {longest}"))
+
+
+def _no_pair(name: str, owner: str, got: str) -> str:
+    rule = "Sequences with at least one pair of items: longer ones, or a smaller 'sample', which drops frequent items"
+    return parameter_message(name, owner, rule, got)
 
 
 def _train(
@@ -412,7 +431,7 @@ def _train(
 ) -> SgnsResult:
     if not isinstance(seqs, Sequences):
         raise TypeError(parameter_message("seqs", owner, "a Sequences", seqs))
-    largest = int(seqs.tokens.max()) + 1 if seqs.n_tokens else 0
+    largest = seqs.largest_token() + 1
     if n_items is None:
         n_items = seqs.vocabulary_size(owner) if counts is None else len(counts)
     n_items = check_int("n_items", owner, n_items, 0, 2**31 - 1)
@@ -431,6 +450,10 @@ def _train(
         patience = check_int("patience", owner, patience, 1)
         if held_out is None:
             raise ValueError(parameter_message("patience", owner, "None where 'held_out' is None", patience))
+    if global_context is None:
+        require_pairs("seqs", seqs, owner)
+    if held_out is not None and isinstance(held_out, Sequences):
+        require_pairs("held_out", held_out, owner)
     trainer = SgnsTrainer(
         counts, epoch_tokens=seqs.n_tokens, epochs=epochs, first_epoch=first_epoch, owner=owner, **options
     )
@@ -443,6 +466,8 @@ def _train(
             if held_out is None:
                 continue
             held_losses.append(trainer.evaluate(held_out))
+            if np.isnan(held_losses[-1]):
+                raise ValueError(_no_pair("held_out", owner, "none, after subsampling"))
             if patience is None:
                 continue
             if best is None or held_losses[-1] < held_losses[best[0]]:
@@ -452,6 +477,7 @@ def _train(
     except KeyboardInterrupt as error:
         trainer._interrupted = True
         raise TrainingInterrupted(trainer._result(tuple(held_losses), None, False)) from error
+    trainer._require_pairs()
     if best is None:
         return trainer._result(tuple(held_losses), None, True)
     result = trainer._result(tuple(held_losses), trainer._first_epoch + best[0], True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .._errors import parameter_message
 from ..events.sequences import Sequences
-from .sgns import SgnsTrainer, train_sgns
+from .sgns import SgnsTrainer, require_pairs, train_sgns
 
 # The trial: so many tokens from so many places of the corpus, over at most so many rows (more than caches hold).
 _TRIAL_TOKENS, _TRIAL_PLACES, _TRIAL_ROWS = 200_000, 16, 200_000
@@ -48,6 +48,8 @@ def plan_sgns(seqs: Sequences, **options: Any) -> SgnsPlan:
         raise TypeError(parameter_message("seqs", "plan_sgns", "a Sequences", seqs))
     if seqs.n_tokens == 0:
         raise ValueError(parameter_message("seqs", "plan_sgns", "at least one token", "an empty corpus"))
+    if options.get("global_context") is None:
+        require_pairs("seqs", seqs, "plan_sgns")
     given = options.get("n_items")
     n_items = seqs.vocabulary_size("plan_sgns") if given is None else int(given)
     counts = options.get("counts")

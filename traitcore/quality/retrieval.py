@@ -154,8 +154,9 @@ def evaluate_retrieval(
     seed = check_seed("seed", OWNER, seed)
     n_unknown = check_int("n_unknown", OWNER, n_unknown, 0, COUNT_MAX)
     threads = resolve_workers(workers, OWNER)
-    if sequences.n_tokens and int(sequences.tokens.max()) >= n_items:
-        got = f"token {int(sequences.tokens.max())}"
+    largest = sequences.largest_token()
+    if largest >= n_items:
+        got = f"token {largest}"
         raise ValueError(parameter_message("sequences", OWNER, f"of tokens in [0, {n_items})", got))
     asked = _Queries(sequences, seed) if ties == "set" else _Queries(replace(sequences, timestamps_us=None), seed)
     places = asked.sample(max_queries, seed)

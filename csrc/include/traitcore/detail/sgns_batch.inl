@@ -113,6 +113,47 @@ TRAITCORE_INLINE double repeated_loss(const SgnsWindow& w, const int* repeats) {
   return loss;
 }
 
+/// The largest weight of an output: the learning rate, times how often a negative has been drawn.
+TRAITCORE_INLINE float heaviest(const SgnsWindow& w, float alpha) {
+  float most = alpha;
+  for (int t = 1; t < w.n_out; ++t) {
+    const float weight = -w.weight[t / 6 * 16 + lane(t % 6)];
+    most = weight > most ? weight : most;
+  }
+  return most;
+}
+
+/// How far an output may go at once, in sums of weights. Each input moves an output by its weight, at scores from
+/// before any move: one after the other they would see each other's moves and stop where the score is right; too many
+/// at once overshoot, further each time. 16 inputs at a rate of 0.05 are no more than this.
+inline constexpr float kMostAtOnce = 0.8f;
+
+/// Train a window some inputs at a time, and where one alone is too much (a small vocabulary, whose negatives are drawn
+/// again and again) in several smaller steps. Returns the loss of repeated negatives that Loss doesn't count.
+TRAITCORE_RACY inline double train_in_parts(const SgnsTask& task, const SgnsWindow& whole, float weight, SgnsScratch& s,
+                                     bool repeats, Loss& loss) {
+  SgnsWindow part = whole;
+  const int most = static_cast<int>(kMostAtOnce / weight), together = most < 2 ? 1 : most & ~1;  // taken two at a time
+  const float parts = weight > kMostAtOnce ? weight / kMostAtOnce : 1.0f;
+  const int steps = parts < 1000 ? static_cast<int>(parts + 0.999f) : 1000;
+  if (steps > 1)
+    for (float* w = s.weight; w < s.gradient; ++w) *w /= static_cast<float>(steps);
+  double more_loss = 0;
+  for (int from = 0; from < whole.n_in; from += together) {
+    if (together == 1) s.alone[0] = whole.in[from];
+    part.in = together == 1 ? s.alone : whole.in + from;
+    part.n_in = whole.n_in - from < together ? whole.n_in - from : together;
+    train_window(part, task.stride, task.update, loss);
+    if (repeats) more_loss += repeated_loss(part, s.repeats.data());
+    Loss again;  // a pair's loss is that before its first step
+    for (int step = 1; step < steps && task.update; ++step) {
+      again.clear();
+      train_window(part, task.stride, true, again);
+    }
+  }
+  return more_loss;
+}
+
 /// Stride 0: any row length. Otherwise rows of that many floats, and shared negatives that fill one tile.
 template <std::size_t Stride>
 TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, SgnsScratch& s) {
@@ -149,18 +190,25 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
       window.n_in = shared ? static_cast<int>(job.inputs) : 1;
       s.in[job.inputs] = s.alone[1];
       if (Stride && !job.repeats) {
+        window.n_out = 6;
         s.out[0] = row_of(task.contexts, job.target, stride);
 #pragma GCC unroll 5
         for (int k = 0; k < 5; ++k) s.out[static_cast<std::size_t>(k) + 1] = row_of(task.contexts, noise[k], stride);
 #pragma GCC unroll 4
         for (int i = 0; i < 16; i += kWidth) store(s.weight + i, load(kSigned + i) * set1(job.alpha));
-        train_tile<6, Stride ? Stride : 16>(window, task.update, loss);
-        continue;
+      } else {
+        window.n_out = gather(task, job, noise, s);
+        n_scores -= window.n_in * (static_cast<std::int64_t>(each) + 1 - window.n_out);
       }
-      window.n_out = gather(task, job, noise, s);
-      n_scores -= window.n_in * (static_cast<std::int64_t>(each) + 1 - window.n_out);
-      train_window(window, stride, task.update, loss);
-      if (job.repeats) more_loss += repeated_loss(window, s.repeats.data());
+      const float weight = job.repeats ? heaviest(window, job.alpha) : job.alpha;
+      if (static_cast<float>(window.n_in) * weight > kMostAtOnce * 1.001f) {
+        more_loss += train_in_parts(task, window, weight, s, job.repeats, loss);
+      } else if (Stride && !job.repeats) {
+        train_tile<6, Stride ? Stride : 16>(window, task.update, loss);
+      } else {
+        train_window(window, stride, task.update, loss);
+        if (job.repeats) more_loss += repeated_loss(window, s.repeats.data());
+      }
     }
   }
   return loss.total(n_scores) + more_loss;

@@ -1,0 +1,115 @@
+"""Small vocabularies, many negatives, wide windows: the training stays bounded and learns; what can't is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from traitcore import Sequences
+from traitcore.items.embedders import Item2Vec, WalkEmbedder
+from traitcore.items.graph import graph_from_edges
+from traitcore.items.sgns import SgnsTrainer, train_sgns
+from traitcore.items.sgns_plan import plan_sgns
+
+
+def shop(n_items: int, kind: str, n_sequences: int = 40, length: int = 20) -> Sequences:
+    rng = np.random.default_rng(n_items)
+    chances = 1.0 / np.arange(1, n_items + 1) if kind == "zipf" else np.ones(n_items)
+    if kind == "repeats":
+        tokens = np.repeat(rng.integers(0, n_items, n_sequences), length)
+    else:
+        tokens = rng.choice(n_items, n_sequences * length, p=chances / chances.sum())
+    return Sequences(tokens.astype(np.int32), np.arange(n_sequences + 1) * length)
+
+
+def chance(negative: int) -> float:
+    return float((1 + negative) * np.log(2.0))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("negatives", ["shared", "fresh"])
+@pytest.mark.parametrize("kind", ["zipf", "even", "repeats"])
+@pytest.mark.parametrize("n_items", [1, 3, 10, 100])
+def test_small_shops_stay_below_chance(n_items: int, kind: str, negatives: str, workers: int) -> None:
+    seqs = shop(n_items, kind)
+    for negative, alpha, vector_size, window in [(50, 0.1, 64, None), (5, 0.1, 64, None), (20, 0.05, 2, 5)]:
+        result = train_sgns(
+            seqs, n_items=n_items, vector_size=vector_size, window=window, negative=negative, negatives=negatives,
+            alpha=alpha, epochs=2, sample=0.0, workers=workers,
+        )  # fmt: skip
+        assert max(result.loss) < 1.001 * chance(negative)
+        assert np.isfinite(result.item_vectors).all()
+        assert np.isfinite(result.context_vectors).all()
+
+
+def planted(n_groups: int = 4, size: int = 5) -> tuple[Sequences, NDArray[np.int64]]:
+    rng = np.random.default_rng(7)
+    groups = rng.integers(0, n_groups, 300)
+    tokens = groups[:, None] * size + rng.integers(0, size, (300, 12))
+    return Sequences(tokens.ravel().astype(np.int32), np.arange(301) * 12), np.arange(n_groups * size) // size
+
+
+@pytest.mark.parametrize("negatives", ["shared", "fresh"])
+@pytest.mark.parametrize("negative", [5, 50])
+def test_a_small_shop_finds_its_planted_groups(negative: int, negatives: str) -> None:
+    seqs, group = planted()
+    vectors = train_sgns(
+        seqs, window=None, negative=negative, negatives=negatives, vector_size=32, alpha=0.05, sample=0.0
+    ).item_vectors
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    nearest = np.argsort(-cosine, axis=1)[:, :4]
+    assert (group[nearest] == group[:, None]).mean() == 1.0
+
+
+def test_one_epoch_is_held_against_chance() -> None:
+    far = np.full((10, 8), 6.0, dtype=np.float32)  # starts that say the contrary of what any corpus can
+    trainer = SgnsTrainer(
+        np.full(10, 20), epochs=1, vector_size=8, negative=5, start=(far, far), alpha=1e-6, min_alpha=0.0
+    )
+    trainer.train_block(shop(10, "even", 10))
+    with pytest.raises(ValueError, match=r"diverged: the loss is .* where chance is 4.16"):
+        trainer.end_epoch()
+
+
+def singles(n: int) -> Sequences:
+    return Sequences(np.arange(n, dtype=np.int32), np.arange(n + 1))
+
+
+def test_a_training_without_a_pair_is_refused() -> None:
+    message = "at least one pair of items"
+    with pytest.raises(ValueError, match=message):
+        train_sgns(singles(9))
+    with pytest.raises(ValueError, match=message):
+        Item2Vec().fit(singles(9))
+    with pytest.raises(ValueError, match=message):
+        train_sgns(singles(9), start=(np.ones((9, 64)), np.ones((9, 64))))
+    with pytest.raises(ValueError, match=message):
+        plan_sgns(singles(9))
+    trainer = SgnsTrainer(np.ones(9, dtype=np.int64), epochs=1)
+    for _ in range(2):
+        trainer.train_block(singles(9))
+    with pytest.raises(ValueError, match=message):
+        trainer.end_epoch()
+    with pytest.raises(ValueError, match=message):  # subsampling leaves nothing
+        train_sgns(shop(3, "even", 2, 3), sample=1e-12)
+
+
+def test_a_global_context_is_a_pair() -> None:
+    result = train_sgns(singles(9), global_context=np.roll(np.arange(9), 1).astype(np.int32), sample=0.0)
+    assert result.report.pairs > 0
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_held_out_sequences_without_a_pair_are_refused(patience: int | None) -> None:
+    for held_out in (singles(5), Sequences(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))):
+        with pytest.raises(ValueError, match=r"'held_out' parameter of Item2Vec must be .*at least one pair"):
+            Item2Vec(patience=patience).fit(shop(10, "even"), held_out=held_out)
+
+
+def test_walks_without_a_pair_are_refused() -> None:
+    graph = graph_from_edges(np.array([0, 1]), np.array([1, 0]), n_nodes=2)
+    with pytest.raises(ValueError, match="at least one pair"):
+        WalkEmbedder(sample=1e-12, n_walks=1, walk_length=2).fit_graph(graph)
