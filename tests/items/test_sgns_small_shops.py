@@ -93,8 +93,17 @@ def test_a_training_without_a_pair_is_refused() -> None:
         trainer.train_block(singles(9))
     with pytest.raises(ValueError, match=message):
         trainer.end_epoch()
-    with pytest.raises(ValueError, match=message):  # subsampling leaves nothing
-        train_sgns(shop(3, "even", 2, 3), sample=1e-12)
+
+
+def test_where_subsampling_would_leave_nothing_it_is_left_out() -> None:
+    seqs = shop(3, "even", 2, 3)
+    with pytest.warns(UserWarning, match="train_sgns was trained with sample=0: sample=1e-12 keeps no pair"):
+        found = train_sgns(seqs, sample=1e-12)
+    assert found.item_vectors.tobytes() == train_sgns(seqs, sample=0.0).item_vectors.tobytes()
+    trainer = SgnsTrainer(np.ones(3, dtype=np.int64), epochs=1, sample=1e-12)
+    trainer.train_block(seqs)
+    with pytest.raises(ValueError, match="none, after subsampling"):  # its blocks are gone by then
+        trainer.end_epoch()
 
 
 def test_a_global_context_is_a_pair() -> None:

@@ -335,6 +335,7 @@ def test_guardrails_refuse_before_anything_is_written_unless_forced(shop: Simula
     assert store.describe("items")["forced"] == {"by": "me", "reason": "half of the shop is closed"}
 
 
+@pytest.mark.filterwarnings("ignore:.* keeps no pair of so few items")
 def test_a_refusal_says_what_was_changed_on_purpose_and_how_to_publish(shop: Simulation, tmp_path: Path) -> None:
     store = TableStore(tmp_path / "store")
     fit_pipeline(shop.log, store=store, **SMALL)

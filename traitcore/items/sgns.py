@@ -8,6 +8,7 @@ hold, no prefetch and no choice of instruction set. This module is the only one 
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,7 +229,7 @@ class SgnsTrainer:
 
     def _require_pairs(self) -> None:
         if self._losses and self._total_pairs == 0:
-            raise ValueError(_no_pair("seqs", self._owner, "none, after subsampling"))
+            raise _NoPairLeft(_no_pair("seqs", self._owner, "none, after subsampling"))
 
     def evaluate(self, seqs: Sequences) -> float:
         """Mean log-loss per positive pair over other sequences, no updates, always with the same draws."""
@@ -409,12 +410,31 @@ def require_pairs(name: str, seqs: Sequences, owner: str) -> None:
         raise ValueError(_no_pair(name, owner, f"sequences of at most {longest}"))
 
 
+class _NoPairLeft(ValueError):
+    """Subsampling dropped so many tokens that no item stands beside another."""
+
+
 def _no_pair(name: str, owner: str, got: str) -> str:
     rule = "Sequences with at least one pair of items: longer ones, or a smaller 'sample', which drops frequent items"
     return parameter_message(name, owner, rule, got)
 
 
-def _train(
+def _train(owner: str, **arguments: Any) -> SgnsResult:
+    """Train; without subsampling, and with a warning, where that would leave nothing to train on.
+
+    So it is in a shop of a few items, each of which is far more frequent than `sample`.
+    """
+    try:
+        return _train_sampled(owner, **arguments)
+    except _NoPairLeft:
+        warnings.warn(
+            f"{owner} was trained with sample=0: sample={arguments['sample']:g} keeps no pair of so few items.",
+            stacklevel=3,
+        )
+    return _train_sampled(owner, **{**arguments, "sample": 0.0})
+
+
+def _train_sampled(
     owner: str,
     *,
     seqs: Sequences,
@@ -467,7 +487,7 @@ def _train(
                 continue
             held_losses.append(trainer.evaluate(held_out))
             if np.isnan(held_losses[-1]):
-                raise ValueError(_no_pair("held_out", owner, "none, after subsampling"))
+                raise _NoPairLeft(_no_pair("held_out", owner, "none, after subsampling"))
             if patience is None:
                 continue
             if best is None or held_losses[-1] < held_losses[best[0]]:
