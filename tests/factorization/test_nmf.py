@@ -201,18 +201,6 @@ def test_reconstruction_error_is_exact_dense_and_sparse():
             assert r.reconstruction_err**2 == pytest.approx(direct**2, abs=bound * np.linalg.norm(X) ** 2)
 
 
-def test_shuffle_visits_in_another_order_and_ends_as_low():
-    X = planted()
-    runs = {}
-    for schedule in ("plain", "accelerated"):
-        straight = tc.factorize_nonnegative(X, 5, schedule=schedule, max_iter=100)
-        runs[schedule] = tc.factorize_nonnegative(X, 5, schedule=schedule, shuffle=True, max_iter=100)
-        assert np.abs(straight.W - runs[schedule].W).max() > 1e-6
-        assert runs[schedule].reconstruction_err <= 1.02 * straight.reconstruction_err
-    with pytest.raises(ValueError, match="'shuffle'"):
-        tc.factorize_nonnegative(X, 5, shuffle=True, beta_loss="kullback-leibler")
-
-
 def test_report_and_history_say_how_it_went():
     X = planted()
     calls = []
@@ -319,7 +307,7 @@ def test_the_callers_arrays_are_left_alone():
         ("n_components", 0, ValueError), ("n_components", 2.0, TypeError), ("init", "svd", ValueError),
         ("beta_loss", "itakura-saito", ValueError), ("schedule", 1, TypeError), ("tol", -1, ValueError),
         ("max_iter", 0, ValueError), ("alpha_W", -0.1, ValueError), ("alpha_H", "other", TypeError),
-        ("l1_ratio", 1.5, ValueError), ("shuffle", 1, TypeError), ("sample_weight", [1.0], ValueError),
+        ("l1_ratio", 1.5, ValueError), ("sample_weight", [1.0], ValueError),
         ("sample_weight", np.zeros(9), ValueError), ("random_state", -1, ValueError), ("workers", 0, ValueError),
         ("W", np.ones((9, 2)), ValueError), ("observed", "all", ValueError), ("observed", np.ones((9, 6)), TypeError),
     ],
@@ -380,7 +368,7 @@ def test_the_estimator_agrees_with_the_function_and_with_scikit_learns_names():
     assert (model.n_iter_, model.reconstruction_err_) == (r.n_iter, r.reconstruction_err)
     assert model.n_features_in_ == 40
     assert clone(model).get_params() == model.get_params()
-    shared = {"n_components", "init", "tol", "max_iter", "random_state", "alpha_W", "alpha_H", "l1_ratio", "shuffle",
+    shared = {"n_components", "init", "tol", "max_iter", "random_state", "alpha_W", "alpha_H", "l1_ratio",
               "beta_loss"}  # fmt: skip
     assert shared <= set(model.get_params()) & set(PeerNMF().get_params())
     np.testing.assert_allclose(model.inverse_transform(W), W @ model.components_)

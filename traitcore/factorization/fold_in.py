@@ -12,13 +12,11 @@ from scipy import sparse
 
 from .._errors import on_behalf_of, parameter_message
 from .._parallel import resolve_workers
-from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_real
-from .descent import Penalty
-from .engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
+from .._validate import as_array, check_array, check_csr, check_int, check_real
+from .engine import DTYPES, NativeMatrix, RowSubproblem, aligned_zeros, check_data, free_solution, padded, solve_pass
 from .entries import fold_entries, observed_entries
+from .options import NmfOptions, Penalty
 from .scale import Scaling, exponent_of, power, times_power
-
-LOSSES = ("frobenius", "kullback-leibler")
 
 
 class WeightSolver:
@@ -60,7 +58,7 @@ class WeightSolver:
         penalty = scaling.penalty(penalty, False, H.dtype)
         self._Ht = padded(H.T)
         exact = H.astype(np.float64)
-        self._problem = Quadratic(exact @ exact.T, penalty.l1_W, penalty.l2_W, H.dtype)
+        self._problem = RowSubproblem(exact @ exact.T, penalty.l1_W, penalty.l2_W, H.dtype)
         self._solution = free_solution(self._problem)
         self._edge = np.array([0, 1], dtype=np.int64)
 
@@ -68,19 +66,19 @@ class WeightSolver:
         """W >= 0 for X: (n, k), or (k,) for one row."""
         if isinstance(X, np.ndarray) and X.ndim == 1:
             row = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(self.n_features,))
-            one = Operand(1, self.n_features, self.dtype, row[None], None, None, None)
+            one = NativeMatrix(1, self.n_features, self.dtype, row[None], None, None, None)
             return self._solve(one, self._edge, 1).reshape(self.n_components)
         workers = resolve_workers(workers, "WeightSolver")
         if sparse.issparse(X):
             X = check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
         else:
             X = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
-        operand = Operand.of(X, "WeightSolver")
-        if operand.n == 0:
+        matrix = NativeMatrix.of(X, "WeightSolver")
+        if matrix.n == 0:
             return np.zeros((0, self.n_components), dtype=self.dtype)
-        return self._solve(operand, operand.edges(self._Ht.shape[1], 4 * workers, accumulate=False), workers)
+        return self._solve(matrix, matrix.edges(self._Ht.shape[1], 4 * workers, accumulate=False), workers)
 
-    def _solve(self, X: Operand, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
+    def _solve(self, X: NativeMatrix, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
         W = self._solved(X, edges, workers, self._problem)
         if not math.isfinite(W.max(initial=0.0)):
             self._solve_huge(X, W)
@@ -88,17 +86,17 @@ class WeightSolver:
             W = times_power(W, self._exponent)
         return W
 
-    def _solved(self, X: Operand, edges: NDArray[np.int64], workers: int, problem: Quadratic) -> NDArray[Any]:
+    def _solved(self, X: NativeMatrix, edges: NDArray[np.int64], workers: int, problem: RowSubproblem) -> NDArray[Any]:
         out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
         solve_pass(X, self._Ht, problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol)
         return np.ascontiguousarray(out[:, : self.n_components])
 
-    def _solve_huge(self, X: Operand, W: NDArray[Any]) -> None:
+    def _solve_huge(self, X: NativeMatrix, W: NDArray[Any]) -> None:
         """Solve rows of W that overflowed again, each row of X brought near 1."""
         for i in np.flatnonzero(~np.isfinite(W).all(axis=1)):
             row = X.row(int(i))
             exponent = exponent_of(row)
-            one = Operand(1, self.n_features, self.dtype, times_power(row, -exponent)[None], None, None, None)
+            one = NativeMatrix(1, self.n_features, self.dtype, times_power(row, -exponent)[None], None, None, None)
             problem = copy(self._problem)
             problem.l1 *= power(-exponent)
             with np.errstate(over="ignore"):
@@ -134,38 +132,31 @@ def solve_weights(
     ValueError, TypeError : a parameter out of range; a wrong shape, NaN or infinity (the first place is named).
     """
     owner = "solve_weights"
-    check_choice("beta_loss", owner, beta_loss, LOSSES)
+    options = NmfOptions(
+        beta_loss=beta_loss, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter, workers=workers,
+        observed_only=observed is not None,
+    ).checked(owner)
     one = not sparse.issparse(X) and np.ndim(X) == 1
     if one:
         X = as_array("X", owner, X)[None]
         observed = None if observed is None else as_array("observed", owner, observed)[None]
-    poisson = beta_loss == "kullback-leibler"
     if observed is not None:
         X = observed_entries(X, observed, owner)
     else:
-        X = check_data(X, owner, nonnegative=poisson)
-    H = check_array("H", owner, H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=poisson)
-    W = fold_rows(
-        X, H, check_real("alpha_W", owner, alpha_W, 0), check_real("l1_ratio", owner, l1_ratio, 0, 1),
-        poisson=poisson, partial=observed is not None, tol=check_real("tol", owner, tol, 0),
-        max_iter=check_int("max_iter", owner, max_iter, 1), workers=resolve_workers(workers, owner), owner=owner,
-    )  # fmt: skip
+        X = check_data(X, owner, nonnegative=options.poisson)
+    H = check_array("H", owner, H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=options.poisson)
+    W = fold_rows(X, H, options)
     return W[0] if one else W
 
 
-def fold_rows(
-    X: Any, H: NDArray[Any], alpha_W: float, l1_ratio: float, *, poisson: bool, partial: bool, tol: float,
-    max_iter: int, workers: int, owner: str,
-) -> NDArray[Any]:  # fmt: skip
-    """`solve_weights` of checked arguments; with `partial`, a sparse X's stored entries are the observed ones."""
-    if not poisson and not partial:
-        solver = WeightSolver(H, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter)
-        return solver(X, workers=workers)
-    penalty = Penalty.scaled(alpha_W, 0.0, l1_ratio, 0, X.shape[1])
-    return fold_entries(
-        sparse.csr_array(X), H, penalty, poisson=poisson, partial=partial, tol=tol, max_iter=max_iter,
-        workers=workers, owner=owner,
-    )  # fmt: skip
+def fold_rows(X: Any, H: NDArray[Any], options: NmfOptions) -> NDArray[Any]:
+    """`solve_weights` of checked arguments; a sparse X's stored entries are the observed ones, if only some are."""
+    if options.by_entries:
+        return fold_entries(sparse.csr_array(X), H, options)
+    solver = WeightSolver(
+        H, alpha_W=options.alpha_W, l1_ratio=options.l1_ratio, tol=options.tol, max_iter=options.max_iter
+    )
+    return solver(X, workers=options.workers)
 
 
 def check_rows(

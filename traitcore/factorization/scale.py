@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .descent import Penalty, Watch
+from .convergence import ConvergenceMonitor
+from .options import Penalty
 from .result import Factorization
 
 # Largest entries that are left as they are: the constants of the algorithms (scikit-learn's 1e-6 of a start's entries,
@@ -118,11 +119,11 @@ class Scaling:
 
 
 def factorization(
-    W: NDArray[Any], H: NDArray[Any], loss: float, watch: Watch, loss_exponent: int
+    W: NDArray[Any], H: NDArray[Any], loss: float, monitor: ConvergenceMonitor, loss_exponent: int
 ) -> Factorization:  # fmt: skip
     """What a fit found, W and H on the caller's scale already, its objective brought back by 2^loss_exponent."""
-    history = times_power(np.array(watch.history), loss_exponent)
-    report = replace(watch.report(), objective_start=float(history[0]), objective_end=float(history[-1]))
+    history = times_power(np.array(monitor.history), loss_exponent)
+    report = replace(monitor.report(), objective_start=float(history[0]), objective_end=float(history[-1]))
     # The root first: the loss itself may be out of range. Exponents are even.
     error = float(times_power(np.sqrt(2 * loss), loss_exponent // 2))
     return Factorization(W, H, report.n_iter, error, history, report.converged, report)

@@ -11,8 +11,8 @@ from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._progress import Progress
 from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
-from .descent import Watch
-from .engine import Operand, Quadratic, check_data, half_squared_error, padded, row_pass
+from .convergence import ConvergenceMonitor
+from .engine import NativeMatrix, RowSubproblem, check_data, half_squared_error, padded, row_pass
 from .result import Factorization
 from .scale import exponent_of, factorization, times_power
 from .starts import leading_svd
@@ -73,22 +73,22 @@ def factorize_semi_nonnegative(
     x, w = exponent_of(X), 0 if W is None else exponent_of(W)
     X = times_power(X, -x)
     W = _initial_weights(X, k, init, seed) if W is None else times_power(W, -w)
-    operand = Operand.of(X, _OWNER)
-    descent = _SemiDescent(operand, W, workers)
-    watch = Watch("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
-    if operand.n == 0 or operand.m == 0:
-        watch.done(0.0, 0.0)
-    while not watch.reason:
-        watch.done_by_fall(descent.fit_H(sweeps=_SWEEPS))
-    error = half_squared_error(operand, descent.W, padded(descent.H.T), None, workers)
+    matrix = NativeMatrix.of(X, _OWNER)
+    descent = _SemiDescent(matrix, W, workers)
+    monitor = ConvergenceMonitor("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
+    if matrix.n == 0 or matrix.m == 0:
+        monitor.done_by_violation(0.0, 0.0)
+    while not monitor.reason:
+        monitor.done_by_one_step(descent.fit_H(sweeps=_SWEEPS))
+    error = half_squared_error(matrix, descent.W, padded(descent.H.T), None, workers)
     factors = np.ascontiguousarray(descent.W[:, :k]), descent.H
-    return factorization(times_power(factors[0], w), times_power(factors[1], x - w), error, watch, 2 * x)
+    return factorization(times_power(factors[0], w), times_power(factors[1], x - w), error, monitor, 2 * x)
 
 
 class _SemiDescent:
     """W's sweeps on the native pass; H by least squares from the sums the same pass gathers."""
 
-    def __init__(self, X: Operand, W: NDArray[Any], workers: int) -> None:
+    def __init__(self, X: NativeMatrix, W: NDArray[Any], workers: int) -> None:
         self.X, self.workers, self.k = X, workers, W.shape[1]
         self.W = padded(W)
         width = self.W.shape[1]
@@ -100,7 +100,7 @@ class _SemiDescent:
     def fit_H(self, sweeps: int) -> float:
         """Sweep W with H fixed, then the least-squares H for it; returns half the squared error it leaves."""
         exact = self.H.astype(np.float64)
-        problem = Quadratic(exact @ exact.T, 0.0, 0.0, self.X.dtype)
+        problem = RowSubproblem(exact @ exact.T, 0.0, 0.0, self.X.dtype)
         gram = row_pass(
             self.X, padded(self.H.T), problem, self.W, self.W if sweeps else None, self._edges, self.workers,
             sweeps=sweeps, C=self._C,
