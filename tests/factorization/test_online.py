@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 import traitcore as tc
-from tests.factorization.test_nmf import planted, start_of
+from tests.data.factors import planted, start_of
 
 
 @pytest.mark.parametrize("as_sparse", [False, True])

@@ -7,7 +7,7 @@ import pytest
 from scipy import sparse
 
 import traitcore as tc
-from tests.factorization.test_nmf import planted
+from tests.data.factors import planted
 from tests.reference import nmf as slow
 from traitcore.factorization.starts import initial_factors, leading_svd
 
