@@ -16,7 +16,7 @@ ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", 
 GROUND = {
     "_errors", "_frames", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
     "_progress", "_files",
-}  # fmt: skip
+}
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
     "_validate": {"_errors", "_frames", "_transformer"},
@@ -72,7 +72,7 @@ def test_a_module_imports_only_from_its_left(path: Path) -> None:
 CALLERS_OF_THE_CORE = {
     "events/ids.py", "factorization/eigen.py", "factorization/engine.py", "factorization/products.py", "items/sgns.py",
     "customers/pooling.py", "serving/neighbors.py",
-}  # fmt: skip
+}
 
 
 def test_only_these_modules_import_the_native_core() -> None:

@@ -68,7 +68,7 @@ def test_accelerated_objective_never_rises_and_is_never_above_scikit_learns(shap
     assert ours.H.min() >= 0
     assert ours.W.dtype == ours.H.dtype == dtype
     reg = scaled(X, penalty.get("alpha_W", 0), penalty.get("alpha_H", penalty.get("alpha_W", 0)),
-                 penalty.get("l1_ratio", 0))  # fmt: skip
+                 penalty.get("l1_ratio", 0))
     dense = X.toarray() if as_sparse else X
     value = slow.objective(dense, ours.W, ours.H, **reg)
     assert value == pytest.approx(ours.history[-1], rel=1e-5, abs=rounding)
@@ -96,7 +96,7 @@ def test_kernels_equal_the_slow_version_at_every_instruction_set(level, dtype, s
     try:
         for data in (X, sparse.csr_array(X)):
             options = {"init": "custom", "W": W0, "H": H0, "schedule": "plain", "max_iter": 4, "tol": 0,
-                       "alpha_W": 0.01, "l1_ratio": 0.3}  # fmt: skip
+                       "alpha_W": 0.01, "l1_ratio": 0.3}
             ours = tc.factorize_nonnegative(data, k, **options)
             np.testing.assert_allclose(ours.W, W, rtol=bound, atol=bound * W.max())
             np.testing.assert_allclose(ours.H, H, rtol=bound, atol=bound * H.max())

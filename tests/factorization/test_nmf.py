@@ -113,7 +113,7 @@ def test_every_form_of_the_same_matrix_gives_the_same_answer():
     forms = [
         X, np.asfortranarray(X.astype(float)), X.astype(">f8"), np.repeat(X.astype(float), 2, axis=1)[:, ::2],
         sparse.csr_array(X), sparse.csc_array(X.astype(float)), sparse.csr_matrix(X.astype(float)), doubled,
-    ]  # fmt: skip
+    ]
     for form in forms:
         got = tc.factorize_nonnegative(form, 3, **fit)
         np.testing.assert_allclose(got.W @ got.H, want.W @ want.H, rtol=1e-6, atol=1e-8)
@@ -185,7 +185,7 @@ def test_the_estimator_agrees_with_the_function_and_with_scikit_learns_names():
     assert model.n_features_in_ == 40
     assert clone(model).get_params() == model.get_params()
     shared = {"n_components", "init", "tol", "max_iter", "random_state", "alpha_W", "alpha_H", "l1_ratio",
-              "beta_loss"}  # fmt: skip
+              "beta_loss"}
     assert shared <= set(model.get_params()) & set(PeerNMF().get_params())
     np.testing.assert_allclose(model.inverse_transform(W), W @ model.components_)
     with pytest.raises(tc.NotFittedError):

@@ -37,7 +37,7 @@ def test_function_estimator_and_options_have_the_same_parameters_and_defaults():
         ("sample_weight", np.zeros(9), ValueError), ("random_state", -1, ValueError), ("workers", 0, ValueError),
         ("W", np.ones((9, 2)), ValueError), ("observed", "all", ValueError), ("observed", np.ones((9, 6)), TypeError),
     ],
-)  # fmt: skip
+)
 def test_each_parameter_is_checked_by_name(name, value, error):
     with pytest.raises(error, match=f"The '{name}' parameter of factorize_nonnegative must be"):
         tc.factorize_nonnegative(planted(9, 6, 2), **{"n_components": 2, name: value})

@@ -28,7 +28,7 @@ fits = st.fixed_dictionaries(
         "schedule": st.sampled_from(["plain", "accelerated"]), "max_iter": st.sampled_from([1, 12]),
         "alpha_W": st.sampled_from([0.0, 0.001]),
     }
-)  # fmt: skip
+)
 
 
 @given(shapes, fits, st.booleans(), st.booleans(), st.integers(0, 10_000))

@@ -44,14 +44,14 @@ def back(A, power):
 @given(
     typed, st.sampled_from(["frobenius", KL]), st.sampled_from(["plain", "accelerated"]),
     st.sampled_from(["nndsvda", "random"]), st.booleans(), st.booleans(),
-)  # fmt: skip
+)
 def test_a_fit_of_scaled_data_is_the_scaled_fit(kind, beta_loss, schedule, init, as_sparse, partly):
     dtype, power = kind
     X = data(dtype)
     known = np.random.default_rng(3).random(X.shape) < 0.9 if partly else None
     form = sparse.csr_array if as_sparse else np.asarray
     options = {"beta_loss": beta_loss, "schedule": schedule, "init": init, "tol": 1e-5, "max_iter": 200,
-               "observed": known}  # fmt: skip
+               "observed": known}
     one, far = (tc.factorize_nonnegative(form(A), 3, **options) for A in (X, at(X, power)))
     product = back(far.W, power / 2) @ back(far.H, power / 2)
     assert np.linalg.norm((product - one.W @ one.H).astype(np.float64)) <= 0.02 * np.linalg.norm(X)
@@ -109,7 +109,7 @@ def test_the_factors_of_a_custom_start_may_share_the_scale_as_they_like(dtype, p
 @given(
     typed, st.sampled_from(NARROW[:7]), st.sampled_from(["frobenius", KL, "observed"]), st.booleans(),
     st.sampled_from([0.0, 0.01]),
-)  # fmt: skip
+)
 def test_folding_in_answers_on_any_scale_of_rows_and_of_H(kind, h, loss, as_sparse, alpha):
     dtype, x = kind
     if dtype == np.float32:
@@ -185,5 +185,5 @@ def test_batches_whose_scale_grows(dtype, low, high):
         model.partial_fit(at(X, high))
         whole.partial_fit(at(X, high))
     errors = [np.linalg.norm(back(at(X, high), high) - back(m.transform(at(X, high)), high / 2)
-                             @ back(m.components_, high / 2)) for m in (model, whole)]  # fmt: skip
+                             @ back(m.components_, high / 2)) for m in (model, whole)]
     assert errors[0] <= 1.1 * errors[1]

@@ -60,4 +60,4 @@ class ConvergenceMonitor:
         return ConvergenceReport(
             self.reason != "max_iter", self.reason, len(self.history) - 1, float(self.criterion), self.tol,
             self.history[0], self.history[-1], self.restarts,
-        )  # fmt: skip
+        )

@@ -1,4 +1,4 @@
-"""The two schedules of the Frobenius factorization: plain coordinate descent, and the accelerated one."""
+"""The two schedules of the Frobenius factorization: plain and accelerated coordinate descent."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .convergence import ConvergenceMonitor
 from .engine import NativeMatrix, RowSubproblem, aligned_zeros, column_pass, padded, row_pass
 from .options import NmfOptions, Penalty
 
-# Inner sweeps are cheap beside the product they share, up to here (Gillis & Glineur 2012, section 4).
+# Most inner sweeps per product; they are cheap beside it (Gillis & Glineur 2012, section 4).
 _MOST_SWEEPS_W = 4
 _MOST_SWEEPS_H = 20
-# Extrapolation (Ang & Gillis 2019, table 1): first weight, its growth, its ceiling's growth, its fall after a rise.
+# Extrapolation (Ang & Gillis 2019, table 1): first weight, its growth, its ceiling's growth, its divisor after a rise.
 _BETA, _GROWTH, _CEILING_GROWTH, _FALL = 0.5, 1.05, 1.01, 1.5
 
 
 class Descent:
-    """min 0.5 |X - W H|^2 + penalties over W, H >= 0; rows weighted as if each stood `row_weights` times."""
+    """min 0.5 |X - W H|^2 + penalties over W, H >= 0; each row counts as `row_weights` copies of it."""
 
     def __init__(
         self, X: NativeMatrix, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty,
         row_weights: NDArray[Any] | None, workers: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.X, self.penalty, self.row_weights, self.workers = X, penalty, row_weights, workers
         self.k = W.shape[1]
         self.W, self.Ht = padded(W), padded(Ht)
@@ -47,15 +47,15 @@ class Descent:
     def accelerated(self, options: NmfOptions) -> ConvergenceMonitor:
         """Several inner sweeps for each product, and extrapolation of both factors (Ang & Gillis 2019, algorithm 3).
 
-        Unlike there, a step that raises the objective is thrown away and taken again without extrapolation, so the
-        objective never rises, and the pair kept is the pair it was measured at.
+        Unlike there, a step that raises the objective is discarded and repeated without extrapolation, so the objective
+        never rises, and it is that of the pair kept.
         """
         objective, _, rounding = self._evaluate()
         monitor = options.monitor(objective)
         sweeps = self._inner_sweeps()
         pool = [self.W, *(aligned_zeros(self.W.shape, self.W.dtype) for _ in range(3))]
         last_W, ahead_H = self.W, self.Ht
-        # The first step goes without: a start that overshoots would be thrown across zero, every component at once.
+        # No extrapolation in the first step: from a start that is too large it could set every component to zero.
         beta, ceiling, last_beta, plain = _BETA, 1.0, _BETA, True
         while True:
             out, ahead = [b for b in pool if b is not self.W and b is not last_W][:2]
@@ -63,7 +63,7 @@ class Descent:
             gram_W, sum_W, _ = self._rows(
                 ahead_H, gram_H, self.W, out, sweeps=sweeps[0], previous=last_W, beta=beta,
                 ahead=None if plain else ahead,
-            )  # fmt: skip
+            )
             new_H = aligned_zeros(self.Ht.shape, self.Ht.dtype)
             gram_H, sum_H, cross, _ = self._columns(gram_W, ahead_H, new_H, sweeps=sweeps[1])
             value = self._objective(gram_W, sum_W, gram_H, sum_H, cross)
@@ -78,7 +78,7 @@ class Descent:
                 self.W, last_W, self.Ht = out if plain else ahead, out, new_H
                 last_beta, beta, ceiling = beta, min(ceiling, _GROWTH * beta), min(1.0, _CEILING_GROWTH * ceiling)
                 plain = False
-            # The projected gradient says little here: it is met at extrapolated points.
+            # The projected gradient would be that of extrapolated points, so it isn't the stopping test.
             if monitor.done_by_decrease(objective):
                 return monitor
 
@@ -87,7 +87,7 @@ class Descent:
         return np.ascontiguousarray(self.W[:, : self.k]), np.ascontiguousarray(self.Ht[:, : self.k].T)
 
     def _inner_sweeps(self) -> tuple[int, int]:
-        """Sweeps for each product: about as much arithmetic as the product itself, were each row there as it counts."""
+        """Sweeps per product, for about as much arithmetic as the product; rows counted by weight."""
         rows, entries = self.X.mass(self.row_weights)
         return (
             int(np.clip(1 + entries // max(1, rows * self.k), 2, _MOST_SWEEPS_W)),
@@ -95,17 +95,17 @@ class Descent:
         )
 
     def _evaluate(self) -> tuple[float, NDArray[np.float64], float]:
-        """Objective at the factors as they stand, H's Gram matrix, and how much of it is rounding."""
+        """The objective of the current factors, H's Gram matrix, and the objective's rounding error."""
         none = np.zeros((self.k, self.k))
         gram_W, sum_W, _, _ = row_pass(
             self.X, self.Ht, RowSubproblem(none, 0, 0, self.X.dtype), self.W, None, self.edges, self.workers,
             sweeps=0, C=self.C, row_weights=self.row_weights,
-        )  # fmt: skip
+        )
         column_pass(self.C, RowSubproblem(none, 0, 0, self.X.dtype), self.Ht, self.Ht, self.workers, sweeps=0)
         H = self.Ht[:, : self.k].astype(np.float64)
         cross = float(np.einsum("jt,jt->", self.C[0, :, : self.k], H, dtype=np.float64))
         gram_H = H.T @ H
-        # Measured: sums of a few hundred products in the data's own precision leave about an eighth of an eps.
+        # Measured: sums of a few hundred products in the data's precision have an error of about eps / 8.
         rounding = float(np.finfo(self.X.dtype).eps) / 8 * self.square
         return self._objective(gram_W, sum_W, gram_H, H.sum(axis=0), cross), gram_H, rounding
 
@@ -117,16 +117,16 @@ class Descent:
         self, A: NDArray[Any], gram_H: NDArray[Any], start: NDArray[Any], out: NDArray[Any], *, sweeps: int = 1,
         previous: NDArray[Any] | None = None, beta: float = 0.0,
         ahead: NDArray[Any] | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:  # fmt: skip
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
         problem = RowSubproblem(gram_H, self.penalty.l1_W, self.penalty.l2_W, self.X.dtype)
         gram, sums, _, violation = row_pass(
             self.X, A, problem, start, out, self.edges, self.workers, sweeps=sweeps, C=self.C,
             row_weights=self.row_weights, previous=previous, extrapolated=ahead, beta=beta,
-        )  # fmt: skip
+        )
         return gram, sums, violation
 
     def _columns(
         self, gram_W: NDArray[Any], start: NDArray[Any], out: NDArray[Any], *, sweeps: int = 1
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:  # fmt: skip
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
         problem = RowSubproblem(gram_W, self.penalty.l1_H, self.penalty.l2_H, self.X.dtype)
         return column_pass(self.C, problem, start, out, self.workers, sweeps=sweeps)

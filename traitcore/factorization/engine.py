@@ -201,13 +201,13 @@ def row_pass(
     return _core.nmf_row_pass(
         X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps,
         start, out, previous, extrapolated, beta, row_weights, C, edges, workers,
-    )  # fmt: skip
+    )
 
 
 def project_pass(
     X: NativeMatrix, A: NDArray[Any], edges: NDArray[np.int64], workers: int, *, out: NDArray[Any] | None = None,
     C: NDArray[Any] | None = None,
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """out = X A and C (strips, m, width) = X^T X A, each if given, in one pass over X; returns A^T X^T X A."""
     return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, edges, workers)[0]
 
@@ -215,12 +215,12 @@ def project_pass(
 def solve_pass(
     X: NativeMatrix, A: NDArray[Any], problem: RowSubproblem, solution: NDArray[Any], out: NDArray[Any],
     edges: NDArray[np.int64], workers: int, *, sweeps: int, tol: float,
-) -> None:  # fmt: skip
+) -> None:
     """Write each row's solution with A fixed, to the tolerance or `sweeps` sweeps; `solution`: see `free_solution`."""
     _core.nmf_solve_pass(
         X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
         solution, out, edges, workers,
-    )  # fmt: skip
+    )
 
 
 def column_pass(
@@ -258,7 +258,7 @@ def entry_pass(
     return _core.nmf_entry_pass(
         *X.csr(), A, k, poisson, measure, column_sums, column_weights, row_weights, l1, l2,
         _FLOOR, sweeps, start, out, edges, workers,
-    )  # fmt: skip
+    )
 
 
 def half_squared_error(

@@ -29,7 +29,7 @@ def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
         return check_data(X, owner)
     X = check_csr("X", owner, X, dtype=DTYPES, finite=False) if sparse.issparse(X) else check_array(
         "X", owner, X, dtype=DTYPES, shape=(None, None), finite=False
-    )  # fmt: skip
+    )
     if not sparse.issparse(observed):
         observed = as_array("observed", owner, observed)
         if observed.dtype != bool:
@@ -115,22 +115,22 @@ class EntryDescent:
         return self._pass(
             self.X, self.edges, self.Ht, self.W, out, None if self.partial else self.Ht.sum(axis=0, dtype=np.float64),
             sweeps=sweeps, measure=True, row_weights=self.row_weights, l1=self.penalty.l1_W, l2=self.penalty.l2_W,
-        )  # fmt: skip
+        )
 
     def _update_H(self, weighted: NDArray[np.float64]) -> float:
         return self._pass(
             self.Xt, self.edges_t, self.W, self.Ht, self.Ht, None if self.partial else weighted, sweeps=self.sweeps,
             measure=False, column_weights=self.row_weights, l1=self.penalty.l1_H, l2=self.penalty.l2_H,
-        )[1]  # fmt: skip
+        )[1]
 
     def _pass(
         self, X: NativeMatrix, edges: NDArray[np.int64], A: NDArray[Any], start: NDArray[Any],
         out: NDArray[Any], sums: NDArray[np.float64] | None, *, sweeps: int, **options: Any,
-    ) -> tuple[float, float]:  # fmt: skip
+    ) -> tuple[float, float]:
         return entry_pass(
             X, A, self.k, start, out if sweeps else None, edges, self.options.workers, poisson=self.poisson,
             sweeps=sweeps, column_sums=None if sums is None else sums.astype(X.dtype), **options,
-        )  # fmt: skip
+        )
 
     def _rest(self, weighted: NDArray[np.float64]) -> float:
         """The rest of the objective: predictions at entries that aren't stored, and the penalties."""
@@ -170,7 +170,7 @@ def fold_entries(X: sparse.csr_array, H: NDArray[Any], options: NmfOptions) -> N
         entry_pass(
             matrix, Ht, k, W, W, edges, options.workers, poisson=poisson, measure=False, sweeps=sweeps,
             column_sums=sums, l1=penalty.l1_W, l2=penalty.l2_W,
-        )  # fmt: skip
+        )
         done += sweeps
         if np.abs(W - before).max(initial=0.0) <= options.tol * np.abs(W).max(initial=0.0):
             break

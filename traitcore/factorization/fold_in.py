@@ -1,4 +1,4 @@
-"""Fold-in: weights of new rows with H fixed, exact to the objective H was learned with."""
+"""Fold-in: weights of new rows with H fixed, for the objective that H was learned with."""
 
 from __future__ import annotations
 
@@ -20,21 +20,38 @@ from .scale import Scaling, exponent_of, power, times_power
 
 
 class WeightSolver:
-    """Non-negative least squares against one H, prepared once: the fast way to fold in rows as they come.
+    """Non-negative least squares against one H, prepared once: fast for rows that come one by one.
+
+    Called with X, (n, m) dense or sparse, it returns W (n, k); with one row (m,), (k,). A row's answer doesn't
+    depend on the other rows.
 
     Parameters
     ----------
     H : (k, m) array of any sign, float32 or float64; the answer has its dtype.
     alpha_W, l1_ratio : W's penalty, as in `factorize_nonnegative`.
-    tol : a row is done when its projected gradient's 1-norm has fallen to tol times that at zero.
-    max_iter : at most this many coordinate-descent sweeps of a row.
-
-    Calling it with X, (n, m) dense or sparse, gives W (n, k); with one row (m,) gives (k,). A row's answer doesn't
-    depend on the rows beside it.
+    tol : a row is done when its projected gradient's 1-norm is at most tol times that at zero.
+    max_iter : most coordinate-descent sweeps of a row.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range; a wrong shape, NaN or infinity (the first place is named).
+
+    References
+    ----------
+    Franc, Hlavac & Navara 2005, "Sequential coordinate-wise algorithm for the non-negative least squares problem".
+
+    See Also
+    --------
+    solve_weights : one call for many rows, with other losses too.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> solver = tc.WeightSolver(np.array([[2.0, 0, 1], [0, 3, 0]]))
+    >>> solver(np.array([4.0, 3, 2])).round(3).tolist()
+    [2.0, 1.0]
+    >>> solver(np.array([[4.0, 0, 2], [0, 6, 0]])).round(3).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
     """
 
     def __init__(
@@ -51,7 +68,7 @@ class WeightSolver:
         )
         self.n_components, self.n_features = H.shape
         self.dtype = H.dtype
-        # Products of H's entries must stay in range; W is on the inverse scale.
+        # H is scaled so that products of its entries stay in range; W is on the inverse scale.
         scaling = Scaling.of(np.zeros(0), H)
         self._exponent = scaling.w
         H = times_power(H, -scaling.h)
@@ -92,7 +109,7 @@ class WeightSolver:
         return np.ascontiguousarray(out[:, : self.n_components])
 
     def _solve_huge(self, X: NativeMatrix, W: NDArray[Any]) -> None:
-        """Solve rows of W that overflowed again, each row of X brought near 1."""
+        """Solve the rows of W that overflowed again, with each row of X scaled to near 1."""
         for i in np.flatnonzero(~np.isfinite(W).all(axis=1)):
             row = X.row(int(i))
             exponent = exponent_of(row)
@@ -116,20 +133,34 @@ def solve_weights(
     max_iter: int = 200,
     workers: int = 1,
 ) -> NDArray[Any]:
-    """W >= 0 that minimizes the objective of `factorize_nonnegative` with H fixed.
+    """Weights W >= 0 that minimize the objective of `factorize_nonnegative` with H fixed.
 
     Parameters
     ----------
     X : (n, m) array or sparse matrix, or (m,) for one row; of any sign with the Frobenius loss.
     H : (k, m) array; of any sign with the Frobenius loss.
     beta_loss, alpha_W, l1_ratio, observed : as in `factorize_nonnegative`.
-    tol, max_iter : as in `WeightSolver`; with the other losses, the largest relative move of a weight over ten updates.
+    tol, max_iter : as in `WeightSolver`. With the Kullback-Leibler loss or `observed`, the search ends when no weight
+        moved by more than tol times the largest one over ten updates.
 
-    Returns (n, k), or (k,), X's dtype. To fold in many single rows, prepare a `WeightSolver` once.
+    Returns
+    -------
+    (n, k) array, or (k,) for one row, in X's dtype.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range; a wrong shape, NaN or infinity (the first place is named).
+
+    See Also
+    --------
+    WeightSolver : faster for many single rows against one H. factorize_nonnegative : learns H.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> H = np.array([[2.0, 0, 1], [0, 3, 0]])
+    >>> tc.solve_weights(np.array([[4.0, 3, 2], [0, 6, 0]]), H).round(3).tolist()
+    [[2.0, 1.0], [0.0, 2.0]]
     """
     owner = "solve_weights"
     options = NmfOptions(
@@ -161,7 +192,7 @@ def fold_rows(X: Any, H: NDArray[Any], options: NmfOptions) -> NDArray[Any]:
 
 def check_rows(
     name: str, owner: str, value: Any, rows: int, *, zeros: bool = False
-) -> NDArray[np.float64] | None:  # fmt: skip
+) -> NDArray[np.float64] | None:
     """Row weights (rows,), non-negative, not all of them zero unless `zeros`; or None."""
     if value is None:
         return None
@@ -172,9 +203,9 @@ def check_rows(
 
 
 def fold_in(rows: Any, components: NDArray[np.float32], *, workers: int = 1) -> NDArray[np.float32]:
-    """(n_rows, k) float32 W >= 0 that minimises ||rows - W components||_F; `components` may have any sign.
+    """(n_rows, k) float32 W >= 0 that minimizes ||rows - W components||_F; `components` may have any sign.
 
-    Solved to a much smaller tolerance than a fit's own, so that a row's weights don't depend on the rows beside it.
+    The tolerance is much smaller than a fit's, so that a row's weights don't depend on the other rows.
     """
     weights: NDArray[np.float32] = solve_weights(rows, components, tol=1e-6, max_iter=400, workers=workers)
     return np.asarray(weights, dtype=np.float32)

@@ -49,39 +49,62 @@ def factorize_nonnegative(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Factorization:
-    """X ~ W H with W, H >= 0.
+    """Factorize X ~ W H with W, H >= 0.
 
-    The objective is loss(X, W H) + alpha_W m (l1_ratio |W|_1 + 0.5 (1 - l1_ratio) |W|^2) + the same for H with
-    alpha_H n: scikit-learn's. It never rises from one iteration to the next, beyond rounding.
+    The objective is scikit-learn's: loss(X, W H) + alpha_W m (l1_ratio |W|_1 + 0.5 (1 - l1_ratio) |W|^2), plus the same
+    for H with alpha_H n. It never rises from one iteration to the next, beyond rounding.
 
     Parameters
     ----------
     X : (n, m) array or sparse matrix, non-negative, float32 or float64 (others become float64).
-    n_components : k >= 1; more than min(n, m) is fine.
+    n_components : k >= 1; it may exceed min(n, m).
     init : "nndsvd", "nndsvda", "nndsvdar" (Boutsidis & Gallopoulos 2008), "random", or "custom" with `W` (n, k) and
-        `H` (k, m), where a component that is zero on both sides (with the Kullback-Leibler loss: on either) stays zero,
-        and a start of such components alone is refused. With the Kullback-Leibler loss a zero of the start stays zero:
-        prefer "nndsvda" to "nndsvd".
+        `H` (k, m). A component that starts at zero on both sides (Kullback-Leibler: on either) stays zero; a start of
+        such components alone is an error. With the Kullback-Leibler loss each zero of the start stays zero: prefer
+        "nndsvda" to "nndsvd".
     beta_loss : "frobenius", 0.5 |X - W H|^2, by cyclic coordinate descent (HALS; Cichocki & Phan 2009, algorithm 2);
         "kullback-leibler", sum x log(x / p) - x + p, for counts, by multiplicative updates on X's nonzeros alone
         (Lee & Seung 2001).
     schedule : "plain", one sweep of W, then one of H: scikit-learn's iterates, one by one; "accelerated", several
         inner sweeps for each product (Gillis & Glineur 2012) and, with the Frobenius loss and all of X observed,
-        extrapolation (Ang & Gillis 2019): far sooner at the same error.
-    tol : "plain" coordinate descent stops when the projected gradient's 1-norm falls to tol times that of the first
-        iteration, scikit-learn's test for it; the accelerated one, and the Kullback-Leibler loss, when sqrt(objective)
-        fell by at most tol times its start over ten iterations, scikit-learn's test for multiplicative updates.
-    sample_weight : (n,) non-negative or None; weight s counts a row and its penalty s times, as if it stood there s
-        times: in the start, in every step and in the stopping test. Rows of weight 0 change nothing; their W is solved
-        for afterwards.
+        extrapolation (Ang & Gillis 2019): the same error in much less time.
+    tol : "plain" coordinate descent stops when the projected gradient's 1-norm is at most tol times that of the first
+        iteration, as scikit-learn's does. The accelerated schedule and the Kullback-Leibler loss stop when
+        sqrt(objective) fell by at most tol times its start over ten iterations, as scikit-learn's "mu" solver does.
+    max_iter : most iterations; without convergence by then, `report` says so.
+    alpha_W, alpha_H, l1_ratio : weights of the penalties, and the share of L1 in them; alpha_H "same" is alpha_W.
+    sample_weight : (n,) non-negative or None; a row of weight s counts as s copies of it: in the start, in every step
+        and in the stopping test. Rows of weight 0 change nothing; their W is solved for afterwards.
     observed : None (all of X), a boolean array or sparse matrix of X's shape, true where X is known, or "stored": a
-        sparse X's stored entries. Nothing else is looked at: it may hold NaN.
-    random_state : seed of the random parts. workers : threads; the result doesn't depend on it, but for rounding
-        with more than 8.
+        sparse X's stored entries. Other entries are ignored and may be NaN.
+    random_state : seed of the random parts, as an int, RandomState, Generator, or None for numpy's global state.
+    workers : threads, -1 for all cores; up to 8, the result doesn't depend on it; beyond, only by rounding.
+    progress : called as progress("nmf", iterations done, max_iter).
+
+    Returns
+    -------
+    Factorization : W (n, k), H (k, m), the history of the objective and a convergence report.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range; NaN, infinity or a negative value in X (the first place is named).
+
+    References
+    ----------
+    Lee & Seung 1999, "Learning the parts of objects by non-negative matrix factorization".
+    Cichocki & Phan 2009, "Fast local algorithms for large scale nonnegative matrix and tensor factorizations".
+
+    See Also
+    --------
+    NMF : the same as an estimator. solve_weights : W for new rows. factorize_semi_nonnegative : X of any sign.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> X = np.array([[2.0, 0, 1], [4, 0, 2], [0, 3, 0]])
+    >>> W, H = tc.factorize_nonnegative(X, 2)
+    >>> (W @ H).round(2).tolist()
+    [[2.0, 0.0, 1.0], [4.0, 0.0, 2.0], [0.0, 3.0, 0.0]]
     """
     owner = _OWNER
     options = NmfOptions(
@@ -156,8 +179,7 @@ class NMF(MatrixTransformer):
     """Non-negative matrix factorization with scikit-learn's names; `factorize_nonnegative` explains the parameters.
 
     A matrix is an array, a sparse matrix, or a frame of pandas, polars or pyarrow whose columns are numbers without
-    nulls. `random_state` may be None, a RandomState or a Generator too. `forget_factor` in (0, 1] is `partial_fit`'s:
-    each batch multiplies what the batches before it left by this.
+    nulls. `forget_factor` in (0, 1] is for `partial_fit`: each batch multiplies the sums of earlier batches by it.
 
     Attributes
     ----------
@@ -168,7 +190,17 @@ class NMF(MatrixTransformer):
 
     Warns
     -----
-    ConvergenceWarning : `fit` reached max_iter before tol (scikit-learn's class of that name too, where it is loaded).
+    ConvergenceWarning : `fit` reached max_iter before tol. It is scikit-learn's class too, where that is loaded.
+
+    References
+    ----------
+    Cichocki & Phan 2009, algorithm 2; Ang & Gillis 2019, "Accelerating nonnegative matrix factorization algorithms
+    using extrapolation"; Mairal et al. 2010, "Online learning for matrix factorization and sparse coding".
+
+    See Also
+    --------
+    factorize_nonnegative : the same as a function. WeightSolver : `transform` for rows that come one by one.
+    TruncatedSVD : components of any sign.
 
     Examples
     --------
@@ -213,15 +245,15 @@ class NMF(MatrixTransformer):
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, observed: Any = None,
         progress: Progress | None = None,
-    ) -> Self:  # fmt: skip
-        """Learn H from X (n_samples, n_features). `y` is there for scikit-learn's pipelines; nothing reads it."""
+    ) -> Self:
+        """Learn H from X (n_samples, n_features). `y` is ignored; scikit-learn's pipelines pass it."""
         self._fit(X, None, None, sample_weight, observed, progress)
         return self
 
     def fit_transform(
         self, X: Any, y: Any = None, *, W: Any = None, H: Any = None, sample_weight: Any = None, observed: Any = None,
         progress: Progress | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Fit, and return W (n_samples, n_components). `W` and `H` are the start where init is "custom"."""
         return self._in_container(self._fit(X, W, H, sample_weight, observed, progress), X)
 
@@ -230,7 +262,7 @@ class NMF(MatrixTransformer):
     ) -> NDArray[Any]:
         params = self.get_params()
         check_real("forget_factor", "NMF", params.pop("forget_factor"), 0, 1, open_low=True)
-        # What isn't observed may be anything, so the values are looked at below.
+        # Unobserved entries may be anything, so `factorize_nonnegative` checks the values.
         stored = observed is None
         X = self._check_X(X, reset=True, nonnegative=stored, finite=stored)
         with on_behalf_of("NMF"):
@@ -247,18 +279,18 @@ class NMF(MatrixTransformer):
             warn_not_converged(
                 f"NMF stopped at max_iter={self.max_iter} before it reached tol={self.tol:g} (it was at "
                 f"{result.report.criterion:.2g}). Increase max_iter, or tol.", stacklevel=3,
-            )  # fmt: skip
+            )
         return result.W
 
     @_with_frobenius_loss
     def partial_fit(self, X: Any, y: Any = None, *, H: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from one more batch of rows: memory grows with the batch, never with the rows seen.
+        """Learn from one more batch of rows; memory grows with the batch, not with the rows seen.
 
-        The batch's weights are solved for, its sums X^T W and W^T W are added to those of the batches before (online
-        factorization; Mairal et al. 2010, algorithm 1), and H is swept against them. The first batch that isn't empty
-        or all zero also gives the start of H, by `init` (at random for components that it leaves at zero); with init
-        "custom" `H` (k, n_features) does; after a `fit`, H goes on from there. Until there is a start, `components_`
-        is zero. Frobenius loss only. `alpha_H` is scaled by the rows that the sums stand for.
+        The batch's weights are solved for, its sums X^T W and W^T W are added to those of earlier batches (online
+        factorization; Mairal et al. 2010, algorithm 1), and H is swept against them. H starts from the last `fit`, or
+        from `H` (k, n_features) with init "custom", or else from the first batch that isn't empty or all zero, by
+        `init` (at random for components that it leaves at zero). Until there is a start, `components_` is zero.
+        Frobenius loss only. `alpha_H` is scaled by the number of rows in the sums, faded as they are.
 
         Raises
         ------
@@ -295,7 +327,7 @@ class NMF(MatrixTransformer):
             W = solve_weights(
                 rows, self.components_, beta_loss=self.beta_loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio,
                 observed=observed, tol=self.tol, max_iter=self.max_iter, workers=self.workers,
-            )  # fmt: skip
+            )
         return self._in_container(W, X)
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:

@@ -37,7 +37,7 @@ class Penalty:
         return float(
             self.l1_W * np.sum(sum_W) + 0.5 * self.l2_W * np.trace(gram_W)
             + self.l1_H * np.sum(sum_H) + 0.5 * self.l2_H * np.trace(gram_H)
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from .scale import exponent_of, factorization, times_power
 from .starts import leading_svd
 
 _OWNER = "factorize_semi_nonnegative"
-# Sweeps of W for each product.
+# Sweeps of W per product.
 _SWEEPS = 3
 # Directions of W's Gram matrix below this share of the largest are noise.
 _RANK = 1e-10
@@ -36,9 +36,11 @@ def factorize_semi_nonnegative(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Factorization:
-    """X ~ W H with W >= 0 and H of any sign: cyclic coordinate descent in W, least squares in H, in turn.
+    """Factorize X ~ W H with W >= 0 and H of any sign.
 
-    The objective 0.5 |X - W H|^2 never rises, beyond rounding. Every step uses X through X H^T and X X^T only, so W
+    Cyclic coordinate descent in W and least squares in H alternate (semi-NMF).
+
+    The objective 0.5 |X - W H|^2 never rises, beyond rounding. Every step uses X only through X H^T and X X^T, so W
     doesn't change when X's columns are rotated.
 
     Parameters
@@ -47,15 +49,35 @@ def factorize_semi_nonnegative(
     n_components : k >= 1.
     init : "svd" (the heaviest signed parts of X's left singular vectors), "random", or "custom" with `W` (n, k).
     tol : stop when an iteration lowers the objective by at most tol times the objective before the first one.
-    random_state : seed of "random". workers : threads.
+    max_iter : most iterations.
+    random_state : seed of "random", as in `factorize_nonnegative`. workers : threads, -1 for all cores.
+    progress : called as progress("semi-nmf", iterations done, max_iter).
 
     Returns
     -------
-    Factorization with W (n, k) >= 0 and H (k, m), the least-squares H for that W.
+    Factorization : W (n, k) >= 0 and H (k, m), the least-squares H for that W.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range, NaN or infinity in X (the first place is named).
+
+    References
+    ----------
+    Ding, Li & Jordan 2010, "Convex and semi-nonnegative matrix factorizations".
+
+    See Also
+    --------
+    factorize_nonnegative : for X >= 0, with H >= 0.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> X = np.array([[1.0, -2], [2, -4], [-1, 3]])
+    >>> W, H = tc.factorize_semi_nonnegative(X, 2)
+    >>> (W @ H).round(2).tolist()
+    [[1.0, -2.0], [2.0, -4.0], [-1.0, 3.0]]
+    >>> bool(W.min() >= 0)
+    True
     """
     k = check_int("n_components", _OWNER, n_components, 1)
     check_choice("init", _OWNER, init, ("svd", "random", "custom"))
@@ -98,15 +120,15 @@ class _SemiDescent:
         self._square = X.square()
 
     def fit_H(self, sweeps: int) -> float:
-        """Sweep W with H fixed, then the least-squares H for it; returns half the squared error it leaves."""
+        """Sweep W with H fixed, then solve for the least-squares H; returns half the squared error."""
         exact = self.H.astype(np.float64)
         problem = RowSubproblem(exact @ exact.T, 0.0, 0.0, self.X.dtype)
         gram = row_pass(
             self.X, padded(self.H.T), problem, self.W, self.W if sweeps else None, self._edges, self.workers,
             sweeps=sweeps, C=self._C,
-        )[0]  # fmt: skip
+        )[0]
         product = self._C[:, :, : self.k].sum(axis=0, dtype=np.float64).T
-        # The pseudo-inverse: components that have died or coincide get the least-norm H instead of a huge one.
+        # The pseudo-inverse gives components that are zero or coincide the least-norm H instead of a huge one.
         H = np.linalg.pinv(gram, rcond=_RANK, hermitian=True) @ product
         self.H = H.astype(self.X.dtype)
         return 0.5 * max(0.0, self._square - 2 * float(np.sum(H * product)) + float(np.sum((gram @ H) * H)))

@@ -1,4 +1,4 @@
-"""Starting points of a non-negative factorization."""
+"""Starting points of a non-negative factorization, random or from singular vectors."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .products import panel_combine, panel_gram
 _log = logging.getLogger(__name__)
 # scikit-learn's: entries of an nndsvd factor below this are zero.
 _SMALL = 1e-6
-# Up to this many columns the Gram matrix of the short side is cheaper than iterating.
+# Up to this many columns, the Gram matrix of the short side is cheaper than iterating.
 _EXACT = 128
-# Blocks of rows of the passes over vectors, whatever the number of workers.
+# Blocks of rows of the passes over vectors, for any number of workers.
 _BLOCKS = 16
 # At least so many directions more than wanted; up to the next whole cache line they are free.
 _OVERSAMPLING = 10
@@ -34,11 +34,11 @@ _THREADS_PAY = 1 << 23
 def initial_factors(
     X: Any, n_components: int, init: str, seed: int, workers: int, row_weights: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(W, H) of shapes (n, k) and (k, m), non-negative, X's dtype, C-contiguous; a row of weight s > 0 stands s times.
+    """(W (n, k), H (k, m)), non-negative, X's dtype, C-contiguous; a row of weight s > 0 counts as s copies of it.
 
     nndsvd: Boutsidis & Gallopoulos 2008, "SVD based initialization", section 3: each singular pair gives the larger of
-    its positive and negative parts; components beyond min(n, m) are zero. "a" fills zeros with X's mean, "ar" with
-    small random values around mean / 100.
+    its positive and negative parts; components beyond min(n, m) are zero. "nndsvda" fills zeros
+    with X's mean, "nndsvdar" with random values of size mean / 100.
     """
     n, m = X.shape
     if n == 0 or m == 0:  # no singular pair to start from
@@ -53,7 +53,7 @@ def initial_factors(
         H = np.abs(scale * rng.standard_normal((n_components, m), dtype=X.dtype))
         W = np.abs(scale * rng.standard_normal((n, n_components), dtype=X.dtype))
         return W, H
-    # The singular vectors of rows that stand s times are those of rows times sqrt(s): V the same, U times sqrt(s).
+    # The singular vectors with s copies of a row are those of the row times sqrt(s): V the same, U times sqrt(s).
     root = None if row_weights is None else np.sqrt(row_weights).astype(X.dtype)
     U, S, V = _leading(X if root is None else _rows_times(X, root), min(n_components, n, m), seed, workers, False)
     fill = mean if init == "nndsvda" else 0.0
@@ -68,7 +68,7 @@ def initial_factors(
 def nndsvd_start(
     U: NDArray[Any], S: NDArray[Any], V: NDArray[Any], n_components: int, *, fill: float, smallest: float,
     row_roots: NDArray[Any] | None = None, workers: int = 1,
-) -> tuple[NDArray[Any], NDArray[Any]]:  # fmt: skip
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """(W (n, n_components), H (n_components, m)) from singular vectors U (n, k or more) and V (m, k or more).
 
     Each of the k = len(S) pairs gives its positive or its negative part, whichever is larger. Entries below `smallest`
@@ -86,7 +86,7 @@ def nndsvd_start(
         run_blocks(
             kernels.write_parts, blocks, worthwhile(workers, out.size), vectors, scale.astype(dtype),
             dtype(smallest), dtype(fill), out,
-        )  # fmt: skip
+        )
         factors.append(out)
     return factors[0], np.ascontiguousarray(factors[1].T)
 
@@ -133,11 +133,11 @@ def _part_scales(
 def leading_svd(
     X: Any, rank: int, seed: int, workers: int, *, converged: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """(U^T (rank, n), S (rank,), V^T (rank, m)), the leading singular triplets; exact where a side is short.
+    """(U^T (rank, n), S (rank,), V^T (rank, m)), the leading singular triplets; exact if a side is short.
 
-    Else subspace iteration on X^T X, one reading of X for each step, and a Rayleigh-Ritz step at the end (Halko,
-    Martinsson & Tropp 2011, section 4.5); a few steps where any good start will do, with `converged` as many as it
-    takes, up to a bound (then the log says so).
+    Otherwise by subspace iteration on X^T X, one pass over X per step, and a Rayleigh-Ritz step at the end (Halko,
+    Martinsson & Tropp 2011, section 4.5): a few steps, or with `converged` as many as convergence takes, up to a bound
+    (which the log mentions).
     """
     U, S, V = _leading(X, rank, seed, workers, converged)
     return np.ascontiguousarray(U[:, :rank].T), S, np.ascontiguousarray(V[:, :rank].T, dtype=X.dtype)
