@@ -107,7 +107,7 @@ class Scaling:
         return times_power(W, min(most, max(-most, now - self.w)) - now), times_power(H, -self.h)
 
     def penalty(self, penalty: Penalty, poisson: bool, dtype: Any) -> Penalty:
-        """The penalties of the scaled fit, at most a bound within the dtype's range: larger ones make the factor zero anyway."""
+        """The penalties of the scaled fit, bounded within the dtype's range: larger ones give zeros too."""
         if self == Scaling():
             return penalty
         loss = self.loss_exponent(poisson)
