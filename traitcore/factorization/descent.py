@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .convergence import ConvergenceMonitor
-from .engine import NativeMatrix, RowSubproblem, aligned_zeros, column_pass, padded, row_pass
+from .engine import Extrapolation, NativeMatrix, RowSubproblem, aligned_zeros, column_pass, padded, row_pass
 from .options import NmfOptions, Penalty
 
 # Most inner sweeps per product; they are cheap beside it (Gillis & Glineur 2012, section 4).
@@ -25,12 +25,12 @@ class Descent:
         self, X: NativeMatrix, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty,
         row_weights: NDArray[Any] | None, workers: int,
     ) -> None:
-        self.X, self.penalty, self.row_weights, self.workers = X, penalty, row_weights, workers
+        self.X, self.penalty = X, penalty
         self.k = W.shape[1]
         self.W, self.Ht = padded(W), padded(Ht)
         width = self.W.shape[1]
-        self.edges = X.edges(width, workers)
-        self.C = X.sums(width, self.edges)
+        self.strips = X.strips(width, workers, row_weights=row_weights)
+        self.C = self.strips.sums(width)
         self.square = X.square(row_weights)
 
     def plain(self, options: NmfOptions) -> ConvergenceMonitor:
@@ -61,8 +61,8 @@ class Descent:
             out, ahead = [b for b in pool if b is not self.W and b is not last_W][:2]
             gram_H = ahead_H[:, : self.k].T @ ahead_H[:, : self.k]
             gram_W, sum_W, _ = self._rows(
-                ahead_H, gram_H, self.W, out, sweeps=sweeps[0], previous=last_W, beta=beta,
-                ahead=None if plain else ahead,
+                ahead_H, gram_H, self.W, out, sweeps=sweeps[0],
+                ahead=None if plain else Extrapolation(last_W, beta, ahead),
             )
             new_H = aligned_zeros(self.Ht.shape, self.Ht.dtype)
             gram_H, sum_H, cross, _ = self._columns(gram_W, ahead_H, new_H, sweeps=sweeps[1])
@@ -88,7 +88,7 @@ class Descent:
 
     def _inner_sweeps(self) -> tuple[int, int]:
         """Sweeps per product, for about as much arithmetic as the product; rows counted by weight."""
-        rows, entries = self.X.mass(self.row_weights)
+        rows, entries = self.X.mass(self.strips.row_weights)
         return (
             int(np.clip(1 + entries // max(1, rows * self.k), 2, _MOST_SWEEPS_W)),
             int(np.clip(1 + entries // max(1, self.X.m * self.k), 2, _MOST_SWEEPS_H)),
@@ -97,11 +97,9 @@ class Descent:
     def _evaluate(self) -> tuple[float, NDArray[np.float64], float]:
         """The objective of the current factors, H's Gram matrix, and the objective's rounding error."""
         none = np.zeros((self.k, self.k))
-        gram_W, sum_W, _, _ = row_pass(
-            self.X, self.Ht, RowSubproblem(none, 0, 0, self.X.dtype), self.W, None, self.edges, self.workers,
-            sweeps=0, C=self.C, row_weights=self.row_weights,
-        )
-        column_pass(self.C, RowSubproblem(none, 0, 0, self.X.dtype), self.Ht, self.Ht, self.workers, sweeps=0)
+        nothing = RowSubproblem(none, 0, 0, self.X.dtype)
+        gram_W, sum_W, _, _ = row_pass(self.strips, self.Ht, nothing, self.W, None, sweeps=0, C=self.C)
+        column_pass(self.C, nothing, self.Ht, self.Ht, self.strips.workers, sweeps=0)
         H = self.Ht[:, : self.k].astype(np.float64)
         cross = float(np.einsum("jt,jt->", self.C[0, :, : self.k], H, dtype=np.float64))
         gram_H = H.T @ H
@@ -115,13 +113,11 @@ class Descent:
 
     def _rows(
         self, A: NDArray[Any], gram_H: NDArray[Any], start: NDArray[Any], out: NDArray[Any], *, sweeps: int = 1,
-        previous: NDArray[Any] | None = None, beta: float = 0.0,
-        ahead: NDArray[Any] | None = None,
+        ahead: Extrapolation | None = None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
         problem = RowSubproblem(gram_H, self.penalty.l1_W, self.penalty.l2_W, self.X.dtype)
         gram, sums, _, violation = row_pass(
-            self.X, A, problem, start, out, self.edges, self.workers, sweeps=sweeps, C=self.C,
-            row_weights=self.row_weights, previous=previous, extrapolated=ahead, beta=beta,
+            self.strips, A, problem, start, out, sweeps=sweeps, C=self.C, ahead=ahead
         )
         return gram, sums, violation
 
@@ -129,4 +125,4 @@ class Descent:
         self, gram_W: NDArray[Any], start: NDArray[Any], out: NDArray[Any], *, sweeps: int = 1
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
         problem = RowSubproblem(gram_W, self.penalty.l1_H, self.penalty.l2_H, self.X.dtype)
-        return column_pass(self.C, problem, start, out, self.workers, sweeps=sweeps)
+        return column_pass(self.C, problem, start, out, self.strips.workers, sweeps=sweeps)

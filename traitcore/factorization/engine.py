@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,19 +91,18 @@ class NativeMatrix:
             return rows, rows * self.m
         return rows, float(np.diff(self.indptr) @ row_weights.astype(np.float64))
 
-    def edges(self, width: int, workers: int, *, accumulate: bool = True) -> NDArray[np.int64]:
-        """(strips + 1,) rows where strips begin, of about equal work."""
-        strips = max(_STRIPS, workers)
+    def strips(
+        self, width: int, workers: int, *, accumulate: bool = True, row_weights: NDArray[Any] | None = None
+    ) -> Strips:
+        """Strips of about equal work for factors of `width` columns; fewer if each must `accumulate` sums of X^T W."""
+        count = max(_STRIPS, workers)
         if accumulate:
-            strips = min(strips, max(_FEW_STRIPS, self.entries // (_ENTRIES_PER_SUM * max(1, self.m))))
-            strips = max(1, min(strips, _STRIP_BYTES // max(1, self.m * width * self.dtype.itemsize)))
+            count = min(count, max(_FEW_STRIPS, self.entries // (_ENTRIES_PER_SUM * max(1, self.m))))
+            count = max(1, min(count, _STRIP_BYTES // max(1, self.m * width * self.dtype.itemsize)))
         work = np.arange(self.n + 1) if self.indptr is None else self.indptr + width * np.arange(self.n + 1)
-        blocks = balanced_blocks(work, strips) or [(0, 0)]
-        return np.array([0, *(stop for _, stop in blocks)], dtype=np.int64)
-
-    def sums(self, width: int, edges: NDArray[np.int64]) -> NDArray[Any]:
-        """(strips, m, width) zeros for the passes' C: float64 where X is dense and the sums are long."""
-        return aligned_zeros((len(edges) - 1, self.m, width), np.float64 if self.data is None else self.dtype)
+        blocks = balanced_blocks(work, count) or [(0, 0)]
+        edges = np.array([0, *(stop for _, stop in blocks)], dtype=np.int64)
+        return Strips(self, edges, workers, row_weights)
 
     def square(self, row_weights: NDArray[Any] | None = None) -> float:
         """Sum of squares in float64, rows weighted."""
@@ -120,6 +119,28 @@ class NativeMatrix:
                 part = np.bincount(rows, weights=squares, minlength=stop - start)
             total += float(part.sum() if row_weights is None else part @ row_weights[start:stop])
         return total
+
+
+class Strips(NamedTuple):
+    """A matrix in strips of rows from edges[i] to edges[i + 1], and the threads that work on them."""
+
+    X: NativeMatrix
+    edges: NDArray[np.int64]
+    workers: int
+    row_weights: NDArray[Any] | None = None
+
+    def sums(self, width: int) -> NDArray[Any]:
+        """(strips, m, width) zeros for the passes' C: float64 where X is dense and the sums are long."""
+        X = self.X
+        return aligned_zeros((len(self.edges) - 1, X.m, width), np.float64 if X.data is None else X.dtype)
+
+
+class Extrapolation(NamedTuple):
+    """`out` = max(0, W + beta (W - previous)) of the row factor W that a pass finds."""
+
+    previous: NDArray[Any]
+    beta: float
+    out: NDArray[Any]
 
 
 def padded_width(k: int, dtype: Any) -> int:
@@ -169,6 +190,15 @@ class RowSubproblem:
         self.order = np.arange(k, dtype=np.int32)
 
 
+class EntryProblem(NamedTuple):
+    """The loss of a factor's rows over stored entries: Kullback-Leibler (`poisson`) or squares, and their penalty."""
+
+    k: int
+    poisson: bool
+    l1: float
+    l2: float
+
+
 def free_solution(problem: RowSubproblem) -> NDArray[Any]:
     """(width, width) approximate inverse of G, padding zero: maps x to the unconstrained minimum."""
     k = len(problem.order)
@@ -182,41 +212,35 @@ def free_solution(problem: RowSubproblem) -> NDArray[Any]:
 
 
 def row_pass(
-    X: NativeMatrix,
-    A: NDArray[Any],
-    problem: RowSubproblem,
-    start: NDArray[Any],
-    out: NDArray[Any] | None,
-    edges: NDArray[np.int64],
-    workers: int,
-    *,
-    sweeps: int = 1,
-    C: NDArray[Any] | None = None,
-    row_weights: NDArray[Any] | None = None,
-    previous: NDArray[Any] | None = None,
-    extrapolated: NDArray[Any] | None = None,
-    beta: float = 0.0,
+    strips: Strips, A: NDArray[Any], problem: RowSubproblem, start: NDArray[Any], out: NDArray[Any] | None, *,
+    sweeps: int = 1, C: NDArray[Any] | None = None, ahead: Extrapolation | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
-    """Sweep the row factor and accumulate C (strips, m, width) = X^T B; returns (B^T B, column sums, 0, violation)."""
+    """Sweep the row factor and accumulate C (strips, m, width) = X^T B; returns (B^T B, column sums, 0, violation).
+
+    B is the row factor, extrapolated where `ahead` is given.
+    """
+    X = strips.X
+    previous, beta, extrapolated = (None, 0.0, None) if ahead is None else ahead
     return _core.nmf_row_pass(
         X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps,
-        start, out, previous, extrapolated, beta, row_weights, C, edges, workers,
+        start, out, previous, extrapolated, beta, strips.row_weights, C, strips.edges, strips.workers,
     )
 
 
 def project_pass(
-    X: NativeMatrix, A: NDArray[Any], edges: NDArray[np.int64], workers: int, *, out: NDArray[Any] | None = None,
-    C: NDArray[Any] | None = None,
+    strips: Strips, A: NDArray[Any], *, out: NDArray[Any] | None = None, C: NDArray[Any] | None = None
 ) -> NDArray[np.float64]:
     """out = X A and C (strips, m, width) = X^T X A, each if given, in one pass over X; returns A^T X^T X A."""
-    return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, edges, workers)[0]
+    X = strips.X
+    return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, strips.edges, strips.workers)[0]
 
 
 def solve_pass(
-    X: NativeMatrix, A: NDArray[Any], problem: RowSubproblem, solution: NDArray[Any], out: NDArray[Any],
-    edges: NDArray[np.int64], workers: int, *, sweeps: int, tol: float,
+    strips: Strips, A: NDArray[Any], problem: RowSubproblem, solution: NDArray[Any], out: NDArray[Any], *, sweeps: int,
+    tol: float,
 ) -> None:
     """Write each row's solution with A fixed, to the tolerance or `sweeps` sweeps; `solution`: see `free_solution`."""
+    X, edges, workers, _ = strips
     _core.nmf_solve_pass(
         X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
         solution, out, edges, workers,
@@ -233,31 +257,17 @@ def column_pass(
 
 
 def entry_pass(
-    X: NativeMatrix,
-    A: NDArray[Any],
-    k: int,
-    start: NDArray[Any],
-    out: NDArray[Any] | None,
-    edges: NDArray[np.int64],
-    workers: int,
-    *,
-    poisson: bool,
-    measure: bool,
-    sweeps: int = 1,
-    column_sums: NDArray[Any] | None = None,
+    strips: Strips, A: NDArray[Any], problem: EntryProblem, start: NDArray[Any], out: NDArray[Any] | None, *,
+    sweeps: int, measure: bool = False, column_sums: NDArray[Any] | None = None,
     column_weights: NDArray[Any] | None = None,
-    row_weights: NDArray[Any] | None = None,
-    l1: float = 0.0,
-    l2: float = 0.0,
 ) -> tuple[float, float]:
     """Update each row of a factor from its stored entries alone; returns (loss at `start`, violation).
 
-    Kullback-Leibler with `poisson`, else least squares. Entries not stored are zeros with
-    `column_sums` (width,), unknown without.
+    Entries not stored are zeros with `column_sums` (width,), unknown without. The loss is 0 without `measure`.
     """
     return _core.nmf_entry_pass(
-        *X.csr(), A, k, poisson, measure, column_sums, column_weights, row_weights, l1, l2,
-        _FLOOR, sweeps, start, out, edges, workers,
+        *strips.X.csr(), A, problem.k, problem.poisson, measure, column_sums, column_weights, strips.row_weights,
+        problem.l1, problem.l2, _FLOOR, sweeps, start, out, strips.edges, strips.workers,
     )
 
 
@@ -265,7 +275,7 @@ def half_squared_error(
     X: NativeMatrix, W: NDArray[Any], Ht: NDArray[Any], row_weights: NDArray[Any] | None, workers: int
 ) -> float:
     """0.5 |X - W H|^2 in float64 from the entries themselves, rows weighted; factors padded. X is never densified."""
-    edges = X.edges(W.shape[1], workers, accumulate=False)
+    edges = X.strips(W.shape[1], workers, accumulate=False).edges
     error = _core.nmf_residual(X.dense, X.indptr, X.indices, X.data, Ht, W, row_weights, edges, workers)
     if X.dense is None:  # the part that the stored entries don't cover: 0.5 |W H|^2
         gram_H = Ht.astype(np.float64)

@@ -11,7 +11,7 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._validate import as_array, check_array, check_csr
 from .convergence import LOOK_BACK, ConvergenceMonitor
-from .engine import DTYPES, NativeMatrix, check_data, entry_pass, padded
+from .engine import DTYPES, EntryProblem, NativeMatrix, check_data, entry_pass, padded
 from .options import NmfOptions, Penalty
 from .scale import Scaling, exponent_of, row_exponents, times_power, times_row_powers
 
@@ -61,15 +61,17 @@ class EntryDescent:
         self, X: sparse.csr_array, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty,
         row_weights: NDArray[Any] | None, options: NmfOptions,
     ) -> None:
-        self.X = NativeMatrix.of(X, "factorize_nonnegative")
-        self.Xt = NativeMatrix.of(sparse.csr_array(X.T), "factorize_nonnegative")
         self.k, self.penalty, self.row_weights, self.options = W.shape[1], penalty, row_weights, options
         self.poisson, self.partial = options.poisson, options.observed_only
         self.W, self.Ht = padded(W), padded(Ht)
         self.sweeps = _SWEEPS[options.schedule][self.poisson]
         width = self.W.shape[1]
-        self.edges = self.X.edges(width, options.workers, accumulate=False)
-        self.edges_t = self.Xt.edges(width, options.workers, accumulate=False)
+        caller, workers = "factorize_nonnegative", options.workers
+        transposed = NativeMatrix.of(sparse.csr_array(X.T), caller)
+        self.rows = NativeMatrix.of(X, caller).strips(width, workers, accumulate=False, row_weights=row_weights)
+        self.columns = transposed.strips(width, workers, accumulate=False)
+        self.W_problem = EntryProblem(self.k, self.poisson, penalty.l1_W, penalty.l2_W)
+        self.H_problem = EntryProblem(self.k, self.poisson, penalty.l1_H, penalty.l2_H)
 
     def run(self) -> ConvergenceMonitor:
         """Iterate to the stopping test; leaves the factors in W and Ht."""
@@ -112,25 +114,18 @@ class EntryDescent:
 
     def _update_W(self, out: NDArray[Any], *, sweeps: int) -> tuple[float, float]:
         """(loss before, violation); writes `out`, where there are sweeps."""
-        return self._pass(
-            self.X, self.edges, self.Ht, self.W, out, None if self.partial else self.Ht.sum(axis=0, dtype=np.float64),
-            sweeps=sweeps, measure=True, row_weights=self.row_weights, l1=self.penalty.l1_W, l2=self.penalty.l2_W,
+        sums = None if self.partial else self.Ht.sum(axis=0, dtype=np.float64).astype(self.W.dtype)
+        return entry_pass(
+            self.rows, self.Ht, self.W_problem, self.W, out if sweeps else None, sweeps=sweeps, measure=True,
+            column_sums=sums,
         )
 
     def _update_H(self, weighted: NDArray[np.float64]) -> float:
-        return self._pass(
-            self.Xt, self.edges_t, self.W, self.Ht, self.Ht, None if self.partial else weighted, sweeps=self.sweeps,
-            measure=False, column_weights=self.row_weights, l1=self.penalty.l1_H, l2=self.penalty.l2_H,
-        )[1]
-
-    def _pass(
-        self, X: NativeMatrix, edges: NDArray[np.int64], A: NDArray[Any], start: NDArray[Any],
-        out: NDArray[Any], sums: NDArray[np.float64] | None, *, sweeps: int, **options: Any,
-    ) -> tuple[float, float]:
+        """The violation; `weighted` are W's column sums, rows weighted."""
         return entry_pass(
-            X, A, self.k, start, out if sweeps else None, edges, self.options.workers, poisson=self.poisson,
-            sweeps=sweeps, column_sums=None if sums is None else sums.astype(X.dtype), **options,
-        )
+            self.columns, self.W, self.H_problem, self.Ht, self.Ht, sweeps=self.sweeps,
+            column_sums=None if self.partial else weighted.astype(self.W.dtype), column_weights=self.row_weights,
+        )[1]
 
     def _rest(self, weighted: NDArray[np.float64]) -> float:
         """The rest of the objective: predictions at entries that aren't stored, and the penalties."""
@@ -162,15 +157,13 @@ def fold_entries(X: sparse.csr_array, H: NDArray[Any], options: NmfOptions) -> N
     start = np.full((matrix.n, k), 1.0 if poisson else 0.0, dtype=X.dtype)
     W = padded(start)
     sums = None if options.observed_only else Ht.sum(axis=0, dtype=np.float64).astype(X.dtype)
-    edges = matrix.edges(W.shape[1], options.workers, accumulate=False)
+    strips = matrix.strips(W.shape[1], options.workers, accumulate=False)
+    problem = EntryProblem(k, poisson, penalty.l1_W, penalty.l2_W)
     before, done = np.zeros_like(W), 0
     while done < options.max_iter:
         sweeps = min(LOOK_BACK, options.max_iter - done)
         before[:] = W
-        entry_pass(
-            matrix, Ht, k, W, W, edges, options.workers, poisson=poisson, measure=False, sweeps=sweeps,
-            column_sums=sums, l1=penalty.l1_W, l2=penalty.l2_W,
-        )
+        entry_pass(strips, Ht, problem, W, W, sweeps=sweeps, column_sums=sums)
         done += sweeps
         if np.abs(W - before).max(initial=0.0) <= options.tol * np.abs(W).max(initial=0.0):
             break

@@ -13,7 +13,17 @@ from scipy import sparse
 from .._errors import on_behalf_of, parameter_message
 from .._parallel import resolve_workers
 from .._validate import as_array, check_array, check_csr, check_int, check_real
-from .engine import DTYPES, NativeMatrix, RowSubproblem, aligned_zeros, check_data, free_solution, padded, solve_pass
+from .engine import (
+    DTYPES,
+    NativeMatrix,
+    RowSubproblem,
+    Strips,
+    aligned_zeros,
+    check_data,
+    free_solution,
+    padded,
+    solve_pass,
+)
 from .entries import fold_entries, observed_entries
 from .options import NmfOptions, Penalty
 from .scale import Scaling, exponent_of, power, times_power
@@ -84,7 +94,7 @@ class WeightSolver:
         if isinstance(X, np.ndarray) and X.ndim == 1:
             row = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(self.n_features,))
             one = NativeMatrix(1, self.n_features, self.dtype, row[None], None, None, None)
-            return self._solve(one, self._edge, 1).reshape(self.n_components)
+            return self._solve(Strips(one, self._edge, 1)).reshape(self.n_components)
         workers = resolve_workers(workers, "WeightSolver")
         if sparse.issparse(X):
             X = check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
@@ -93,19 +103,20 @@ class WeightSolver:
         matrix = NativeMatrix.of(X, "WeightSolver")
         if matrix.n == 0:
             return np.zeros((0, self.n_components), dtype=self.dtype)
-        return self._solve(matrix, matrix.edges(self._Ht.shape[1], 4 * workers, accumulate=False), workers)
+        strips = matrix.strips(self._Ht.shape[1], 4 * workers, accumulate=False)
+        return self._solve(strips._replace(workers=workers))
 
-    def _solve(self, X: NativeMatrix, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
-        W = self._solved(X, edges, workers, self._problem)
+    def _solve(self, strips: Strips) -> NDArray[Any]:
+        W = self._solved(strips, self._problem)
         if not math.isfinite(W.max(initial=0.0)):
-            self._solve_huge(X, W)
+            self._solve_huge(strips.X, W)
         if self._exponent:
             W = times_power(W, self._exponent)
         return W
 
-    def _solved(self, X: NativeMatrix, edges: NDArray[np.int64], workers: int, problem: RowSubproblem) -> NDArray[Any]:
-        out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
-        solve_pass(X, self._Ht, problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol)
+    def _solved(self, strips: Strips, problem: RowSubproblem) -> NDArray[Any]:
+        out = aligned_zeros((strips.X.n, self._Ht.shape[1]), self.dtype)
+        solve_pass(strips, self._Ht, problem, self._solution, out, sweeps=self._max_iter, tol=self._tol)
         return np.ascontiguousarray(out[:, : self.n_components])
 
     def _solve_huge(self, X: NativeMatrix, W: NDArray[Any]) -> None:
@@ -117,7 +128,7 @@ class WeightSolver:
             problem = copy(self._problem)
             problem.l1 *= power(-exponent)
             with np.errstate(over="ignore"):
-                W[i] = times_power(self._solved(one, self._edge, 1, problem)[0], exponent)
+                W[i] = times_power(self._solved(Strips(one, self._edge, 1), problem)[0], exponent)
 
 
 @on_behalf_of("solve_weights")

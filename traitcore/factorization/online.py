@@ -70,11 +70,11 @@ class OnlineFactor:
         W = solver(X, workers=workers)
         X, W, Ht = times_power(X, -2 * e), padded(times_power(W, -e)), padded(times_power(H, -e).T)
         matrix = NativeMatrix.of(X, "NMF.partial_fit")
-        edges = matrix.edges(W.shape[1], workers)
-        sums = matrix.sums(W.shape[1], edges)
         nothing = RowSubproblem(np.zeros((self.k, self.k)), 0, 0, self.dtype)
         weight_exponent, weights = scaled_weights(row_weights, self.dtype)
-        gram = row_pass(matrix, Ht, nothing, W, None, edges, workers, sweeps=0, C=sums, row_weights=weights)[0]
+        strips = matrix.strips(W.shape[1], workers, row_weights=weights)
+        sums = strips.sums(W.shape[1])
+        gram = row_pass(strips, Ht, nothing, W, None, sweeps=0, C=sums)[0]
         unit = power(weight_exponent)
         kept = self._forget * power(-4 * shift)
         gram = kept * self._gram + unit * gram

@@ -111,12 +111,12 @@ class _SemiDescent:
     """W's sweeps on the native pass; H by least squares from the sums the same pass gathers."""
 
     def __init__(self, X: NativeMatrix, W: NDArray[Any], workers: int) -> None:
-        self.X, self.workers, self.k = X, workers, W.shape[1]
+        self.X, self.k = X, W.shape[1]
         self.W = padded(W)
         width = self.W.shape[1]
         self.H = np.zeros((self.k, X.m), dtype=X.dtype)
-        self._edges = X.edges(width, workers)
-        self._C = X.sums(width, self._edges)
+        self._strips = X.strips(width, workers)
+        self._C = self._strips.sums(width)
         self._square = X.square()
 
     def fit_H(self, sweeps: int) -> float:
@@ -124,8 +124,7 @@ class _SemiDescent:
         exact = self.H.astype(np.float64)
         problem = RowSubproblem(exact @ exact.T, 0.0, 0.0, self.X.dtype)
         gram = row_pass(
-            self.X, padded(self.H.T), problem, self.W, self.W if sweeps else None, self._edges, self.workers,
-            sweeps=sweeps, C=self._C,
+            self._strips, padded(self.H.T), problem, self.W, self.W if sweeps else None, sweeps=sweeps, C=self._C
         )[0]
         product = self._C[:, :, : self.k].sum(axis=0, dtype=np.float64).T
         # The pseudo-inverse gives components that are zero or coincide the least-norm H instead of a huge one.

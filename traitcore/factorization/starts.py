@@ -12,7 +12,7 @@ from scipy import sparse
 from .._kernels import nndsvd as kernels
 from .._parallel import even_blocks, run_blocks, worthwhile
 from .eigen import symmetric_eigen
-from .engine import NativeMatrix, aligned_zeros, padded_width, project_pass
+from .engine import NativeMatrix, Strips, aligned_zeros, padded_width, project_pass
 from .products import panel_combine, panel_gram
 
 _log = logging.getLogger(__name__)
@@ -158,15 +158,15 @@ def _leading(
     exact = m <= (8 if converged else 1) * _EXACT
     pad = padded_width(m if exact else min(rank + _OVERSAMPLING, m), X.dtype)
     width = min(pad, m)
-    edges = matrix.edges(pad, workers)
+    strips = matrix.strips(pad, workers)
     Q = aligned_zeros((m, pad), X.dtype)
     if exact:
         Q[np.arange(m), np.arange(m)] = 1
     else:
         Q[:, :width] = np.random.default_rng(seed).random((m, width), dtype=X.dtype) - X.dtype.type(0.5)
-        _iterate(matrix, Q, width, edges, workers, rank if converged else 0)
+        _iterate(strips, Q, width, rank if converged else 0)
     Y = None if exact else aligned_zeros((n, pad), X.dtype)
-    gram = project_pass(matrix, Q, edges, workers, out=Y)[:width, :width]
+    gram = project_pass(strips, Q, out=Y)[:width, :width]
     values, vectors = symmetric_eigen(gram, workers=workers) if width <= _EXACT else np.linalg.eigh(gram)
     S = np.sqrt(np.maximum(values[::-1][:rank], 0))
     # Singular values below sqrt(eps) of the largest drown in the Gram matrix's rounding.
@@ -178,27 +178,24 @@ def _leading(
     if Y is not None:
         return _times(Y, turn, workers), S, V
     U = aligned_zeros((n, V.shape[1]), X.dtype)
-    project_pass(matrix, _padded_to(turn, V.shape, X.dtype), edges, workers, out=U)
+    project_pass(strips, _padded_to(turn, V.shape, X.dtype), out=U)
     return U, S, V
 
 
-def _iterate(
-    matrix: NativeMatrix, Q: NDArray[Any], width: int, edges: NDArray[np.int64], workers: int, converged: int
-) -> None:
+def _iterate(strips: Strips, Q: NDArray[Any], width: int, converged: int) -> None:
     """Q = an orthonormal basis of (X^T X)^steps Q, in place; the columns past `width` stay zero.
 
     A few steps, or with `converged` as many as its first `converged` directions need to be singular vectors.
     """
-    C = matrix.sums(Q.shape[1], edges)
+    C, workers = strips.sums(Q.shape[1]), strips.workers
     Z = aligned_zeros(Q.shape, C.dtype)
     threads = worthwhile(workers, C.size)
     blocks = even_blocks(len(Z), threads)
+    close = _CLOSE * float(np.finfo(Q.dtype).eps)
     for step in range(_MOST_STEPS if converged else _STEPS):
-        gram = project_pass(matrix, Q, edges, workers, C=C)
+        gram = project_pass(strips, Q, C=C)
         run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), blocks, threads)
-        if converged and step % 4 == 3 and _residual(Q, Z, gram[:width, :width], converged, workers) <= _CLOSE * float(
-            np.finfo(matrix.dtype).eps
-        ):
+        if converged and step % 4 == 3 and _residual(Q, Z, gram[:width, :width], converged, workers) <= close:
             return
         Q[:, :width] = _orthonormal(Z, width, workers)
     if converged:
@@ -240,8 +237,8 @@ def _times(A: NDArray[Any], B: NDArray[Any], workers: int) -> NDArray[Any]:
     if A.dtype == np.float32:
         panel_combine(A[None], turn, out, fresh=True, workers=threads)
     else:
-        matrix = NativeMatrix.of(A, "NMF")
-        project_pass(matrix, turn, matrix.edges(turn.shape[1], workers), threads, out=out)
+        strips = NativeMatrix.of(A, "NMF").strips(turn.shape[1], workers)
+        project_pass(strips._replace(workers=threads), turn, out=out)
     return out
 
 
@@ -250,8 +247,8 @@ def _gram(A: NDArray[Any], workers: int) -> NDArray[np.float64]:
     threads = _threads(A, A.shape[1], workers)
     if A.dtype == np.float32:
         return panel_gram(A[None], A, workers=threads)
-    matrix = NativeMatrix.of(A, "NMF")
-    return project_pass(matrix, np.eye(A.shape[1]), matrix.edges(A.shape[1], workers), threads)
+    strips = NativeMatrix.of(A, "NMF").strips(A.shape[1], workers)
+    return project_pass(strips._replace(workers=threads), np.eye(A.shape[1]))
 
 
 def _orthonormal(Z: NDArray[Any], width: int, workers: int) -> NDArray[Any]:
