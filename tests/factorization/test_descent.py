@@ -33,7 +33,7 @@ def test_plain_schedule_gives_scikit_learns_factors(shape, density, penalty, as_
         X, k, init="custom", W=W0, H=H0, schedule="plain", max_iter=50, tol=0, **penalty
     )
     if ours.report.reason == "exact":
-        return  # nothing to move: scikit-learn stops there too
+        return  # stationary start: scikit-learn stops there too
     W, H, _ = _quiet_peer(X, W0, H0, **penalty)
     size = np.linalg.norm(X.toarray() if as_sparse else X)
     assert np.linalg.norm(ours.W @ ours.H - W @ H) <= 1e-4 * size
@@ -45,7 +45,7 @@ def test_plain_schedule_gives_scikit_learns_factors(shape, density, penalty, as_
 
 def _quiet_peer(X, W0, H0, **penalty):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fifty sweeps are asked for, converged or not
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fifty sweeps, converged or not
         return non_negative_factorization(
             X, W0.copy(), H0.copy(), n_components=len(H0), init="custom", max_iter=50, tol=1e-300, **penalty
         )
@@ -73,7 +73,7 @@ def test_accelerated_objective_never_rises_and_is_never_above_scikit_learns(shap
     value = slow.objective(dense, ours.W, ours.H, **reg)
     assert value == pytest.approx(ours.history[-1], rel=1e-5, abs=rounding)
     W, H, _ = _quiet_peer(X, W0, H0, **penalty)
-    # Two local searches from one start can end in different valleys; a thousandth of |X|^2 tells that from an error.
+    # Two local searches from one start can end in different minima; the slack of |X|^2 / 1000 allows for that.
     assert value <= slow.objective(dense, W, H, **reg) + 1e-3 * float((X * X).sum()) + rounding
 
 

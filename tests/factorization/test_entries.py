@@ -115,7 +115,7 @@ def test_one_iteration_equals_the_slow_version(level, dtype, k):
 
 @pytest.mark.parametrize("loss", ["frobenius", KL])
 @pytest.mark.parametrize("schedule", ["plain", "accelerated"])
-def test_unobserved_entries_are_not_looked_at_and_are_filled_in(loss, schedule):
+def test_unobserved_entries_are_ignored_and_are_filled_in(loss, schedule):
     rng = np.random.default_rng(0)
     truth = rng.gamma(1, 1, (150, 3)) @ rng.gamma(1, 1, (3, 25))
     seen = rng.random(truth.shape) < 0.5
@@ -130,7 +130,7 @@ def test_unobserved_entries_are_not_looked_at_and_are_filled_in(loss, schedule):
     assert np.diff(filled.history).max() <= 1e-9 * filled.history[0]
 
 
-def test_every_form_of_observed_says_the_same():
+def test_every_form_of_observed_gives_the_same_result():
     X = counts(40, 15)
     seen = np.random.default_rng(1).random(X.shape) < 0.5
     fit = {"schedule": "plain", "max_iter": 10}
@@ -149,7 +149,7 @@ def test_every_form_of_observed_says_the_same():
 
 
 @pytest.mark.parametrize("loss", ["frobenius", KL])
-def test_nothing_observed_leaves_the_start_alone(loss):
+def test_without_observed_entries_the_start_is_kept(loss):
     X = np.full((6, 4), np.nan)
     W0, H0 = start_of(X, 2)
     r = tc.factorize_nonnegative(

@@ -1,4 +1,4 @@
-"""Fold-in with H fixed: exact, the same one by one and in batches."""
+"""Fold-in with H fixed: exact, and the same one by one and in batches."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_row_never_depends_on_its_neighbours_or_on_workers(level):
         _core.set_simd_level(None)
 
 
-def test_penalties_are_the_fits():
+def test_penalties_are_those_of_the_fit():
     rng = np.random.default_rng(0)
     H, X = rng.random((3, 10)), rng.random((50, 10))
     plain, ridge, lasso = (
@@ -89,7 +89,7 @@ def test_zero_and_repeated_components_are_harmless():
         (np.array(["a"] * 4), TypeError, "dtype"),
     ],
 )
-def test_wrong_rows_are_refused(X, error, words):
+def test_bad_rows_are_errors(X, error, words):
     with pytest.raises(error, match=words):
         tc.WeightSolver(np.ones((2, 4)))(X)
 

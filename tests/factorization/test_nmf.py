@@ -25,7 +25,7 @@ def test_planted_parts_are_recovered():
 def test_reconstruction_error_is_exact_dense_and_sparse():
     X = planted(200, 30, 4)
     X[X < 0.6] = 0
-    # Rounding acts on squares as large as |X|^2, of which the squared error here is a small part.
+    # Rounding is relative to |X|^2, which is much larger than the squared error.
     for dtype, bound in ((np.float32, 3e-8), (np.float64, 1e-14)):
         for data in (X.astype(dtype), sparse.csr_array(X.astype(dtype))):
             r = tc.factorize_nonnegative(data, 4, max_iter=30)
@@ -33,7 +33,7 @@ def test_reconstruction_error_is_exact_dense_and_sparse():
             assert r.reconstruction_err**2 == pytest.approx(direct**2, abs=bound * np.linalg.norm(X) ** 2)
 
 
-def test_report_and_history_say_how_it_went():
+def test_report_and_history():
     X = planted()
     calls = []
     r = tc.factorize_nonnegative(X, 5, tol=1e-3, max_iter=500, progress=lambda *a: calls.append(a))
@@ -53,7 +53,7 @@ def test_report_and_history_say_how_it_went():
 @pytest.mark.parametrize("schedule", ["plain", "accelerated"])
 @pytest.mark.parametrize("as_sparse", [False, True])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_all_zero_X(schedule, as_sparse, dtype):
+def test_all_zero_matrix(schedule, as_sparse, dtype):
     X = np.zeros((13, 7), dtype=dtype)
     r = tc.factorize_nonnegative(sparse.csr_array(X) if as_sparse else X, 3, schedule=schedule)
     assert r.reconstruction_err == 0
@@ -85,7 +85,7 @@ def test_one_row_one_column_and_more_components_than_rank(shape, k, init):
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0)])
-def test_nothing_at_all(shape):
+def test_a_matrix_without_rows_or_columns(shape):
     for X in (np.zeros(shape), sparse.csr_array(shape)):
         r = tc.factorize_nonnegative(X, 2)
         assert r.W.shape == (shape[0], 2)
@@ -135,7 +135,7 @@ def test_the_callers_arrays_are_left_alone():
 
 @pytest.mark.parametrize("beta_loss", ["frobenius", "kullback-leibler"])
 @pytest.mark.parametrize("schedule", ["plain", "accelerated"])
-def test_a_start_that_would_stay_zero_is_refused(beta_loss, schedule):
+def test_a_start_that_would_stay_zero_is_an_error(beta_loss, schedule):
     X, (W, H) = planted(20, 9, 3), start_of(planted(20, 9, 3), 3)
     options = {"init": "custom", "beta_loss": beta_loss, "schedule": schedule}
     words = "'W' parameter of factorize_nonnegative must be positive somewhere"
@@ -145,7 +145,7 @@ def test_a_start_that_would_stay_zero_is_refused(beta_loss, schedule):
     with pytest.raises(ValueError, match=words):
         tc.factorize_nonnegative(X, 3, W=hidden, H=0 * H, sample_weight=weights, **options)
     for some_W, some_H in ((0 * W, H), (W, 0 * H), (W * [1, 0, 0], H * [[0], [1], [1]])):
-        if beta_loss == "frobenius":  # the other side is found from this one
+        if beta_loss == "frobenius":  # the other side follows from this one
             r = tc.factorize_nonnegative(X, 3, W=some_W, H=some_H, max_iter=300, **options)
             full = tc.factorize_nonnegative(X, 3, W=W, H=H, max_iter=300, **options)
             assert r.reconstruction_err <= 1.1 * full.reconstruction_err
@@ -153,7 +153,7 @@ def test_a_start_that_would_stay_zero_is_refused(beta_loss, schedule):
             with pytest.raises(ValueError, match=words):
                 tc.factorize_nonnegative(X, 3, W=some_W, H=some_H, **options)
     assert tc.factorize_nonnegative(0 * X, 3, W=0 * W, H=0 * H, **options).reconstruction_err == 0
-    # A component that is zero on both sides stays zero, the others serve.
+    # A component that is zero on both sides stays zero, the others don't.
     one = tc.factorize_nonnegative(X, 3, W=W * [1, 0, 1], H=H * [[1], [0], [1]], **options)
     assert not one.W[:, 1].any()
     assert not one.H[1].any()
