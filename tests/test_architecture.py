@@ -1,4 +1,4 @@
-"""The house as a test: rooms import only from rooms to their left, and the face imports nothing early."""
+"""The architecture as a test: the order of the rooms, who imports the native core, which file tests which module."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", 
 GROUND = {
     "_errors", "_frames", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
     "_progress", "_files",
-}  # fmt: skip
+}
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
     "_validate": {"_errors", "_frames", "_transformer"},
@@ -72,11 +72,75 @@ def test_a_module_imports_only_from_its_left(path: Path) -> None:
 CALLERS_OF_THE_CORE = {
     "events/ids.py", "factorization/eigen.py", "factorization/engine.py", "factorization/products.py", "items/sgns.py",
     "customers/pooling.py", "serving/neighbors.py",
-}  # fmt: skip
+}
 
 
 def test_only_these_modules_import_the_native_core() -> None:
     assert {str(p.relative_to(PACKAGE)) for p in MODULES if "_core" in imports_of(p)} == CALLERS_OF_THE_CORE
+
+
+# Tests mirror the tree: tests/<room>/test_<module>.py tests traitcore/<room>/<module>.py. These modules have no file of
+# their own; the file named (in the room's folder of tests) tests them.
+TESTED_IN = {
+    "events/arrow.py": "test_log.py",
+    "events/columns.py": "test_log.py",
+    "events/csv_file.py": "test_readers.py",
+    "events/ids.py": "test_log.py",
+    "events/log_builder.py": "test_readers.py",
+    "events/parquet_file.py": "test_readers.py",
+    "events/session_report.py": "test_sessions.py",
+    "events/simulated_catalogue.py": "test_simulate.py",
+    "factorization/engine.py": "test_descent.py",
+    "factorization/lanczos.py": "test_svd.py",
+    "factorization/products.py": "test_svd.py",
+    "factorization/result.py": "test_nmf.py",
+    "items/count_parts.py": "test_cooccurrence.py",
+    "items/embedders.py": "test_item2vec.py",
+    "items/merge_counts.py": "test_cooccurrence.py",
+    "items/sgns_plan.py": "test_sgns.py",
+    "customers/blend_selection.py": "test_joint.py",
+    "customers/coherence.py": "test_describe.py",
+    "customers/consensus.py": "test_joint.py",
+    "customers/counts.py": "test_joint.py",
+    "customers/customer_subsets.py": "test_joint.py",
+    "customers/merging.py": "test_joint.py",
+    "customers/recipes.py": "test_joint.py",
+    "customers/reliability.py": "test_joint.py",
+    "customers/trait_plot.py": "test_describe.py",
+    "customers/vector_recipes.py": "test_traits.py",
+    "serving/ids.py": "test_table.py",
+    "serving/manifest.py": "test_store_corruption.py",
+    "serving/npy.py": "test_store_corruption.py",
+    "quality/comparison.py": "test_guardrails.py",
+    "quality/n_traits.py": "test_traits.py",
+    "quality/trait_coherence.py": "test_traits.py",
+    "quality/trait_prediction.py": "test_traits.py",
+    "quality/trait_stability.py": "test_traits.py",
+    "pipeline/catalogue.py": "test_fit.py",
+    "pipeline/config.py": "test_fit.py",
+    "pipeline/corpus.py": "test_fit.py",
+    "pipeline/publish.py": "test_fit.py",
+    "pipeline/refits.py": "test_live.py",
+    "pipeline/stages.py": "test_fit.py",
+    "pipeline/tables.py": "test_fit.py",
+    "cli/admin.py": "test_cli.py",
+    "cli/evaluate.py": "test_cli.py",
+    "cli/fit.py": "test_cli.py",
+    "cli/options.py": "test_cli.py",
+    "cli/progress.py": "test_cli.py",
+    "cli/published.py": "test_cli.py",
+    "cli/query.py": "test_cli.py",
+    "cli/render.py": "test_cli.py",
+}
+TESTS = Path(__file__).parent
+
+
+def test_every_module_has_a_test_file_of_its_name_or_is_listed() -> None:
+    modules = [p.relative_to(PACKAGE) for p in MODULES if p.parent.name in ROOMS and p.name != "__init__.py"]
+    without = {str(m) for m in modules if not (TESTS / m.parent / f"test_{m.name}").exists()}
+    assert without == set(TESTED_IN), "add the test file, or correct TESTED_IN"
+    for module, file in TESTED_IN.items():
+        assert (TESTS / Path(module).parent / file).exists(), f"{module}: {file} is missing"
 
 
 def test_no_kernel_uses_parallel_numba() -> None:
@@ -97,7 +161,7 @@ def test_import_is_cheap_and_quiet() -> None:
     assert out[1].strip() == "[]"
 
 
-def test_every_name_of_the_face_resolves() -> None:
+def test_every_public_name_resolves() -> None:
     for name in traitcore.__all__:
         assert getattr(traitcore, name) is not None
     assert set(traitcore.__all__) <= set(dir(traitcore))

@@ -19,7 +19,7 @@ from traitcore.customers.counts import count_lately, count_tokens, weigh_counts
 from traitcore.customers.customer_subsets import take_owners
 from traitcore.customers.joint import DENSITY, density_weight, more_reliable, tie_rows
 from traitcore.customers.merging import merge_components
-from traitcore.customers.recipes import Settings, signed_start
+from traitcore.customers.recipes import Settings, converged_start
 from traitcore.customers.reliability import halve_histories, split_half_reliability
 from traitcore.quality.trait_stability import matched_correlation
 
@@ -189,8 +189,8 @@ def test_the_start_is_nndsvda_of_the_exact_svd(shape):
     rng = np.random.default_rng(5)
     X = rng.random((shape[0], 6)) @ rng.random((6, shape[1])) + 0.05 * rng.random(shape)
     X[np.quantile(X, 0.4) > X] = 0
-    got = signed_start(sparse.csr_array(X.astype(np.float32)), Settings(4))
-    for found, exact in zip(got, slow.signed_start(X, 4)):
+    got = converged_start(sparse.csr_array(X.astype(np.float32)), Settings(4))
+    for found, exact in zip(got, slow.nndsvda_start(X, 4)):
         assert np.linalg.norm(found - exact) < 1e-4 * np.linalg.norm(exact)
 
 
@@ -204,7 +204,7 @@ def test_the_search_for_a_start_ends_on_noise(monkeypatch):
         return found(*args, **kwargs, progress=lambda *_: products.append(1))
 
     monkeypatch.setattr(recipes, "randomized_svd", spied)
-    W, H = signed_start(noise, Settings(4))
+    W, H = converged_start(noise, Settings(4))
     most = (recipes.START_COLUMNS + 4 * recipes.COLUMNS_A_COMPONENT) // 16
     assert 0 < len(products) <= most
     assert np.isfinite(W).all()

@@ -183,7 +183,7 @@ def test_vectors_may_begin_anywhere_in_memory():
         assert got.flags.c_contiguous
 
 
-def test_nothing_at_all():
+def test_a_matrix_without_rows_or_columns():
     got = customer_vectors(Sequences.from_lists([], owner_ids=np.arange(3)), table())
     assert got.vectors.shape == (3, 13)
     assert got.n_empty == 3

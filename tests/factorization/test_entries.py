@@ -43,7 +43,7 @@ def test_plain_updates_are_scikit_learns(n, m, k, as_sparse, seed):
         W, H, _ = non_negative_factorization(
             X, W0.copy(), H0.copy(), n_components=k, init="custom", solver="mu", beta_loss=KL, max_iter=ours.n_iter,
             tol=0,
-        )  # fmt: skip
+        )
     theirs = _beta_divergence(X, W, H, KL)
     assert ours.reconstruction_err**2 / 2 <= theirs * (1 + 1e-9) + 1e-6
     np.testing.assert_allclose(ours.W @ ours.H, W @ H, rtol=1e-4, atol=1e-6)
@@ -115,7 +115,7 @@ def test_one_iteration_equals_the_slow_version(level, dtype, k):
 
 @pytest.mark.parametrize("loss", ["frobenius", KL])
 @pytest.mark.parametrize("schedule", ["plain", "accelerated"])
-def test_unobserved_entries_are_not_looked_at_and_are_filled_in(loss, schedule):
+def test_unobserved_entries_are_ignored_and_are_filled_in(loss, schedule):
     rng = np.random.default_rng(0)
     truth = rng.gamma(1, 1, (150, 3)) @ rng.gamma(1, 1, (3, 25))
     seen = rng.random(truth.shape) < 0.5
@@ -130,7 +130,7 @@ def test_unobserved_entries_are_not_looked_at_and_are_filled_in(loss, schedule):
     assert np.diff(filled.history).max() <= 1e-9 * filled.history[0]
 
 
-def test_every_form_of_observed_says_the_same():
+def test_every_form_of_observed_gives_the_same_result():
     X = counts(40, 15)
     seen = np.random.default_rng(1).random(X.shape) < 0.5
     fit = {"schedule": "plain", "max_iter": 10}
@@ -140,7 +140,7 @@ def test_every_form_of_observed_says_the_same():
     forms = [
         (X, sparse.csc_array(seen)), (sparse.csr_array(X), seen), (sparse.csr_array(X), sparse.coo_array(seen)),
         (stored, "stored"),
-    ]  # fmt: skip
+    ]
     for data, observed in forms:
         got = tc.factorize_nonnegative(data, 3, observed=observed, **fit)
         np.testing.assert_allclose(got.W, want.W, rtol=1e-8, atol=1e-10)
@@ -149,7 +149,7 @@ def test_every_form_of_observed_says_the_same():
 
 
 @pytest.mark.parametrize("loss", ["frobenius", KL])
-def test_nothing_observed_leaves_the_start_alone(loss):
+def test_without_observed_entries_the_start_is_kept(loss):
     X = np.full((6, 4), np.nan)
     W0, H0 = start_of(X, 2)
     r = tc.factorize_nonnegative(
@@ -197,7 +197,7 @@ def test_fold_in_reaches_the_training_objective(loss, partial):
     fitted, folded = (slow.objective(X, w, model.components_, loss=loss, observed=seen) for w in (W, again))
     assert folded <= fitted * (1 + 1e-5)
     one = tc.solve_weights(X[3], model.components_, beta_loss=loss, tol=1e-9, max_iter=2000,
-                           observed=None if seen is None else seen[3])  # fmt: skip
+                           observed=None if seen is None else seen[3])
     np.testing.assert_allclose(one, again[3], rtol=1e-3, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Fold-in with H fixed: exact, the same one by one and in batches."""
+"""Fold-in with H fixed: exact, and the same one by one and in batches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from traitcore import _core
 @given(
     st.integers(0, 150), st.integers(1, 40), st.integers(1, 20), st.sampled_from([np.float32, np.float64]),
     st.booleans(), st.integers(0, 10_000),
-)  # fmt: skip
+)
 def test_batch_rows_and_sparse_agree_and_solve_the_problem(n, m, k, dtype, signed, seed):
     rng = np.random.default_rng(seed)
     H = (rng.standard_normal((k, m)) if signed else rng.gamma(0.5, 1, (k, m))).astype(dtype)
@@ -55,7 +55,7 @@ def test_a_row_never_depends_on_its_neighbours_or_on_workers(level):
         _core.set_simd_level(None)
 
 
-def test_penalties_are_the_fits():
+def test_penalties_are_those_of_the_fit():
     rng = np.random.default_rng(0)
     H, X = rng.random((3, 10)), rng.random((50, 10))
     plain, ridge, lasso = (
@@ -88,8 +88,8 @@ def test_zero_and_repeated_components_are_harmless():
         (np.array([1.0, np.nan, 0, 0]), ValueError, "finite"), (sparse.csr_array(np.ones((2, 5))), ValueError, "4"),
         (np.array(["a"] * 4), TypeError, "dtype"),
     ],
-)  # fmt: skip
-def test_wrong_rows_are_refused(X, error, words):
+)
+def test_bad_rows_are_errors(X, error, words):
     with pytest.raises(error, match=words):
         tc.WeightSolver(np.ones((2, 4)))(X)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C is heard within a second, however long a native pass would run."""
+"""Ctrl-C ends a native pass within a second."""
 
 from __future__ import annotations
 

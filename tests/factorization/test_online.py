@@ -1,4 +1,4 @@
-"""Batch after batch: near the whole fit, and no batch without anything in it decides."""
+"""partial_fit: nearly the error of a full fit, and all-zero batches change nothing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 from scipy import sparse
 
 import traitcore as tc
-from tests.factorization.test_nmf import planted, start_of
+from tests.data.factors import planted, start_of
 
 
 @pytest.mark.parametrize("as_sparse", [False, True])
-def test_batches_come_near_the_whole_fit(as_sparse):
+def test_batches_reach_nearly_the_error_of_a_full_fit(as_sparse):
     X = planted(2000, 30, 5, noise=0.3)
     whole = tc.NMF(5, tol=1e-6).fit(X).reconstruction_err_
     model = tc.NMF(5)
@@ -25,7 +25,7 @@ def test_batches_come_near_the_whole_fit(as_sparse):
     assert model.components_.min() >= 0
 
 
-def test_batches_keep_weights_starts_and_refusals():
+def test_batches_take_weights_and_starts_and_check_them():
     X = planted(200, 12, 3)
     H0 = start_of(X, 3)[1]
     weights = np.tile([1.0, 2.0], 100)
@@ -49,7 +49,7 @@ def test_batches_keep_weights_starts_and_refusals():
 @pytest.mark.parametrize("as_sparse", [False, True])
 @pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "random"])
 @pytest.mark.parametrize("first", ["no rows", "zero rows", "rows of weight zero"])
-def test_a_batch_without_mass_sets_no_start(first, init, as_sparse):
+def test_an_all_zero_batch_sets_no_start(first, init, as_sparse):
     X = planted(100, 12, 3)
     form = sparse.csr_array if as_sparse else np.asarray
     model, peer = tc.NMF(3, init=init), tc.NMF(3, init=init)
@@ -69,7 +69,7 @@ def test_a_batch_without_mass_sets_no_start(first, init, as_sparse):
         tc.NMF(3).partial_fit(X[:0]).partial_fit(X[:, :5])
 
 
-def test_batches_without_mass_never_take_a_start_away():
+def test_all_zero_batches_keep_the_start():
     X, H = planted(100, 12, 3), start_of(planted(100, 12, 3), 3)[1]
     for penalty in ({}, {"alpha_W": 0.1}, {"alpha_W": 0.1, "l1_ratio": 1.0}):
         model = tc.NMF(3, init="custom", **penalty).partial_fit(0 * X, H=H)

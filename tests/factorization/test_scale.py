@@ -1,4 +1,4 @@
-"""Data far from 1: the result is the scaled result."""
+"""Very large and very small data: the result is the scaled result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import sparse
 import traitcore as tc
 
 KL = "kullback-leibler"
-# Powers of ten that each dtype holds, the squares of most of which it doesn't.
+# Powers of ten within each dtype's range; the squares of most of them are not.
 WIDE = [-300, -100, -30, -8, -3, 4, 9, 30, 100, 150]
 NARROW = [-33, -25, -12, -3, 4, 9, 18, 30, 34]
 
@@ -24,7 +24,7 @@ typed = st.sampled_from([np.float32, np.float64]).flatmap(lambda d: st.tuples(st
 
 
 def data(dtype, n=40, m=25, k=3, seed=0):
-    """Parts told apart by columns of their own, so that every start ends at them."""
+    """Parts with columns of their own, so that every start ends at them."""
     rng = np.random.default_rng(seed)
     H = 0.2 * rng.random((k, m)) + (np.arange(m) % k == np.arange(k)[:, None])
     W = rng.gamma(1, 1, (n, k)) * (rng.random((n, k)) < 0.6)
@@ -44,14 +44,14 @@ def back(A, power):
 @given(
     typed, st.sampled_from(["frobenius", KL]), st.sampled_from(["plain", "accelerated"]),
     st.sampled_from(["nndsvda", "random"]), st.booleans(), st.booleans(),
-)  # fmt: skip
+)
 def test_a_fit_of_scaled_data_is_the_scaled_fit(kind, beta_loss, schedule, init, as_sparse, partly):
     dtype, power = kind
     X = data(dtype)
     known = np.random.default_rng(3).random(X.shape) < 0.9 if partly else None
     form = sparse.csr_array if as_sparse else np.asarray
     options = {"beta_loss": beta_loss, "schedule": schedule, "init": init, "tol": 1e-5, "max_iter": 200,
-               "observed": known}  # fmt: skip
+               "observed": known}
     one, far = (tc.factorize_nonnegative(form(A), 3, **options) for A in (X, at(X, power)))
     product = back(far.W, power / 2) @ back(far.H, power / 2)
     assert np.linalg.norm((product - one.W @ one.H).astype(np.float64)) <= 0.02 * np.linalg.norm(X)
@@ -88,7 +88,7 @@ def test_the_same_start_on_its_scale_gives_the_same_iterates(kind, beta_loss, pe
     ("dtype", "power"), [(np.float64, 200), (np.float32, 20), (np.float64, -200), (np.float32, -20)]
 )
 @pytest.mark.parametrize("beta_loss", ["frobenius", KL])
-def test_the_factors_of_a_custom_start_may_share_the_scale_as_they_like(dtype, power, beta_loss):
+def test_a_custom_start_may_split_the_scale_between_its_factors(dtype, power, beta_loss):
     X = data(dtype)
     rng = np.random.default_rng(1)
     W, H = rng.random((40, 3)).astype(dtype), rng.random((3, 25)).astype(dtype)
@@ -97,7 +97,7 @@ def test_the_factors_of_a_custom_start_may_share_the_scale_as_they_like(dtype, p
     far = tc.factorize_nonnegative(X, 3, W=at(W, power), H=at(H, -power), **options)
     product = (far.W.astype(np.longdouble) @ far.H.astype(np.longdouble)).astype(np.float64)
     np.testing.assert_allclose(product, one.W @ one.H, rtol=0, atol=(1e-4 if dtype == np.float32 else 1e-9) * X.max())
-    for both in (power, -power):  # a start of no sensible size still ends at the data
+    for both in (power, -power):  # a start of any size ends at the data
         either = tc.factorize_nonnegative(
             X, 3, **options | {"W": at(W, both), "H": at(H, both), "max_iter": 100, "schedule": "accelerated"}
         )
@@ -109,8 +109,8 @@ def test_the_factors_of_a_custom_start_may_share_the_scale_as_they_like(dtype, p
 @given(
     typed, st.sampled_from(NARROW[:7]), st.sampled_from(["frobenius", KL, "observed"]), st.booleans(),
     st.sampled_from([0.0, 0.01]),
-)  # fmt: skip
-def test_folding_in_answers_on_any_scale_of_rows_and_of_H(kind, h, loss, as_sparse, alpha):
+)
+def test_fold_in_works_on_any_scale_of_rows_and_of_H(kind, h, loss, as_sparse, alpha):
     dtype, x = kind
     if dtype == np.float32:
         h = max(-8, min(8, h))
@@ -185,5 +185,5 @@ def test_batches_whose_scale_grows(dtype, low, high):
         model.partial_fit(at(X, high))
         whole.partial_fit(at(X, high))
     errors = [np.linalg.norm(back(at(X, high), high) - back(m.transform(at(X, high)), high / 2)
-                             @ back(m.components_, high / 2)) for m in (model, whole)]  # fmt: skip
+                             @ back(m.components_, high / 2)) for m in (model, whole)]
     assert errors[0] <= 1.1 * errors[1]

@@ -17,8 +17,8 @@ def signed(n=120, m=15, k=4, seed=0, noise=0.2):
 
 
 @given(st.integers(1, 80), st.integers(1, 25), st.integers(1, 9), st.sampled_from([np.float32, np.float64]),
-       st.booleans(), st.integers(0, 5000))  # fmt: skip
-def test_the_objective_falls_and_is_the_factors_own(n, m, k, dtype, as_sparse, seed):
+       st.booleans(), st.integers(0, 5000))
+def test_the_objective_falls_and_is_that_of_the_factors(n, m, k, dtype, as_sparse, seed):
     X = signed(n, m, 3, seed).astype(dtype)
     r = tc.factorize_semi_nonnegative(sparse.csr_array(X) if as_sparse else X, k, max_iter=40, tol=0)
     assert r.W.min() >= 0
@@ -84,7 +84,7 @@ def test_small_and_empty(shape):
     [("n_components", 0, ValueError), ("init", "nndsvd", ValueError), ("tol", -1, ValueError),
      ("max_iter", 0, ValueError), ("workers", 0, ValueError), ("W", np.ones((120, 3)), ValueError),
      ("random_state", 1.0, TypeError)],
-)  # fmt: skip
+)
 def test_each_parameter_is_checked_by_name(name, value, error):
     with pytest.raises(error, match=f"The '{name}' parameter of factorize_semi_nonnegative must be"):
         tc.factorize_semi_nonnegative(signed(), **{"n_components": 3, name: value})
@@ -97,6 +97,6 @@ def test_a_bad_value_is_named_by_its_place():
         tc.factorize_semi_nonnegative(X, 3)
 
 
-def test_a_start_that_would_stay_zero_is_refused():
+def test_a_start_that_would_stay_zero_is_an_error():
     with pytest.raises(ValueError, match="'W' parameter of factorize_semi_nonnegative must be positive somewhere"):
         tc.factorize_semi_nonnegative(signed(), 4, init="custom", W=np.zeros((120, 4)))

@@ -143,7 +143,7 @@ def test_names_of_columns_are_learned_and_a_reordered_frame_is_refused(model: An
 
 
 @BOTH
-def test_output_in_the_container_asked_for(model: Any) -> None:
+def test_output_is_in_the_container_that_was_set(model: Any) -> None:
     plain = clone(model).fit_transform(X)
     for container, kind in (("pandas", pd.DataFrame), ("polars", pl.DataFrame)):
         chosen = clone(model).set_output(transform=container)
@@ -276,7 +276,7 @@ def test_counts_stored_one_by_one_in_a_byte(model: Any) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_pickles_of_fitted_models_go_on(model: Any) -> None:
+def test_pickled_models_continue(model: Any) -> None:
     fitted = clone(model).fit(FRAME)
     again = pickle.loads(pickle.dumps(fitted))
     assert again.transform(FRAME).tobytes() == fitted.transform(FRAME).tobytes()

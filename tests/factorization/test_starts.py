@@ -7,14 +7,14 @@ import pytest
 from scipy import sparse
 
 import traitcore as tc
-from tests.factorization.test_nmf import planted
+from tests.data.factors import planted
 from tests.reference import nmf as slow
 from traitcore.factorization.starts import initial_factors, leading_svd
 
 
 @pytest.mark.parametrize("init", ["nndsvd", "nndsvda", "nndsvdar", "random"])
 @pytest.mark.parametrize("as_sparse", [False, True])
-def test_every_start_serves_and_nndsvd_matches_scikit_learns(init, as_sparse):
+def test_every_start_is_valid_and_nndsvd_matches_scikit_learns(init, as_sparse):
     X = planted(150, 200, 4, noise=0.02)
     X[X < 0.4] = 0
     W, H = initial_factors(sparse.csr_array(X) if as_sparse else X, 4, init, 0, 1)
@@ -80,7 +80,7 @@ def test_starts_are_singular_vectors_where_values_repeat(blocks, rows, columns, 
     assert r.reconstruction_err**2 <= 1.02 * float((X * X).sum()) * (1 - 0.5 * k / blocks)
 
 
-def test_converged_vectors_go_on_until_they_are():
+def test_converged_singular_vectors_are_exact():
     values = np.concatenate([np.linspace(1.2, 1.05, 6), np.linspace(1.0, 0.5, 1034)])
     X = sparse.csr_array(sparse.diags_array(values))[np.random.default_rng(0).permutation(1040)]
     Ut, S, Vt = leading_svd(X, 6, 0, 1, converged=True)

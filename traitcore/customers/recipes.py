@@ -14,6 +14,7 @@ from scipy import sparse
 from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
 from ..factorization.nmf import factorize_nonnegative
+from ..factorization.starts import nndsvd_start
 from ..factorization.svd import NotConvergedWarning, randomized_svd
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
@@ -28,6 +29,8 @@ PAIR_DISCOUNT = 5.0
 RATE_DECAY = 0.5
 # Starts from singular vectors that are right to this, or the traits would differ from seed to seed.
 START_TOL = 1e-3
+# Entries of a singular vector below this share of its largest are taken as zero.
+ROUNDING = 1e-5
 # The search for them ends with so many columns, and so many a component more: shops take 200; noise, whose singular
 # values are all alike, would take thousands.
 START_COLUMNS, COLUMNS_A_COMPONENT = 128, 24
@@ -103,7 +106,7 @@ def factorize(matrix: Any, settings: Settings, *, start: Start | None = None) ->
     """
     runs = []
     for restart in range(settings.n_restarts):
-        W, H = (start or signed_start(matrix, settings)) if restart == 0 else (None, None)
+        W, H = (start or converged_start(matrix, settings)) if restart == 0 else (None, None)
         found = factorize_nonnegative(
             matrix, settings.n_traits, init="nndsvdar" if W is None else "custom", W=W, H=H,
             max_iter=settings.max_iter, tol=settings.tol, random_state=settings.seed + restart,
@@ -113,10 +116,10 @@ def factorize(matrix: Any, settings: Settings, *, start: Start | None = None) ->
     return runs[0] if len(runs) == 1 else consensus_components(runs)[0]
 
 
-def signed_start(matrix: Any, settings: Settings) -> Start:
+def converged_start(matrix: Any, settings: Settings) -> Start:
     """(W, H) by nndsvda (Boutsidis & Gallopoulos 2008) from an SVD searched until it has converged, or is noise.
 
-    `factorize_nonnegative` looks for its start a few steps long, which is enough for a good fit; but the minimum that a
+    `factorize_nonnegative` starts from an SVD of a few steps, which is enough for a good fit; but the minimum that a
     fit ends in follows from the start, and traits should not change with the seed.
     """
     n, m = matrix.shape
@@ -128,22 +131,17 @@ def signed_start(matrix: Any, settings: Settings) -> Start:
             matrix, rank, tol=START_TOL, random_state=settings.seed, workers=settings.workers,
             memory_limit_mb=4 * columns * min(n, m) / 2**20 if min(n, m) > 2 * columns else None,
         )  # fmt: skip
-    fill = np.float32(matrix.sum(dtype=np.float64) / max(1, n * m))
-    W = np.full((n, settings.n_traits), fill, dtype=np.float32)
-    H = np.full((settings.n_traits, m), fill, dtype=np.float32)
-    for j, size in enumerate(found.singular_values):
-        u, v = found.U[:, j], found.Vt[j]
-        parts = [(np.maximum(sign * u, 0), np.maximum(sign * v, 0)) for sign in (1, -1)]
-        masses = [float(np.linalg.norm(a)) * float(np.linalg.norm(b)) for a, b in parts]
-        best = int(np.argmax(masses))
-        if masses[best] > 0:
-            a, b = parts[best]
-            lengths = np.linalg.norm(a), np.linalg.norm(b)
-            scale = np.sqrt(size * masses[best])
-            # A zero of the SVD is a rounding error of either sign.
-            np.copyto(W[:, j], a * (scale / lengths[0]), where=a > 1e-5 * a.max(), casting="same_kind")
-            np.copyto(H[j], b * (scale / lengths[1]), where=b > 1e-5 * b.max(), casting="same_kind")
-    return W, H
+    U, V = (_without_rounding(vectors) for vectors in (found.U, found.Vt.T))
+    return nndsvd_start(
+        U, found.singular_values, V, settings.n_traits, fill=float(matrix.sum(dtype=np.float64)) / max(1, n * m),
+        smallest=float(np.finfo(np.float32).tiny), workers=settings.workers,
+    )  # fmt: skip
+
+
+def _without_rounding(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Singular vectors, in columns, with zeros for what may be a zero's rounding error of either sign."""
+    size = np.abs(vectors)
+    return np.where(size > ROUNDING * size.max(axis=0), vectors, np.float32(0)).astype(np.float32, order="C")
 
 
 # --- counts ---

@@ -1,14 +1,14 @@
 """The native passes of the factorization, and the padded arrays they work on.
 
 C++ and not numba: the sweep needs its blocks transposed in registers, tiles sized to the register file and prefetched
-rows, none of which numba can say.
+rows, none of which numba can express.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,12 @@ from .._validate import check_array, check_csr
 DTYPES = (np.float64, np.float32)
 _LINE_BYTES = 64
 # Rows are cut into this many strips whatever the number of threads (more only for more threads than this), so that
-# results don't depend on `workers`; fewer where each strip's sums of X^T W would be large, or would be as much work
-# as the strip's own entries.
+# results don't depend on `workers`. Fewer where a strip's sums of X^T W would be large, or as much work as its
+# entries.
 _STRIPS, _FEW_STRIPS = 8, 4
 _STRIP_BYTES = 1 << 29
 _ENTRIES_PER_SUM = 16
-# Predictions of the Kullback-Leibler loss are held above this, as scikit-learn's.
+# Lower bound of the Kullback-Leibler loss's predictions, as in scikit-learn.
 _FLOOR = float(np.finfo(np.float32).eps)
 
 
@@ -39,8 +39,8 @@ def check_data(X: Any, owner: str, *, nonnegative: bool = True) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class Operand:
-    """X (n, m) as the native passes take it: `dense`, or the three arrays of a CSR."""
+class NativeMatrix:
+    """X (n, m) in the form of the native passes: `dense`, or the three arrays of a CSR."""
 
     n: int
     m: int
@@ -51,7 +51,7 @@ class Operand:
     data: NDArray[Any] | None
 
     @classmethod
-    def of(cls, X: Any, owner: str) -> Operand:
+    def of(cls, X: Any, owner: str) -> NativeMatrix:
         n, m = X.shape
         if not sparse.issparse(X):
             return cls(n, m, X.dtype, X, None, None, None)
@@ -91,19 +91,18 @@ class Operand:
             return rows, rows * self.m
         return rows, float(np.diff(self.indptr) @ row_weights.astype(np.float64))
 
-    def edges(self, width: int, workers: int, *, accumulate: bool = True) -> NDArray[np.int64]:
-        """(strips + 1,) rows where strips begin, of about equal work."""
-        strips = max(_STRIPS, workers)
+    def strips(
+        self, width: int, workers: int, *, accumulate: bool = True, row_weights: NDArray[Any] | None = None
+    ) -> Strips:
+        """Strips of about equal work for factors of `width` columns; fewer if each must `accumulate` sums of X^T W."""
+        count = max(_STRIPS, workers)
         if accumulate:
-            strips = min(strips, max(_FEW_STRIPS, self.entries // (_ENTRIES_PER_SUM * max(1, self.m))))
-            strips = max(1, min(strips, _STRIP_BYTES // max(1, self.m * width * self.dtype.itemsize)))
+            count = min(count, max(_FEW_STRIPS, self.entries // (_ENTRIES_PER_SUM * max(1, self.m))))
+            count = max(1, min(count, _STRIP_BYTES // max(1, self.m * width * self.dtype.itemsize)))
         work = np.arange(self.n + 1) if self.indptr is None else self.indptr + width * np.arange(self.n + 1)
-        blocks = balanced_blocks(work, strips) or [(0, 0)]
-        return np.array([0, *(stop for _, stop in blocks)], dtype=np.int64)
-
-    def sums(self, width: int, edges: NDArray[np.int64]) -> NDArray[Any]:
-        """(strips, m, width) zeros for the passes' C: float64 where X is dense and the sums are long."""
-        return aligned_zeros((len(edges) - 1, self.m, width), np.float64 if self.data is None else self.dtype)
+        blocks = balanced_blocks(work, count) or [(0, 0)]
+        edges = np.array([0, *(stop for _, stop in blocks)], dtype=np.int64)
+        return Strips(self, edges, workers, row_weights)
 
     def square(self, row_weights: NDArray[Any] | None = None) -> float:
         """Sum of squares in float64, rows weighted."""
@@ -120,6 +119,28 @@ class Operand:
                 part = np.bincount(rows, weights=squares, minlength=stop - start)
             total += float(part.sum() if row_weights is None else part @ row_weights[start:stop])
         return total
+
+
+class Strips(NamedTuple):
+    """A matrix in strips of rows from edges[i] to edges[i + 1], and the threads that work on them."""
+
+    X: NativeMatrix
+    edges: NDArray[np.int64]
+    workers: int
+    row_weights: NDArray[Any] | None = None
+
+    def sums(self, width: int) -> NDArray[Any]:
+        """(strips, m, width) zeros for the passes' C: float64 where X is dense and the sums are long."""
+        X = self.X
+        return aligned_zeros((len(self.edges) - 1, X.m, width), np.float64 if X.data is None else X.dtype)
+
+
+class Extrapolation(NamedTuple):
+    """`out` = max(0, W + beta (W - previous)) of the row factor W that a pass finds."""
+
+    previous: NDArray[Any]
+    beta: float
+    out: NDArray[Any]
 
 
 def padded_width(k: int, dtype: Any) -> int:
@@ -146,13 +167,13 @@ def padded(factor: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-class Quadratic:
-    """One side's subproblem: min 0.5 w G w - (x - l1) w, for all rows w of a factor at once.
+class RowSubproblem:
+    """min 0.5 w G w - (x - l1) w over w >= 0, for all rows w of a factor at once.
 
-    `gram` (k, k) is the Gram matrix of the other factor; the L2 penalty goes on its diagonal.
+    `gram` (k, k) is the Gram matrix of the other factor; the L2 penalty is added to its diagonal.
     """
 
-    def __init__(self, gram: NDArray[Any], l1: float, l2: float, dtype: Any, order: NDArray[Any] | None = None) -> None:
+    def __init__(self, gram: NDArray[Any], l1: float, l2: float, dtype: Any) -> None:
         k = len(gram)
         width = padded_width(k, dtype)
         self.G = np.zeros((width, width), dtype=dtype)
@@ -161,19 +182,28 @@ class Quadratic:
             self.G[np.arange(k), np.arange(k)] += l2
         self.inverse = np.zeros(width, dtype=dtype)
         diagonal = self.G.diagonal()
-        # Where the diagonal is so small that its reciprocal overflows, the component is as good as gone.
+        # Where a diagonal entry's reciprocal overflows, the component is effectively zero; its inverse is set to 0.
         with np.errstate(over="ignore"):
             np.divide(1, diagonal, out=self.inverse, where=diagonal != 0)
         self.inverse[~np.isfinite(self.inverse)] = 0
         self.l1 = l1
-        self.order = np.arange(k, dtype=np.int32) if order is None else order.astype(np.int32)
+        self.order = np.arange(k, dtype=np.int32)
 
 
-def free_solution(problem: Quadratic) -> NDArray[Any]:
-    """(width, width) about the inverse of G, padding zero: takes x to the minimum without the constraint."""
+class EntryProblem(NamedTuple):
+    """The loss of a factor's rows over stored entries: Kullback-Leibler (`poisson`) or squares, and their penalty."""
+
+    k: int
+    poisson: bool
+    l1: float
+    l2: float
+
+
+def free_solution(problem: RowSubproblem) -> NDArray[Any]:
+    """(width, width) approximate inverse of G, padding zero: maps x to the unconstrained minimum."""
     k = len(problem.order)
     G = problem.G[:k, :k].astype(np.float64)
-    # A ridge far below G's scale keeps a singular G from sending the start far away.
+    # A ridge far below G's scale keeps the start bounded where G is singular.
     ridge = 1e-6 * float(np.trace(G)) / k
     out = np.zeros_like(problem.G)
     if ridge > 0:
@@ -182,49 +212,43 @@ def free_solution(problem: Quadratic) -> NDArray[Any]:
 
 
 def row_pass(
-    X: Operand,
-    A: NDArray[Any],
-    problem: Quadratic,
-    start: NDArray[Any],
-    out: NDArray[Any] | None,
-    edges: NDArray[np.int64],
-    workers: int,
-    *,
-    sweeps: int = 1,
-    C: NDArray[Any] | None = None,
-    row_weights: NDArray[Any] | None = None,
-    previous: NDArray[Any] | None = None,
-    extrapolated: NDArray[Any] | None = None,
-    beta: float = 0.0,
+    strips: Strips, A: NDArray[Any], problem: RowSubproblem, start: NDArray[Any], out: NDArray[Any] | None, *,
+    sweeps: int = 1, C: NDArray[Any] | None = None, ahead: Extrapolation | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
-    """Sweep the row factor and accumulate C (strips, m, width) = X^T B; returns (B^T B, column sums, 0, violation)."""
+    """Sweep the row factor and accumulate C (strips, m, width) = X^T B; returns (B^T B, column sums, 0, violation).
+
+    B is the row factor, extrapolated where `ahead` is given.
+    """
+    X = strips.X
+    previous, beta, extrapolated = (None, 0.0, None) if ahead is None else ahead
     return _core.nmf_row_pass(
         X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps,
-        start, out, previous, extrapolated, beta, row_weights, C, edges, workers,
-    )  # fmt: skip
+        start, out, previous, extrapolated, beta, strips.row_weights, C, strips.edges, strips.workers,
+    )
 
 
 def project_pass(
-    X: Operand, A: NDArray[Any], edges: NDArray[np.int64], workers: int, *, out: NDArray[Any] | None = None,
-    C: NDArray[Any] | None = None,
-) -> NDArray[np.float64]:  # fmt: skip
-    """out = X A and C (strips, m, width) = X^T X A in one reading of X, each where given; returns A^T X^T X A."""
-    return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, edges, workers)[0]
+    strips: Strips, A: NDArray[Any], *, out: NDArray[Any] | None = None, C: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
+    """out = X A and C (strips, m, width) = X^T X A, each if given, in one pass over X; returns A^T X^T X A."""
+    X = strips.X
+    return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, strips.edges, strips.workers)[0]
 
 
 def solve_pass(
-    X: Operand, A: NDArray[Any], problem: Quadratic, solution: NDArray[Any], out: NDArray[Any],
-    edges: NDArray[np.int64], workers: int, *, sweeps: int, tol: float,
-) -> None:  # fmt: skip
-    """Write each row's solution with A fixed, to the tolerance or `sweeps` sweeps; `solution` from `Quadratic`."""
+    strips: Strips, A: NDArray[Any], problem: RowSubproblem, solution: NDArray[Any], out: NDArray[Any], *, sweeps: int,
+    tol: float,
+) -> None:
+    """Write each row's solution with A fixed, to the tolerance or `sweeps` sweeps; `solution`: see `free_solution`."""
+    X, edges, workers, _ = strips
     _core.nmf_solve_pass(
         X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
         solution, out, edges, workers,
-    )  # fmt: skip
+    )
 
 
 def column_pass(
-    C: NDArray[Any], problem: Quadratic, start: NDArray[Any], out: NDArray[Any], workers: int, *, sweeps: int = 1
+    C: NDArray[Any], problem: RowSubproblem, start: NDArray[Any], out: NDArray[Any], workers: int, *, sweeps: int = 1
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
     """Sum C into C[0] and sweep the column factor; returns (H^T H, column sums, <C, H>, violation)."""
     return _core.nmf_column_pass(
@@ -233,41 +257,27 @@ def column_pass(
 
 
 def entry_pass(
-    X: Operand,
-    A: NDArray[Any],
-    k: int,
-    start: NDArray[Any],
-    out: NDArray[Any] | None,
-    edges: NDArray[np.int64],
-    workers: int,
-    *,
-    poisson: bool,
-    measure: bool,
-    sweeps: int = 1,
-    column_sums: NDArray[Any] | None = None,
+    strips: Strips, A: NDArray[Any], problem: EntryProblem, start: NDArray[Any], out: NDArray[Any] | None, *,
+    sweeps: int, measure: bool = False, column_sums: NDArray[Any] | None = None,
     column_weights: NDArray[Any] | None = None,
-    row_weights: NDArray[Any] | None = None,
-    l1: float = 0.0,
-    l2: float = 0.0,
 ) -> tuple[float, float]:
     """Update each row of a factor from its stored entries alone; returns (loss at `start`, violation).
 
-    Kullback-Leibler with `poisson`, else least squares. With `column_sums` (width,) entries not stored are zeros,
-    without they are unknown.
+    Entries not stored are zeros with `column_sums` (width,), unknown without. The loss is 0 without `measure`.
     """
     return _core.nmf_entry_pass(
-        *X.csr(), A, k, poisson, measure, column_sums, column_weights, row_weights, l1, l2,
-        _FLOOR, sweeps, start, out, edges, workers,
-    )  # fmt: skip
+        *strips.X.csr(), A, problem.k, problem.poisson, measure, column_sums, column_weights, strips.row_weights,
+        problem.l1, problem.l2, _FLOOR, sweeps, start, out, strips.edges, strips.workers,
+    )
 
 
 def half_squared_error(
-    X: Operand, W: NDArray[Any], Ht: NDArray[Any], row_weights: NDArray[Any] | None, workers: int
+    X: NativeMatrix, W: NDArray[Any], Ht: NDArray[Any], row_weights: NDArray[Any] | None, workers: int
 ) -> float:
     """0.5 |X - W H|^2 in float64 from the entries themselves, rows weighted; factors padded. X is never densified."""
-    edges = X.edges(W.shape[1], workers, accumulate=False)
+    edges = X.strips(W.shape[1], workers, accumulate=False).edges
     error = _core.nmf_residual(X.dense, X.indptr, X.indices, X.data, Ht, W, row_weights, edges, workers)
-    if X.dense is None:  # what the stored entries left out: 0.5 |W H|^2
+    if X.dense is None:  # the part that the stored entries don't cover: 0.5 |W H|^2
         gram_H = Ht.astype(np.float64)
         gram_H = gram_H.T @ gram_H
         for start in range(0, X.n, 1 << 16):

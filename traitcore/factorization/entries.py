@@ -1,4 +1,4 @@
-"""Factorizations that look at stored entries only: the Kullback-Leibler loss, and partly observed matrices."""
+"""Factorizations that use the stored entries only: the Kullback-Leibler loss, and partly observed matrices."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._validate import as_array, check_array, check_csr
-from .descent import LOOK_BACK, Penalty, Watch, WatchArgs
-from .engine import DTYPES, Operand, check_data, entry_pass, padded
+from .convergence import LOOK_BACK, ConvergenceMonitor
+from .engine import DTYPES, EntryProblem, NativeMatrix, check_data, entry_pass, padded
+from .options import NmfOptions, Penalty
 from .scale import Scaling, exponent_of, row_exponents, times_power, times_row_powers
 
-# Updates of a row while its entries are in cache: multiplicative ones gain little beyond a few; coordinate descent on
-# a row's own Gram matrix costs next to nothing once that is summed.
+# Updates of a row while its entries are in cache, by schedule and loss (True: Kullback-Leibler). More multiplicative
+# ones gain little; coordinate descent is nearly free once the row's Gram matrix is summed.
 _SWEEPS = {"plain": {True: 1, False: 1}, "accelerated": {True: 3, False: 10}}
 
 
@@ -28,7 +29,7 @@ def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
         return check_data(X, owner)
     X = check_csr("X", owner, X, dtype=DTYPES, finite=False) if sparse.issparse(X) else check_array(
         "X", owner, X, dtype=DTYPES, shape=(None, None), finite=False
-    )  # fmt: skip
+    )
     if not sparse.issparse(observed):
         observed = as_array("observed", owner, observed)
         if observed.dtype != bool:
@@ -53,40 +54,47 @@ def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
 class EntryDescent:
     """Alternate W's rows against X and H's columns against X^T, each row its own problem over its stored entries.
 
-    Kullback-Leibler with `poisson`, else least squares; entries not stored are unknown where `partial`, else zeros.
+    `penalty` is that of the options on the data's scale.
     """
 
     def __init__(
-        self, X: sparse.csr_array, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty, *, poisson: bool,
-        partial: bool, row_weights: NDArray[Any] | None, schedule: str, workers: int, owner: str,
-    ) -> None:  # fmt: skip
-        self.X = Operand.of(X, owner)
-        self.Xt = Operand.of(sparse.csr_array(X.T), owner)
-        self.k, self.penalty, self.poisson, self.partial = W.shape[1], penalty, poisson, partial
-        self.row_weights, self.workers = row_weights, workers
+        self, X: sparse.csr_array, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty,
+        row_weights: NDArray[Any] | None, options: NmfOptions,
+    ) -> None:
+        self.k, self.penalty, self.row_weights, self.options = W.shape[1], penalty, row_weights, options
+        self.poisson, self.partial = options.poisson, options.observed_only
         self.W, self.Ht = padded(W), padded(Ht)
-        self.sweeps = _SWEEPS[schedule][poisson]
+        self.sweeps = _SWEEPS[options.schedule][self.poisson]
         width = self.W.shape[1]
-        self.edges = self.X.edges(width, workers, accumulate=False)
-        self.edges_t = self.Xt.edges(width, workers, accumulate=False)
+        caller, workers = "factorize_nonnegative", options.workers
+        transposed = NativeMatrix.of(sparse.csr_array(X.T), caller)
+        self.rows = NativeMatrix.of(X, caller).strips(width, workers, accumulate=False, row_weights=row_weights)
+        self.columns = transposed.strips(width, workers, accumulate=False)
+        self.W_problem = EntryProblem(self.k, self.poisson, penalty.l1_W, penalty.l2_W)
+        self.H_problem = EntryProblem(self.k, self.poisson, penalty.l1_H, penalty.l2_H)
 
-    def run(self, watch_args: WatchArgs) -> Watch:
+    def run(self) -> ConvergenceMonitor:
         """Iterate to the stopping test; leaves the factors in W and Ht."""
         spare = np.zeros_like(self.W)
-        weighted, watch, violation = self._weighted_sums(self.W), None, 0.0
+        weighted, monitor, violation = self._weighted_sums(self.W), None, 0.0
         while True:
-            # The update of W begins with the predictions of the pair as it stands, so its loss comes free; where that
-            # ends the iteration, the update is thrown away. The last measure needs no update.
-            last = watch is not None and len(watch.history) == watch.max_iter
+            # W's update begins with the current predictions, so their loss costs nothing extra. If that loss ends the
+            # iteration, the update is discarded. The last evaluation needs no update.
+            last = monitor is not None and len(monitor.history) == monitor.max_iter
             rest = self._rest(weighted)
             loss, more = self._update_W(self.W if last else spare, sweeps=0 if last else self.sweeps)
-            if watch is None:
-                watch = Watch("nmf", *watch_args, loss + rest)
-            elif watch.done_by_decrease(loss + rest, LOOK_BACK) if self.poisson else watch.done(loss + rest, violation):
-                return watch
+            if monitor is None:
+                monitor = self.options.monitor(loss + rest)
+            elif self._done(monitor, loss + rest, violation):
+                return monitor
             self.W, spare = spare, self.W
             weighted = self._weighted_sums(self.W)
             violation = more + self._update_H(weighted)
+
+    def _done(self, monitor: ConvergenceMonitor, objective: float, violation: float) -> bool:
+        if self.poisson:
+            return monitor.done_by_decrease(objective)
+        return monitor.done_by_violation(objective, violation)
 
     def loss(self) -> float:
         """The loss alone, without penalties."""
@@ -106,28 +114,21 @@ class EntryDescent:
 
     def _update_W(self, out: NDArray[Any], *, sweeps: int) -> tuple[float, float]:
         """(loss before, violation); writes `out`, where there are sweeps."""
-        return self._pass(
-            self.X, self.edges, self.Ht, self.W, out, None if self.partial else self.Ht.sum(axis=0, dtype=np.float64),
-            sweeps=sweeps, measure=True, row_weights=self.row_weights, l1=self.penalty.l1_W, l2=self.penalty.l2_W,
-        )  # fmt: skip
+        sums = None if self.partial else self.Ht.sum(axis=0, dtype=np.float64).astype(self.W.dtype)
+        return entry_pass(
+            self.rows, self.Ht, self.W_problem, self.W, out if sweeps else None, sweeps=sweeps, measure=True,
+            column_sums=sums,
+        )
 
     def _update_H(self, weighted: NDArray[np.float64]) -> float:
-        return self._pass(
-            self.Xt, self.edges_t, self.W, self.Ht, self.Ht, None if self.partial else weighted, sweeps=self.sweeps,
-            measure=False, column_weights=self.row_weights, l1=self.penalty.l1_H, l2=self.penalty.l2_H,
-        )[1]  # fmt: skip
-
-    def _pass(
-        self, X: Operand, edges: NDArray[np.int64], A: NDArray[Any], start: NDArray[Any],
-        out: NDArray[Any], sums: NDArray[np.float64] | None, *, sweeps: int, **options: Any,
-    ) -> tuple[float, float]:  # fmt: skip
+        """The violation; `weighted` are W's column sums, rows weighted."""
         return entry_pass(
-            X, A, self.k, start, out if sweeps else None, edges, self.workers, poisson=self.poisson, sweeps=sweeps,
-            column_sums=None if sums is None else sums.astype(X.dtype), **options,
-        )  # fmt: skip
+            self.columns, self.W, self.H_problem, self.Ht, self.Ht, sweeps=self.sweeps,
+            column_sums=None if self.partial else weighted.astype(self.W.dtype), column_weights=self.row_weights,
+        )[1]
 
     def _rest(self, weighted: NDArray[np.float64]) -> float:
-        """What the stored entries leave out of the objective: predictions at zeros, and the penalties."""
+        """The rest of the objective: predictions at entries that aren't stored, and the penalties."""
         sum_H = self.Ht.sum(axis=0, dtype=np.float64)
         squares = [0.0, 0.0]
         if self.penalty.l2_W or self.penalty.l2_H:
@@ -140,34 +141,31 @@ class EntryDescent:
         return zeros + self.penalty.of(np.array([[squares[0]]]), weighted, np.array([[squares[1]]]), sum_H)
 
 
-def fold_entries(
-    X: sparse.csr_array, H: NDArray[Any], penalty: Penalty, *, poisson: bool, partial: bool, tol: float,
-    max_iter: int, workers: int, owner: str,
-) -> NDArray[Any]:  # fmt: skip
+def fold_entries(X: sparse.csr_array, H: NDArray[Any], options: NmfOptions) -> NDArray[Any]:
     """W (n, k) with H fixed, all rows to the tolerance or `max_iter` updates."""
-    # Each row on its own scale, unless the penalty binds them: of its two terms only one grows as the loss does.
+    poisson = options.poisson
+    penalty = options.penalty(0, X.shape[1])
+    # Each row on its own scale, unless a penalty term forbids it: only one of the two scales as the loss does.
     bound = penalty.l2_W if poisson else penalty.l1_W
     common = exponent_of(X) if bound else 0
     exponents = np.full(X.shape[0], common) if bound else row_exponents(X)
     h = exponent_of(H)
     penalty = Scaling(common - h, h).penalty(penalty, poisson, X.dtype)
-    operand = Operand.of(times_row_powers(X, -exponents), owner)
+    matrix = NativeMatrix.of(times_row_powers(X, -exponents), "solve_weights")
     Ht = padded(np.ascontiguousarray(times_power(H, -h).T))
     k = len(H)
-    start = np.full((operand.n, k), 1.0 if poisson else 0.0, dtype=X.dtype)
+    start = np.full((matrix.n, k), 1.0 if poisson else 0.0, dtype=X.dtype)
     W = padded(start)
-    sums = None if partial else Ht.sum(axis=0, dtype=np.float64).astype(X.dtype)
-    edges = operand.edges(W.shape[1], workers, accumulate=False)
+    sums = None if options.observed_only else Ht.sum(axis=0, dtype=np.float64).astype(X.dtype)
+    strips = matrix.strips(W.shape[1], options.workers, accumulate=False)
+    problem = EntryProblem(k, poisson, penalty.l1_W, penalty.l2_W)
     before, done = np.zeros_like(W), 0
-    while done < max_iter:
-        sweeps = min(LOOK_BACK, max_iter - done)
+    while done < options.max_iter:
+        sweeps = min(LOOK_BACK, options.max_iter - done)
         before[:] = W
-        entry_pass(
-            operand, Ht, k, W, W, edges, workers, poisson=poisson, measure=False, sweeps=sweeps, column_sums=sums,
-            l1=penalty.l1_W, l2=penalty.l2_W,
-        )  # fmt: skip
+        entry_pass(strips, Ht, problem, W, W, sweeps=sweeps, column_sums=sums)
         done += sweeps
-        if np.abs(W - before).max(initial=0.0) <= tol * np.abs(W).max(initial=0.0):
+        if np.abs(W - before).max(initial=0.0) <= options.tol * np.abs(W).max(initial=0.0):
             break
     W = np.ascontiguousarray(W[:, :k])
     exponents = exponents - h

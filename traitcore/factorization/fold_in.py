@@ -1,4 +1,4 @@
-"""Fold-in: weights of new rows with H fixed, exact to the objective H was learned with."""
+"""Fold-in: weights of new rows with H fixed, for the objective that H was learned with."""
 
 from __future__ import annotations
 
@@ -12,31 +12,56 @@ from scipy import sparse
 
 from .._errors import on_behalf_of, parameter_message
 from .._parallel import resolve_workers
-from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_real
-from .descent import Penalty
-from .engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
+from .._validate import as_array, check_array, check_csr, check_int, check_real
+from .engine import (
+    DTYPES,
+    NativeMatrix,
+    RowSubproblem,
+    Strips,
+    aligned_zeros,
+    check_data,
+    free_solution,
+    padded,
+    solve_pass,
+)
 from .entries import fold_entries, observed_entries
+from .options import NmfOptions, Penalty
 from .scale import Scaling, exponent_of, power, times_power
-
-LOSSES = ("frobenius", "kullback-leibler")
 
 
 class WeightSolver:
-    """Non-negative least squares against one H, prepared once: the fast way to fold in rows as they come.
+    """Non-negative least squares against one H, prepared once: fast for rows that come one by one.
+
+    Called with X, (n, m) dense or sparse, it returns W (n, k); with one row (m,), (k,). A row's answer doesn't
+    depend on the other rows.
 
     Parameters
     ----------
     H : (k, m) array of any sign, float32 or float64; the answer has its dtype.
     alpha_W, l1_ratio : W's penalty, as in `factorize_nonnegative`.
-    tol : a row is done when its projected gradient's 1-norm has fallen to tol times that at zero.
-    max_iter : at most this many coordinate-descent sweeps of a row.
-
-    Calling it with X, (n, m) dense or sparse, gives W (n, k); with one row (m,) gives (k,). A row's answer doesn't
-    depend on the rows beside it.
+    tol : a row is done when its projected gradient's 1-norm is at most tol times that at zero.
+    max_iter : most coordinate-descent sweeps of a row.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range; a wrong shape, NaN or infinity (the first place is named).
+
+    References
+    ----------
+    Franc, Hlavac & Navara 2005, "Sequential coordinate-wise algorithm for the non-negative least squares problem".
+
+    See Also
+    --------
+    solve_weights : one call for many rows, with other losses too.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> solver = tc.WeightSolver(np.array([[2.0, 0, 1], [0, 3, 0]]))
+    >>> solver(np.array([4.0, 3, 2])).round(3).tolist()
+    [2.0, 1.0]
+    >>> solver(np.array([[4.0, 0, 2], [0, 6, 0]])).round(3).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
     """
 
     def __init__(
@@ -53,14 +78,14 @@ class WeightSolver:
         )
         self.n_components, self.n_features = H.shape
         self.dtype = H.dtype
-        # Products of H's entries must stay in range; W is on the inverse scale.
+        # H is scaled so that products of its entries stay in range; W is on the inverse scale.
         scaling = Scaling.of(np.zeros(0), H)
         self._exponent = scaling.w
         H = times_power(H, -scaling.h)
         penalty = scaling.penalty(penalty, False, H.dtype)
         self._Ht = padded(H.T)
         exact = H.astype(np.float64)
-        self._problem = Quadratic(exact @ exact.T, penalty.l1_W, penalty.l2_W, H.dtype)
+        self._problem = RowSubproblem(exact @ exact.T, penalty.l1_W, penalty.l2_W, H.dtype)
         self._solution = free_solution(self._problem)
         self._edge = np.array([0, 1], dtype=np.int64)
 
@@ -68,41 +93,42 @@ class WeightSolver:
         """W >= 0 for X: (n, k), or (k,) for one row."""
         if isinstance(X, np.ndarray) and X.ndim == 1:
             row = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(self.n_features,))
-            one = Operand(1, self.n_features, self.dtype, row[None], None, None, None)
-            return self._solve(one, self._edge, 1).reshape(self.n_components)
+            one = NativeMatrix(1, self.n_features, self.dtype, row[None], None, None, None)
+            return self._solve(Strips(one, self._edge, 1)).reshape(self.n_components)
         workers = resolve_workers(workers, "WeightSolver")
         if sparse.issparse(X):
             X = check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
         else:
             X = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
-        operand = Operand.of(X, "WeightSolver")
-        if operand.n == 0:
+        matrix = NativeMatrix.of(X, "WeightSolver")
+        if matrix.n == 0:
             return np.zeros((0, self.n_components), dtype=self.dtype)
-        return self._solve(operand, operand.edges(self._Ht.shape[1], 4 * workers, accumulate=False), workers)
+        strips = matrix.strips(self._Ht.shape[1], 4 * workers, accumulate=False)
+        return self._solve(strips._replace(workers=workers))
 
-    def _solve(self, X: Operand, edges: NDArray[np.int64], workers: int) -> NDArray[Any]:
-        W = self._solved(X, edges, workers, self._problem)
+    def _solve(self, strips: Strips) -> NDArray[Any]:
+        W = self._solved(strips, self._problem)
         if not math.isfinite(W.max(initial=0.0)):
-            self._solve_huge(X, W)
+            self._solve_huge(strips.X, W)
         if self._exponent:
             W = times_power(W, self._exponent)
         return W
 
-    def _solved(self, X: Operand, edges: NDArray[np.int64], workers: int, problem: Quadratic) -> NDArray[Any]:
-        out = aligned_zeros((X.n, self._Ht.shape[1]), self.dtype)
-        solve_pass(X, self._Ht, problem, self._solution, out, edges, workers, sweeps=self._max_iter, tol=self._tol)
+    def _solved(self, strips: Strips, problem: RowSubproblem) -> NDArray[Any]:
+        out = aligned_zeros((strips.X.n, self._Ht.shape[1]), self.dtype)
+        solve_pass(strips, self._Ht, problem, self._solution, out, sweeps=self._max_iter, tol=self._tol)
         return np.ascontiguousarray(out[:, : self.n_components])
 
-    def _solve_huge(self, X: Operand, W: NDArray[Any]) -> None:
-        """Solve rows of W that overflowed again, each row of X brought near 1."""
+    def _solve_huge(self, X: NativeMatrix, W: NDArray[Any]) -> None:
+        """Solve the rows of W that overflowed again, with each row of X scaled to near 1."""
         for i in np.flatnonzero(~np.isfinite(W).all(axis=1)):
             row = X.row(int(i))
             exponent = exponent_of(row)
-            one = Operand(1, self.n_features, self.dtype, times_power(row, -exponent)[None], None, None, None)
+            one = NativeMatrix(1, self.n_features, self.dtype, times_power(row, -exponent)[None], None, None, None)
             problem = copy(self._problem)
             problem.l1 *= power(-exponent)
             with np.errstate(over="ignore"):
-                W[i] = times_power(self._solved(one, self._edge, 1, problem)[0], exponent)
+                W[i] = times_power(self._solved(Strips(one, self._edge, 1), problem)[0], exponent)
 
 
 @on_behalf_of("solve_weights")
@@ -118,59 +144,66 @@ def solve_weights(
     max_iter: int = 200,
     workers: int = 1,
 ) -> NDArray[Any]:
-    """W >= 0 that minimizes the objective of `factorize_nonnegative` with H fixed.
+    """Weights W >= 0 that minimize the objective of `factorize_nonnegative` with H fixed.
 
     Parameters
     ----------
     X : (n, m) array or sparse matrix, or (m,) for one row; of any sign with the Frobenius loss.
     H : (k, m) array; of any sign with the Frobenius loss.
     beta_loss, alpha_W, l1_ratio, observed : as in `factorize_nonnegative`.
-    tol, max_iter : as in `WeightSolver`; with the other losses, the largest relative move of a weight over ten updates.
+    tol, max_iter : as in `WeightSolver`. With the Kullback-Leibler loss or `observed`, the search ends when no weight
+        moved by more than tol times the largest one over ten updates.
 
-    Returns (n, k), or (k,), X's dtype. To fold in many single rows, prepare a `WeightSolver` once.
+    Returns
+    -------
+    (n, k) array, or (k,) for one row, in X's dtype.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range; a wrong shape, NaN or infinity (the first place is named).
+
+    See Also
+    --------
+    WeightSolver : faster for many single rows against one H. factorize_nonnegative : learns H.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> H = np.array([[2.0, 0, 1], [0, 3, 0]])
+    >>> tc.solve_weights(np.array([[4.0, 3, 2], [0, 6, 0]]), H).round(3).tolist()
+    [[2.0, 1.0], [0.0, 2.0]]
     """
     owner = "solve_weights"
-    check_choice("beta_loss", owner, beta_loss, LOSSES)
+    options = NmfOptions(
+        beta_loss=beta_loss, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter, workers=workers,
+        observed_only=observed is not None,
+    ).checked(owner)
     one = not sparse.issparse(X) and np.ndim(X) == 1
     if one:
         X = as_array("X", owner, X)[None]
         observed = None if observed is None else as_array("observed", owner, observed)[None]
-    poisson = beta_loss == "kullback-leibler"
     if observed is not None:
         X = observed_entries(X, observed, owner)
     else:
-        X = check_data(X, owner, nonnegative=poisson)
-    H = check_array("H", owner, H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=poisson)
-    W = fold_rows(
-        X, H, check_real("alpha_W", owner, alpha_W, 0), check_real("l1_ratio", owner, l1_ratio, 0, 1),
-        poisson=poisson, partial=observed is not None, tol=check_real("tol", owner, tol, 0),
-        max_iter=check_int("max_iter", owner, max_iter, 1), workers=resolve_workers(workers, owner), owner=owner,
-    )  # fmt: skip
+        X = check_data(X, owner, nonnegative=options.poisson)
+    H = check_array("H", owner, H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=options.poisson)
+    W = fold_rows(X, H, options)
     return W[0] if one else W
 
 
-def fold_rows(
-    X: Any, H: NDArray[Any], alpha_W: float, l1_ratio: float, *, poisson: bool, partial: bool, tol: float,
-    max_iter: int, workers: int, owner: str,
-) -> NDArray[Any]:  # fmt: skip
-    """`solve_weights` of checked arguments; with `partial`, a sparse X's stored entries are the observed ones."""
-    if not poisson and not partial:
-        solver = WeightSolver(H, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter)
-        return solver(X, workers=workers)
-    penalty = Penalty.scaled(alpha_W, 0.0, l1_ratio, 0, X.shape[1])
-    return fold_entries(
-        sparse.csr_array(X), H, penalty, poisson=poisson, partial=partial, tol=tol, max_iter=max_iter,
-        workers=workers, owner=owner,
-    )  # fmt: skip
+def fold_rows(X: Any, H: NDArray[Any], options: NmfOptions) -> NDArray[Any]:
+    """`solve_weights` of checked arguments; a sparse X's stored entries are the observed ones, if only some are."""
+    if options.by_entries:
+        return fold_entries(sparse.csr_array(X), H, options)
+    solver = WeightSolver(
+        H, alpha_W=options.alpha_W, l1_ratio=options.l1_ratio, tol=options.tol, max_iter=options.max_iter
+    )
+    return solver(X, workers=options.workers)
 
 
 def check_rows(
     name: str, owner: str, value: Any, rows: int, *, zeros: bool = False
-) -> NDArray[np.float64] | None:  # fmt: skip
+) -> NDArray[np.float64] | None:
     """Row weights (rows,), non-negative, not all of them zero unless `zeros`; or None."""
     if value is None:
         return None
@@ -181,9 +214,9 @@ def check_rows(
 
 
 def fold_in(rows: Any, components: NDArray[np.float32], *, workers: int = 1) -> NDArray[np.float32]:
-    """(n_rows, k) float32 W >= 0 that minimises ||rows - W components||_F; `components` may have any sign.
+    """(n_rows, k) float32 W >= 0 that minimizes ||rows - W components||_F; `components` may have any sign.
 
-    Solved to a much smaller tolerance than a fit's own, so that a row's weights don't depend on the rows beside it.
+    The tolerance is much smaller than a fit's, so that a row's weights don't depend on the other rows.
     """
     weights: NDArray[np.float32] = solve_weights(rows, components, tol=1e-6, max_iter=400, workers=workers)
     return np.asarray(weights, dtype=np.float32)

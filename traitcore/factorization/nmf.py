@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import on_behalf_of, parameter_message, warn_not_converged
-from .._parallel import resolve_workers
 from .._progress import Progress
 from .._transformer import MatrixTransformer
-from .._validate import RandomSource, check_array, check_bool, check_choice, check_int, check_random_state, check_real
-from .descent import Descent, Penalty, Watch, WatchArgs
-from .engine import Operand, check_data, half_squared_error
+from .._validate import RandomSource, check_array, check_choice, check_random_state, check_real
+from .convergence import ConvergenceMonitor
+from .descent import Descent
+from .engine import NativeMatrix, check_data, half_squared_error
 from .entries import EntryDescent, observed_entries
-from .fold_in import LOSSES, check_rows, fold_rows, solve_weights
+from .fold_in import check_rows, fold_rows, solve_weights
 from .online import OnlineFactor
+from .options import NmfOptions, Penalty
 from .result import ConvergenceReport, Factorization
 from .scale import Scaling, factorization, scaled_weights, times_power
-from .starts import INITS, initial_factors
+from .starts import initial_factors
 
 _OWNER = "factorize_nonnegative"
-SCHEDULES = ("accelerated", "plain")
 
 
 def factorize_nonnegative(
@@ -43,138 +43,120 @@ def factorize_nonnegative(
     alpha_W: float = 0.0,
     alpha_H: float | str = "same",
     l1_ratio: float = 0.0,
-    shuffle: bool = False,
     sample_weight: Any = None,
     observed: Any = None,
     random_state: RandomSource = 0,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Factorization:
-    """X ~ W H with W, H >= 0.
+    """Factorize X ~ W H with W, H >= 0.
 
-    The objective is loss(X, W H) + alpha_W m (l1_ratio |W|_1 + 0.5 (1 - l1_ratio) |W|^2) + the same for H with
-    alpha_H n: scikit-learn's. It never rises from one iteration to the next, beyond rounding.
+    The objective is scikit-learn's: loss(X, W H) + alpha_W m (l1_ratio |W|_1 + 0.5 (1 - l1_ratio) |W|^2), plus the same
+    for H with alpha_H n. It never rises from one iteration to the next, beyond rounding.
 
     Parameters
     ----------
     X : (n, m) array or sparse matrix, non-negative, float32 or float64 (others become float64).
-    n_components : k >= 1; more than min(n, m) is fine.
+    n_components : k >= 1; it may exceed min(n, m).
     init : "nndsvd", "nndsvda", "nndsvdar" (Boutsidis & Gallopoulos 2008), "random", or "custom" with `W` (n, k) and
-        `H` (k, m), where a component that is zero on both sides (with the Kullback-Leibler loss: on either) stays zero,
-        and a start of such components alone is refused. With the Kullback-Leibler loss a zero of the start stays zero:
-        prefer "nndsvda" to "nndsvd".
+        `H` (k, m). A component that starts at zero on both sides (Kullback-Leibler: on either) stays zero; a start of
+        such components alone is an error. With the Kullback-Leibler loss each zero of the start stays zero: prefer
+        "nndsvda" to "nndsvd".
     beta_loss : "frobenius", 0.5 |X - W H|^2, by cyclic coordinate descent (HALS; Cichocki & Phan 2009, algorithm 2);
         "kullback-leibler", sum x log(x / p) - x + p, for counts, by multiplicative updates on X's nonzeros alone
         (Lee & Seung 2001).
     schedule : "plain", one sweep of W, then one of H: scikit-learn's iterates, one by one; "accelerated", several
         inner sweeps for each product (Gillis & Glineur 2012) and, with the Frobenius loss and all of X observed,
-        extrapolation (Ang & Gillis 2019): far sooner at the same error.
-    tol : "plain" coordinate descent stops when the projected gradient's 1-norm falls to tol times that of the first
-        iteration, scikit-learn's test for it; the accelerated one, and the Kullback-Leibler loss, when sqrt(objective)
-        fell by at most tol times its start over ten iterations, scikit-learn's test for multiplicative updates.
-    shuffle : visit the components in random order (coordinate descent over all of X only; else a ValueError).
-    sample_weight : (n,) non-negative or None; weight s counts a row and its penalty s times, as if it stood there s
-        times: in the start, in every step and in the stopping test. Rows of weight 0 change nothing; their W is solved
-        for afterwards.
+        extrapolation (Ang & Gillis 2019): the same error in much less time.
+    tol : "plain" coordinate descent stops when the projected gradient's 1-norm is at most tol times that of the first
+        iteration, as scikit-learn's does. The accelerated schedule and the Kullback-Leibler loss stop when
+        sqrt(objective) fell by at most tol times its start over ten iterations, as scikit-learn's "mu" solver does.
+    max_iter : most iterations; without convergence by then, `report` says so.
+    alpha_W, alpha_H, l1_ratio : weights of the penalties, and the share of L1 in them; alpha_H "same" is alpha_W.
+    sample_weight : (n,) non-negative or None; a row of weight s counts as s copies of it: in the start, in every step
+        and in the stopping test. Rows of weight 0 change nothing; their W is solved for afterwards.
     observed : None (all of X), a boolean array or sparse matrix of X's shape, true where X is known, or "stored": a
-        sparse X's stored entries. Nothing else is looked at: it may hold NaN.
-    random_state : seed of the random parts. workers : threads; the result doesn't depend on it, but for rounding
-        with more than 8.
+        sparse X's stored entries. Other entries are ignored and may be NaN.
+    random_state : seed of the random parts, as an int, RandomState, Generator, or None for numpy's global state.
+    workers : threads, -1 for all cores; up to 8, the result doesn't depend on it; beyond, only by rounding.
+    progress : called as progress("nmf", iterations done, max_iter).
+
+    Returns
+    -------
+    Factorization : W (n, k), H (k, m), the history of the objective and a convergence report.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range; NaN, infinity or a negative value in X (the first place is named).
+
+    References
+    ----------
+    Lee & Seung 1999, "Learning the parts of objects by non-negative matrix factorization".
+    Cichocki & Phan 2009, "Fast local algorithms for large scale nonnegative matrix and tensor factorizations".
+
+    See Also
+    --------
+    NMF : the same as an estimator. solve_weights : W for new rows. factorize_semi_nonnegative : X of any sign.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> X = np.array([[2.0, 0, 1], [4, 0, 2], [0, 3, 0]])
+    >>> W, H = tc.factorize_nonnegative(X, 2)
+    >>> (W @ H).round(2).tolist()
+    [[2.0, 0.0, 1.0], [4.0, 0.0, 2.0], [0.0, 3.0, 0.0]]
     """
     owner = _OWNER
-    k = check_int("n_components", owner, n_components, 1)
-    check_choice("init", owner, init, INITS)
-    poisson = check_choice("beta_loss", owner, beta_loss, LOSSES) == "kullback-leibler"
-    check_choice("schedule", owner, schedule, SCHEDULES)
-    tol = check_real("tol", owner, tol, 0)
-    max_iter = check_int("max_iter", owner, max_iter, 1)
-    alpha_W = check_real("alpha_W", owner, alpha_W, 0)
-    alpha_H = alpha_W if isinstance(alpha_H, str) and alpha_H == "same" else check_real("alpha_H", owner, alpha_H, 0)
-    l1_ratio = check_real("l1_ratio", owner, l1_ratio, 0, 1)
-    by_entries = poisson or observed is not None
-    if check_bool("shuffle", owner, shuffle) and by_entries:
-        rule = "False with the Kullback-Leibler loss or with `observed`"
-        raise ValueError(parameter_message("shuffle", owner, rule, shuffle))
-    seed = check_random_state("random_state", owner, random_state)
-    workers = resolve_workers(workers, owner)
+    options = NmfOptions(
+        n_components=n_components, init=init, beta_loss=beta_loss, schedule=schedule, tol=tol, max_iter=max_iter,
+        alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio, random_state=random_state, workers=workers,
+        progress=progress, observed_only=observed is not None,
+    ).checked(owner)
     X = check_data(X, owner) if observed is None else observed_entries(X, observed, owner)
     weights = check_rows("sample_weight", owner, sample_weight, X.shape[0])
-    W, H = _custom_start(X, k, init, W, H, weights, poisson, owner)
-    fit = _Fit(
-        k, init, poisson, observed is not None, schedule, (tol, max_iter, progress), (alpha_W, alpha_H, l1_ratio),
-        np.random.default_rng(seed) if shuffle else None, seed, workers,
-    )  # fmt: skip
-    return fit(X, W, H, weights)
+    W, H = _custom_start(X, W, H, weights, options)
+    if weights is None or weights.all():
+        return _fit(X, W, H, weights, options)
+    counted = weights > 0
+    fitted = _fit(X[counted], None if W is None else W[counted], H, weights[counted], options)
+    all_W = np.zeros((len(weights), options.n_components), dtype=fitted.W.dtype)
+    all_W[counted] = fitted.W
+    all_W[~counted] = fold_rows(X[~counted], fitted.H, replace(options, tol=1e-4, max_iter=200))
+    return replace(fitted, W=all_W)
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """A factorization's checked parameters; called with the data, it is the factorization."""
+def _fit(X: Any, W: Any, H: Any, weights: NDArray[np.float64] | None, options: NmfOptions) -> Factorization:
+    """Factorize checked data, rows weighted by positive weights, from the start given, or from `init`."""
+    scaling = Scaling.of(X, H)
+    X = times_power(X, -scaling.x)
+    weight_exponent, row_weights = scaled_weights(weights, X.dtype)
+    if W is None:
+        W, H = initial_factors(X, options.n_components, options.init, options.seed, options.workers, row_weights)
+    else:
+        W, H = scaling.start(W, H, options.poisson)
+    if 0 in X.shape:
+        report = ConvergenceReport(True, "exact", 0, 0.0, options.tol, 0.0, 0.0)
+        return Factorization(W, H, 0, 0.0, np.zeros(1), True, report)
+    rows = X.shape[0] if row_weights is None else float(row_weights.sum(dtype=np.float64))
+    penalty = scaling.penalty(options.penalty(rows, X.shape[1]), options.poisson, X.dtype)
+    W, Ht, loss, monitor = _descend(X, W, np.ascontiguousarray(H.T), penalty, row_weights, options)
+    unit = scaling.loss_exponent(options.poisson) + weight_exponent
+    return factorization(times_power(W, scaling.w), times_power(Ht, scaling.h), loss, monitor, unit)
 
-    k: int
-    init: str
-    poisson: bool
-    partial: bool
-    schedule: str
-    watch_args: WatchArgs
-    alphas: tuple[float, float, float]
-    shuffle: np.random.Generator | None
-    seed: int
-    workers: int
 
-    def __call__(self, X: Any, W: Any, H: Any, weights: NDArray[np.float64] | None) -> Factorization:
-        """Fit X from the start given, or from `init`; rows of weight 0 are folded in afterwards."""
-        if weights is None or weights.all():
-            return self._fit(X, W, H, weights)
-        counted = weights > 0
-        fitted = self._fit(X[counted], None if W is None else W[counted], H, weights[counted])
-        all_W = np.zeros((len(weights), self.k), dtype=fitted.W.dtype)
-        all_W[counted] = fitted.W
-        all_W[~counted] = fold_rows(
-            X[~counted], fitted.H, self.alphas[0], self.alphas[2], poisson=self.poisson, partial=self.partial,
-            tol=1e-4, max_iter=200, workers=self.workers, owner=_OWNER,
-        )  # fmt: skip
-        return replace(fitted, W=all_W)
-
-    def _fit(self, X: Any, W: Any, H: Any, weights: NDArray[np.float64] | None) -> Factorization:
-        scaling = Scaling.of(X, H)
-        X = times_power(X, -scaling.x)
-        weight_exponent, row_weights = scaled_weights(weights, X.dtype)
-        if W is None:
-            W, H = initial_factors(X, self.k, self.init, self.seed, self.workers, row_weights)
-        else:
-            W, H = scaling.start(W, H, self.poisson)
-        if 0 in X.shape:
-            return _empty(W, H, self.watch_args[0])
-        rows = X.shape[0] if row_weights is None else float(row_weights.sum(dtype=np.float64))
-        penalty = Penalty.scaled(*self.alphas, rows, X.shape[1])
-        W, Ht, loss, watch = self._descend(
-            X, W, np.ascontiguousarray(H.T), scaling.penalty(penalty, self.poisson, X.dtype), row_weights
-        )
-        unit = scaling.loss_exponent(self.poisson) + weight_exponent
-        return factorization(times_power(W, scaling.w), times_power(Ht, scaling.h), loss, watch, unit)
-
-    def _descend(
-        self, X: Any, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty, row_weights: NDArray[Any] | None
-    ) -> tuple[NDArray[Any], NDArray[Any], float, Watch]:
-        """(W, H, the loss alone, the watch) of data and start on a scale that the arithmetic bears."""
-        if self.poisson or self.partial:
-            entries = EntryDescent(
-                sparse.csr_array(X), W, Ht, penalty, poisson=self.poisson, partial=self.partial,
-                row_weights=row_weights, schedule=self.schedule, workers=self.workers, owner=_OWNER,
-            )  # fmt: skip
-            watch = entries.run(self.watch_args)
-            return *entries.factors(), entries.loss(), watch
-        operand = Operand.of(X, _OWNER)
-        descent = Descent(operand, W, Ht, penalty, row_weights, self.workers)
-        schedule = descent.plain if self.schedule == "plain" else descent.accelerated
-        watch = schedule(self.watch_args, self.shuffle)
-        loss = half_squared_error(operand, descent.W, descent.Ht, row_weights, self.workers)
-        return *descent.factors(), loss, watch
+def _descend(
+    X: Any, W: NDArray[Any], Ht: NDArray[Any], penalty: Penalty, row_weights: NDArray[Any] | None, options: NmfOptions
+) -> tuple[NDArray[Any], NDArray[Any], float, ConvergenceMonitor]:
+    """(W, H, the loss without penalties, the monitor) of data and a start on a scale safe from overflow."""
+    if options.by_entries:
+        entries = EntryDescent(sparse.csr_array(X), W, Ht, penalty, row_weights, options)
+        monitor = entries.run()
+        return *entries.factors(), entries.loss(), monitor
+    matrix = NativeMatrix.of(X, _OWNER)
+    descent = Descent(matrix, W, Ht, penalty, row_weights, options.workers)
+    monitor = descent.plain(options) if options.schedule == "plain" else descent.accelerated(options)
+    loss = half_squared_error(matrix, descent.W, descent.Ht, row_weights, options.workers)
+    return *descent.factors(), loss, monitor
 
 
 class _NoPartialFit(ValueError, AttributeError):
@@ -197,8 +179,7 @@ class NMF(MatrixTransformer):
     """Non-negative matrix factorization with scikit-learn's names; `factorize_nonnegative` explains the parameters.
 
     A matrix is an array, a sparse matrix, or a frame of pandas, polars or pyarrow whose columns are numbers without
-    nulls. `random_state` may be None, a RandomState or a Generator too. `forget_factor` in (0, 1] is `partial_fit`'s:
-    each batch multiplies what the batches before it left by this.
+    nulls. `forget_factor` in (0, 1] is for `partial_fit`: each batch multiplies the sums of earlier batches by it.
 
     Attributes
     ----------
@@ -209,7 +190,17 @@ class NMF(MatrixTransformer):
 
     Warns
     -----
-    ConvergenceWarning : `fit` reached max_iter before tol (scikit-learn's class of that name too, where it is loaded).
+    ConvergenceWarning : `fit` reached max_iter before tol. It is scikit-learn's class too, where that is loaded.
+
+    References
+    ----------
+    Cichocki & Phan 2009, algorithm 2; Ang & Gillis 2019, "Accelerating nonnegative matrix factorization algorithms
+    using extrapolation"; Mairal et al. 2010, "Online learning for matrix factorization and sparse coding".
+
+    See Also
+    --------
+    factorize_nonnegative : the same as a function. WeightSolver : `transform` for rows that come one by one.
+    TruncatedSVD : components of any sign.
 
     Examples
     --------
@@ -234,7 +225,6 @@ class NMF(MatrixTransformer):
         alpha_W: float = 0.0,
         alpha_H: float | str = "same",
         l1_ratio: float = 0.0,
-        shuffle: bool = False,
         forget_factor: float = 0.9,
         random_state: RandomSource = 0,
         workers: int = 1,
@@ -248,7 +238,6 @@ class NMF(MatrixTransformer):
         self.alpha_W = alpha_W
         self.alpha_H = alpha_H
         self.l1_ratio = l1_ratio
-        self.shuffle = shuffle
         self.forget_factor = forget_factor
         self.random_state = random_state
         self.workers = workers
@@ -256,15 +245,15 @@ class NMF(MatrixTransformer):
     def fit(
         self, X: Any, y: Any = None, *, sample_weight: Any = None, observed: Any = None,
         progress: Progress | None = None,
-    ) -> Self:  # fmt: skip
-        """Learn H from X (n_samples, n_features). `y` is there for scikit-learn's pipelines; nothing reads it."""
+    ) -> Self:
+        """Learn H from X (n_samples, n_features). `y` is ignored; scikit-learn's pipelines pass it."""
         self._fit(X, None, None, sample_weight, observed, progress)
         return self
 
     def fit_transform(
         self, X: Any, y: Any = None, *, W: Any = None, H: Any = None, sample_weight: Any = None, observed: Any = None,
         progress: Progress | None = None,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Fit, and return W (n_samples, n_components). `W` and `H` are the start where init is "custom"."""
         return self._in_container(self._fit(X, W, H, sample_weight, observed, progress), X)
 
@@ -273,7 +262,7 @@ class NMF(MatrixTransformer):
     ) -> NDArray[Any]:
         params = self.get_params()
         check_real("forget_factor", "NMF", params.pop("forget_factor"), 0, 1, open_low=True)
-        # What isn't observed may be anything, so the values are looked at below.
+        # Unobserved entries may be anything, so `factorize_nonnegative` checks the values.
         stored = observed is None
         X = self._check_X(X, reset=True, nonnegative=stored, finite=stored)
         with on_behalf_of("NMF"):
@@ -290,18 +279,18 @@ class NMF(MatrixTransformer):
             warn_not_converged(
                 f"NMF stopped at max_iter={self.max_iter} before it reached tol={self.tol:g} (it was at "
                 f"{result.report.criterion:.2g}). Increase max_iter, or tol.", stacklevel=3,
-            )  # fmt: skip
+            )
         return result.W
 
     @_with_frobenius_loss
     def partial_fit(self, X: Any, y: Any = None, *, H: Any = None, sample_weight: Any = None) -> Self:
-        """Learn from one more batch of rows: memory grows with the batch, never with the rows seen.
+        """Learn from one more batch of rows; memory grows with the batch, not with the rows seen.
 
-        The batch's weights are solved for, its sums X^T W and W^T W are added to those of the batches before (online
-        factorization; Mairal et al. 2010, algorithm 1), and H is swept against them. The first batch that isn't empty
-        or all zero also gives the start of H, by `init` (at random for components that it leaves at zero); with init
-        "custom" `H` (k, n_features) does; after a `fit`, H goes on from there. Until there is a start, `components_`
-        is zero. Frobenius loss only. `alpha_H` is scaled by the rows that the sums stand for.
+        The batch's weights are solved for, its sums X^T W and W^T W are added to those of earlier batches (online
+        factorization; Mairal et al. 2010, algorithm 1), and H is swept against them. H starts from the last `fit`, or
+        from `H` (k, n_features) with init "custom", or else from the first batch that isn't empty or all zero, by
+        `init` (at random for components that it leaves at zero). Until there is a start, `components_` is zero.
+        Frobenius loss only. `alpha_H` is scaled by the number of rows in the sums, faded as they are.
 
         Raises
         ------
@@ -313,19 +302,19 @@ class NMF(MatrixTransformer):
         weights = check_rows("sample_weight", owner, sample_weight, X.shape[0], zeros=True)
         if weights is not None:  # rows of weight 0 are no rows
             X, weights = X[weights > 0], weights[weights > 0]
-        workers = resolve_workers(self.workers, owner)
+        params = self.get_params()
+        del params["forget_factor"]
+        random_state = params.pop("random_state")  # a generator is drawn from only where a start needs it
+        options = NmfOptions(**params).checked(owner)
         if getattr(self, "_online", None) is None:
-            self._online = OnlineFactor(
-                self._online_start(X, H, owner), self.alpha_W,
-                self.alpha_W if self.alpha_H == "same" else self.alpha_H, self.l1_ratio, self.forget_factor,
-            )  # fmt: skip
+            self._online = OnlineFactor(self._online_start(X, H, options, owner), self.forget_factor)
             self.n_iter_ = 0
         online = self._online
         assert online is not None
         if not online.has_start and (X.data if sparse.issparse(X) else X).any():
-            seed = check_random_state("random_state", owner, self.random_state)
-            online.start(X, self.init, seed, workers, weights)
-        online.learn(X, weights, self.tol, self.max_iter, workers)
+            seed = check_random_state("random_state", owner, random_state)
+            online.start(X, weights, replace(options, random_state=seed))
+        online.learn(X, weights, options)
         self.n_iter_ += 1
         self._learned(online.H())
         return self
@@ -338,7 +327,7 @@ class NMF(MatrixTransformer):
             W = solve_weights(
                 rows, self.components_, beta_loss=self.beta_loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio,
                 observed=observed, tol=self.tol, max_iter=self.max_iter, workers=self.workers,
-            )  # fmt: skip
+            )
         return self._in_container(W, X)
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
@@ -350,10 +339,9 @@ class NMF(MatrixTransformer):
         self.components_ = H
         self.n_components_ = len(H)
 
-    def _online_start(self, X: Any, H: Any, owner: str) -> NDArray[Any]:
-        """H to go on from, or zeros where the first batch with something in it shall give the start."""
-        k = check_int("n_components", owner, self.n_components, 1)
-        check_choice("init", owner, self.init, INITS)
+    def _online_start(self, X: Any, H: Any, options: NmfOptions, owner: str) -> NDArray[Any]:
+        """H to continue from, or zeros where the first batch that isn't zero gives the start."""
+        k = options.n_components
         if (self.init == "custom") != (H is not None):
             got = "None" if H is None else "an array"
             raise ValueError(parameter_message("H", owner, "given exactly when init is 'custom', at first", got))
@@ -368,9 +356,10 @@ class NMF(MatrixTransformer):
 
 
 def _custom_start(
-    X: Any, k: int, init: str, W: Any, H: Any, weights: NDArray[np.float64] | None, poisson: bool, owner: str
+    X: Any, W: Any, H: Any, weights: NDArray[np.float64] | None, options: NmfOptions
 ) -> tuple[Any, Any]:
-    """The caller's W (n, k) and H (k, m), checked; None and None where `init` isn't "custom"."""
+    """The caller's W (n, k) and H (k, m), checked; None and None unless `init` is "custom"."""
+    owner, k, init, poisson = _OWNER, options.n_components, options.init, options.poisson
     for name, value in (("W", W), ("H", H)):
         if (init == "custom") != (value is not None):
             got = "None" if value is None else "an array"
@@ -386,8 +375,3 @@ def _custom_start(
             rule = f"positive somewhere in a component whose H is{' too' if poisson else ', or H must be'}"
             raise ValueError(parameter_message("W", owner, rule, "a start that is zero, and would stay zero"))
     return W, H
-
-
-def _empty(W: NDArray[Any], H: NDArray[Any], tol: float) -> Factorization:
-    report = ConvergenceReport(True, "exact", 0, 0.0, tol, 0.0, 0.0)
-    return Factorization(W, H, 0, 0.0, np.zeros(1), True, report)

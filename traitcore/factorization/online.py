@@ -1,4 +1,4 @@
-"""Factorization of more rows than memory holds: batch after batch, only sums are kept."""
+"""Factorization of more rows than memory holds: batch by batch, keeping only sums."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._validate import check_real
-from .descent import Penalty
-from .engine import Operand, Quadratic, aligned_zeros, column_pass, padded, row_pass
+from .engine import NativeMatrix, RowSubproblem, aligned_zeros, column_pass, padded, row_pass
 from .fold_in import WeightSolver
+from .options import NmfOptions
 from .scale import Scaling, exponent_of, power, scaled_weights, times_power
 from .starts import initial_factors
 
@@ -21,21 +21,18 @@ _FAR = 10
 
 
 class OnlineFactor:
-    """H and the sums it answers to: W^T W (k, k), X^T W (m, k) and the number of rows, older batches fading."""
+    """H and the sums it is fitted to: W^T W (k, k), X^T W (m, k) and the number of rows, older batches fading."""
 
-    def __init__(self, H: NDArray[Any], alpha_W: Any, alpha_H: Any, l1_ratio: Any, forget_factor: Any) -> None:
+    def __init__(self, H: NDArray[Any], forget_factor: Any) -> None:
         owner = "NMF.partial_fit"
         self.k, self.n_features = H.shape
         self.dtype = H.dtype
-        self._alpha_W = check_real("alpha_W", owner, alpha_W, 0)
-        self._alpha_H = check_real("alpha_H", owner, alpha_H, 0)
-        self._l1_ratio = check_real("l1_ratio", owner, l1_ratio, 0, 1)
         self._forget = check_real("forget_factor", owner, forget_factor, 0, 1, open_low=True)
         self._H = H
         self._gram = np.zeros((self.k, self.k))
         self._cross = np.zeros((1, *padded(H.T).shape))
         self._rows = 0.0
-        # The sums are of W / 2^e and X / 4^e, H is 2^e times what they answer to: the squares stay in range.
+        # The sums are of W / 2^e and X / 4^e, H is 2^e times its scaled self: squares stay in range.
         self._exponent: int | None = None
 
     def H(self) -> NDArray[Any]:
@@ -44,52 +41,50 @@ class OnlineFactor:
 
     @property
     def has_start(self) -> bool:
-        """Whether H has anything to go on from: all zero, it would stay so."""
+        """Whether H is not all zero: zeros would stay zero."""
         return bool(self._H.any())
 
-    def start(
-        self, X: Any, init: str, seed: int, workers: int, row_weights: NDArray[np.float64] | None
-    ) -> None:  # fmt: skip
+    def start(self, X: Any, row_weights: NDArray[np.float64] | None, options: NmfOptions) -> None:
         """Take the start of H from a batch that isn't all zero."""
         scaling = Scaling.of(X)
         X = times_power(X, -scaling.x).astype(self.dtype)
         weights = scaled_weights(row_weights, self.dtype)[1]
-        H = initial_factors(X, self.k, init, seed, workers, weights)[1]
+        k, seed, workers = self.k, options.seed, options.workers
+        H = initial_factors(X, k, options.init, seed, workers, weights)[1]
         empty = ~H.any(axis=1)
-        if empty.any():  # a batch of lower rank than k says nothing about these, later ones may
-            H[empty] = initial_factors(X, self.k, "random", seed, workers, weights)[1][empty]
+        if empty.any():  # the batch's rank is below k; later ones may need these
+            H[empty] = initial_factors(X, k, "random", seed, workers, weights)[1][empty]
         self._H = times_power(H, scaling.h)
 
-    def learn(
-        self, X: Any, row_weights: NDArray[np.float64] | None, tol: float, max_iter: int, workers: int
-    ) -> None:  # fmt: skip
-        """Take in one batch, (rows, m); nothing is half taken in where it's interrupted."""
+    def learn(self, X: Any, row_weights: NDArray[np.float64] | None, options: NmfOptions) -> None:
+        """Add one batch, (rows, m); an interrupted call adds nothing."""
         if X.shape[0] == 0:
             return
         X = X.astype(self.dtype, copy=False) if not sparse.issparse(X) else X.astype(self.dtype)
         e, shift = self._scale_for(X)
         H = times_power(self._H, shift)
         solver = WeightSolver(
-            H, alpha_W=self._alpha_W, l1_ratio=self._l1_ratio, tol=min(tol, 1e-3), max_iter=max_iter
+            H, alpha_W=options.alpha_W, l1_ratio=options.l1_ratio, tol=min(options.tol, 1e-3), max_iter=options.max_iter
         )
+        workers = options.workers
         W = solver(X, workers=workers)
         X, W, Ht = times_power(X, -2 * e), padded(times_power(W, -e)), padded(times_power(H, -e).T)
-        operand = Operand.of(X, "NMF.partial_fit")
-        edges = operand.edges(W.shape[1], workers)
-        sums = operand.sums(W.shape[1], edges)
-        nothing = Quadratic(np.zeros((self.k, self.k)), 0, 0, self.dtype)
+        matrix = NativeMatrix.of(X, "NMF.partial_fit")
+        nothing = RowSubproblem(np.zeros((self.k, self.k)), 0, 0, self.dtype)
         weight_exponent, weights = scaled_weights(row_weights, self.dtype)
-        gram = row_pass(operand, Ht, nothing, W, None, edges, workers, sweeps=0, C=sums, row_weights=weights)[0]
+        strips = matrix.strips(W.shape[1], workers, row_weights=weights)
+        sums = strips.sums(W.shape[1])
+        gram = row_pass(strips, Ht, nothing, W, None, sweeps=0, C=sums)[0]
         unit = power(weight_exponent)
         kept = self._forget * power(-4 * shift)
         gram = kept * self._gram + unit * gram
         cross = kept * self._cross + unit * sums.sum(axis=0, dtype=np.float64)
         rows = self._forget * self._rows + (len(W) if row_weights is None else float(row_weights.sum()))
-        if not cross.any():  # nothing yet that H could answer to
+        if not cross.any():  # nothing yet to fit H to
             self._rows = rows
             return
-        penalty = Scaling(e, e).penalty(Penalty.scaled(0, self._alpha_H, self._l1_ratio, rows, 0), False, self.dtype)
-        problem = Quadratic(gram, penalty.l1_H, penalty.l2_H, self.dtype)
+        penalty = Scaling(e, e).penalty(options.penalty(rows, 0), False, self.dtype)
+        problem = RowSubproblem(gram, penalty.l1_H, penalty.l2_H, self.dtype)
         # A copy: the pass leaves its sum in its first strip, in the sums' own type.
         work = aligned_zeros(cross.shape, cross.dtype)
         work[:] = cross

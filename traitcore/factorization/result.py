@@ -1,4 +1,4 @@
-"""What a factorization returns: the factors, and how the iteration went."""
+"""The result of a factorization: the factors and a convergence report."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class ConvergenceReport:
     Attributes
     ----------
     converged : whether the stopping test was met before `max_iter`.
-    reason : "tolerance", "max_iter", or "exact" (nothing to move: the starting point is stationary).
-    n_iter : iterations done.
+    reason : "tolerance", "max_iter", or "exact" (the starting point is stationary).
+    n_iter : iterations.
     criterion : value of the stopping test at the end; the test is `criterion <= tol`.
-    tol : the tolerance asked for.
+    tol : the tolerance set.
     objective_start, objective_end : objective before the first and after the last iteration.
-    restarts : iterations whose extrapolation was thrown away because the objective had risen (accelerated schedule).
+    restarts : iterations whose extrapolation was discarded because the objective had risen (accelerated schedule).
     """
 
     converged: bool
@@ -52,7 +52,7 @@ class Factorization:
     W : (n_rows, n_components), non-negative, X's dtype.
     H : (n_components, n_columns), X's dtype; non-negative except after `factorize_semi_nonnegative`.
     n_iter : iterations done.
-    reconstruction_err : Frobenius norm of X - W H over the observed entries, rows weighted as the fit was; for the
+    reconstruction_err : Frobenius norm of X - W H over the observed entries, rows weighted as in the fit; for the
         Kullback-Leibler loss sqrt(2 D(X | W H)), as scikit-learn's. Summed in float64, from the entries themselves.
     history : (n_iter + 1,) float64, the objective (loss and penalties) before and after each iteration; never rises
         beyond rounding.

@@ -1,6 +1,6 @@
-"""Numbers far from 1, brought near it by powers of two before the arithmetic, and back after it.
+"""Scaling of very large or small numbers to near 1, by powers of two, before a fit, and back after it.
 
-A fit squares X's entries: 1e100 overflows float64 then, and 1e-25 vanishes in float32. Powers of two cost no rounding.
+A fit squares X's entries: 1e200 would overflow float64, 1e-25 would vanish in float32. Powers of two don't round.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .descent import Penalty, Watch
+from .convergence import ConvergenceMonitor
+from .options import Penalty
 from .result import Factorization
 
-# Largest entries that are left as they are: the constants of the algorithms (scikit-learn's 1e-6 of a start's entries,
-# 1e-7 of a prediction, the mean that fills a start's zeros) are meant for shares and counts.
+# A matrix whose largest entry is in this range isn't scaled: the algorithms' constants (scikit-learn's thresholds of a
+# start's entries and of predictions) are meant for shares and counts.
 _LOW, _HIGH = 2.0**-6, 2.0**10
-# A custom W is of use only so many powers of two about what X and H ask for: beyond, squares overflow float32.
-# Multiplicative updates forget the size of W, but not that a prediction was held above a floor.
+# A custom W is scaled to within so many powers of two of the size that X and H imply: beyond, squares overflow
+# float32. The limit is lower for multiplicative updates, whose predictions have a lower bound.
 _FAR, _FAR_POISSON = 40, 10
 
 
 def exponent_of(A: Any) -> int:
-    """The even e that takes A / 2^e near 1, or 0 where A's largest magnitude is of ordinary size (or zero)."""
+    """The even e for which A / 2^e is near 1, or 0 where A's largest magnitude is of ordinary size (or zero)."""
     data = A.data if sparse.issparse(A) else A
     largest = max(float(data.max()), -float(data.min())) if data.size else 0.0
     if largest == 0 or _LOW <= largest <= _HIGH:
@@ -54,7 +55,7 @@ def times_row_powers(X: sparse.csr_array, exponents: NDArray[np.int64]) -> spars
 
 
 def times_power(A: Any, exponent: int) -> Any:
-    """A 2^exponent, A itself where the exponent is 0; what is out of the dtype's range becomes infinity or zero."""
+    """A 2^exponent, A itself if the exponent is 0; values out of the dtype's range become infinity or zero."""
     if exponent == 0:
         return A
     with np.errstate(over="ignore", under="ignore"):
@@ -64,7 +65,7 @@ def times_power(A: Any, exponent: int) -> Any:
 
 
 def power(exponent: int) -> float:
-    """2^exponent as a float: infinity or zero out of its range."""
+    """2^exponent as a float; infinity or zero out of its range."""
     return float(np.ldexp(1.0, exponent)) if exponent <= 1023 else math.inf
 
 
@@ -86,7 +87,7 @@ class Scaling:
 
     @classmethod
     def of(cls, X: Any, H: NDArray[Any] | None = None) -> Scaling:
-        """For data X, and a start H where one is given: its scale is H's own, and W's is what is left of X's."""
+        """The scaling for data X. With a start H, h is its own exponent and w the rest of X's."""
         x = exponent_of(X)
         h = x // 2 if H is None else x // 2 + exponent_of(times_power(H, -(x // 2)))
         return cls(x - h, h)
@@ -106,23 +107,23 @@ class Scaling:
         return times_power(W, min(most, max(-most, now - self.w)) - now), times_power(H, -self.h)
 
     def penalty(self, penalty: Penalty, poisson: bool, dtype: Any) -> Penalty:
-        """The penalties of the scaled fit, held within the dtype's range: what is that large leaves nothing anyway."""
+        """The penalties of the scaled fit, bounded within the dtype's range: larger ones give zeros too."""
         if self == Scaling():
             return penalty
         loss = self.loss_exponent(poisson)
         most = float(np.finfo(dtype).max) ** 0.4
         scaled = (
             (penalty.l1_W, self.w), (penalty.l1_H, self.h), (penalty.l2_W, 2 * self.w), (penalty.l2_H, 2 * self.h)
-        )  # fmt: skip
+        )
         return Penalty(*(min(most, value * power(e - loss)) if value else 0.0 for value, e in scaled))
 
 
 def factorization(
-    W: NDArray[Any], H: NDArray[Any], loss: float, watch: Watch, loss_exponent: int
-) -> Factorization:  # fmt: skip
-    """What a fit found, W and H on the caller's scale already, its objective brought back by 2^loss_exponent."""
-    history = times_power(np.array(watch.history), loss_exponent)
-    report = replace(watch.report(), objective_start=float(history[0]), objective_end=float(history[-1]))
-    # The root first: the loss itself may be out of range. Exponents are even.
+    W: NDArray[Any], H: NDArray[Any], loss: float, monitor: ConvergenceMonitor, loss_exponent: int
+) -> Factorization:
+    """The result of a fit, W and H on the caller's scale already; the objective is multiplied by 2^loss_exponent."""
+    history = times_power(np.array(monitor.history), loss_exponent)
+    report = replace(monitor.report(), objective_start=float(history[0]), objective_end=float(history[-1]))
+    # The root comes first, as the loss itself may be out of range. Exponents are even.
     error = float(times_power(np.sqrt(2 * loss), loss_exponent // 2))
     return Factorization(W, H, report.n_iter, error, history, report.converged, report)

@@ -11,14 +11,14 @@ from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._progress import Progress
 from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
-from .descent import Watch
-from .engine import Operand, Quadratic, check_data, half_squared_error, padded, row_pass
+from .convergence import ConvergenceMonitor
+from .engine import NativeMatrix, RowSubproblem, check_data, half_squared_error, padded, row_pass
 from .result import Factorization
 from .scale import exponent_of, factorization, times_power
 from .starts import leading_svd
 
 _OWNER = "factorize_semi_nonnegative"
-# Sweeps of W for each product.
+# Sweeps of W per product.
 _SWEEPS = 3
 # Directions of W's Gram matrix below this share of the largest are noise.
 _RANK = 1e-10
@@ -36,9 +36,11 @@ def factorize_semi_nonnegative(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Factorization:
-    """X ~ W H with W >= 0 and H of any sign: cyclic coordinate descent in W, least squares in H, in turn.
+    """Factorize X ~ W H with W >= 0 and H of any sign.
 
-    The objective 0.5 |X - W H|^2 never rises, beyond rounding. Every step uses X through X H^T and X X^T only, so W
+    Cyclic coordinate descent in W and least squares in H alternate (semi-NMF).
+
+    The objective 0.5 |X - W H|^2 never rises, beyond rounding. Every step uses X only through X H^T and X X^T, so W
     doesn't change when X's columns are rotated.
 
     Parameters
@@ -47,15 +49,35 @@ def factorize_semi_nonnegative(
     n_components : k >= 1.
     init : "svd" (the heaviest signed parts of X's left singular vectors), "random", or "custom" with `W` (n, k).
     tol : stop when an iteration lowers the objective by at most tol times the objective before the first one.
-    random_state : seed of "random". workers : threads.
+    max_iter : most iterations.
+    random_state : seed of "random", as in `factorize_nonnegative`. workers : threads, -1 for all cores.
+    progress : called as progress("semi-nmf", iterations done, max_iter).
 
     Returns
     -------
-    Factorization with W (n, k) >= 0 and H (k, m), the least-squares H for that W.
+    Factorization : W (n, k) >= 0 and H (k, m), the least-squares H for that W.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range, NaN or infinity in X (the first place is named).
+
+    References
+    ----------
+    Ding, Li & Jordan 2010, "Convex and semi-nonnegative matrix factorizations".
+
+    See Also
+    --------
+    factorize_nonnegative : for X >= 0, with H >= 0.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> X = np.array([[1.0, -2], [2, -4], [-1, 3]])
+    >>> W, H = tc.factorize_semi_nonnegative(X, 2)
+    >>> (W @ H).round(2).tolist()
+    [[1.0, -2.0], [2.0, -4.0], [-1.0, 3.0]]
+    >>> bool(W.min() >= 0)
+    True
     """
     k = check_int("n_components", _OWNER, n_components, 1)
     check_choice("init", _OWNER, init, ("svd", "random", "custom"))
@@ -73,40 +95,39 @@ def factorize_semi_nonnegative(
     x, w = exponent_of(X), 0 if W is None else exponent_of(W)
     X = times_power(X, -x)
     W = _initial_weights(X, k, init, seed) if W is None else times_power(W, -w)
-    operand = Operand.of(X, _OWNER)
-    descent = _SemiDescent(operand, W, workers)
-    watch = Watch("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
-    if operand.n == 0 or operand.m == 0:
-        watch.done(0.0, 0.0)
-    while not watch.reason:
-        watch.done_by_fall(descent.fit_H(sweeps=_SWEEPS))
-    error = half_squared_error(operand, descent.W, padded(descent.H.T), None, workers)
+    matrix = NativeMatrix.of(X, _OWNER)
+    descent = _SemiDescent(matrix, W, workers)
+    monitor = ConvergenceMonitor("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
+    if matrix.n == 0 or matrix.m == 0:
+        monitor.done_by_violation(0.0, 0.0)
+    while not monitor.reason:
+        monitor.done_by_one_step(descent.fit_H(sweeps=_SWEEPS))
+    error = half_squared_error(matrix, descent.W, padded(descent.H.T), None, workers)
     factors = np.ascontiguousarray(descent.W[:, :k]), descent.H
-    return factorization(times_power(factors[0], w), times_power(factors[1], x - w), error, watch, 2 * x)
+    return factorization(times_power(factors[0], w), times_power(factors[1], x - w), error, monitor, 2 * x)
 
 
 class _SemiDescent:
     """W's sweeps on the native pass; H by least squares from the sums the same pass gathers."""
 
-    def __init__(self, X: Operand, W: NDArray[Any], workers: int) -> None:
-        self.X, self.workers, self.k = X, workers, W.shape[1]
+    def __init__(self, X: NativeMatrix, W: NDArray[Any], workers: int) -> None:
+        self.X, self.k = X, W.shape[1]
         self.W = padded(W)
         width = self.W.shape[1]
         self.H = np.zeros((self.k, X.m), dtype=X.dtype)
-        self._edges = X.edges(width, workers)
-        self._C = X.sums(width, self._edges)
+        self._strips = X.strips(width, workers)
+        self._C = self._strips.sums(width)
         self._square = X.square()
 
     def fit_H(self, sweeps: int) -> float:
-        """Sweep W with H fixed, then the least-squares H for it; returns half the squared error it leaves."""
+        """Sweep W with H fixed, then solve for the least-squares H; returns half the squared error."""
         exact = self.H.astype(np.float64)
-        problem = Quadratic(exact @ exact.T, 0.0, 0.0, self.X.dtype)
+        problem = RowSubproblem(exact @ exact.T, 0.0, 0.0, self.X.dtype)
         gram = row_pass(
-            self.X, padded(self.H.T), problem, self.W, self.W if sweeps else None, self._edges, self.workers,
-            sweeps=sweeps, C=self._C,
-        )[0]  # fmt: skip
+            self._strips, padded(self.H.T), problem, self.W, self.W if sweeps else None, sweeps=sweeps, C=self._C
+        )[0]
         product = self._C[:, :, : self.k].sum(axis=0, dtype=np.float64).T
-        # The pseudo-inverse: components that have died or coincide get the least-norm H instead of a huge one.
+        # The pseudo-inverse gives components that are zero or coincide the least-norm H instead of a huge one.
         H = np.linalg.pinv(gram, rcond=_RANK, hermitian=True) @ product
         self.H = H.astype(self.X.dtype)
         return 0.5 * max(0.0, self._square - 2 * float(np.sum(H * product)) + float(np.sum((gram @ H) * H)))

@@ -1,4 +1,4 @@
-"""Starting points of a non-negative factorization."""
+"""Starting points of a non-negative factorization, random or from singular vectors."""
 
 from __future__ import annotations
 
@@ -9,37 +9,36 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._kernels import nmf_init as kernels
+from .._kernels import nndsvd as kernels
 from .._parallel import even_blocks, run_blocks, worthwhile
 from .eigen import symmetric_eigen
-from .engine import Operand, aligned_zeros, padded_width, project_pass
+from .engine import NativeMatrix, Strips, aligned_zeros, padded_width, project_pass
 from .products import panel_combine, panel_gram
 
 _log = logging.getLogger(__name__)
-INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
 # scikit-learn's: entries of an nndsvd factor below this are zero.
 _SMALL = 1e-6
-# Up to this many columns the Gram matrix of the short side is cheaper than iterating.
+# Up to this many columns, the Gram matrix of the short side is cheaper than iterating.
 _EXACT = 128
-# Blocks of rows of the passes over vectors, whatever the number of workers.
+# Blocks of rows of the passes over vectors, for any number of workers.
 _BLOCKS = 16
-# More directions than wanted, at the least: up to the next whole cache line they cost nothing.
+# At least so many directions more than wanted; up to the next whole cache line they are free.
 _OVERSAMPLING = 10
 _STEPS, _MOST_STEPS = 3, 160
-# A residual of so many units in the last place is convergence.
+# Converged: a residual of at most this many units in the last place.
 _CLOSE = 1e3
-# Multiplications that one core does while threads start.
+# Multiplications below which threads don't pay.
 _THREADS_PAY = 1 << 23
 
 
 def initial_factors(
     X: Any, n_components: int, init: str, seed: int, workers: int, row_weights: NDArray[Any] | None = None
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(W, H) of shapes (n, k) and (k, m), non-negative, X's dtype, C-contiguous; a row of weight s > 0 stands s times.
+    """(W (n, k), H (k, m)), non-negative, X's dtype, C-contiguous; a row of weight s > 0 counts as s copies of it.
 
     nndsvd: Boutsidis & Gallopoulos 2008, "SVD based initialization", section 3: each singular pair gives the larger of
-    its positive and negative parts; components beyond min(n, m) are zero. "a" fills zeros with X's mean, "ar" with
-    small random values around mean / 100.
+    its positive and negative parts; components beyond min(n, m) are zero. "nndsvda" fills zeros
+    with X's mean, "nndsvdar" with random values of size mean / 100.
     """
     n, m = X.shape
     if n == 0 or m == 0:  # no singular pair to start from
@@ -54,30 +53,42 @@ def initial_factors(
         H = np.abs(scale * rng.standard_normal((n_components, m), dtype=X.dtype))
         W = np.abs(scale * rng.standard_normal((n, n_components), dtype=X.dtype))
         return W, H
-    # The singular vectors of rows that stand s times are those of rows times sqrt(s): V the same, U times sqrt(s).
+    # The singular vectors with s copies of a row are those of the row times sqrt(s): V the same, U times sqrt(s).
     root = None if row_weights is None else np.sqrt(row_weights).astype(X.dtype)
     U, S, V = _leading(X if root is None else _rows_times(X, root), min(n_components, n, m), seed, workers, False)
-    k = len(S)
-    fill = X.dtype.type(mean if init == "nndsvda" else 0)
-    scales = _part_scales(_part_norms(U, k, workers), _part_norms(V, k, workers), S)
-    if root is not None:
-        U /= root[:, None]
-    factors = []
-    for vectors, scale in zip((U, V), scales):
-        out = np.full((len(vectors), n_components), fill, dtype=X.dtype)
-        blocks = even_blocks(len(vectors), _BLOCKS)
-        # A scale of zero leaves nothing but what is filled in.
-        run_blocks(
-            kernels.write_parts, blocks, worthwhile(workers, out.size), vectors, scale.astype(X.dtype),
-            X.dtype.type(_SMALL), fill, out,
-        )  # fmt: skip
-        factors.append(out)
-    W, H = factors[0], np.ascontiguousarray(factors[1].T)
+    fill = mean if init == "nndsvda" else 0.0
+    W, H = nndsvd_start(U, S, V, n_components, fill=fill, smallest=_SMALL, row_roots=root, workers=workers)
     if init == "nndsvdar":
         for factor in (W.T, H):
             empty = factor == 0
             factor[empty] = np.abs(mean / 100 * rng.standard_normal(int(empty.sum())))
     return W, H
+
+
+def nndsvd_start(
+    U: NDArray[Any], S: NDArray[Any], V: NDArray[Any], n_components: int, *, fill: float, smallest: float,
+    row_roots: NDArray[Any] | None = None, workers: int = 1,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(W (n, n_components), H (n_components, m)) from singular vectors U (n, k or more) and V (m, k or more).
+
+    Each of the k = len(S) pairs gives its positive or its negative part, whichever is larger. Entries below `smallest`
+    become `fill`, as do the components past k. U is of rows multiplied by `row_roots`, W is not; U is overwritten then.
+    """
+    k, dtype = len(S), U.dtype.type
+    scales = _part_scales(_part_norms(U, k, workers), _part_norms(V, k, workers), S)
+    if row_roots is not None:
+        U /= row_roots[:, None]
+    factors = []
+    for vectors, scale in zip((U, V), scales):
+        out = np.full((len(vectors), n_components), fill, dtype=dtype)
+        blocks = even_blocks(len(vectors), _BLOCKS)
+        # Where the scale is zero, all of the column is filled.
+        run_blocks(
+            kernels.write_parts, blocks, worthwhile(workers, out.size), vectors, scale.astype(dtype),
+            dtype(smallest), dtype(fill), out,
+        )
+        factors.append(out)
+    return factors[0], np.ascontiguousarray(factors[1].T)
 
 
 def _rows_times(X: Any, factors: NDArray[Any]) -> Any:
@@ -122,11 +133,11 @@ def _part_scales(
 def leading_svd(
     X: Any, rank: int, seed: int, workers: int, *, converged: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """(U^T (rank, n), S (rank,), V^T (rank, m)), the leading singular triplets; exact where a side is short.
+    """(U^T (rank, n), S (rank,), V^T (rank, m)), the leading singular triplets; exact if a side is short.
 
-    Else subspace iteration on X^T X, one reading of X for each step, and a Rayleigh-Ritz step at the end (Halko,
-    Martinsson & Tropp 2011, section 4.5); a few steps where any good start will do, with `converged` as many as it
-    takes, up to a bound (then the log says so).
+    Otherwise by subspace iteration on X^T X, one pass over X per step, and a Rayleigh-Ritz step at the end (Halko,
+    Martinsson & Tropp 2011, section 4.5): a few steps, or with `converged` as many as convergence takes, up to a bound
+    (which the log mentions).
     """
     U, S, V = _leading(X, rank, seed, workers, converged)
     return np.ascontiguousarray(U[:, :rank].T), S, np.ascontiguousarray(V[:, :rank].T, dtype=X.dtype)
@@ -143,22 +154,22 @@ def _leading(
         turned = sparse.csr_array(X.T) if sparse.issparse(X) else np.ascontiguousarray(X.T)
         V, S, U = _leading(turned, rank, seed, workers, converged)
         return U, S, V
-    operand = Operand.of(X, "NMF")
+    matrix = NativeMatrix.of(X, "NMF")
     exact = m <= (8 if converged else 1) * _EXACT
     pad = padded_width(m if exact else min(rank + _OVERSAMPLING, m), X.dtype)
     width = min(pad, m)
-    edges = operand.edges(pad, workers)
+    strips = matrix.strips(pad, workers)
     Q = aligned_zeros((m, pad), X.dtype)
     if exact:
         Q[np.arange(m), np.arange(m)] = 1
     else:
         Q[:, :width] = np.random.default_rng(seed).random((m, width), dtype=X.dtype) - X.dtype.type(0.5)
-        _iterate(operand, Q, width, edges, workers, rank if converged else 0)
+        _iterate(strips, Q, width, rank if converged else 0)
     Y = None if exact else aligned_zeros((n, pad), X.dtype)
-    gram = project_pass(operand, Q, edges, workers, out=Y)[:width, :width]
+    gram = project_pass(strips, Q, out=Y)[:width, :width]
     values, vectors = symmetric_eigen(gram, workers=workers) if width <= _EXACT else np.linalg.eigh(gram)
     S = np.sqrt(np.maximum(values[::-1][:rank], 0))
-    # The Gram matrix knows singular values below sqrt(eps) of the largest by their noise only.
+    # Singular values below sqrt(eps) of the largest drown in the Gram matrix's rounding.
     noise = np.sqrt(n * np.finfo(np.float64).eps) * S[0]
     S[noise >= S] = 0
     vectors = vectors[:, ::-1][:, :rank]
@@ -167,27 +178,24 @@ def _leading(
     if Y is not None:
         return _times(Y, turn, workers), S, V
     U = aligned_zeros((n, V.shape[1]), X.dtype)
-    project_pass(operand, _padded_to(turn, V.shape, X.dtype), edges, workers, out=U)
+    project_pass(strips, _padded_to(turn, V.shape, X.dtype), out=U)
     return U, S, V
 
 
-def _iterate(
-    operand: Operand, Q: NDArray[Any], width: int, edges: NDArray[np.int64], workers: int, converged: int
-) -> None:
+def _iterate(strips: Strips, Q: NDArray[Any], width: int, converged: int) -> None:
     """Q = an orthonormal basis of (X^T X)^steps Q, in place; the columns past `width` stay zero.
 
     A few steps, or with `converged` as many as its first `converged` directions need to be singular vectors.
     """
-    C = operand.sums(Q.shape[1], edges)
+    C, workers = strips.sums(Q.shape[1]), strips.workers
     Z = aligned_zeros(Q.shape, C.dtype)
     threads = worthwhile(workers, C.size)
     blocks = even_blocks(len(Z), threads)
+    close = _CLOSE * float(np.finfo(Q.dtype).eps)
     for step in range(_MOST_STEPS if converged else _STEPS):
-        gram = project_pass(operand, Q, edges, workers, C=C)
+        gram = project_pass(strips, Q, C=C)
         run_blocks(lambda a, b: np.sum(C[:, a:b], axis=0, out=Z[a:b]), blocks, threads)
-        if converged and step % 4 == 3 and _residual(Q, Z, gram[:width, :width], converged, workers) <= _CLOSE * float(
-            np.finfo(operand.dtype).eps
-        ):
+        if converged and step % 4 == 3 and _residual(Q, Z, gram[:width, :width], converged, workers) <= close:
             return
         Q[:, :width] = _orthonormal(Z, width, workers)
     if converged:
@@ -195,7 +203,7 @@ def _iterate(
 
 
 def _residual(Q: NDArray[Any], Z: NDArray[Any], gram: NDArray[np.float64], rank: int, workers: int) -> float:
-    """The largest |X^T X v - s^2 v| of the `rank` leading Ritz vectors v of the basis Q, Z = X^T X Q, as a share of the
+    """The largest |X^T X v - s^2 v| of the `rank` leading Ritz vectors v of the basis Q, Z = X^T X Q, relative to the
     largest s^2."""
     values, vectors = symmetric_eigen(gram, workers=workers) if len(gram) <= _EXACT else np.linalg.eigh(gram)
     values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
@@ -205,8 +213,8 @@ def _residual(Q: NDArray[Any], Z: NDArray[Any], gram: NDArray[np.float64], rank:
     return float(np.sqrt(np.einsum("ij,ij->j", left, left, dtype=np.float64).max()) / values[0])
 
 
-# The products of tall blocks below are our own: one in the BLAS, however small, leaves its threads spinning on the
-# cores that the next pass needs.
+# These products of tall blocks don't use the BLAS: its threads would keep spinning on the cores that the next pass
+# needs.
 
 
 def _padded_to(A: NDArray[Any], shape: tuple[int, int], dtype: Any) -> NDArray[Any]:
@@ -229,8 +237,8 @@ def _times(A: NDArray[Any], B: NDArray[Any], workers: int) -> NDArray[Any]:
     if A.dtype == np.float32:
         panel_combine(A[None], turn, out, fresh=True, workers=threads)
     else:
-        operand = Operand.of(A, "NMF")
-        project_pass(operand, turn, operand.edges(turn.shape[1], workers), threads, out=out)
+        strips = NativeMatrix.of(A, "NMF").strips(turn.shape[1], workers)
+        project_pass(strips._replace(workers=threads), turn, out=out)
     return out
 
 
@@ -239,8 +247,8 @@ def _gram(A: NDArray[Any], workers: int) -> NDArray[np.float64]:
     threads = _threads(A, A.shape[1], workers)
     if A.dtype == np.float32:
         return panel_gram(A[None], A, workers=threads)
-    operand = Operand.of(A, "NMF")
-    return project_pass(operand, np.eye(A.shape[1]), operand.edges(A.shape[1], workers), threads)
+    strips = NativeMatrix.of(A, "NMF").strips(A.shape[1], workers)
+    return project_pass(strips._replace(workers=threads), np.eye(A.shape[1]))
 
 
 def _orthonormal(Z: NDArray[Any], width: int, workers: int) -> NDArray[Any]:

@@ -118,6 +118,24 @@ def randomized_svd(
     Raises
     ------
     TypeError, ValueError : A with NaN or infinity (named by row and column), k out of range, other bad parameters.
+
+    References
+    ----------
+    Golub & Underwood 1977, "The block Lanczos method for computing eigenvalues".
+    Wu & Simon 2000, "Thick-restart Lanczos method for large symmetric eigenvalue problems".
+
+    See Also
+    --------
+    TruncatedSVD : the same as an estimator. svd_vectors : token and context vectors from it.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> U, s, Vt = tc.randomized_svd(np.array([[3.0, 1], [1, 3]]), 1)
+    >>> s.round(3).tolist()
+    [4.0]
+    >>> (U * s @ Vt).round(3).tolist()
+    [[2.0, 2.0], [2.0, 2.0]]
     """
     matrix, scale = _scaled(_check_matrix(A))
     k = check_int("n_components", _OWNER, n_components, 1, min(matrix.shape))
@@ -210,6 +228,21 @@ def svd_vectors(
     stays right.
 
     The other parameters and the errors are those of `randomized_svd`.
+
+    References
+    ----------
+    Levy, Goldberg & Dagan 2015, "Improving distributional similarity with lessons learned from word embeddings".
+
+    See Also
+    --------
+    positive_pmi : an association matrix. randomized_svd : the decomposition itself.
+
+    Examples
+    --------
+    >>> import numpy as np, traitcore as tc
+    >>> items, contexts = tc.svd_vectors(np.array([[2.0, 1], [1, 2]]), 2)
+    >>> (items @ contexts.T).round(3).tolist()
+    [[2.0, 1.0], [1.0, 2.0]]
     """
     share = check_real("power", "svd_vectors", power, 0.0, 1.0)
     svd = randomized_svd(

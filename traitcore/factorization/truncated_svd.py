@@ -43,7 +43,13 @@ class TruncatedSVD(MatrixTransformer):
     -----
     ConvergenceWarning : the search ended before it reached `tol`.
 
+    References
+    ----------
     Halko, Martinsson & Tropp 2011, "Finding structure with randomness".
+
+    See Also
+    --------
+    randomized_svd : the same as a function. NMF : non-negative components.
 
     Examples
     --------
@@ -65,7 +71,7 @@ class TruncatedSVD(MatrixTransformer):
         self.workers = workers
 
     def fit(self, X: Any, y: Any = None, *, progress: Progress | None = None) -> Self:
-        """Learn the components of X (n_samples, n_features). `y` is there for pipelines; nothing reads it."""
+        """Learn the components of X (n_samples, n_features). `y` is ignored; pipelines pass it."""
         self._fit(X, progress)
         return self
 

@@ -55,7 +55,7 @@ def check_stopping(X, W, H, level, **options):
     st.integers(1, 100), st.integers(1, 150), st.integers(1, 20), st.sampled_from([0.5, 0.05, 1e-2, 1e-3]),
     st.sampled_from(LEVELS), st.sampled_from([{}, {"alpha_W": 0.003, "l1_ratio": 0.5}]), st.booleans(),
     st.integers(0, 2**32 - 1),
-)  # fmt: skip
+)
 @example(65, 67, 3, 1e-2, LEVELS[-1], {}, False, 0)
 def test_plain_schedule_stops_where_scikit_learn_does(n, m, k, tol, level, penalty, as_sparse, seed):
     X, W, H = parts(n, m, k, seed)
