@@ -49,13 +49,13 @@ class Graphs:
         n, per_row = 20_000, 120
         self.sources, self.targets = np.repeat(np.arange(n), per_row), rng.integers(0, n, n * per_row)
         self.counts = tc.graph_from_edges(self.sources, self.targets, rng.poisson(1.0, n * per_row) + 1.0).adjacency
-        tc.build_item_graph(self.counts, top_k=50)
+        tc.build_item_graph(self.counts, k=50)
 
     def time_build_item_graph(self) -> None:
-        tc.build_item_graph(self.counts, top_k=50)
+        tc.build_item_graph(self.counts, k=50)
 
     def peakmem_build_item_graph(self) -> None:
-        tc.build_item_graph(self.counts, top_k=50)
+        tc.build_item_graph(self.counts, k=50)
 
     def time_graph_from_edges(self) -> None:
         tc.graph_from_edges(self.sources, self.targets)

@@ -90,11 +90,11 @@ def test_weights_by_sequence_and_action_and_the_cap(sessions, window, symmetric,
     np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12, atol=1e-12)
 
 
-@given(sessions=SESSIONS, least=st.sampled_from([None, 2, 3.5]), top_k=st.sampled_from([None, 1, 2, 4]))
-def test_pruning_keeps_the_largest_entries(sessions, least, top_k) -> None:
-    counts = count_cooccurrences(tc.Sequences.from_lists(sessions), n_items=N, min_pair_count=least, top_k=top_k)
+@given(sessions=SESSIONS, least=st.sampled_from([None, 2, 3.5]), k=st.sampled_from([None, 1, 2, 4]))
+def test_pruning_keeps_the_largest_entries(sessions, least, k) -> None:
+    counts = count_cooccurrences(tc.Sequences.from_lists(sessions), n_items=N, min_pair_count=least, k=k)
     check_form(counts)
-    np.testing.assert_array_equal(counts.toarray(), pruned(cooccurrences(sessions, N, 5), least or 0, top_k or N))
+    np.testing.assert_array_equal(counts.toarray(), pruned(cooccurrences(sessions, N, 5), least or 0, k or N))
 
 
 def test_an_int_cap_counts_sequences() -> None:
@@ -293,7 +293,7 @@ def test_an_error_in_progress_stops_the_count(workers: int) -> None:
         ({"cap_per_sequence": 0}, "cap_per_sequence"),
         ({"dtype": np.int16}, "int32, int64, float32 or float64"),
         ({"dtype": np.int32, "weighting": "harmonic"}, "a float dtype: the weights are not whole"),
-        ({"top_k": 0}, "top_k"),
+        ({"k": 0}, "k"),
         ({"memory_limit_mb": -1}, "memory_limit_mb"),
         ({"workers": 0}, "workers"),
     ],
@@ -304,7 +304,7 @@ def test_bad_parameters_are_named(options, match) -> None:
 
 
 def test_bad_types_are_named() -> None:
-    with pytest.raises(TypeError, match="'seqs' parameter of count_cooccurrences must be a Sequences"):
+    with pytest.raises(TypeError, match="'sequences' parameter of count_cooccurrences must be a Sequences"):
         count_cooccurrences([[0, 1]])
     with pytest.raises(TypeError, match="'symmetric'"):
         count_cooccurrences(tc.Sequences.from_lists([[0, 1]]), symmetric=1)

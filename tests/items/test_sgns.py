@@ -332,7 +332,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"seed": -1}, ValueError, "'seed'"),
     ({"n_items": 3}, ValueError, r"tokens in \[0, 3\).*Got '3 at 5'"),
     ({"counts": [1, 2, -3, 4]}, ValueError, "'counts'.*non-negative"),
-    ({"counts": [1, 2]}, ValueError, "'seqs'|'counts'"),
+    ({"counts": [1, 2]}, ValueError, "'sequences'|'counts'"),
     ({"noise_groups": [0, 1]}, ValueError, "'noise_groups'"),
     ({"group_negative": 2}, ValueError, "'group_negative'"),
     ({"global_context": [0, 4]}, ValueError, "'global_context'.*Got '4 at 1'"),
@@ -352,7 +352,7 @@ def test_bad_parameters(kwargs: dict[str, Any], error: type[Exception], match: s
 
 
 def test_bad_sequences() -> None:
-    with pytest.raises(TypeError, match="'seqs'"):
+    with pytest.raises(TypeError, match="'sequences'"):
         train_sgns([[0, 1]])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="empty corpus"):
         train_sgns(tc.Sequences.from_lists([]))

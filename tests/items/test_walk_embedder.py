@@ -41,7 +41,7 @@ SMALL: dict[str, Any] = {"vector_size": 16, "window": 3, "n_walks": 20, "walk_le
 def test_planted_groups_are_recovered() -> None:
     seqs, group = planted()
     for more in ({}, {"p": 0.5, "q": 2.0}, {"weighting": "ppmi", "directed": False}, {"restart_probability": 0.2}):
-        model = tc.WalkEmbedder(**SMALL, epochs=3, top_k=8, **more).fit(seqs)
+        model = tc.WalkEmbedder(**SMALL, epochs=3, k=8, **more).fit(seqs)
         assert neighbours_in_group(model.item_vectors_, group) > 0.9
     assert model.n_items_ == 60
     assert model.item_vectors_.dtype == model.context_vectors_.dtype == np.float32
@@ -52,7 +52,7 @@ def test_planted_groups_are_recovered() -> None:
 
 def test_threads_keep_the_quality() -> None:
     seqs, group = planted()
-    model = tc.WalkEmbedder(**SMALL, epochs=3, top_k=8, workers=3).fit(seqs)
+    model = tc.WalkEmbedder(**SMALL, epochs=3, k=8, workers=3).fit(seqs)
     assert neighbours_in_group(model.item_vectors_, group) > 0.9
 
 
@@ -60,7 +60,7 @@ def test_threads_keep_the_quality() -> None:
 def test_equals_walking_first_and_training_then(block_tokens: int) -> None:
     seqs, _ = planted()
     counts = tc.count_cooccurrences(seqs, window=5, self_pairs=False)
-    graph = tc.build_item_graph(counts, top_k=6)
+    graph = tc.build_item_graph(counts, k=6)
     walks = [w.tolist() for b in tc.WalkCorpus(graph, n_walks=5, walk_length=10, seed=4, shuffle=True) for w in b]
     visits = np.bincount(np.concatenate(walks), minlength=60)
     order = np.argsort(-visits, kind="stable")  # the trainer sees rows in order of falling count
@@ -68,7 +68,7 @@ def test_equals_walking_first_and_training_then(block_tokens: int) -> None:
     corpus = Sequences.from_lists([rank[w] for w in walks])
     whole = tc.train_sgns(corpus, n_items=60, vector_size=16, window=3, sample=0.0, epochs=2, seed=4)
     model = tc.WalkEmbedder(
-        n_walks=5, walk_length=10, top_k=6, vector_size=16, window=3, epochs=2, seed=4, block_tokens=block_tokens
+        n_walks=5, walk_length=10, k=6, vector_size=16, window=3, epochs=2, seed=4, block_tokens=block_tokens
     ).fit(seqs)
     np.testing.assert_allclose(model.item_vectors_, whole.item_vectors[rank], atol=1e-5)
     np.testing.assert_allclose(model.context_vectors_, whole.context_vectors[rank], atol=1e-5)
@@ -127,7 +127,7 @@ def test_parameters_speak_the_duck_type() -> None:
     ("parameters", "error"),
     [
         ({"n_walks": 0}, ValueError), ({"walk_length": 2.5}, TypeError), ({"p": -1.0}, ValueError),
-        ({"top_k": 0}, ValueError), ({"weighting": "x"}, ValueError), ({"epochs": 0}, ValueError),
+        ({"k": 0}, ValueError), ({"weighting": "x"}, ValueError), ({"epochs": 0}, ValueError),
         ({"vector_size": 0}, ValueError), ({"block_tokens": 0}, ValueError), ({"workers": 0}, ValueError),
         ({"seed": -1}, ValueError), ({"restart_probability": 2.0}, ValueError), ({"directed": 1}, TypeError),
     ],

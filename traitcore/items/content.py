@@ -199,7 +199,7 @@ class ContentEncoder(ParamsMixin):
         owner = type(self).__name__
         for name, low, high in (
             ("n_components", 1, None), ("min_df", 1, None), ("n_hashes", 1, 2**30), ("n_price_bands", 1, None),
-        ):  # fmt: skip
+        ):
             check_int(name, owner, getattr(self, name), low, high)
         check_choice("analyzer", owner, self.analyzer, ("word", "char"))
         for name in WEIGHT_OF.values():
@@ -242,7 +242,7 @@ class ContentEncoder(ParamsMixin):
 
 WEIGHT_OF = {
     "texts": "text_weight", "categories": "category_weight", "brands": "brand_weight", "prices": "price_weight",
-}  # fmt: skip
+}
 
 
 def _is_missing(value: Any) -> bool:

@@ -1,6 +1,6 @@
 """Embedders: from sequences to item vectors, one protocol.
 
-`fit(seqs, *, n_items=None, progress=None)` returns self; then `item_vectors_` and `context_vectors_` are float32
+`fit(sequences, *, n_items=None, progress=None)` returns self; then `item_vectors_` and `context_vectors_` are float32
 (n_items, vector_size) and `n_items_` their number of rows.
 """
 
@@ -36,7 +36,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
     "sessions": {
         "window": 5, "negative": 20, "ns_exponent": 0.25, "sample": 1e-4, "alpha": 0.1, "epochs": 20,
     },
-}  # fmt: skip
+}
 # 'sessions', found in the same way on 6,000 prefixes (k=400, cosine, Recall@20 / MRR@20): the defaults 37.3 / 14.1;
 # discount 1 38.3 / 14.3, 3 38.4 / 14.4, 10 37.9 / 14.2; then without self-pairs 38.6 / 14.4, and with smoothing .5,
 # shift .3 and power .25 38.6 / 14.5; windows 10, 20 and whole, harmonic weights: no better.
@@ -98,7 +98,7 @@ class Item2Vec(ParamsMixin):
 
     def fit(
         self,
-        seqs: Sequences,
+        sequences: Sequences,
         *,
         n_items: int | None = None,
         noise_groups: Any = None,
@@ -108,7 +108,7 @@ class Item2Vec(ParamsMixin):
         start: SgnsResult | tuple[Any, Any] | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Train on `seqs`; arguments as of `train_sgns`.
+        """Train on `sequences`; arguments as of `train_sgns`.
 
         After Ctrl-C the KeyboardInterrupt is raised on, and the attributes hold the vectors as of then, with
         `report_.finished` False.
@@ -116,7 +116,7 @@ class Item2Vec(ParamsMixin):
         try:
             result = _train(
                 "Item2Vec",
-                seqs=seqs,
+                sequences=sequences,
                 counts=None,
                 first_epoch=0,
                 stop_epoch=None,
@@ -141,11 +141,11 @@ class Item2Vec(ParamsMixin):
         check_choice("name", "Item2Vec.preset", name, tuple(_PRESETS))
         return cls(**(_PRESETS[name] | params))
 
-    def plan(self, seqs: Sequences, *, n_items: int | None = None) -> SgnsPlan:
-        """Memory and time that `fit(seqs, n_items=n_items)` would take, from a short trial."""
+    def plan(self, sequences: Sequences, *, n_items: int | None = None) -> SgnsPlan:
+        """Memory and time that `fit(sequences, n_items=n_items)` would take, from a short trial."""
         params = self.get_params()
         params.pop("patience")
-        plan = plan_sgns(seqs, n_items=n_items, **params)
+        plan = plan_sgns(sequences, n_items=n_items, **params)
         return plan if self.patience is None else replace(plan, matrix_bytes=2 * plan.matrix_bytes)
 
     def _keep(self, result: SgnsResult) -> None:
@@ -164,7 +164,7 @@ class WalkEmbedder(ParamsMixin):
 
     Parameters
     ----------
-    graph_window, top_k, weighting, directed : how `fit` makes the graph of sequences (`count_cooccurrences`,
+    graph_window, k, weighting, directed : how `fit` makes the graph of sequences (`count_cooccurrences`,
         `build_item_graph`); `fit_graph` takes a graph as it is.
     n_walks, walk_length, p, q, restart_probability : the walks (`random_walks`).
     block_tokens : about how many tokens of walks are in memory at once.
@@ -193,7 +193,7 @@ class WalkEmbedder(ParamsMixin):
         self,
         *,
         graph_window: int | None = 5,
-        top_k: int | None = 50,
+        k: int | None = 50,
         weighting: str = "counts",
         directed: bool = True,
         n_walks: int = 10,
@@ -216,7 +216,7 @@ class WalkEmbedder(ParamsMixin):
         seed: int = 0,
     ) -> None:
         self.graph_window = graph_window
-        self.top_k = top_k
+        self.k = k
         self.weighting = weighting
         self.directed = directed
         self.n_walks = n_walks
@@ -239,15 +239,16 @@ class WalkEmbedder(ParamsMixin):
         self.seed = seed
 
     @on_behalf_of("WalkEmbedder")
-    def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
-        """Count which items stand together in `seqs`, link each to its `top_k`, walk, and train."""
+    def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
+        """Count which items stand together in `sequences`, link each to its `k`, walk, and train."""
         if self.graph_window is not None:
             check_int("graph_window", type(self).__name__, self.graph_window, 1)
         counts = count_cooccurrences(
-            seqs, n_items=n_items, window=self.graph_window, self_pairs=False, workers=self.workers, progress=progress
+            sequences, n_items=n_items, window=self.graph_window, self_pairs=False, workers=self.workers,
+            progress=progress,
         )
         graph = build_item_graph(
-            counts, top_k=self.top_k, weighting=self.weighting, directed=self.directed, workers=self.workers
+            counts, k=self.k, weighting=self.weighting, directed=self.directed, workers=self.workers
         )
         return self.fit_graph(graph, progress=progress)
 
@@ -273,7 +274,7 @@ class WalkEmbedder(ParamsMixin):
             graph, n_walks=self.n_walks, walk_length=self.walk_length, p=self.p, q=self.q,
             restart_probability=self.restart_probability, seed=self.seed, workers=self.workers,
             block_tokens=self.block_tokens, shuffle=True, owner=owner,
-        )  # fmt: skip
+        )
         counts, self.walk_report_ = corpus.count(progress=progress)
         # Frequent rows side by side: the trainer's memory traffic is mostly theirs.
         order = np.argsort(-counts, kind="stable")
@@ -284,7 +285,7 @@ class WalkEmbedder(ParamsMixin):
             negative=self.negative, negatives=self.negatives, ns_exponent=self.ns_exponent, sample=self.sample,
             alpha=self.alpha, min_alpha=self.min_alpha, epochs=self.epochs, workers=self.workers, seed=self.seed,
             owner=owner,
-        )  # fmt: skip
+        )
         self.graph_report_, self.node_ids_ = graph.report, graph.node_ids
         try:
             for _ in range(self.epochs):
@@ -371,8 +372,8 @@ class PPMIEmbedder(ParamsMixin):
         self.seed = seed
 
     @on_behalf_of("PPMIEmbedder")
-    def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
-        """Count `seqs` and factorize; what was learned before is forgotten.
+    def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
+        """Count `sequences` and factorize; what was learned before is forgotten.
 
         Raises
         ------
@@ -380,21 +381,23 @@ class PPMIEmbedder(ParamsMixin):
         """
         self._checked_decay()
         check_seed("seed", type(self).__name__, self.seed)
-        return self._refit(self._count(seqs, n_items, progress), progress)
+        return self._refit(self._count(sequences, n_items, progress), progress)
 
     @on_behalf_of("PPMIEmbedder")
-    def partial_fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
+    def partial_fit(
+        self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None
+    ) -> Self:
         """Add the counts of more sequences, after `decay` of those so far, and factorize again.
 
         Without decay this is exactly the `fit` of all sequences so far. New items may come: rows are appended.
         Each call's vectors have their own basis, as those of any fit do.
         """
         if not hasattr(self, "counts_"):
-            return self.fit(seqs, n_items=n_items, progress=progress)
+            return self.fit(sequences, n_items=n_items, progress=progress)
         decay = self._checked_decay()
-        if n_items is None and seqs.n_tokens == 0:
+        if n_items is None and sequences.n_tokens == 0:
             n_items = self.n_items_
-        new = self._count(seqs, n_items, progress)
+        new = self._count(sequences, n_items, progress)
         return self._refit(merge_counts([self.counts_, new], weights=None if decay == 1.0 else (decay, 1.0)), progress)
 
     def _checked_decay(self) -> float:
@@ -406,11 +409,11 @@ class PPMIEmbedder(ParamsMixin):
         check_choice("name", "PPMIEmbedder.preset", name, tuple(_PPMI_PRESETS))
         return cls(**(_PPMI_PRESETS[name] | params))
 
-    def _count(self, seqs: Sequences, n_items: int | None, progress: Progress | None) -> sparse.csr_array:
+    def _count(self, sequences: Sequences, n_items: int | None, progress: Progress | None) -> sparse.csr_array:
         return count_cooccurrences(
-            seqs, n_items=n_items, window=self.window, weighting=self.weighting, self_pairs=self.self_pairs,
+            sequences, n_items=n_items, window=self.window, weighting=self.weighting, self_pairs=self.self_pairs,
             workers=self.workers, progress=progress,
-        )  # fmt: skip
+        )
 
     def _refit(self, counts: sparse.csr_array, progress: Progress | None) -> Self:
         owner = type(self).__name__
@@ -424,12 +427,12 @@ class PPMIEmbedder(ParamsMixin):
         association = positive_pmi(
             kept, shift=self.shift, context_smoothing=self.context_smoothing, discount=self.discount,
             workers=self.workers,
-        )  # fmt: skip
+        )
         n = counts.shape[0]
         found = svd_vectors(
             association, min(size, n), power=self.power, tol=self.tol, random_state=self.seed, workers=self.workers,
             progress=progress,
-        )  # fmt: skip
+        )
         # Items without any association keep zero rows, whatever null vectors the decomposition filled in.
         items = np.zeros((n, size), dtype=np.float32)
         contexts = np.zeros((n, size), dtype=np.float32)

@@ -172,7 +172,7 @@ class ContentMap:
 def fit_content_map(
     content: Any, behaviour: Any, *, ridge: float | None = None, n_neighbors: int = 10, item_counts: Any = None,
     half_count: float = 10.0,
-) -> ContentMap:  # fmt: skip
+) -> ContentMap:
     """Ridge regression from content to behaviour vectors over the items that have both, and its residuals near by.
 
     Both sides are scaled to norm 1 and centred. The penalty is chosen by leave-one-out error, in closed form from one
@@ -234,7 +234,7 @@ def fit_content_map(
 def _near_residuals(
     unit: NDArray[np.float32], known: NDArray[np.float32], residuals: NDArray[np.float32], n_neighbors: int,
     itself: NDArray[np.int64] | None = None,
-) -> NDArray[np.float64]:  # fmt: skip
+) -> NDArray[np.float64]:
     """Mean residual of each row's nearest known items, weighted by squared cosine; `itself` is left out of its own."""
     out = np.zeros((len(unit), residuals.shape[1]))
     k = min(n_neighbors, len(known))
@@ -255,7 +255,7 @@ def _near_residuals(
 def _local_share(
     known: NDArray[np.float32], residuals: NDArray[np.float32], left_out: NDArray[np.float64],
     root: NDArray[np.float64], n_neighbors: int,
-) -> float:  # fmt: skip
+) -> float:
     """The share in [0, 1] of the near residuals that leaves the least of the leave-one-out residuals: least squares."""
     if n_neighbors == 0:
         return 0.0
@@ -390,7 +390,7 @@ def _sourced(
 def _fill_from_categories(
     vectors: NDArray[np.float64], source: NDArray[np.str_], known: NDArray[np.bool_], weight: NDArray[np.float64],
     categories: Any, owner: str,
-) -> None:  # fmt: skip
+) -> None:
     """Rows still missing get the weighted mean of the known rows of their finest category that has any."""
     shape = (len(vectors),) if np.ndim(categories) == 1 else (len(vectors), None)
     levels = check_array("categories", owner, categories, dtype=np.int64, shape=shape)

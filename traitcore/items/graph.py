@@ -32,7 +32,7 @@ class GraphReport:
     n_dead_ends : nodes without a way out (isolated ones included); a walk that arrives at one ends there.
     n_components, largest_component : weakly connected parts, and the number of nodes of the largest.
     self_loops_dropped, zeros_dropped, duplicates_merged : stored entries that became no edge of their own.
-    edges_pruned : edges beyond each row's `top_k`.
+    edges_pruned : edges beyond each row's `k`.
     """
 
     n_nodes: int
@@ -57,7 +57,7 @@ class GraphReport:
             f"(the largest has {self.largest_component:,} nodes)",
             f"{self.n_isolated:,} isolated nodes, {self.n_dead_ends:,} without a way out",
             f"left out: {self.self_loops_dropped:,} self-loops, {self.zeros_dropped:,} zero weights, "
-            f"{self.edges_pruned:,} edges beyond top_k; {self.duplicates_merged:,} duplicates merged by sum",
+            f"{self.edges_pruned:,} edges beyond k; {self.duplicates_merged:,} duplicates merged by sum",
         ]
         return "\n".join(lines)
 
@@ -94,22 +94,22 @@ class ItemGraph:
 def build_item_graph(
     counts: Any,
     *,
-    top_k: int | None = 50,
+    k: int | None = 50,
     weighting: str = "counts",
     directed: bool = True,
     keep_self_loops: bool = False,
     workers: int = 1,
 ) -> ItemGraph:
-    """Graph of items: each item's `top_k` heaviest neighbours by co-occurrence.
+    """Graph of items: each item's `k` heaviest neighbours by co-occurrence.
 
     Parameters
     ----------
     counts : (n, n) sparse or dense co-occurrence counts, non-negative (e.g. of `count_cooccurrences`).
-    top_k : neighbours kept of each item, ties to the lower row; None keeps all.
+    k : neighbours kept of each item, ties to the lower row; None keeps all.
     weighting : "counts": as they are; "ppmi": positive pointwise mutual information; "cosine": counts[i, j] over
         the square root of (sum of row i times sum of column j), which tames popular items.
-    directed : True keeps i -> j where j is among i's top_k. False makes every kept edge go both ways, with the
-        heavier of the two weights; a popular item can then have more than top_k neighbours.
+    directed : True keeps i -> j where j is among i's k. False makes every kept edge go both ways, with the
+        heavier of the two weights; a popular item can then have more than k neighbours.
     keep_self_loops : False drops the diagonal (an item that follows itself), and the report counts it.
     workers : threads; the result doesn't depend on them.
 
@@ -118,7 +118,7 @@ def build_item_graph(
     ValueError : counts that aren't square, negative, NaN or infinite (the first bad place is named); TypeError.
     """
     owner = "build_item_graph"
-    top_k = None if top_k is None else check_int("top_k", owner, top_k, 1)
+    k = None if k is None else check_int("k", owner, k, 1)
     check_choice("weighting", owner, weighting, WEIGHTINGS)
     check_bool("directed", owner, directed)
     check_bool("keep_self_loops", owner, keep_self_loops)
@@ -134,7 +134,7 @@ def build_item_graph(
         scale = np.sqrt(rows[row_of]) * np.sqrt(columns[matrix.indices])
         matrix = _with_data(matrix, matrix.data / scale)
     before = int(np.count_nonzero(matrix.data))
-    matrix = _prune(matrix, top_k, n_workers)
+    matrix = _prune(matrix, k, n_workers)
     return _finish(matrix, directed, edges_pruned=before - matrix.nnz, **dropped)
 
 
@@ -281,13 +281,13 @@ def _with_data(matrix: sparse.csr_array, data: NDArray[np.float64]) -> sparse.cs
     return fresh
 
 
-def _prune(matrix: sparse.csr_array, top_k: int | None, workers: int) -> sparse.csr_array:
-    """Only positive weights, and of each row at most its `top_k` heaviest."""
+def _prune(matrix: sparse.csr_array, k: int | None, workers: int) -> sparse.csr_array:
+    """Only positive weights, and of each row at most its `k` heaviest."""
     kept = matrix.data > 0
-    if top_k is not None and matrix.nnz:
+    if k is not None and matrix.nnz:
         indptr = matrix.indptr.astype(np.int64, copy=False)
         kept = np.zeros(matrix.nnz, dtype=np.bool_)
-        k = min(top_k, max(1, int(np.diff(indptr).max())))
+        k = min(k, max(1, int(np.diff(indptr).max())))
         run_blocks(keep_heaviest, balanced_blocks(indptr, 4 * workers), workers, indptr, matrix.data, k, kept)
     if kept.all():
         return matrix.copy()  # never the caller's own arrays

@@ -161,7 +161,9 @@ class SgnsTrainer:
         self._total_tokens, self._total_kept, self._total_pairs, self._seconds = 0, 0, 0, 0.0
         self._interrupted = False
 
-    def train_block(self, seqs: Sequences, *, global_context: Any = None, progress: Progress | None = None) -> None:
+    def train_block(
+        self, sequences: Sequences, *, global_context: Any = None, progress: Progress | None = None
+    ) -> None:
         """Train on the next sequences of the epoch; `global_context` (n_sequences,) int32 as of `train_sgns`.
 
         Ctrl-C raises KeyboardInterrupt within a fraction of a second; `result()` then has the vectors as of then.
@@ -172,10 +174,10 @@ class SgnsTrainer:
         """
         if self.epoch >= self.epochs:
             raise ValueError(f"SgnsTrainer has run its {self.epochs} epochs; plan more with 'epochs'.")
-        context = self._check_block(seqs, global_context)
+        context = self._check_block(sequences, global_context)
         all_tokens, before = self.epochs * self._epoch_tokens, self.epoch * self._epoch_tokens
         done = min(self._tokens, self._epoch_tokens)
-        stop = min(self._tokens + seqs.n_tokens, self._epoch_tokens)
+        stop = min(self._tokens + sequences.n_tokens, self._epoch_tokens)
 
         def report(handed: int) -> None:
             if progress is not None:
@@ -183,8 +185,8 @@ class SgnsTrainer:
 
         began = time.perf_counter()
         loss, pairs, kept, error = self._model.train(
-            tokens=seqs.tokens,
-            offsets=seqs.offsets,
+            tokens=sequences.tokens,
+            offsets=sequences.offsets,
             global_context=context,
             epoch=self.epoch,
             first_sequence=self._sequences,
@@ -202,9 +204,9 @@ class SgnsTrainer:
         if error is not None:
             self._interrupted = True
             raise error
-        self._total_tokens += seqs.n_tokens
-        self._sequences += len(seqs)
-        self._tokens += seqs.n_tokens
+        self._total_tokens += sequences.n_tokens
+        self._sequences += len(sequences)
+        self._tokens += sequences.n_tokens
         report(0)
 
     def end_epoch(self) -> float:
@@ -229,14 +231,14 @@ class SgnsTrainer:
 
     def _require_pairs(self) -> None:
         if self._losses and self._total_pairs == 0:
-            raise _NoPairLeft(_no_pair("seqs", self._owner, "none, after subsampling"))
+            raise _NoPairLeft(_no_pair("sequences", self._owner, "none, after subsampling"))
 
-    def evaluate(self, seqs: Sequences) -> float:
+    def evaluate(self, sequences: Sequences) -> float:
         """Mean log-loss per positive pair over other sequences, no updates, always with the same draws."""
-        self._check_block(seqs, None)
+        self._check_block(sequences, None)
         loss, pairs, _, error = self._model.train(
-            tokens=seqs.tokens,
-            offsets=seqs.offsets,
+            tokens=sequences.tokens,
+            offsets=sequences.offsets,
             global_context=None,
             epoch=_HELD_OUT_EPOCH,
             first_sequence=0,
@@ -294,16 +296,16 @@ class SgnsTrainer:
             return groups, self.negative
         return groups, check_int("group_negative", owner, group_negative, 0, self.negative)
 
-    def _check_block(self, seqs: Sequences, global_context: Any) -> NDArray[np.int32] | None:
-        if not isinstance(seqs, Sequences):
-            raise TypeError(parameter_message("seqs", self._owner, "a Sequences", seqs))
-        if seqs.largest_token() >= self.n_items:
-            place = int(np.argmax(seqs.tokens >= self.n_items))
+    def _check_block(self, sequences: Sequences, global_context: Any) -> NDArray[np.int32] | None:
+        if not isinstance(sequences, Sequences):
+            raise TypeError(parameter_message("sequences", self._owner, "a Sequences", sequences))
+        if sequences.largest_token() >= self.n_items:
+            place = int(np.argmax(sequences.tokens >= self.n_items))
             rule = f"Sequences of tokens in [0, {self.n_items})"
-            raise ValueError(parameter_message("seqs", self._owner, rule, f"{seqs.tokens[place]} at {place}"))
+            raise ValueError(parameter_message("sequences", self._owner, rule, f"{sequences.tokens[place]} at {place}"))
         if global_context is None:
             return None
-        context = check_array("global_context", self._owner, global_context, dtype=np.int32, shape=(len(seqs),))
+        context = check_array("global_context", self._owner, global_context, dtype=np.int32, shape=(len(sequences),))
         if len(context) and (context.min() < -1 or context.max() >= self.n_items):
             place = int(np.argmax((context < -1) | (context >= self.n_items)))
             rule = f"items in [0, {self.n_items}), or -1 for none"
@@ -327,7 +329,7 @@ class SgnsTrainer:
 
 
 def train_sgns(
-    seqs: Sequences,
+    sequences: Sequences,
     *,
     n_items: int | None = None,
     vector_size: int = 64,
@@ -361,7 +363,7 @@ def train_sgns(
 
     Parameters
     ----------
-    seqs : Sequences whose tokens are item rows in [0, n_items).
+    sequences : Sequences whose tokens are item rows in [0, n_items).
     n_items : number of items; None: one past the largest token. Rows in order of falling count train fastest.
     vector_size : components of a vector; multiples of 16 are fastest.
     window : context items to each side; None: the whole sequence (item2vec's baskets; cost is quadratic in length).
@@ -381,7 +383,7 @@ def train_sgns(
         start at random, with a standard deviation of 0.07 in each component for items that the training will meet 300
         times and in proportion less for rarer and for more frequent ones; item vectors with one of 0.0003, so that no
         chance stays in them (word2vec starts items at random and contexts at zero).
-    counts : (n_items,) int occurrences that shape noise and subsampling; None: those of `seqs`.
+    counts : (n_items,) int occurrences that shape noise and subsampling; None: those of `sequences`.
     noise_groups : (n_items,) int32 or None: noise items come from the target's own group (market, category), after
         Grbovic & Cheng 2018, "Real-time personalization using embeddings for search ranking at Airbnb".
     group_negative : how many of the `negative` come from the group, the others from all items; None: all of them.
@@ -403,9 +405,9 @@ def train_sgns(
     return _train("train_sgns", **locals())
 
 
-def require_pairs(name: str, seqs: Sequences, owner: str) -> None:
+def require_pairs(name: str, sequences: Sequences, owner: str) -> None:
     """Refuse a corpus in which no item stands beside another: nothing could be learned of it, nor measured on it."""
-    longest = int(np.diff(seqs.offsets).max(initial=0))
+    longest = int(np.diff(sequences.offsets).max(initial=0))
     if longest < 2:
         raise ValueError(_no_pair(name, owner, f"sequences of at most {longest}"))
 
@@ -437,7 +439,7 @@ def _train(owner: str, **arguments: Any) -> SgnsResult:
 def _train_sampled(
     owner: str,
     *,
-    seqs: Sequences,
+    sequences: Sequences,
     n_items: int | None,
     counts: Any,
     epochs: int,
@@ -449,20 +451,20 @@ def _train_sampled(
     progress: Progress | None,
     **options: Any,
 ) -> SgnsResult:
-    if not isinstance(seqs, Sequences):
-        raise TypeError(parameter_message("seqs", owner, "a Sequences", seqs))
-    largest = seqs.largest_token() + 1
+    if not isinstance(sequences, Sequences):
+        raise TypeError(parameter_message("sequences", owner, "a Sequences", sequences))
+    largest = sequences.largest_token() + 1
     if n_items is None:
-        n_items = seqs.vocabulary_size(owner) if counts is None else len(counts)
+        n_items = sequences.vocabulary_size(owner) if counts is None else len(counts)
     n_items = check_int("n_items", owner, n_items, 0, 2**31 - 1)
-    if seqs.n_tokens == 0 or n_items == 0:
-        raise ValueError(parameter_message("seqs", owner, "at least one token", "an empty corpus"))
+    if sequences.n_tokens == 0 or n_items == 0:
+        raise ValueError(parameter_message("sequences", owner, "at least one token", "an empty corpus"))
     if largest > n_items:
-        place = int(np.argmax(seqs.tokens >= n_items))
+        place = int(np.argmax(sequences.tokens >= n_items))
         rule = f"Sequences of tokens in [0, {n_items})"
-        raise ValueError(parameter_message("seqs", owner, rule, f"{seqs.tokens[place]} at {place}"))
+        raise ValueError(parameter_message("sequences", owner, rule, f"{sequences.tokens[place]} at {place}"))
     if counts is None:
-        counts = seqs.token_counts(n_items)
+        counts = sequences.token_counts(n_items)
     counts = check_array("counts", owner, counts, dtype=np.int64, shape=(n_items,))
     epochs = check_int("epochs", owner, epochs, 1)
     stop = epochs if stop_epoch is None else check_int("stop_epoch", owner, stop_epoch, 0, epochs)
@@ -471,17 +473,17 @@ def _train_sampled(
         if held_out is None:
             raise ValueError(parameter_message("patience", owner, "None where 'held_out' is None", patience))
     if global_context is None:
-        require_pairs("seqs", seqs, owner)
+        require_pairs("sequences", sequences, owner)
     if held_out is not None and isinstance(held_out, Sequences):
         require_pairs("held_out", held_out, owner)
     trainer = SgnsTrainer(
-        counts, epoch_tokens=seqs.n_tokens, epochs=epochs, first_epoch=first_epoch, owner=owner, **options
+        counts, epoch_tokens=sequences.n_tokens, epochs=epochs, first_epoch=first_epoch, owner=owner, **options
     )
     held_losses: list[float] = []
     best: tuple[int, NDArray[np.float32], NDArray[np.float32]] | None = None
     try:
         while trainer.epoch < stop:
-            trainer.train_block(seqs, global_context=global_context, progress=progress)
+            trainer.train_block(sequences, global_context=global_context, progress=progress)
             trainer.end_epoch()
             if held_out is None:
                 continue

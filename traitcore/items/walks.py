@@ -116,7 +116,7 @@ def random_walks(
     corpus = WalkCorpus(
         graph, n_walks=n_walks, walk_length=walk_length, p=p, q=q, restart_probability=restart_probability,
         starts=starts, seed=seed, workers=workers, owner="random_walks",
-    )  # fmt: skip
+    )
     return corpus.walks(0, len(corpus), progress=progress)
 
 
@@ -135,7 +135,7 @@ class WalkCorpus:
         self, graph: Any, *, n_walks: int = 10, walk_length: int = 20, p: float = 1.0, q: float = 1.0,
         restart_probability: float = 0.0, starts: Any = None, seed: int = 0, workers: int = 1,
         block_tokens: int = 1 << 22, shuffle: bool = False, owner: str = "WalkCorpus",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.walk_length = check_int("walk_length", owner, walk_length, 1, 2**31 - 1)
         self.n_walks = check_int("n_walks", owner, n_walks, 1, 2**31 - 1)
         self._back = 1.0 / check_real("p", owner, p, 0.0, open_low=True)
@@ -187,7 +187,7 @@ class WalkCorpus:
         self._tables.run(
             blocks, self._workers, ProgressSteps("walks", stop - first, progress), nodes, numbers, self._seed,
             self._restart, self._back, self._out, walks, lengths,
-        )  # fmt: skip
+        )
         return _pack(walks, offsets, self._workers)
 
     def count(self, *, progress: Progress | None = None) -> tuple[NDArray[np.int64], WalkReport]:
@@ -252,7 +252,7 @@ class _Tables:
         self, blocks: list[tuple[int, int]], workers: int, steps: ProgressSteps, nodes: NDArray[np.int32],
         numbers: NDArray[np.int32], seed: np.uint64, restart: float, back: float, out: float,
         walks: NDArray[np.int32], lengths: NDArray[np.int64],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Fill walks and lengths for the blocks of walks."""
         common = (nodes, numbers, seed, self.indptr, self.table, restart)
         kernel: Any = second_order_walks if self.second_order else first_order_walks
