@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._kernels.alias import build_alias_rows
 from .._kernels.walks import (
     LANES,
@@ -113,10 +113,11 @@ def random_walks(
     ValueError, TypeError : a parameter out of range, a graph that isn't square or has bad weights, a start that is
         no node.
     """
-    corpus = WalkCorpus(
-        graph, n_walks=n_walks, walk_length=walk_length, p=p, q=q, restart_probability=restart_probability,
-        starts=starts, seed=seed, workers=workers, owner="random_walks",
-    )
+    with on_behalf_of("random_walks"):
+        corpus = WalkCorpus(
+            graph, n_walks=n_walks, walk_length=walk_length, p=p, q=q, restart_probability=restart_probability,
+            starts=starts, seed=seed, workers=workers,
+        )
     return corpus.walks(0, len(corpus), progress=progress)
 
 
@@ -134,8 +135,9 @@ class WalkCorpus:
     def __init__(
         self, graph: Any, *, n_walks: int = 10, walk_length: int = 20, p: float = 1.0, q: float = 1.0,
         restart_probability: float = 0.0, starts: Any = None, seed: int = 0, workers: int = 1,
-        block_tokens: int = 1 << 22, shuffle: bool = False, owner: str = "WalkCorpus",
+        block_tokens: int = 1 << 22, shuffle: bool = False,
     ) -> None:
+        owner = "WalkCorpus"
         self.walk_length = check_int("walk_length", owner, walk_length, 1, 2**31 - 1)
         self.n_walks = check_int("n_walks", owner, n_walks, 1, 2**31 - 1)
         self._back = 1.0 / check_real("p", owner, p, 0.0, open_low=True)
