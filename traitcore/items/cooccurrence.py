@@ -46,7 +46,7 @@ def count_cooccurrences(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> sparse.csr_array:
-    """How often each token stands within `window` places of each other one, in the same sequence.
+    """How often each token occurs within `window` places of each other one, in the same sequence.
 
     A repeated token is a context of itself; only the position itself is skipped.
 
@@ -84,6 +84,22 @@ def count_cooccurrences(
     ------
     TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
     MemoryError : the prediction exceeds `memory_limit_mb`.
+
+    See Also
+    --------
+    merge_counts, positive_pmi, build_item_graph : work on the counts. NextItemCounts : ranks next items by them.
+
+    References
+    ----------
+    Pennington, Socher & Manning 2014, "GloVe: global vectors for word representation".
+    Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> baskets = tc.Sequences.from_lists([[0, 1, 2], [0, 1]])
+    >>> tc.count_cooccurrences(baskets, window=1).toarray().tolist()
+    [[0, 2, 0], [2, 0, 1], [0, 1, 0]]
     """
     task = _checked_task(
         sequences, n_items, window, symmetric, weighting, self_pairs, sequence_weights, actions, action_weights,

@@ -1,7 +1,7 @@
-"""Behaviour and content in one vector, and vectors for items that nobody has touched yet.
+"""Behaviour and content in one vector, and vectors for items without events.
 
 A zero vector means "none": behaviour of an item without events, content of an item without a description. Every
-result says of each row where it came from.
+result names the source of each row.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RIDGES = tuple(10.0**e for e in np.arange(-4.0, 3.01, 0.5))  # penalties tried, 
 
 @dataclass(frozen=True, eq=False)
 class SourcedVectors:
-    """Vectors that say where they came from.
+    """Vectors and the source of each.
 
     Attributes
     ----------
@@ -94,6 +94,17 @@ def fuse_vectors(
     ------
     ValueError, TypeError : shapes that don't fit together, NaN, weights outside [0, 1], negative counts, a parameter
         given to a method that doesn't use it, no item with both where "map" has to learn.
+
+    See Also
+    --------
+    backfill_vectors : only items without behaviour get other vectors. fit_content_map : the map of "map".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> behaviour, content = [[1, 0], [0, 1], [0, 0]], [[0, 0], [0, 1], [1, 0]]
+    >>> tc.fuse_vectors(behaviour, content)
+    SourcedVectors(3 x 2: 1 behaviour, 1 fused, 1 content)
     """
     owner = "fuse_vectors"
     check_choice("method", owner, method, METHODS)
@@ -125,10 +136,10 @@ def fuse_vectors(
 
 @dataclass(frozen=True, eq=False)
 class ContentMap:
-    """A map from content to behaviour vectors, learned where items have both: a ridge and its residuals near by.
+    """A map from content to behaviour vectors, learned where items have both: ridge regression and local residuals.
 
-    The linear map says what holds everywhere; what it leaves over at the nearest known items (families of alike
-    products, which are more than content has dimensions) is added in part, as in kriging of regression residuals.
+    The linear map holds for all items; part of its residual at the nearest known items is added, as in kriging of
+    regression residuals. There are more families of similar products than content has dimensions.
 
     Attributes
     ----------
@@ -139,7 +150,7 @@ class ContentMap:
     ridge : the penalty used.
     n_fitted : items it was fitted on.
     error : mean squared error of the linear leave-one-out predictions per item (behaviour has norm 1, so the mean of
-        all alone would leave about 1); how much content says about behaviour.
+        all alone would leave about 1); the smaller, the better content predicts behaviour.
     """
 
     coefficients: NDArray[np.float64]
@@ -173,11 +184,10 @@ def fit_content_map(
     content: Any, behaviour: Any, *, ridge: float | None = None, n_neighbors: int = 10, item_counts: Any = None,
     half_count: float = 10.0,
 ) -> ContentMap:
-    """Ridge regression from content to behaviour vectors over the items that have both, and its residuals near by.
+    """Ridge regression from content to behaviour vectors over the items that have both, and its local residuals.
 
     Both sides are scaled to norm 1 and centred. The penalty is chosen by leave-one-out error, in closed form from one
-    eigendecomposition (Allen 1974, PRESS; Hastie, Tibshirani & Friedman 2009, section 7.10). At the largest penalty
-    every item is predicted as the mean.
+    eigendecomposition. At the largest penalty every item is predicted as the mean.
 
     Parameters
     ----------
@@ -192,6 +202,23 @@ def fit_content_map(
     Raises
     ------
     ValueError, TypeError : fewer than 2 items with both, shapes that don't fit together, NaN, negative counts.
+
+    See Also
+    --------
+    backfill_vectors : uses the map for items without behaviour.
+
+    References
+    ----------
+    Allen 1974, "The relationship between variable selection and data augmentation and a method for prediction" (PRESS).
+    Hastie, Tibshirani & Friedman 2009, "The elements of statistical learning", section 7.10.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> content, behaviour = [[1, 0, 0], [0, 1, 0], [0, 0, 1]], [[1, 0], [0, 1], [0, 0]]
+    >>> content_map = tc.fit_content_map(content, behaviour)
+    >>> content_map.n_fitted, content_map.transform([[0, 2, 0]]).round(2).tolist()
+    (2, [[0.0, 1.0]])
     """
     owner = "fit_content_map"
     target = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
@@ -296,6 +323,17 @@ def backfill_vectors(
     Raises
     ------
     ValueError, TypeError : shapes that don't fit together, NaN, a content_map without content, a ridge without a fit.
+
+    See Also
+    --------
+    fuse_vectors : mixes behaviour and content for known items, too. fit_content_map : the map.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> found = tc.backfill_vectors([[1, 0], [0, 2], [0, 0]], categories=[0, 1, 1])
+    >>> found.vectors.tolist(), found.source.tolist()
+    ([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], ['behaviour', 'behaviour', 'category'])
     """
     owner = "backfill_vectors"
     own = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))

@@ -71,6 +71,17 @@ class ItemGraph:
     adjacency : (n, n) CSR float64 with positive weights and sorted indices; entry [i, j] is the weight of i -> j.
     report : what the graph is made of, and what was left out.
     node_ids : (n,) array of the nodes' ids, int64, str or object; None where nodes are numbered 0 ... n - 1.
+
+    See Also
+    --------
+    build_item_graph, graph_from_edges, graph_from_matrix, read_graph : make one.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> graph = tc.graph_from_edges([0, 1], [1, 2], n_nodes=4)
+    >>> graph.n_nodes, graph.n_edges, graph.report.isolated.tolist()
+    (4, 2, [3])
     """
 
     adjacency: sparse.csr_array
@@ -116,6 +127,19 @@ def build_item_graph(
     Raises
     ------
     ValueError : counts that aren't square, negative, NaN or infinite (the first bad place is named); TypeError.
+
+    See Also
+    --------
+    graph_from_edges, graph_from_matrix, read_graph : graphs as given. random_walks, WalkEmbedder : use the graph.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> graph = tc.build_item_graph([[0, 3, 1], [3, 0, 2], [1, 2, 0]], k=1)
+    >>> graph.adjacency.toarray().tolist()
+    [[0.0, 3.0, 0.0], [3.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
+    >>> graph.report.edges_pruned
+    3
     """
     owner = "build_item_graph"
     k = None if k is None else check_int("k", owner, k, 1)
@@ -163,9 +187,14 @@ def graph_from_edges(
     ------
     ValueError, TypeError : arrays of different lengths, a node outside [0, n_nodes), a bad weight.
 
+    See Also
+    --------
+    read_graph : edges from a file. graph_from_matrix : from a matrix or another library's graph.
+
     Examples
     --------
-    >>> graph = graph_from_edges(["tea", "tea"], ["cup", "milk"], [3, 1], directed=False)
+    >>> import traitcore as tc
+    >>> graph = tc.graph_from_edges(["tea", "tea"], ["cup", "milk"], [3, 1], directed=False)
     >>> graph.node_ids.tolist()
     ['cup', 'milk', 'tea']
     >>> graph.adjacency.toarray()[2].tolist()
@@ -235,9 +264,14 @@ def graph_from_matrix(adjacency: Any, *, directed: bool = True, keep_self_loops:
     directed, keep_self_loops, errors : as in `graph_from_edges`. An undirected graph of networkx or igraph goes both
         ways whatever `directed` says.
 
+    See Also
+    --------
+    graph_from_edges, build_item_graph : from edges, from counts.
+
     Examples
     --------
-    >>> graph_from_matrix([[0, 2], [0, 5]])  # the diagonal is left out: no item is its own neighbour
+    >>> import traitcore as tc
+    >>> tc.graph_from_matrix([[0, 2], [0, 5]])  # the diagonal is left out: no item is its own neighbour
     ItemGraph(2 nodes, 1 edges, 0 isolated)
     """
     return _graph_of(adjacency, "adjacency", "graph_from_matrix", directed=directed, keep_self_loops=keep_self_loops)

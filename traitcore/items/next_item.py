@@ -48,9 +48,7 @@ class NextItemCounts(ParamsMixin):
     exp(-age / age_scale), times `backward` for what came before; age is the share of the training sessions that are
     newer. The sums, to the power `count_power`, are divided by their column's sum to the power `column_power`, then
     by their row's to the power `row_power`. A session's score of an item is the sum over the session of decay**k
-    times the entry of the item k steps back; an item that the session has already gets it times `repeat`. Normalised
-    item-to-item counts are those of Deshpande & Karypis 2004 ("Item-Based Top-N Recommendation Algorithms", 4.1);
-    decay and recency as in Ludewig & Jannach 2018.
+    times the entry of the item k steps back; an item that the session has already gets it times `repeat`.
 
     Parameters
     ----------
@@ -67,6 +65,26 @@ class NextItemCounts(ParamsMixin):
     ----------
     scores_ : (n_items, n_items) CSR float32, row: item in the session, column: next item.
     n_items_ : rows of it.
+
+    See Also
+    --------
+    next_items : next items from vectors or from any count matrix. evaluate_retrieval : measures such rankings.
+
+    References
+    ----------
+    Deshpande & Karypis 2004, "Item-based top-N recommendation algorithms", section 4.1 (normalised counts).
+    Ludewig & Jannach 2018, "Evaluation of session-based recommendation algorithms" (decay and recency).
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> sessions = tc.Sequences.from_lists([[0, 1, 2], [0, 1, 3], [3, 0, 1]])
+    >>> model = tc.NextItemCounts().fit(sessions)
+    >>> items, scores = model.recommend([3, 0], k=1, exclude_seen=True)
+    >>> items.tolist()
+    [1]
+    >>> [(reason.item, round(reason.score, 1)) for reason in model.explain([3, 0], item=1)]
+    [(0, 0.8), (3, 0.3)]
     """
 
     scores_: sparse.csr_array

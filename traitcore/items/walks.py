@@ -86,8 +86,8 @@ def random_walks(
 ) -> Walks:
     """Weighted random walks, of first order or node2vec's second order.
 
-    DeepWalk (Perozzi et al. 2014, section 4.2) with edge weights; with p or q other than 1 node2vec (Grover &
-    Leskovec 2016, section 3.2), by rejection sampling, so memory stays in proportion to the edges.
+    DeepWalk with edge weights; with p or q other than 1 node2vec, by rejection sampling, so memory stays in proportion
+    to the edges.
 
     Parameters
     ----------
@@ -112,6 +112,23 @@ def random_walks(
     ------
     ValueError, TypeError : a parameter out of range, a graph that isn't square or has bad weights, a start that is
         no node.
+
+    See Also
+    --------
+    WalkCorpus : the same walks block by block. WalkEmbedder : vectors from walks.
+
+    References
+    ----------
+    Perozzi, Al-Rfou & Skiena 2014, "DeepWalk: online learning of social representations", section 4.2.
+    Grover & Leskovec 2016, "node2vec: scalable feature learning for networks", section 3.2.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> ring = tc.graph_from_edges([0, 1, 2], [1, 2, 0])
+    >>> walks = tc.random_walks(ring, n_walks=1, walk_length=5)
+    >>> [walk.tolist() for walk in walks]
+    [[0, 1, 2, 0, 1], [1, 2, 0, 1, 2], [2, 0, 1, 2, 0]]
     """
     with on_behalf_of("random_walks"):
         corpus = WalkCorpus(
@@ -130,6 +147,18 @@ class WalkCorpus:
         doesn't meet the nodes in the same order again and again; False keeps `random_walks`' order.
 
     Iterating gives `Walks`, block after block, the same at every iteration. len() is the number of walks.
+
+    See Also
+    --------
+    random_walks : all walks at once. SgnsTrainer : trains on the blocks.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> ring = tc.graph_from_edges([0, 1, 2], [1, 2, 0])
+    >>> corpus = tc.WalkCorpus(ring, n_walks=4, walk_length=5, block_tokens=30)
+    >>> len(corpus), [len(block) for block in corpus]
+    (12, [6, 6])
     """
 
     def __init__(
