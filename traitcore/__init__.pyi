@@ -53,9 +53,9 @@ from .items.content import (
     ContentEncoder as ContentEncoder,
     content_features as content_features,
 )
+from .items.content_map import fit_content_map as fit_content_map
 from .items.fusion import (
     backfill_vectors as backfill_vectors,
-    fit_content_map as fit_content_map,
     fuse_vectors as fuse_vectors,
 )
 from .items.item2vec import Item2Vec as Item2Vec

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 import traitcore as tc
+from traitcore._rows import normalize_rows
 from traitcore.events.sequences import Sequences
-from traitcore.items.fusion import normalize_rows
 
 TOP = 20
 HIDDEN_SHARE = 0.1

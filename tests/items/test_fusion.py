@@ -12,7 +12,8 @@ from scipy import sparse
 
 import traitcore as tc
 from tests.reference import fusion as slow
-from traitcore.items.fusion import SOURCES, normalize_rows
+from traitcore._rows import normalize_rows
+from traitcore.items.fusion import SOURCES
 
 
 def vectors(n: int, d: int, seed: int, *, missing: float = 0.0) -> np.ndarray:

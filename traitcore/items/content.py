@@ -14,9 +14,9 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
+from .._rows import normalize_rows
 from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
 from ..factorization.svd import randomized_svd
-from .fusion import normalize_rows
 
 WORD = re.compile(r"\w+")
 FIELDS = ("texts", "categories", "brands", "prices")

@@ -29,7 +29,7 @@ class GraphReport:
     ----------
     n_nodes, n_edges : nodes, and directed edges (an undirected edge is two).
     isolated : (n_isolated,) int32 nodes without any edge, in or out. A walk from one is that node alone.
-    n_dead_ends : nodes without a way out (isolated ones included); a walk that arrives at one ends there.
+    n_dead_ends : nodes without outgoing edges (isolated ones included): walks end there.
     n_components, largest_component : weakly connected parts, and the number of nodes of the largest.
     self_loops_dropped, zeros_dropped, duplicates_merged : stored entries that became no edge of their own.
     edges_pruned : edges beyond each row's `k`.
@@ -55,7 +55,7 @@ class GraphReport:
         lines = [
             f"{self.n_nodes:,} nodes, {self.n_edges:,} directed edges, {self.n_components:,} components "
             f"(the largest has {self.largest_component:,} nodes)",
-            f"{self.n_isolated:,} isolated nodes, {self.n_dead_ends:,} without a way out",
+            f"{self.n_isolated:,} isolated nodes, {self.n_dead_ends:,} without outgoing edges",
             f"left out: {self.self_loops_dropped:,} self-loops, {self.zeros_dropped:,} zero weights, "
             f"{self.edges_pruned:,} edges beyond k; {self.duplicates_merged:,} duplicates merged by sum",
         ]

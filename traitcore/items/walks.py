@@ -38,7 +38,7 @@ class WalkReport:
     """How the walks went.
 
     n_walks, n_tokens : walks made, and nodes in them, starts included.
-    n_short : walks that ended before `walk_length`, at a node without a way out.
+    n_short : walks that ended before `walk_length`, at a node without outgoing edges.
     dead_ends : (n_dead_ends,) int32 the nodes at which they ended.
     """
 
@@ -50,7 +50,7 @@ class WalkReport:
     def __str__(self) -> str:
         return (
             f"{self.n_walks:,} walks, {self.n_tokens:,} tokens; {self.n_short:,} walks ended early at "
-            f"{len(self.dead_ends):,} nodes without a way out"
+            f"{len(self.dead_ends):,} nodes without outgoing edges"
         )
 
 
@@ -106,7 +106,7 @@ def random_walks(
 
     Returns
     -------
-    Walks : `Sequences` with `.report`. A walk that comes to a node without a way out ends there, and is reported.
+    Walks : `Sequences` with `.report`. A walk ends at a node without outgoing edges; the report counts it.
 
     Raises
     ------
@@ -261,7 +261,7 @@ class _Tables:
         self.indptr = matrix.indptr.astype(np.int64)
         self.indices = matrix.indices.astype(np.int32, copy=False)
         self.table = np.empty((matrix.nnz + 1, 4), dtype=np.int32)
-        self.table[-1] = 0  # where a walk without a way out may look
+        self.table[-1] = 0  # where a walk without an outgoing edge may look
         self.own: NDArray[np.float64] = np.zeros(0)
         self.slots = np.zeros(0, dtype=np.int32)
         self.chances = np.zeros((0, 2), dtype=np.float32)
