@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import signal
 import subprocess
 import sys
 import threading
 import time
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,32 +17,19 @@ from scipy import stats
 
 import traitcore as tc
 from benchmarks.suite.synthetic import Corpus, clustered_sessions
+from tests.data.shops import random_lists
 from tests.reference.sgns import ReferenceSgns
 from traitcore import _core
 from traitcore.items.sgns import train_sgns
 from traitcore.items.sgns_options import SgnsOptions
-from traitcore.items.sgns_plan import plan_sgns
 from traitcore.items.sgns_report import SgnsResult, TrainingInterrupted
 from traitcore.items.sgns_trainer import SgnsTrainer
-
-
-def random_lists(n: int = 60, n_items: int = 50, longest: int = 30, seed: int = 0) -> list[list[int]]:
-    rng = np.random.default_rng(seed)
-    lists = [rng.integers(0, n_items, rng.integers(0, longest)).tolist() for _ in range(n)]
-    return [*lists, list(range(n_items))]
 
 
 def train(sequences: Any, **given: Any) -> SgnsResult:
     """`train_sgns`, its options as keywords."""
     run = {k: given.pop(k) for k in ("n_items", "held_out", "patience", "start", "progress") if k in given}
     return train_sgns(sequences, SgnsOptions(**given), **run)
-
-
-def run_trainer(trainer: SgnsTrainer, sequences: tc.Sequences, epochs: int, global_context: Any = None) -> SgnsResult:
-    for _ in range(epochs):
-        trainer.train_block(sequences, global_context=global_context)
-        trainer.end_epoch()
-    return trainer.result()
 
 
 @pytest.fixture(scope="module")
@@ -97,26 +82,6 @@ def test_a_long_sequence_equals_the_reference() -> None:
     result = train(seqs, vector_size=4, window=7, sample=0.05, seed=9, epochs=1)
     twin = ReferenceSgns(seqs.token_counts().tolist(), vector_size=4, window=7, sample=0.05, seed=9).fit(lists)
     np.testing.assert_allclose(result.item_vectors, twin.items, atol=2e-5)
-
-
-def test_groups_and_global_context_equal_the_reference() -> None:
-    lists = random_lists()
-    seqs = tc.Sequences.from_lists(lists)
-    groups = [i % 4 for i in range(50)]
-    bought = [s[-1] if s and i % 3 else -1 for i, s in enumerate(lists)]
-    counts = seqs.token_counts(50).tolist()
-    for within, negative in ((5, 5), (2, 5), (3, 7)):
-        options = SgnsOptions(vector_size=16, epochs=2, sample=0.0, negative=negative)
-        trainer = SgnsTrainer(counts, options, noise_groups=groups, group_negative=within)
-        result = run_trainer(trainer, seqs, 2, bought)
-        twin = ReferenceSgns(
-            counts, vector_size=16, epochs=2, groups=groups, group_negative=within, negative=negative
-        ).fit(lists, bought)
-        np.testing.assert_allclose(result.item_vectors, twin.items, atol=1e-5)
-        np.testing.assert_allclose(result.loss, twin.losses, atol=1e-4)
-    options = SgnsOptions(vector_size=16, epochs=1, sample=0.0)
-    alone = run_trainer(SgnsTrainer(counts, options, noise_groups=np.arange(50)), seqs, 1)
-    assert alone.loss[0] < 1.0  # a group of one has no negatives: only positive terms are left
 
 
 def test_the_samples_have_the_right_distributions() -> None:
@@ -183,49 +148,6 @@ def test_loss_starts_at_chance_and_falls(corpus: Corpus) -> None:
     assert report.pairs_per_second > 0
 
 
-def test_a_schedule_in_two_parts_equals_one(corpus: Corpus) -> None:
-    seqs, options = corpus.sequences, SgnsOptions(epochs=4, vector_size=24, seed=2)
-    whole = train_sgns(seqs, options)
-    half = run_trainer(SgnsTrainer(seqs.token_counts(), options), seqs, 2)
-    assert not half.report.finished
-    rest = run_trainer(SgnsTrainer(seqs.token_counts(), options, start=half, first_epoch=2), seqs, 2)
-    assert rest.report.finished
-    np.testing.assert_array_equal(rest.item_vectors, whole.item_vectors)
-    assert half.loss + rest.loss == whole.loss
-
-
-def test_warm_start_with_a_grown_vocabulary(corpus: Corpus) -> None:
-    small = train(corpus.sequences, epochs=1, vector_size=16)
-    kept = small.item_vectors.copy()
-    counts = corpus.sequences.token_counts(650)
-    grown = SgnsTrainer(counts, SgnsOptions(epochs=1, vector_size=16), start=small).result()
-    np.testing.assert_array_equal(grown.item_vectors[:600], kept)
-    assert np.abs(grown.item_vectors[600:]).max() <= 0.0003 * np.sqrt(3)  # never seen: near zero
-    assert np.ptp(grown.item_vectors[600:]) > 0
-    assert not grown.context_vectors[600:].any()
-    np.testing.assert_array_equal(small.item_vectors, kept)
-
-
-def test_blocks_equal_the_whole(corpus: Corpus) -> None:
-    seqs = corpus.sequences
-    whole = train(seqs, epochs=2, vector_size=16, alpha=0.02, min_alpha=0.02)
-    trainer = SgnsTrainer(
-        seqs.token_counts(), SgnsOptions(epochs=2, vector_size=16, alpha=0.02, min_alpha=0.02)
-    )
-    cuts = [0, 1, 700, 701, 3000, len(seqs)]
-    for _ in range(2):
-        for a, b in pairwise(cuts):
-            low, high = seqs.offsets[a], seqs.offsets[b]
-            trainer.train_block(tc.Sequences(seqs.tokens[low:high], seqs.offsets[a : b + 1] - low))
-        trainer.end_epoch()
-    result = trainer.result()
-    np.testing.assert_array_equal(result.item_vectors, whole.item_vectors)
-    np.testing.assert_allclose(result.loss, whole.loss)
-    assert result.report.finished
-    with pytest.raises(ValueError, match="has run its 2 epochs"):
-        trainer.train_block(seqs)
-
-
 def test_held_out_loss_and_early_stopping() -> None:
     data = clustered_sessions(8_000, 300, 6, seed=3).sequences
     cut = len(data) * 3 // 4
@@ -244,9 +166,11 @@ def test_held_out_loss_and_early_stopping() -> None:
     assert stopped.report.finished
     kept = stopped.report.best_epoch
     assert kept == int(np.argmin(stopped.report.held_out_loss))
-    trainer = SgnsTrainer(past.token_counts(300), SgnsOptions(epochs=12, **options))
-    again = run_trainer(trainer, past, kept + 1)
-    np.testing.assert_array_equal(stopped.item_vectors, again.item_vectors)
+    again = SgnsTrainer(past.token_counts(300), SgnsOptions(epochs=12, **options))
+    for _ in range(kept + 1):
+        again.train_block(past)
+        again.end_epoch()
+    np.testing.assert_array_equal(stopped.item_vectors, again.vectors()[0])
 
 
 def test_progress_is_told_from_the_calling_thread() -> None:
@@ -319,25 +243,6 @@ def test_divergence_is_raised(corpus: Corpus) -> None:
     assert rough.loss[-1] < 6 * np.log(2)
 
 
-def test_plan_says_memory_and_time(corpus: Corpus) -> None:
-    plan = plan_sgns(corpus.sequences, SgnsOptions(vector_size=40, epochs=3))
-    result = train(corpus.sequences, vector_size=40, epochs=3)
-    assert plan.matrix_bytes == 2 * 600 * 48 * 4
-    assert plan.pairs == pytest.approx(result.report.pairs, rel=0.1)
-    assert plan.kept_tokens == pytest.approx(result.report.kept_tokens, rel=0.05)
-    assert plan.seconds > 0
-    assert plan_sgns(corpus.sequences, patience=2).matrix_bytes == 4 * 600 * 64 * 4
-
-
-def test_starts_are_widest_for_items_met_300_times() -> None:
-    counts = np.array([0, 1, 30, 300, 3000, 30_000])
-    trainer = SgnsTrainer(counts, SgnsOptions(vector_size=4800, epochs=3))
-    items, contexts = trainer.vectors()
-    deviation = [0, 0.0007, 0.021, 0.07 / 3, 0.07 / 30, 0.07 / 300]  # met 0, 3, 90, 900, ... times
-    np.testing.assert_allclose(contexts.std(axis=1), deviation, rtol=0.05)
-    np.testing.assert_allclose(items.std(axis=1), 0.0003, rtol=0.05)
-
-
 SEQS = tc.Sequences.from_lists([[0, 1, 2], [1, 2, 3, 0]])
 BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"vector_size": 0}, ValueError, "'vector_size'.*Got 0"),
@@ -365,54 +270,6 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
 def test_bad_parameters(kwargs: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         train(SEQS, **kwargs)
-
-
-BAD_FOR_THE_TRAINER: list[tuple[dict[str, Any], str]] = [
-    ({"counts": [1, 2, -3, 4]}, "'counts'.*non-negative"),
-    ({"counts": [1, 2]}, r"'sequences'.*tokens in \[0, 2\)"),
-    ({"first_epoch": 9}, "'first_epoch'"),
-    ({"noise_groups": [0, 1]}, "'noise_groups'"),
-    ({"group_negative": 2}, "'group_negative'"),
-    ({"global_context": [0, 4]}, "'global_context'.*Got '4 at 1'"),
-    ({"global_context": [0]}, "'global_context'"),
-    ({"start": (np.zeros((5, 64)), np.zeros((5, 64)))}, "'start'"),
-]
-
-
-@pytest.mark.parametrize(("kwargs", "match"), BAD_FOR_THE_TRAINER, ids=lambda x: str(x)[:40])
-def test_bad_parameters_of_the_trainer(kwargs: dict[str, Any], match: str) -> None:
-    given = {"counts": SEQS.token_counts()} | kwargs
-    context = given.pop("global_context", None)
-    with pytest.raises(ValueError, match=match):
-        SgnsTrainer(**given).train_block(SEQS, global_context=context)
-
-
-def test_an_error_names_the_function_that_was_called() -> None:
-    with pytest.raises(ValueError, match="'window' parameter of SgnsOptions"):
-        SgnsOptions(window=0)
-    with pytest.raises(TypeError, match="'options' parameter of train_sgns must be an SgnsOptions or None"):
-        train_sgns(SEQS, {"window": 3})  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"'start\[0\]' parameter of train_sgns"):
-        train_sgns(SEQS, start=(np.zeros((4, 64), dtype=complex), np.zeros((4, 64))))
-    with pytest.raises(ValueError, match=r"'held_out' parameter of Item2Vec must be .*tokens in"):
-        tc.Item2Vec().fit(SEQS, held_out=tc.Sequences.from_lists([[0, 9]]))
-
-
-def test_estimators_have_the_options_as_parameters() -> None:
-    options = {option.name: option.default for option in dataclasses.fields(SgnsOptions)}
-    kept = tc.Item2Vec().get_params()
-    assert {name: kept[name] for name in options} == options
-    assert kept.keys() - options.keys() == {"patience"}
-    walks = tc.WalkEmbedder().get_params()
-    assert {name: walks[name] for name in options} == options | {"sample": 0.0, "epochs": 1}
-
-
-def test_options_are_checked_and_frozen() -> None:
-    options = SgnsOptions(vector_size=np.int64(8), workers=-1)  # type: ignore[arg-type]
-    assert type(options.vector_size) is int
-    assert options.workers == -1
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        options.window = 3  # type: ignore[misc]
 
 
 def test_bad_sequences() -> None:

@@ -80,10 +80,7 @@ class SgnsTrainer:
     ) -> None:
         owner = _OWNER
         self.options = options = check_options(options, owner)
-        counts = check_array("counts", owner, counts, dtype=np.int64, shape=(None,))
-        if len(counts) and counts.min() < 0:
-            place = int(np.argmax(counts < 0))
-            raise ValueError(parameter_message("counts", owner, "non-negative", f"{counts[place]} at {place}"))
+        counts = check_array("counts", owner, counts, dtype=np.int64, shape=(None,), nonnegative=True)
         self.n_items = check_int("n_items", owner, len(counts), 1, 2**31 - 1)
         self.epoch = self._first_epoch = check_int("first_epoch", owner, first_epoch, 0, options.epochs)
         self.workers = resolve_workers(options.workers, owner)
@@ -92,22 +89,8 @@ class SgnsTrainer:
         if epoch_tokens is not None:
             self._epoch_tokens = check_int("epoch_tokens", owner, epoch_tokens, 1, COUNT_MAX)
         groups, from_group = self._check_groups(noise_groups, group_negative)
-        self._model = _core.SgnsModel(
-            counts=counts,
-            groups=groups,
-            vector_size=options.vector_size,
-            window=0 if options.window is None else options.window,
-            dynamic_window=options.dynamic_window,
-            negative=options.negative,
-            group_negative=from_group,
-            shared=options.negatives == "shared",
-            sample=options.sample,
-            ns_exponent=options.ns_exponent,
-            alpha=options.alpha,
-            min_alpha=options.min_alpha,
-            seed=options.seed,
-            rounds=options.epochs * self._epoch_tokens / n_tokens,
-        )
+        rounds = options.epochs * self._epoch_tokens / n_tokens
+        self._model = _new_model(options, counts, groups, from_group, rounds)
         if start is not None:
             self._start_from(start, options.vector_size)
         self._losses: list[float] = []
@@ -244,8 +227,7 @@ class SgnsTrainer:
         return SgnsResult(self._model.item_vectors(), self._model.context_vectors(), loss, report)
 
     def _check_groups(self, groups: Any, group_negative: int | None) -> tuple[NDArray[np.int32] | None, int]:
-        owner = _OWNER
-        negative = self.options.negative
+        owner, negative = _OWNER, self.options.negative
         if groups is None:
             if group_negative is not None:
                 rule = "None where 'noise_groups' is None"
@@ -286,6 +268,29 @@ class SgnsTrainer:
             raise ValueError(parameter_message("start", _OWNER, rule, f"{len(kept[0])} and {len(kept[1])} rows"))
         self._model.item_vectors()[: len(kept[0])] = kept[0]
         self._model.context_vectors()[: len(kept[1])] = kept[1]
+
+
+def _new_model(
+    options: SgnsOptions, counts: NDArray[np.int64], groups: NDArray[np.int32] | None, group_negative: int,
+    rounds: float,
+) -> _core.SgnsModel:
+    """The native trainer; over all epochs each item is met `rounds` times its count."""
+    return _core.SgnsModel(
+        counts=counts,
+        groups=groups,
+        vector_size=options.vector_size,
+        window=0 if options.window is None else options.window,
+        dynamic_window=options.dynamic_window,
+        negative=options.negative,
+        group_negative=group_negative,
+        shared=options.negatives == "shared",
+        sample=options.sample,
+        ns_exponent=options.ns_exponent,
+        alpha=options.alpha,
+        min_alpha=options.min_alpha,
+        seed=options.seed,
+        rounds=rounds,
+    )
 
 
 def require_pairs(name: str, sequences: Sequences, owner: str) -> None:
