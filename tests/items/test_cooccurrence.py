@@ -62,7 +62,7 @@ def test_weights_by_distance(sessions, window, symmetric, name) -> None:
     counts = count_cooccurrences(
         tc.Sequences.from_lists(sessions), n_items=N, window=window, symmetric=symmetric, weighting=weighting,
         dtype=np.float64,
-    )  # fmt: skip
+    )
     check_form(counts)
     expected = cooccurrences(sessions, N, window, symmetric=symmetric, weight=weight)
     np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12)
@@ -71,7 +71,7 @@ def test_weights_by_distance(sessions, window, symmetric, name) -> None:
 @given(
     sessions=SESSIONS, window=WINDOWS, symmetric=st.booleans(), cap=st.sampled_from([None, 1, 2.5]),
     seed=st.integers(0, 99),
-)  # fmt: skip
+)
 def test_weights_by_sequence_and_action_and_the_cap(sessions, window, symmetric, cap, seed) -> None:
     rng = np.random.default_rng(seed)
     scale = rng.integers(0, 3, len(sessions)) / 2
@@ -81,12 +81,12 @@ def test_weights_by_sequence_and_action_and_the_cap(sessions, window, symmetric,
         tc.Sequences.from_lists(sessions), n_items=N, window=window, symmetric=symmetric, sequence_weights=scale,
         actions=np.concatenate([*actions, np.zeros(0, int)]).astype(int), action_weights=table, cap_per_sequence=cap,
         dtype=np.float64,
-    )  # fmt: skip
+    )
     check_form(counts)
     expected = cooccurrences(
         sessions, N, window, symmetric=symmetric, sequence_weights=scale, actions=actions, action_weights=table,
         cap=np.inf if cap is None else cap,
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -149,7 +149,7 @@ def test_more_workers_than_rows() -> None:
     assert same_bytes(count_cooccurrences(seqs), count_cooccurrences(seqs, workers=50))
 
 
-def test_wide_rows_come_out_in_order() -> None:
+def test_wide_rows_are_sorted() -> None:
     """More columns than the bitmap's first level has bits in a word of its second: 64 * 64."""
     tokens = np.random.default_rng(0).permutation(9001)
     counts = count_cooccurrences(tc.Sequences(tokens=np.append(tokens, 0), offsets=np.array([0, 9002])), window=None)
@@ -239,7 +239,7 @@ def test_memory_stays_below_a_limit_that_is_accepted(workers: int) -> None:
     lambda seqs: count_cooccurrences(seqs), lambda seqs: seqs.token_counts(), lambda seqs: tc.train_sgns(seqs),
     lambda seqs: tc.PPMIEmbedder().fit(seqs), lambda seqs: tc.NextItemCounts().fit(seqs),
     lambda seqs: tc.WalkEmbedder().fit(seqs), lambda seqs: tc.Item2Vec().fit(seqs),
-])  # fmt: skip
+])
 @pytest.mark.parametrize("largest", [2_000_000_000, 50_000_000])
 def test_raw_ids_are_refused_not_allocated(use: Any, largest: int) -> None:
     with pytest.raises(ValueError, match="that number a vocabulary"):

@@ -37,7 +37,7 @@ def test_the_k_heaviest_equal_the_sorted_reference(n: int, k: int, density: floa
     assert graph.report.self_loops_dropped == np.count_nonzero(np.diag(counts))
 
 
-def test_adjacency_is_canonical_and_its_own() -> None:
+def test_adjacency_is_canonical_and_a_copy() -> None:
     counts = sparse.csr_array(without_diagonal(random_counts(31, 0.4, 0)))
     before = counts.copy()
     for graph in (tc.build_item_graph(counts, k=None), tc.graph_from_matrix(counts)):
@@ -89,7 +89,7 @@ def test_workers_change_nothing(workers: int) -> None:
     assert np.array_equal(one.adjacency.toarray(), many.adjacency.toarray())
 
 
-def test_edges_duplicates_loops_and_zeros_are_told() -> None:
+def test_edges_duplicates_loops_and_zeros_are_reported() -> None:
     graph = tc.graph_from_edges([0, 0, 1, 2, 3], [1, 1, 0, 2, 0], [1.0, 2.0, 5.0, 1.0, 0.0], n_nodes=6)
     assert graph.adjacency.toarray()[0, 1] == 3.0
     assert graph.n_edges == 2
@@ -172,7 +172,7 @@ def test_bad_weights_are_named(build: str, change: Any, message: str) -> None:
             getattr(tc, build)(value)
 
 
-def test_bad_input_gets_the_house_error() -> None:
+def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match=r"'counts' parameter of build_item_graph must be a sparse matrix \(square\)"):
         tc.build_item_graph(np.ones((2, 3)))
     with pytest.raises(ValueError, match="'adjacency' parameter of graph_from_matrix"):
@@ -191,7 +191,7 @@ def test_bad_input_gets_the_house_error() -> None:
         tc.build_item_graph(BAD, workers=0)
 
 
-def test_bad_edges_get_the_house_error() -> None:
+def test_bad_edges_are_named() -> None:
     with pytest.raises(ValueError, match=r"'targets' parameter of graph_from_edges .* shape \(2,\)"):
         tc.graph_from_edges([0, 1], [1])
     with pytest.raises(ValueError, match=r"'sources' parameter .* rows of nodes in \[0, 1\]. Got '2 at 1'"):

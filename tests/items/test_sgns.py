@@ -173,7 +173,7 @@ def test_held_out_loss_and_early_stopping() -> None:
     np.testing.assert_array_equal(stopped.item_vectors, again.vectors()[0])
 
 
-def test_progress_is_told_from_the_calling_thread() -> None:
+def test_progress_is_called_from_the_calling_thread() -> None:
     seqs = clustered_sessions(400_000, 2000, 20).sequences
     calls: list[tuple[str, float, float]] = []
     threads = set()

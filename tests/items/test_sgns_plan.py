@@ -10,7 +10,7 @@ from traitcore.items.sgns_options import SgnsOptions
 from traitcore.items.sgns_plan import plan_sgns
 
 
-def test_plan_says_memory_and_time() -> None:
+def test_the_plan_estimates_memory_and_time() -> None:
     corpus = clustered_sessions(60_000, 600, 12, seed=1)
     options = SgnsOptions(vector_size=40, epochs=3)
     plan = plan_sgns(corpus.sequences, options)

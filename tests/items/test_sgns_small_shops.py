@@ -69,7 +69,7 @@ def test_a_small_shop_finds_its_planted_groups(negative: int, negatives: str) ->
     assert (group[nearest] == group[:, None]).mean() == 1.0
 
 
-def test_one_epoch_is_held_against_chance() -> None:
+def test_one_epoch_above_chance_is_a_divergence() -> None:
     far = np.full((10, 8), 6.0, dtype=np.float32)  # starts that say the contrary of what any corpus can
     options = SgnsOptions(epochs=1, vector_size=8, negative=5, alpha=1e-6, min_alpha=0.0)
     trainer = SgnsTrainer(np.full(10, 20), options, start=(far, far))
@@ -99,7 +99,7 @@ def test_a_training_without_a_pair_is_refused() -> None:
         trainer.end_epoch()
 
 
-def test_where_subsampling_would_leave_nothing_it_is_left_out() -> None:
+def test_subsampling_that_would_drop_every_pair_is_skipped() -> None:
     seqs = shop(3, "even", 2, 3)
     message = "Training runs with sample=0: sample=1e-12 keeps no pair"
     with pytest.warns(UserWarning, match=message) as by_function:

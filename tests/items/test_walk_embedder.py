@@ -117,7 +117,7 @@ def test_interrupted_training_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch)
     assert np.isfinite(model.item_vectors_).all()
 
 
-def test_parameters_speak_the_duck_type() -> None:
+def test_parameters_can_be_read_and_set() -> None:
     model = tc.WalkEmbedder(p=0.5)
     assert repr(model) == "WalkEmbedder(p=0.5)"
     assert model.set_params(q=2.0).get_params()["q"] == 2.0
@@ -133,7 +133,7 @@ def test_parameters_speak_the_duck_type() -> None:
         ({"vector_size": 0}, ValueError), ({"workers": 0}, ValueError),
         ({"seed": -1}, ValueError), ({"restart_probability": 2.0}, ValueError), ({"directed": 1}, TypeError),
     ],
-)  # fmt: skip
+)
 def test_bad_parameters_are_named(parameters: dict[str, Any], error: type[Exception]) -> None:
     seqs, _ = planted(size=3)
     with pytest.raises(error, match=f"'{next(iter(parameters))}' parameter"):

@@ -23,7 +23,7 @@ from .count_parts import FIRST_ENTRIES, INT32_MAX, CountTask, RangeQueue, RowCou
 
 _OWNER = "count_cooccurrences"
 MEBI = 2.0**20
-# Where each token's places begin, the padded corpus, all places, and the sequence of each place (or nothing).
+# Where each token's places begin, the padded corpus, all places, and the sequence of each place (or an empty array).
 _Corpus = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], NDArray[np.int32]]
 
 
@@ -152,7 +152,7 @@ def _checked_task(
     whole = whole and (np.isinf(most) or most == int(most))
     reach = len(by_distance) * (2 if both else 1)
     largest = reach * sequences.n_tokens
-    if largest > INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
+    if largest > INT32_MAX:  # usually the bound above is enough, and no token is counted
         largest = reach * int(sequences.token_counts(n_items).max())
     return CountTask(
         sequences=sequences, n_items=n_items,
@@ -308,7 +308,7 @@ def _row_costs(task: CountTask, starts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _fixed_bytes(task: CountTask) -> int:
-    """What the count needs whatever its result: the corpus inverted and, for each token, sums and lists."""
+    """Memory that does not depend on the result: the inverted corpus and, for each token, sums and lists."""
     size = task.sequences.n_tokens + len(task.sequences) + 1
     corpus = 4 * size + task.sequences.n_tokens * (4 if size <= INT32_MAX else 8)
     if not task.plain:
@@ -318,7 +318,7 @@ def _fixed_bytes(task: CountTask) -> int:
 
 
 def _predicted_entries(task: CountTask, corpus: _Corpus, limit: float) -> float:
-    """Entries of the result: all that are possible, or judged by a sample of rows where these wouldn't fit.
+    """Entries of the result: all that are possible or, where these would not fit, estimated from a sample of rows.
 
     MemoryError where the work would exceed `limit` MiB.
     """
@@ -327,13 +327,13 @@ def _predicted_entries(task: CountTask, corpus: _Corpus, limit: float) -> float:
 
     def peak(entries: float) -> float:
         # While the counters' rows are joined, the result and one counter are in memory together.
-        beside = 0.0 if task.workers == 1 else entries * _largest_share(task.workers)
-        return max(fixed, entry * beside) + entry * entries
+        joining = 0.0 if task.workers == 1 else entries * _largest_share(task.workers)
+        return max(fixed, entry * joining) + entry * entries
 
     possible = float(bounds.sum())
     if peak(possible) <= limit * MEBI:
         return possible
-    largest = int(bounds.max(initial=0))  # a worker makes room for all that its next row can have
+    largest = int(bounds.max(initial=0))  # a worker reserves memory for the longest row possible
     _refuse_above(limit, fixed + task.workers * entry * largest, task)
     entries = _sampled_entries(task, corpus, bounds)
     _refuse_above(limit, peak(entries), task)

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""The rows of a count matrix, counted in ranges by several workers, and put together."""
+"""The rows of a count matrix, counted in ranges by several workers, and joined."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class CountTask:
 
 class RangeQueue:
     """Ranges of rows for the workers to take. The first worker goes up from row 0, so that its buffer becomes the
-    beginning of the result as it is; the others take from the other end, until all meet."""
+    beginning of the result without a copy; the others take from the other end, until all meet."""
 
     def __init__(self, costs: NDArray[np.int64], workers: int) -> None:
         self.left = balanced_blocks(costs, 1 if workers == 1 else _RANGES * workers)
@@ -140,7 +140,7 @@ class RowCounter:
         run: Any = kernels.count_rows if task.plain else kernels.count_rows_weighted
         pause = np.zeros(4, dtype=np.int64)
         while row < last and not stop.is_set():
-            self._make_room(row)
+            self._grow(row)
             end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
             reached, self.used = run(
                 row, min(max(end, row + 1), last), starts, *self.corpus,
@@ -150,8 +150,8 @@ class RowCounter:
             steps.add(int(starts[reached] - starts[row]))
             row = reached
 
-    def _make_room(self, row: int) -> None:
-        """Room for the next row at least; growth by half, by remapping pages rather than copying where the OS can."""
+    def _grow(self, row: int) -> None:
+        """Grow the buffers for the next row, by half at least; the OS remaps pages instead of copying where it can."""
         bound = int(self.task.bounds(np.diff(self.starts[row : row + 2]))[0])
         if self.used + bound <= len(self.indices):
             return

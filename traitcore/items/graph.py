@@ -1,4 +1,4 @@
-"""Item graphs: from co-occurrence counts, edges, matrices; weighted CSR, with a report of what is odd."""
+"""Item graphs of co-occurrence counts, edges or matrices: weighted CSR, and a report of what was dropped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEIGHTINGS = ("counts", "ppmi", "cosine")
 
 @dataclass(frozen=True, eq=False)
 class GraphReport:
-    """What a graph is made of, and what was left out on the way to it.
+    """The size of a graph, and what was left out when it was made.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class ItemGraph:
     Attributes
     ----------
     adjacency : (n, n) CSR float64 with positive weights and sorted indices; entry [i, j] is the weight of i -> j.
-    report : what the graph is made of, and what was left out.
+    report : GraphReport.
     node_ids : (n,) array of the nodes' ids, int64, str or object; None where nodes are numbered 0 ... n - 1.
 
     See Also

@@ -1,4 +1,4 @@
-"""What a training would take, before it runs: memory, pairs, time."""
+"""An estimate of a training before it runs: memory, pairs, time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRIAL_TOKENS, _TRIAL_PLACES, _TRIAL_ROWS = 200_000, 16, 200_000
 
 @dataclass(frozen=True)
 class SgnsPlan:
-    """What `train_sgns` would take with the same arguments.
+    """What `train_sgns` needs with the same arguments.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a training with negative sampling gives: vectors, and a report of what was done."""
+"""The result of a training with negative sampling: vectors and a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SgnsReport:
-    """What a training did.
+    """How a training went.
 
     Attributes
     ----------

@@ -294,14 +294,14 @@ def _new_model(
 
 
 def require_pairs(name: str, sequences: Sequences, owner: str) -> None:
-    """Refuse sequences in which no item stands beside another: nothing could be learned from them, or measured."""
+    """Refuse sequences without any pair of items: nothing could be learned from them, or measured."""
     longest = int(np.diff(sequences.offsets).max(initial=0))
     if longest < 2:
         raise ValueError(no_pair_message(name, owner, f"sequences of at most {longest}"))
 
 
 class NoPairLeft(ValueError):
-    """Subsampling dropped so many tokens that no item stands beside another."""
+    """Subsampling dropped so many tokens that no pair of items is left."""
 
 
 def no_pair_message(name: str, owner: str, got: str) -> str:
