@@ -42,7 +42,7 @@ def slow_scores(C, session, p) -> np.ndarray:
 @given(train=SESSIONS, test=SESSIONS, preset=st.sampled_from(sorted(PRESETS)))
 def test_scores_are_the_recipe(train, test, preset) -> None:
     p = PRESETS[preset]
-    model = NextItemCounts.from_preset(preset).fit(tc.Sequences.from_lists(train), n_items=N)
+    model = NextItemCounts.preset(preset).fit(tc.Sequences.from_lists(train), n_items=N)
     C = slow_matrix(train, p)
     np.testing.assert_allclose(model.scores_.toarray(), C, rtol=1e-4, atol=1e-7)
     scores = model.score(tc.Sequences.from_lists(test))
@@ -115,7 +115,7 @@ def test_errors_are_named() -> None:
     with pytest.raises(tc.NotFittedError):
         NextItemCounts().score([0])
     with pytest.raises(ValueError, match="one of 'next_click', 'plain'"):
-        NextItemCounts.from_preset("best")
+        NextItemCounts.preset("best")
     with pytest.raises(ValueError, match="'decay' parameter of NextItemCounts"):
         NextItemCounts(decay=0).fit(seqs)
     with pytest.raises(ValueError, match="'age_scale' parameter of NextItemCounts"):

@@ -14,12 +14,12 @@ from .._kernels import next_item as kernels
 from .._parallel import even_blocks, resolve_workers, run_tasks
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_array, check_bool, check_int, check_real
+from .._validate import check_array, check_bool, check_choice, check_int, check_real
 from ..events.sequences import Sequences
 from .cooccurrence import check_n_items, weighted_counts
 from .count_parts import csr_of
 
-PRESETS: dict[str, dict[str, float]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     # Found by a search on the last 6% of Diginetica's training sessions; RetailRocket agrees with it.
     "next_click": {
         "window": 50, "length_power": 0.25, "distance_power": 0.85, "age_scale": 0.7, "backward": 0.6,
@@ -59,7 +59,7 @@ class NextItemCounts(ParamsMixin):
     decay : in (0, 1], per step back. repeat : >= 0; 0 leaves out what the session has.
     workers : threads, -1 for all cores; results are the same for any number.
 
-    The defaults are the preset "next_click" (see `from_preset`).
+    The defaults are the preset "next_click" (see `preset`).
 
     Attributes
     ----------
@@ -118,12 +118,11 @@ class NextItemCounts(ParamsMixin):
         self.workers = workers
 
     @classmethod
-    def from_preset(cls, name: str, *, workers: int = 1) -> Self:
-        """"next_click": what comes next in a shop session; "plain": all pairs of a session alike, for comparison."""
-        if name not in PRESETS:
-            known = ", ".join(repr(known) for known in PRESETS)
-            raise ValueError(parameter_message("name", f"{cls.__name__}.from_preset", f"one of {known}", name))
-        return cls(**PRESETS[name], workers=workers)  # type: ignore[arg-type]
+    def preset(cls, name: str, **params: Any) -> Self:
+        """Parameters for a purpose, others as given: 'next_click' ranks what comes next in a shop session; 'plain'
+        counts all pairs of a session alike, for comparison."""
+        check_choice("name", "NextItemCounts.preset", name, tuple(PRESETS))
+        return cls(**(PRESETS[name] | params))
 
     def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
         """Count the training sessions, which are in order of time, the oldest first (their age is by that order).
