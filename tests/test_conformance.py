@@ -25,11 +25,12 @@ SESSIONS = [[0, 1, 2, 3], [4, 5, 6], [1, 2, 0, 5, 6], [3, 4], [2, 6, 1, 1]] * 4
 SEQS = tc.Sequences.from_lists(SESSIONS, owner=np.arange(20, dtype=np.int32) % 10)
 VECTORS = np.round(RNG.normal(size=(7, 6)), 2).astype(np.float32)
 OTHER = np.round(RNG.normal(size=(7, 6)), 2).astype(np.float32)
+START = np.round(np.random.default_rng(1).normal(size=(7, 8)), 2).astype(np.float32)
 DENSE = np.round(RNG.random((12, 7)) * (RNG.random((12, 7)) < 0.7), 2).astype(np.float32)
 COUNTS = sparse.csr_array(np.array([[0, 4, 2, 0], [4, 0, 6, 2], [2, 6, 2, 0], [0, 2, 0, 4]], dtype=np.float32))
 FACTOR = np.round(RNG.random((3, 7)) + 0.1, 2).astype(np.float32)
 SHORT: dict[str, Any] = {"n_components": 2, "max_iter": 30}
-QUICK: dict[str, Any] = {"n_items": 7, "vector_size": 8, "epochs": 1, "seed": 1}
+QUICK: dict[str, Any] = {"vector_size": 8, "epochs": 1, "seed": 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +47,15 @@ def case(name: str, function: Callable[..., Any], rtol: float = 0.0, fixed: Any 
     return Case(name, lambda **given: function(**given, **(fixed or {})), arrays, rtol)
 
 
-def sgns(counts: Any = None, **given: Any) -> Any:
-    return tc.train_sgns(SEQS, counts=counts, **given, **QUICK)
+def sgns(items: Any = None, contexts: Any = None, **options: Any) -> Any:
+    start = None if items is None else (items, contexts)
+    return tc.train_sgns(SEQS, tc.SgnsOptions(**options, **QUICK), n_items=7, start=start)
+
+
+def trainer(counts: Any, noise_groups: Any, global_context: Any) -> Any:
+    made = tc.SgnsTrainer(counts, tc.SgnsOptions(**QUICK), noise_groups=noise_groups)
+    made.train_block(SEQS, global_context=global_context)
+    return made.result()
 
 
 CASES = [
@@ -60,7 +68,14 @@ CASES = [
         timestamp=np.array([10, 20, 30, 40], dtype=np.int64) + 1_400_000_000,
         fixed={"action": ["view"] * 4},
     ),
-    case("train_sgns counts", sgns, counts=SEQS.token_counts(7)),
+    case("train_sgns start", sgns, items=START, contexts=-START),
+    case(
+        "SgnsTrainer",
+        trainer,
+        counts=SEQS.token_counts(7),
+        noise_groups=np.array([0, 1, 0, 1, 0, 1, 0], dtype=np.int32),
+        global_context=np.arange(len(SEQS), dtype=np.int32) % 7,
+    ),
     case("positive_pmi", tc.positive_pmi, 1e-5, counts=COUNTS),
     case("merge_counts", lambda a, b: tc.merge_counts([a, b]), a=COUNTS, b=COUNTS),
     case("randomized_svd dense", tc.randomized_svd, 1e-3, {"n_components": 3}, A=DENSE),
@@ -214,7 +229,7 @@ def test_masks_are_never_lost(case: Case) -> None:
     expected = case.call(**case.arrays)
     for name, array in case.arrays.items():
         dense = array.toarray() if sparse.issparse(array) else array
-        told = "counts" if case.name == "merge_counts" else name
+        told = {"merge_counts": "counts", "train_sgns start": "start"}.get(case.name, name)
         with pytest.raises((ValueError, TypeError), match=f"'{told}.*' parameter .*masked|Tokens must not be null"):
             case.call(**case.arrays | {name: masked(dense)})
         if not sparse.issparse(array):
@@ -289,8 +304,10 @@ NEEDED: dict[str, dict[str, Any]] = {
     "factorize_nonnegative": {"X": DENSE, "n_components": 2},
     "factorize_semi_nonnegative": {"X": DENSE, "n_components": 2},
     "solve_weights": {"X": DENSE, "H": FACTOR},
-    "count_cooccurrences": {"seqs": SEQS},
-    "train_sgns": {"seqs": SEQS},
+    "count_cooccurrences": {"sequences": SEQS},
+    "SgnsOptions": {},
+    "SgnsTrainer": {"counts": SEQS.token_counts(7)},
+    "train_sgns": {"sequences": SEQS},
     "build_item_graph": {"counts": COUNTS},
     "random_walks": {"graph": COUNTS},
     "content_features": {"texts": ["red jug", "blue jug"]},
@@ -315,7 +332,7 @@ def whole_numbers(name: str) -> list[str]:
 @pytest.mark.parametrize(("name", "parameter"), [(n, p) for n in NEEDED for p in whole_numbers(n)])
 def test_no_huge_integer_reaches_the_native_core(name: str, parameter: str) -> None:
     for huge in (2**40, 2**64, 2**70, -(2**70)):
-        if huge < 2**64 and parameter in ("random_state", "seed", "n_unknown", "n_documents", "block_tokens"):
+        if huge < 2**64 and parameter in ("random_state", "seed", "n_unknown", "n_documents", "epoch_tokens"):
             continue  # a good value
         told = "ContentEncoder" if name == "content_features" else name
         with pytest.raises((ValueError, TypeError), match=f"'{parameter}' parameter of {told} must be"):
@@ -326,7 +343,7 @@ def test_no_huge_integer_reaches_the_native_core(name: str, parameter: str) -> N
 def test_a_window_beyond_every_sequence_is_all_of_it(window: int) -> None:
     whole = tc.count_cooccurrences(SEQS, window=None)
     assert_same(tc.count_cooccurrences(SEQS, window=window), whole, 0.0)
-    assert_same(sgns(window=window, counts=None), sgns(window=2**20, counts=None), 0.0)
+    assert_same(sgns(window=window), sgns(window=2**20), 0.0)
 
 
 def test_the_suite_covers_every_public_function() -> None:

@@ -34,6 +34,8 @@ from .factorization.semi_nmf import factorize_semi_nonnegative as factorize_semi
 from .items.cooccurrence import count_cooccurrences as count_cooccurrences
 from .items.merge_counts import merge_counts as merge_counts
 from .items.ppmi import positive_pmi as positive_pmi
+from .items.sgns_options import SgnsOptions as SgnsOptions
+from .items.sgns_trainer import SgnsTrainer as SgnsTrainer
 from .items.sgns import train_sgns as train_sgns
 from .items.next_item import NextItemCounts as NextItemCounts
 from .items.graph import (
@@ -51,16 +53,14 @@ from .items.content import (
     ContentEncoder as ContentEncoder,
     content_features as content_features,
 )
+from .items.content_map import fit_content_map as fit_content_map
 from .items.fusion import (
     backfill_vectors as backfill_vectors,
-    fit_content_map as fit_content_map,
     fuse_vectors as fuse_vectors,
 )
-from .items.embedders import (
-    Item2Vec as Item2Vec,
-    PPMIEmbedder as PPMIEmbedder,
-    WalkEmbedder as WalkEmbedder,
-)
+from .items.item2vec import Item2Vec as Item2Vec
+from .items.ppmi_embedder import PPMIEmbedder as PPMIEmbedder
+from .items.walk_embedder import WalkEmbedder as WalkEmbedder
 from .customers.pooling import customer_vectors as customer_vectors
 from .customers.attention import AttentionPooling as AttentionPooling
 from .customers.traits import TraitModel as TraitModel

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 import traitcore as tc
+from traitcore._rows import normalize_rows
 from traitcore.events.sequences import Sequences
-from traitcore.items.fusion import normalize_rows
 
 TOP = 20
 HIDDEN_SHARE = 0.1
@@ -124,7 +124,7 @@ def one_split(shop: Shop, seed: int) -> dict[str, list[float]]:
     category = tc.backfill_vectors(behaviour, categories=shop.category, item_counts=counts)
     found = set(filled.source[hidden].tolist())
     assert found <= {"content", "category"}, found
-    cosine = tc.build_item_graph(whole, top_k=None, weighting="cosine").adjacency
+    cosine = tc.build_item_graph(whole, k=None, weighting="cosine").adjacency
     truths = [top(weights[hidden][:, known]) for weights in (tc.positive_pmi(whole), cosine, whole)]
     unit = normalize_rows(behaviour)[known]
 
@@ -182,7 +182,7 @@ def fused_recalls(shop: Shop, seed: int) -> tuple[NDArray[np.int64], dict[str, N
     counts, behaviour = seen.token_counts(n), learn(seen, n, seed)
     known = np.flatnonzero(behaviour.any(axis=1))
     asks = known[shop.content[known].any(axis=1) & (unseen.token_counts(n)[known] >= LEAST_EVENTS)]
-    cosine = tc.build_item_graph(co_occurrence(unseen, n), top_k=None, weighting="cosine").adjacency
+    cosine = tc.build_item_graph(co_occurrence(unseen, n), k=None, weighting="cosine").adjacency
     truth = top(cosine[asks][:, known])
     fuse = tc.fuse_vectors
     contenders = {
@@ -241,8 +241,8 @@ def graphs(bench: Any) -> None:
         sparse.csr_array((counts.data[kept], (row[kept], counts.indices[kept])), shape=counts.shape)
         return time.perf_counter() - began
 
-    tc.build_item_graph(counts[:50, :50], top_k=5)  # compiles
-    contenders = {"traitcore": lambda: tc.build_item_graph(counts, top_k=50, keep_self_loops=True),
+    tc.build_item_graph(counts[:50, :50], k=5)  # compiles
+    contenders = {"traitcore": lambda: tc.build_item_graph(counts, k=50, keep_self_loops=True),
                   "numpy lexsort": sorted_rows}  # fmt: skip
     bench.race("top-50 graph of counts", contenders, ours="traitcore")
 

@@ -70,7 +70,7 @@ def run(bench: Any) -> None:
             asked, targets = tc.Sequences.from_lists([asked[i] for i in range(500)]), targets[:500]
         for preset in ("next_click", "plain"):
             start = time.perf_counter()
-            model = tc.NextItemCounts.from_preset(preset).fit(train, n_items=n_items)
+            model = tc.NextItemCounts.preset(preset).fit(train, n_items=n_items)
             built = time.perf_counter()
             ranks = model.rank(asked, targets)
             scored = time.perf_counter()

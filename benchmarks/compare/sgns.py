@@ -83,8 +83,8 @@ def train(
     pairs = [0]
 
     def ours(negatives: str = "shared") -> float:
-        options: dict[str, Any] = {"vector_size": size, "workers": workers, "negatives": negatives}
-        report = tc.train_sgns(seqs, n_items=n_items, epochs=1, sample=0.0, **options).report
+        options = tc.SgnsOptions(vector_size=size, workers=workers, negatives=negatives, epochs=1, sample=0.0)
+        report = tc.train_sgns(seqs, options, n_items=n_items).report
         pairs[0] = report.pairs
         return report.seconds
 
@@ -119,7 +119,8 @@ def threads(bench: Any, seqs: tc.Sequences) -> None:
         gains, machine = [], []
         for _ in range(max(bench.repeat, 7)):
             one, two = (
-                tc.train_sgns(seqs, epochs=1, sample=0.0, vector_size=size, workers=w).report.seconds for w in (1, 2)
+                tc.train_sgns(seqs, tc.SgnsOptions(epochs=1, sample=0.0, vector_size=size, workers=w)).report.seconds
+                for w in (1, 2)
             )
             gains.append(one / two)
             machine.append(machine_gain())
@@ -199,10 +200,10 @@ n_tokens, n_items, size, workers = map(int, sys.argv[1:])
 made = clustered_sessions(n_tokens, n_items).sequences
 seqs = tc.Sequences(tokens=made.tokens.copy(), offsets=made.offsets.copy())
 del made
-tc.train_sgns(tc.Sequences.from_lists([[0, 1, 2]]), vector_size=4)  # modules are loaded
+tc.train_sgns(tc.Sequences.from_lists([[0, 1, 2]]), tc.SgnsOptions(vector_size=4))  # modules are loaded
 open("/proc/self/clear_refs", "w").write("5")  # the peak so far is forgotten
 before = resident()["VmRSS"]
-tc.train_sgns(seqs, n_items=n_items, vector_size=size, workers=workers, epochs=1)
+tc.train_sgns(seqs, tc.SgnsOptions(vector_size=size, workers=workers, epochs=1), n_items=n_items)
 print(before, resident()["VmHWM"])
 """
 

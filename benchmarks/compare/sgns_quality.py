@@ -77,7 +77,9 @@ def hard_corpus(bench: Any, job: str, peer: bool, n_tokens: int) -> None:
     contenders = {
         f"traitcore {negatives}": lambda seed, negatives=negatives: judged(
             tc.train_sgns(
-                corpus.sequences, n_items=n_items, epochs=3, sample=0.0, seed=seed, negatives=negatives, workers=2
+                corpus.sequences,
+                tc.SgnsOptions(epochs=3, sample=0.0, seed=seed, negatives=negatives, workers=2),
+                n_items=n_items,
             ).item_vectors
         )
         for negatives in ("shared", "fresh")
@@ -119,7 +121,9 @@ def novels(bench: Any, peer: bool, text: Path, words: Path) -> None:
 
     contenders = {
         f"traitcore {negatives}": lambda seed, negatives=negatives: judged(
-            tc.train_sgns(seqs, n_items=len(row), seed=seed, negatives=negatives, **common).item_vectors
+            tc.train_sgns(
+                seqs, tc.SgnsOptions(seed=seed, negatives=negatives, **common), n_items=len(row)
+            ).item_vectors
         )
         for negatives in ("shared", "fresh")
     }

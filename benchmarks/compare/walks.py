@@ -104,7 +104,7 @@ def item_graph(n_nodes: int, degree: int, seed: int = 0) -> tc.ItemGraph:
     target = np.where(rng.random((n_nodes, degree)) < 0.5, near, popular)
     weight = rng.exponential(size=(n_nodes, degree)) + 0.01
     edges = (weight.ravel(), (np.repeat(np.arange(n_nodes), degree), target.ravel()))
-    return tc.build_item_graph(sparse.coo_array(edges, shape=(n_nodes, n_nodes)), top_k=degree)
+    return tc.build_item_graph(sparse.coo_array(edges, shape=(n_nodes, n_nodes)), k=degree)
 
 
 def run(bench: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traitcore as tc
 from benchmarks.suite.synthetic import clustered_sessions
-from traitcore.items.sgns import SgnsResult
+from traitcore.items.sgns_report import SgnsResult
 
 
 class Sgns:
@@ -17,7 +17,8 @@ class Sgns:
         self.seqs = clustered_sessions(500_000, 20_000, 100).sequences
 
     def train(self, negatives: str, vector_size: int) -> SgnsResult:
-        return tc.train_sgns(self.seqs, epochs=1, sample=0.0, negatives=negatives, vector_size=vector_size)
+        options = tc.SgnsOptions(epochs=1, sample=0.0, negatives=negatives, vector_size=vector_size)
+        return tc.train_sgns(self.seqs, options)
 
     def time_epoch(self, negatives: str, vector_size: int) -> None:
         self.train(negatives, vector_size)

@@ -35,9 +35,9 @@ class Walks:
         """Half the sum of |drawn - expected| share of the edges out of the first 50 nodes, first order; 0 is exact."""
         walks = tc.random_walks(self.graph, n_walks=4000, walk_length=2, starts=np.arange(50), workers=workers)
         step = walks.tokens.reshape(-1, 2)
-        drawn = np.zeros((50, self.graph.shape[0]))
+        drawn = np.zeros((50, self.graph.n_nodes))
         np.add.at(drawn, (step[:, 0], step[:, 1]), 1.0 / 4000)
-        rows = self.graph[:50].toarray()
+        rows = self.graph.adjacency[:50].toarray()
         return float(np.abs(drawn - rows / rows.sum(axis=1, keepdims=True)).sum() / 100)
 
 
@@ -49,13 +49,13 @@ class Graphs:
         n, per_row = 20_000, 120
         self.sources, self.targets = np.repeat(np.arange(n), per_row), rng.integers(0, n, n * per_row)
         self.counts = tc.graph_from_edges(self.sources, self.targets, rng.poisson(1.0, n * per_row) + 1.0).adjacency
-        tc.build_item_graph(self.counts, top_k=50)
+        tc.build_item_graph(self.counts, k=50)
 
     def time_build_item_graph(self) -> None:
-        tc.build_item_graph(self.counts, top_k=50)
+        tc.build_item_graph(self.counts, k=50)
 
     def peakmem_build_item_graph(self) -> None:
-        tc.build_item_graph(self.counts, top_k=50)
+        tc.build_item_graph(self.counts, k=50)
 
     def time_graph_from_edges(self) -> None:
         tc.graph_from_edges(self.sources, self.targets)

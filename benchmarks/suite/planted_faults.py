@@ -67,9 +67,8 @@ class Shop:
         if method == "walks":
             walker = tc.WalkEmbedder(graph_window=window, vector_size=size, seed=seed).fit(sequences, n_items=n)
             return walker.item_vectors_, walker.context_vectors_
-        trained = tc.train_sgns(
-            sequences, n_items=n, vector_size=size, window=window, epochs=self.epochs, seed=seed
-        )
+        options = tc.SgnsOptions(vector_size=size, window=window, epochs=self.epochs, seed=seed)
+        trained = tc.train_sgns(sequences, options, n_items=n)
         if method == "item2vec":
             return trained.item_vectors, trained.context_vectors
         fused = tc.fuse_vectors(trained.item_vectors, self.content, item_counts=self.corpus[1], method="map")

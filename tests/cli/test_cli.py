@@ -307,11 +307,11 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     assert found["items"]["scorers"]["item2vec, cosine"]["recall"] > 20 / n  # chance
     ends = [times[-1] for times in np.split(train.timestamps_us, train.offsets[1:-1])]
     ordered = Sequences.from_lists([train[i] for i in np.argsort(ends, kind="stable")])
-    counts = NextItemCounts.from_preset("next_click").fit(ordered, n_items=n)
+    counts = NextItemCounts.preset("next_click").fit(ordered, n_items=n)
     beside = evaluate_retrieval(test, lambda p: counts.score(p).toarray(), n_items=n, popularity=popular)
     assert found["items"]["scorers"]["next-item counts"] == pytest.approx(beside.as_dict())
     assert beside.recall > control.recall
-    unordered = NextItemCounts.from_preset("next_click").fit(train, n_items=n)  # the order of owners tells no age
+    unordered = NextItemCounts.preset("next_click").fit(train, n_items=n)  # the order of owners tells no age
     other = evaluate_retrieval(test, lambda p: unordered.score(p).toarray(), n_items=n, popularity=popular)
     assert other.mrr != beside.mrr
     assert found["traits"]["figures"]["npmi"] > found["traits"]["figures"]["npmi_random"]

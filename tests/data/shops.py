@@ -46,3 +46,10 @@ def fitted(method, small, **params):
         return model.fit(
             sequences, vocabulary, item_vectors=vectors_for(vocabulary) if method in NEED_VECTORS else None
         )
+
+
+def random_lists(n: int = 60, n_items: int = 50, longest: int = 30, seed: int = 0) -> list[list[int]]:
+    """Random sequences of random length, and one that has every item."""
+    rng = np.random.default_rng(seed)
+    lists = [rng.integers(0, n_items, rng.integers(0, longest)).tolist() for _ in range(n)]
+    return [*lists, list(range(n_items))]

@@ -16,10 +16,13 @@ from traitcore.customers.attention import AttentionPooling
 from traitcore.customers.counts import count_tokens
 from traitcore.customers.pooling import customer_vectors
 from traitcore.items.cooccurrence import count_cooccurrences
-from traitcore.items.embedders import Item2Vec, PPMIEmbedder, WalkEmbedder
+from traitcore.items.item2vec import Item2Vec
 from traitcore.items.next_item import NextItemCounts
-from traitcore.items.sgns import SgnsTrainer, train_sgns
+from traitcore.items.ppmi_embedder import PPMIEmbedder
+from traitcore.items.sgns import train_sgns
 from traitcore.items.sgns_plan import plan_sgns
+from traitcore.items.sgns_trainer import SgnsTrainer
+from traitcore.items.walk_embedder import WalkEmbedder
 
 rng = np.random.default_rng(3)
 n, length = 40, 10

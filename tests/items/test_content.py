@@ -20,7 +20,7 @@ def cosines(vectors: np.ndarray) -> np.ndarray:
     return vectors @ vectors.T
 
 
-def test_rows_have_norm_one_or_nothing_is_known() -> None:
+def test_rows_have_norm_one_or_are_zero() -> None:
     vectors = tc.content_features(texts=TEXTS, n_components=6)
     assert vectors.shape == (8, 6)
     assert vectors.dtype == np.float32
@@ -87,7 +87,7 @@ def test_prices_are_near_where_prices_are_near() -> None:
     assert not tc.content_features(prices=[np.nan, np.nan], n_components=2).any()
 
 
-def test_characters_see_through_spelling_and_missing_spaces() -> None:
+def test_character_ngrams_match_misspelt_and_joined_words() -> None:
     texts = ["lunchbox", "lunchboxes", "umbrella", "収納ボックス", "収納ボックス大"]
     words = cosines(tc.ContentEncoder(n_components=5).fit_transform(texts=texts))
     characters = cosines(tc.ContentEncoder(n_components=5, analyzer="char", ngrams=(2, 4)).fit_transform(texts=texts))
@@ -115,8 +115,8 @@ def test_rare_terms_can_be_left_out() -> None:
 @given(
     texts=st.lists(st.one_of(st.none(), st.text(max_size=12)), min_size=1, max_size=8),
     analyzer=st.sampled_from(["word", "char"]), hashes=st.sampled_from([1, 7, 1 << 18]),
-)  # fmt: skip
-def test_any_text_will_do(texts: list[str | None], analyzer: str, hashes: int) -> None:
+)
+def test_any_text_is_accepted(texts: list[str | None], analyzer: str, hashes: int) -> None:
     vectors = tc.ContentEncoder(n_components=4, analyzer=analyzer, n_hashes=hashes).fit_transform(texts=texts)
     norms = np.linalg.norm(vectors, axis=1)
     assert np.all((np.abs(norms - 1) < 1e-5) | (norms == 0))
@@ -177,13 +177,13 @@ def test_bad_fields(fields: dict[str, Any], error: type[Exception], message: str
         ({"text_weight": -1.0}, ValueError), ({"price_weight": np.nan}, ValueError), ({"random_state": -1}, ValueError),
         ({"workers": 0}, ValueError),
     ],
-)  # fmt: skip
+)
 def test_bad_parameters(parameters: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match=f"'{next(iter(parameters))}"):
         tc.ContentEncoder(**parameters).fit(texts=["a"])
 
 
-def test_transform_wants_a_fit_and_the_same_fields() -> None:
+def test_transform_needs_a_fit_and_the_same_fields() -> None:
     with pytest.raises(tc.NotFittedError):
         tc.ContentEncoder().transform(texts=["a"])
     encoder = tc.ContentEncoder(n_components=2).fit(texts=["a", "b"])
@@ -191,6 +191,6 @@ def test_transform_wants_a_fit_and_the_same_fields() -> None:
         encoder.transform(texts=["a"], brands=["b"])
 
 
-def test_all_weights_zero_say_nothing() -> None:
+def test_all_weights_zero_give_zero_vectors() -> None:
     encoder = tc.ContentEncoder(n_components=2, text_weight=0.0)
     assert not encoder.fit_transform(texts=["a", "b"]).any()

@@ -62,7 +62,7 @@ def test_weights_by_distance(sessions, window, symmetric, name) -> None:
     counts = count_cooccurrences(
         tc.Sequences.from_lists(sessions), n_items=N, window=window, symmetric=symmetric, weighting=weighting,
         dtype=np.float64,
-    )  # fmt: skip
+    )
     check_form(counts)
     expected = cooccurrences(sessions, N, window, symmetric=symmetric, weight=weight)
     np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12)
@@ -71,7 +71,7 @@ def test_weights_by_distance(sessions, window, symmetric, name) -> None:
 @given(
     sessions=SESSIONS, window=WINDOWS, symmetric=st.booleans(), cap=st.sampled_from([None, 1, 2.5]),
     seed=st.integers(0, 99),
-)  # fmt: skip
+)
 def test_weights_by_sequence_and_action_and_the_cap(sessions, window, symmetric, cap, seed) -> None:
     rng = np.random.default_rng(seed)
     scale = rng.integers(0, 3, len(sessions)) / 2
@@ -81,20 +81,20 @@ def test_weights_by_sequence_and_action_and_the_cap(sessions, window, symmetric,
         tc.Sequences.from_lists(sessions), n_items=N, window=window, symmetric=symmetric, sequence_weights=scale,
         actions=np.concatenate([*actions, np.zeros(0, int)]).astype(int), action_weights=table, cap_per_sequence=cap,
         dtype=np.float64,
-    )  # fmt: skip
+    )
     check_form(counts)
     expected = cooccurrences(
         sessions, N, window, symmetric=symmetric, sequence_weights=scale, actions=actions, action_weights=table,
         cap=np.inf if cap is None else cap,
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(counts.toarray(), expected, rtol=1e-12, atol=1e-12)
 
 
-@given(sessions=SESSIONS, least=st.sampled_from([None, 2, 3.5]), top_k=st.sampled_from([None, 1, 2, 4]))
-def test_pruning_keeps_the_largest_entries(sessions, least, top_k) -> None:
-    counts = count_cooccurrences(tc.Sequences.from_lists(sessions), n_items=N, min_pair_count=least, top_k=top_k)
+@given(sessions=SESSIONS, least=st.sampled_from([None, 2, 3.5]), k=st.sampled_from([None, 1, 2, 4]))
+def test_pruning_keeps_the_largest_entries(sessions, least, k) -> None:
+    counts = count_cooccurrences(tc.Sequences.from_lists(sessions), n_items=N, min_pair_count=least, k=k)
     check_form(counts)
-    np.testing.assert_array_equal(counts.toarray(), pruned(cooccurrences(sessions, N, 5), least or 0, top_k or N))
+    np.testing.assert_array_equal(counts.toarray(), pruned(cooccurrences(sessions, N, 5), least or 0, k or N))
 
 
 def test_an_int_cap_counts_sequences() -> None:
@@ -149,7 +149,7 @@ def test_more_workers_than_rows() -> None:
     assert same_bytes(count_cooccurrences(seqs), count_cooccurrences(seqs, workers=50))
 
 
-def test_wide_rows_come_out_in_order() -> None:
+def test_wide_rows_are_sorted() -> None:
     """More columns than the bitmap's first level has bits in a word of its second: 64 * 64."""
     tokens = np.random.default_rng(0).permutation(9001)
     counts = count_cooccurrences(tc.Sequences(tokens=np.append(tokens, 0), offsets=np.array([0, 9002])), window=None)
@@ -239,7 +239,7 @@ def test_memory_stays_below_a_limit_that_is_accepted(workers: int) -> None:
     lambda seqs: count_cooccurrences(seqs), lambda seqs: seqs.token_counts(), lambda seqs: tc.train_sgns(seqs),
     lambda seqs: tc.PPMIEmbedder().fit(seqs), lambda seqs: tc.NextItemCounts().fit(seqs),
     lambda seqs: tc.WalkEmbedder().fit(seqs), lambda seqs: tc.Item2Vec().fit(seqs),
-])  # fmt: skip
+])
 @pytest.mark.parametrize("largest", [2_000_000_000, 50_000_000])
 def test_raw_ids_are_refused_not_allocated(use: Any, largest: int) -> None:
     with pytest.raises(ValueError, match="that number a vocabulary"):
@@ -293,7 +293,7 @@ def test_an_error_in_progress_stops_the_count(workers: int) -> None:
         ({"cap_per_sequence": 0}, "cap_per_sequence"),
         ({"dtype": np.int16}, "int32, int64, float32 or float64"),
         ({"dtype": np.int32, "weighting": "harmonic"}, "a float dtype: the weights are not whole"),
-        ({"top_k": 0}, "top_k"),
+        ({"k": 0}, "k"),
         ({"memory_limit_mb": -1}, "memory_limit_mb"),
         ({"workers": 0}, "workers"),
     ],
@@ -304,7 +304,7 @@ def test_bad_parameters_are_named(options, match) -> None:
 
 
 def test_bad_types_are_named() -> None:
-    with pytest.raises(TypeError, match="'seqs' parameter of count_cooccurrences must be a Sequences"):
+    with pytest.raises(TypeError, match="'sequences' parameter of count_cooccurrences must be a Sequences"):
         count_cooccurrences([[0, 1]])
     with pytest.raises(TypeError, match="'symmetric'"):
         count_cooccurrences(tc.Sequences.from_lists([[0, 1]]), symmetric=1)

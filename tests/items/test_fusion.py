@@ -12,7 +12,8 @@ from scipy import sparse
 
 import traitcore as tc
 from tests.reference import fusion as slow
-from traitcore.items.fusion import SOURCES, normalize_rows
+from traitcore._rows import normalize_rows
+from traitcore.items.fusion import SOURCES
 
 
 def vectors(n: int, d: int, seed: int, *, missing: float = 0.0) -> np.ndarray:
@@ -36,7 +37,7 @@ def norms_are_one_or_missing(fused: Any) -> None:
 @given(
     n=st.integers(0, 30), d=st.integers(1, 9), seed=st.integers(0, 99), weight=st.floats(0, 1),
     missing=st.sampled_from([0.0, 0.4]), method=st.sampled_from(["sum", "concatenate"]),
-)  # fmt: skip
+)
 def test_norms_and_sources(n: int, d: int, seed: int, weight: float, missing: float, method: str) -> None:
     behaviour, content = vectors(n, d, seed, missing=missing), vectors(n, d, seed + 1000, missing=missing)
     fused = tc.fuse_vectors(behaviour, content, behaviour_weight=weight, method=method)
@@ -88,7 +89,7 @@ def test_permuting_items_permutes_the_result(method: str) -> None:
     assert moved.source.tolist() == plain.source[order].tolist()
 
 
-def test_a_rare_item_leans_on_its_content() -> None:
+def test_a_rare_item_takes_more_of_its_content() -> None:
     behaviour, content = np.eye(2, dtype=np.float32)[[0, 0, 0]], np.eye(2, dtype=np.float32)[[1, 1, 1]]
     fused = tc.fuse_vectors(behaviour, content, item_counts=[0, 10, 10_000], half_count=10.0)
     assert (np.diff(fused.vectors[:, 0]) > 0).all()
@@ -132,7 +133,7 @@ def test_map_equals_the_refits_without_each_item(weighted: bool) -> None:
     assert fitted.error == pytest.approx(slow.leave_one_out(x, y, weight, 30.0 * unit), rel=1e-6)
 
 
-def test_families_that_no_linear_map_tells_apart_are_placed_by_their_nearest() -> None:
+def test_local_residuals_place_families_that_no_linear_map_separates() -> None:
     rng = np.random.default_rng(0)
     family = np.arange(600) % 60  # far more families than content has dimensions
     content = rng.normal(size=(60, 6))[family] + 0.1 * rng.normal(size=(600, 6))
@@ -169,7 +170,7 @@ def test_near_residuals_equal_the_loop() -> None:
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def test_penalty_is_chosen_by_what_generalises() -> None:
+def test_the_penalty_has_the_least_leave_one_out_error() -> None:
     rng = np.random.default_rng(0)
     content = rng.normal(size=(300, 20))
     rotation = np.linalg.qr(rng.normal(size=(20, 20)))[0]
@@ -183,7 +184,7 @@ def test_penalty_is_chosen_by_what_generalises() -> None:
     assert clear.error <= min(errors) + 1e-12
 
 
-def test_map_fills_in_what_behaviour_lacks() -> None:
+def test_the_map_predicts_missing_behaviour() -> None:
     content = vectors(120, 8, 0)
     behaviour = normalize_rows(content)[:, :4].astype(np.float32).copy()
     behaviour[:20] = 0.0
@@ -196,7 +197,7 @@ def test_map_fills_in_what_behaviour_lacks() -> None:
     assert (np.einsum("ij,ij->i", fused.vectors[2:20], truth[2:20]) > 0.95).all()
 
 
-def test_backfill_says_where_each_row_came_from() -> None:
+def test_backfill_names_the_source_of_each_row() -> None:
     rng = np.random.default_rng(0)
     content = rng.normal(size=(50, 6))
     behaviour = (content @ rng.normal(size=(6, 4))).astype(np.float32)
@@ -235,7 +236,7 @@ def test_permuting_items_permutes_the_backfill() -> None:
     assert {"behaviour", "content", "category"} <= set(plain.source.tolist())
 
 
-def test_fusion_helps_rare_items_most_and_costs_frequent_ones_nothing() -> None:
+def test_fusion_helps_rare_items_most_and_does_not_harm_frequent_ones() -> None:
     """Behaviour is the truth with noise that falls with the count; content says a part of the truth."""
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(900, 12))
@@ -252,7 +253,7 @@ def test_fusion_helps_rare_items_most_and_costs_frequent_ones_nothing() -> None:
     assert after[0] - before[0] > after[1] - before[1]
 
 
-def test_backfill_takes_the_finest_category_that_knows() -> None:
+def test_backfill_takes_the_finest_category_with_known_items() -> None:
     behaviour = np.array([[1, 0], [0, 1], [0, 0], [0, 0], [0, 0]], dtype=np.float32)
     levels = [[0, 0], [1, 0], [1, 0], [2, 0], [2, -1]]
     filled = tc.backfill_vectors(behaviour, categories=levels)
@@ -271,7 +272,7 @@ def test_backfill_with_nothing_to_learn_from() -> None:
     assert tc.backfill_vectors(np.zeros((0, 4)), content=np.zeros((0, 2)), categories=[]).vectors.shape == (0, 4)
 
 
-def test_items_that_count_for_nothing_teach_no_map() -> None:
+def test_items_of_weight_zero_do_not_shape_the_map() -> None:
     behaviour, content = vectors(6, 3, 0), vectors(6, 4, 1)
     behaviour[0] = 0.0
     filled = tc.backfill_vectors(behaviour, content=content, item_counts=np.zeros(6))
@@ -360,6 +361,6 @@ A, B = np.ones((4, 3)), np.ones((4, 2))
         ),
     ],
 )
-def test_bad_input_gets_the_house_error(call: Any, error: type[Exception], message: str) -> None:
+def test_bad_input_is_named(call: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()

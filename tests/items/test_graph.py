@@ -27,9 +27,9 @@ def without_diagonal(matrix: np.ndarray) -> np.ndarray:
 
 
 @given(n=st.integers(1, 23), k=st.integers(1, 9), density=st.floats(0, 1), seed=st.integers(0, 99))
-def test_top_k_equals_the_sorted_reference(n: int, k: int, density: float, seed: int) -> None:
+def test_the_k_heaviest_equal_the_sorted_reference(n: int, k: int, density: float, seed: int) -> None:
     counts = random_counts(n, density, seed)  # few levels: many ties
-    graph = tc.build_item_graph(counts, top_k=k)
+    graph = tc.build_item_graph(counts, k=k)
     expected = heaviest(without_diagonal(counts), k)
     assert np.array_equal(graph.adjacency.toarray(), expected)
     off = int(np.count_nonzero(without_diagonal(counts)))
@@ -37,10 +37,10 @@ def test_top_k_equals_the_sorted_reference(n: int, k: int, density: float, seed:
     assert graph.report.self_loops_dropped == np.count_nonzero(np.diag(counts))
 
 
-def test_adjacency_is_canonical_and_its_own() -> None:
+def test_adjacency_is_canonical_and_a_copy() -> None:
     counts = sparse.csr_array(without_diagonal(random_counts(31, 0.4, 0)))
     before = counts.copy()
-    for graph in (tc.build_item_graph(counts, top_k=None), tc.graph_from_matrix(counts)):
+    for graph in (tc.build_item_graph(counts, k=None), tc.graph_from_matrix(counts)):
         assert graph.adjacency.has_sorted_indices
         assert graph.adjacency.dtype == np.float64
         assert not np.shares_memory(graph.adjacency.data, counts.data)
@@ -52,23 +52,23 @@ def test_adjacency_is_canonical_and_its_own() -> None:
 def test_weightings_are_the_written_formulas() -> None:
     counts = without_diagonal(random_counts(17, 0.5, 1))
     rows, columns = counts.sum(axis=1), counts.sum(axis=0)
-    cosine = tc.build_item_graph(counts, top_k=None, weighting="cosine").adjacency.toarray()
+    cosine = tc.build_item_graph(counts, k=None, weighting="cosine").adjacency.toarray()
     np.testing.assert_allclose(cosine, counts / np.sqrt(np.outer(rows, columns)), rtol=1e-12)
-    ppmi = tc.build_item_graph(counts, top_k=None, weighting="ppmi").adjacency.toarray()
+    ppmi = tc.build_item_graph(counts, k=None, weighting="ppmi").adjacency.toarray()
     np.testing.assert_allclose(ppmi, positive_pmi(sparse.csr_array(counts)).toarray(), rtol=1e-6)
 
 
-def test_weighting_decides_what_top_k_keeps() -> None:
+def test_weighting_decides_what_k_keeps() -> None:
     counts = without_diagonal(random_counts(40, 0.6, 2, levels=50))
-    cosine = tc.build_item_graph(counts, top_k=None, weighting="cosine").adjacency.toarray()
-    kept = tc.build_item_graph(counts, top_k=3, weighting="cosine").adjacency.toarray()
+    cosine = tc.build_item_graph(counts, k=None, weighting="cosine").adjacency.toarray()
+    kept = tc.build_item_graph(counts, k=3, weighting="cosine").adjacency.toarray()
     np.testing.assert_allclose(kept, heaviest(cosine, 3))
 
 
 def test_undirected_keeps_the_heavier_way() -> None:
     counts = random_counts(29, 0.4, 3, levels=1000)
     one_way = heaviest(without_diagonal(counts), 4)
-    both = tc.build_item_graph(counts, top_k=4, directed=False).adjacency.toarray()
+    both = tc.build_item_graph(counts, k=4, directed=False).adjacency.toarray()
     assert np.array_equal(both, np.maximum(one_way, one_way.T))
 
 
@@ -77,19 +77,19 @@ def test_permuting_items_permutes_the_graph(seed: int) -> None:
     rng = np.random.default_rng(seed)
     counts = rng.permutation(19 * 19).reshape(19, 19).astype(float)  # no ties, which go to the lower row
     order = rng.permutation(19)
-    graph = tc.build_item_graph(counts, top_k=5).adjacency.toarray()
-    moved = tc.build_item_graph(counts[np.ix_(order, order)], top_k=5).adjacency.toarray()
+    graph = tc.build_item_graph(counts, k=5).adjacency.toarray()
+    moved = tc.build_item_graph(counts[np.ix_(order, order)], k=5).adjacency.toarray()
     assert np.array_equal(moved, graph[np.ix_(order, order)])
 
 
 @pytest.mark.parametrize("workers", [2, 3, 7])
 def test_workers_change_nothing(workers: int) -> None:
     counts = random_counts(101, 0.3, 4)
-    one, many = tc.build_item_graph(counts, top_k=6), tc.build_item_graph(counts, top_k=6, workers=workers)
+    one, many = tc.build_item_graph(counts, k=6), tc.build_item_graph(counts, k=6, workers=workers)
     assert np.array_equal(one.adjacency.toarray(), many.adjacency.toarray())
 
 
-def test_edges_duplicates_loops_and_zeros_are_told() -> None:
+def test_edges_duplicates_loops_and_zeros_are_reported() -> None:
     graph = tc.graph_from_edges([0, 0, 1, 2, 3], [1, 1, 0, 2, 0], [1.0, 2.0, 5.0, 1.0, 0.0], n_nodes=6)
     assert graph.adjacency.toarray()[0, 1] == 3.0
     assert graph.n_edges == 2
@@ -172,14 +172,14 @@ def test_bad_weights_are_named(build: str, change: Any, message: str) -> None:
             getattr(tc, build)(value)
 
 
-def test_bad_input_gets_the_house_error() -> None:
+def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match=r"'counts' parameter of build_item_graph must be a sparse matrix \(square\)"):
         tc.build_item_graph(np.ones((2, 3)))
     with pytest.raises(ValueError, match="'adjacency' parameter of graph_from_matrix"):
         tc.graph_from_matrix(sparse.csr_array((2, 3)))
     for wrong, error in ((0, ValueError), (2.0, TypeError), (True, TypeError)):
-        with pytest.raises(error, match="'top_k' parameter of build_item_graph"):
-            tc.build_item_graph(BAD, top_k=wrong)
+        with pytest.raises(error, match="'k' parameter of build_item_graph"):
+            tc.build_item_graph(BAD, k=wrong)
     with pytest.raises(ValueError, match=r"'weighting' parameter .* 'counts', 'ppmi', 'cosine'"):
         tc.build_item_graph(BAD, weighting="jaccard")
     for name in ("directed", "keep_self_loops"):
@@ -191,7 +191,7 @@ def test_bad_input_gets_the_house_error() -> None:
         tc.build_item_graph(BAD, workers=0)
 
 
-def test_bad_edges_get_the_house_error() -> None:
+def test_bad_edges_are_named() -> None:
     with pytest.raises(ValueError, match=r"'targets' parameter of graph_from_edges .* shape \(2,\)"):
         tc.graph_from_edges([0, 1], [1])
     with pytest.raises(ValueError, match=r"'sources' parameter .* rows of nodes in \[0, 1\]. Got '2 at 1'"):

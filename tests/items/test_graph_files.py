@@ -20,7 +20,7 @@ ROWS = [("tea", "cup", 3.0), ("tea", "milk", 0.5), ("cup", "spoon", 2.0)]
     ("name", "cut"),
     [("g.csv", ","), ("g.tsv", "\t"), ("g.edg", "\t"), ("g.edgelist", " "), ("g.txt", "  "), ("g.csv.gz", ","),
      ("g.edg.bz2", "\t")],
-)  # fmt: skip
+)
 def test_every_separator(tmp_path: Path, name: str, cut: str) -> None:
     text = "# a comment\n" + "".join(f"{a}{cut}{b}{cut}{w}\n" for a, b, w in ROWS) + "\n"
     opened: Any = {"gz": gzip.open, "bz2": bz2.open}.get(name.rpartition(".")[2], open)

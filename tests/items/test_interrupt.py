@@ -16,6 +16,7 @@ import numpy as np
 from traitcore import Sequences
 from traitcore.items.cooccurrence import count_cooccurrences
 from traitcore.items.sgns import train_sgns
+from traitcore.items.sgns_options import SgnsOptions
 n = 400_000  # every token in the window of every other: minutes of work
 tokens = (np.arange(n) % 3).astype(np.int32)
 seqs = Sequences(tokens, np.array([0, n]))
@@ -25,8 +26,8 @@ _JOBS = {
     "counts": "count_cooccurrences({seqs}, window=None)",
     "counts, 2 workers": "count_cooccurrences({seqs}, window=None, workers=2)",
     "weighted counts": "count_cooccurrences({seqs}, window=None, sequence_weights=np.ones(1))",
-    "SGNS": "train_sgns({seqs}, window=None, sample=0.0)",
-    "SGNS, 2 workers": "train_sgns({seqs}, window=None, sample=0.0, workers=2)",
+    "SGNS": "train_sgns({seqs}, SgnsOptions(window=None, sample=0.0))",
+    "SGNS, 2 workers": "train_sgns({seqs}, SgnsOptions(window=None, sample=0.0, workers=2))",
 }
 
 
@@ -37,7 +38,7 @@ def test_an_interrupt_ends_the_work(job: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "begun"

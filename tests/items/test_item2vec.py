@@ -10,14 +10,14 @@ import pytest
 
 import traitcore as tc
 from benchmarks.suite.synthetic import clustered_sessions
-from traitcore.items.embedders import Item2Vec
+from traitcore.items.item2vec import Item2Vec
 
 SEQS = clustered_sessions(20_000, 200, 5).sequences
 
 
 def test_fit_is_train_sgns() -> None:
     model = Item2Vec(vector_size=24, epochs=2, window=3, seed=4).fit(SEQS)
-    result = tc.train_sgns(SEQS, vector_size=24, epochs=2, window=3, seed=4)
+    result = tc.train_sgns(SEQS, tc.SgnsOptions(vector_size=24, epochs=2, window=3, seed=4))
     np.testing.assert_array_equal(model.item_vectors_, result.item_vectors)
     np.testing.assert_array_equal(model.context_vectors_, result.context_vectors)
     assert model.n_items_ == 200

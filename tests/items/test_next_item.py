@@ -42,7 +42,7 @@ def slow_scores(C, session, p) -> np.ndarray:
 @given(train=SESSIONS, test=SESSIONS, preset=st.sampled_from(sorted(PRESETS)))
 def test_scores_are_the_recipe(train, test, preset) -> None:
     p = PRESETS[preset]
-    model = NextItemCounts.from_preset(preset).fit(tc.Sequences.from_lists(train), n_items=N)
+    model = NextItemCounts.preset(preset).fit(tc.Sequences.from_lists(train), n_items=N)
     C = slow_matrix(train, p)
     np.testing.assert_allclose(model.scores_.toarray(), C, rtol=1e-4, atol=1e-7)
     scores = model.score(tc.Sequences.from_lists(test))
@@ -55,12 +55,12 @@ def test_recommend_rank_and_explain_follow_the_scores(train, test, n, exclude, s
     model = NextItemCounts().fit(tc.Sequences.from_lists(train), n_items=N)
     batch = tc.Sequences.from_lists(test)
     scores = model.score(batch).toarray().astype(np.float64)
-    items, values = model.recommend(batch, n=n, exclude_seen=exclude)
+    items, values = model.recommend(batch, k=n, exclude_seen=exclude)
     assert items.shape == values.shape == (len(test), n)
     targets = np.random.default_rng(seed).integers(0, N, len(test))
     ranks = model.rank(batch, targets)
     for i, session in enumerate(test):
-        single_items, single_values = model.recommend(session, n=n, exclude_seen=exclude)
+        single_items, single_values = model.recommend(session, k=n, exclude_seen=exclude)
         np.testing.assert_array_equal(single_items, items[i])
         np.testing.assert_array_equal(single_values, values[i])
         row = scores[i].copy()
@@ -85,7 +85,7 @@ def test_ties_share_the_mean_of_their_ranks() -> None:
     assert model.rank([0], [1]).tolist() == [1.0]
     # Of 11 items one scores; the other ten are tied on ranks 2 ... 11.
     assert model.rank([0], [7]).tolist() == [6.5]
-    items, scores = model.recommend([0], n=3)
+    items, scores = model.recommend([0], k=3)
     assert items.tolist() == [1, -1, -1]
     assert np.isnan(scores[1:]).all()
 
@@ -97,8 +97,8 @@ def test_direction_age_and_repeats_matter() -> None:
     forward = NextItemCounts(backward=0.0).fit(tc.Sequences.from_lists([[0, 1]]))
     assert forward.scores_.nnz == 1
     again = NextItemCounts().fit(tc.Sequences.from_lists([[0, 1, 0], [0, 1, 2]]))
-    assert again.recommend([0, 1], n=1)[0].tolist() == [0]
-    assert again.recommend([0, 1], n=1, exclude_seen=True)[0].tolist() == [2]
+    assert again.recommend([0, 1], k=1)[0].tolist() == [0]
+    assert again.recommend([0, 1], k=1, exclude_seen=True)[0].tolist() == [2]
 
 
 def test_any_number_of_workers_gives_the_same() -> None:
@@ -115,7 +115,7 @@ def test_errors_are_named() -> None:
     with pytest.raises(tc.NotFittedError):
         NextItemCounts().score([0])
     with pytest.raises(ValueError, match="one of 'next_click', 'plain'"):
-        NextItemCounts.from_preset("best")
+        NextItemCounts.preset("best")
     with pytest.raises(ValueError, match="'decay' parameter of NextItemCounts"):
         NextItemCounts(decay=0).fit(seqs)
     with pytest.raises(ValueError, match="'age_scale' parameter of NextItemCounts"):

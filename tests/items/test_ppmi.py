@@ -25,7 +25,7 @@ def test_without_options_it_is_the_dense_formula(counts) -> None:
 @given(
     counts=COUNTS, shift=st.sampled_from([1.0, 2.0, 5.0]), power=st.sampled_from([0.5, 0.75, 1.0]),
     c=st.sampled_from([0, 1, 5]),
-)  # fmt: skip
+)
 def test_shift_smoothing_and_discount(counts, shift, power, c) -> None:
     counts = counts.astype(float)
     rows, contexts = counts.sum(axis=1, keepdims=True), counts.sum(axis=0, keepdims=True) ** power

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,19 @@ from scipy import stats
 
 import traitcore as tc
 from benchmarks.suite.synthetic import Corpus, clustered_sessions
+from tests.data.shops import random_lists
 from tests.reference.sgns import ReferenceSgns
 from traitcore import _core
-from traitcore.items.sgns import SgnsTrainer, TrainingInterrupted, train_sgns
-from traitcore.items.sgns_plan import plan_sgns
+from traitcore.items.sgns import train_sgns
+from traitcore.items.sgns_options import SgnsOptions
+from traitcore.items.sgns_report import SgnsResult, TrainingInterrupted
+from traitcore.items.sgns_trainer import SgnsTrainer
 
 
-def random_lists(n: int = 60, n_items: int = 50, longest: int = 30, seed: int = 0) -> list[list[int]]:
-    rng = np.random.default_rng(seed)
-    lists = [rng.integers(0, n_items, rng.integers(0, longest)).tolist() for _ in range(n)]
-    return [*lists, list(range(n_items))]
+def train(sequences: Any, **given: Any) -> SgnsResult:
+    """`train_sgns`, its options as keywords."""
+    run = {k: given.pop(k) for k in ("n_items", "held_out", "patience", "start", "progress") if k in given}
+    return train_sgns(sequences, SgnsOptions(**given), **run)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def test_equals_the_reference(options: dict[str, Any], level: str) -> None:
     options = {"vector_size": 20, "epochs": 2, "sample": 0.0, "seed": 3} | options
     _core.set_simd_level(level)
     try:
-        result = train_sgns(seqs, n_items=50, **options)
+        result = train(seqs, n_items=50, **options)
     finally:
         _core.set_simd_level(None)
     options["shared"] = options.pop("negatives", "shared") == "shared"
@@ -77,29 +79,9 @@ def test_equals_the_reference(options: dict[str, Any], level: str) -> None:
 def test_a_long_sequence_equals_the_reference() -> None:
     lists = [np.random.default_rng(5).integers(0, 40, 2500).tolist(), [1, 2, 3]]
     seqs = tc.Sequences.from_lists(lists)
-    result = train_sgns(seqs, vector_size=4, window=7, sample=0.05, seed=9, epochs=1)
+    result = train(seqs, vector_size=4, window=7, sample=0.05, seed=9, epochs=1)
     twin = ReferenceSgns(seqs.token_counts().tolist(), vector_size=4, window=7, sample=0.05, seed=9).fit(lists)
     np.testing.assert_allclose(result.item_vectors, twin.items, atol=2e-5)
-
-
-def test_groups_and_global_context_equal_the_reference() -> None:
-    lists = random_lists()
-    seqs = tc.Sequences.from_lists(lists)
-    groups = [i % 4 for i in range(50)]
-    bought = [s[-1] if s and i % 3 else -1 for i, s in enumerate(lists)]
-    counts = seqs.token_counts(50).tolist()
-    for within, negative in ((5, 5), (2, 5), (3, 7)):
-        result = train_sgns(
-            seqs, vector_size=16, epochs=2, sample=0.0, noise_groups=groups, group_negative=within, negative=negative,
-            global_context=bought,
-        )  # fmt: skip
-        twin = ReferenceSgns(
-            counts, vector_size=16, epochs=2, groups=groups, group_negative=within, negative=negative
-        ).fit(lists, bought)
-        np.testing.assert_allclose(result.item_vectors, twin.items, atol=1e-5)
-        np.testing.assert_allclose(result.loss, twin.losses, atol=1e-4)
-    alone = train_sgns(seqs, vector_size=16, noise_groups=np.arange(50), epochs=1, sample=0.0)
-    assert alone.loss[0] < 1.0  # a group of one has no negatives: only positive terms are left
 
 
 def test_the_samples_have_the_right_distributions() -> None:
@@ -118,7 +100,7 @@ def test_the_samples_have_the_right_distributions() -> None:
 def test_subsampling_keeps_the_expected_share(sample: float, seed: int) -> None:
     tokens = np.repeat([0, 1, 2], [6000, 3000, 1000]).astype(np.int32)
     seqs = tc.Sequences(tokens, np.arange(0, 10_001, 10))
-    kept = train_sgns(seqs, vector_size=1, window=1, negative=1, epochs=1, sample=sample, seed=seed).report.kept_tokens
+    kept = train(seqs, vector_size=1, window=1, negative=1, epochs=1, sample=sample, seed=seed).report.kept_tokens
     f = np.array([0.6, 0.3, 0.1]) / sample
     p = np.minimum(1.0, (np.sqrt(f) + 1) / f)
     expected = 10_000 * (p * [0.6, 0.3, 0.1]).sum()
@@ -134,28 +116,28 @@ def test_planted_clusters_are_found_as_by_gensim(corpus: Corpus) -> None:
     peer = precision(vectors.astype(np.float32), corpus.cluster)
     for negatives in ("shared", "fresh"):
         for workers in (1, 3):
-            ours = train_sgns(
+            ours = train(
                 corpus.sequences, vector_size=32, epochs=3, negatives=negatives, workers=workers, sample=0.0
             )
             assert precision(ours.item_vectors, corpus.cluster) > peer - 0.02
 
 
 def test_one_worker_repeats_itself_and_seeds_differ(corpus: Corpus) -> None:
-    a, b = (train_sgns(corpus.sequences, epochs=1, seed=5) for _ in range(2))
+    a, b = (train(corpus.sequences, epochs=1, seed=5) for _ in range(2))
     assert a.item_vectors.tobytes() == b.item_vectors.tobytes()
     assert a.context_vectors.tobytes() == b.context_vectors.tobytes()
     assert a.loss == b.loss
-    other = train_sgns(corpus.sequences, epochs=1, seed=6)
+    other = train(corpus.sequences, epochs=1, seed=6)
     assert not np.array_equal(a.item_vectors, other.item_vectors)
 
 
 def test_workers_draw_the_same_pairs(corpus: Corpus) -> None:
-    pairs = {train_sgns(corpus.sequences, epochs=1, vector_size=8, workers=w).report.pairs for w in (1, 2, 7)}
+    pairs = {train(corpus.sequences, epochs=1, vector_size=8, workers=w).report.pairs for w in (1, 2, 7)}
     assert len(pairs) == 1
 
 
 def test_loss_starts_at_chance_and_falls(corpus: Corpus) -> None:
-    result = train_sgns(corpus.sequences, epochs=3, negative=5, alpha=0.05)
+    result = train(corpus.sequences, epochs=3, negative=5, alpha=0.05)
     assert result.loss[0] < 6 * np.log(2) + 1e-3
     assert result.loss[2] < result.loss[1] < result.loss[0]
     report = result.report
@@ -166,68 +148,32 @@ def test_loss_starts_at_chance_and_falls(corpus: Corpus) -> None:
     assert report.pairs_per_second > 0
 
 
-def test_a_schedule_in_two_parts_equals_one(corpus: Corpus) -> None:
-    kwargs: dict[str, Any] = {"epochs": 4, "vector_size": 24, "seed": 2}
-    whole = train_sgns(corpus.sequences, **kwargs)
-    half = train_sgns(corpus.sequences, stop_epoch=2, **kwargs)
-    assert half.report.finished
-    rest = train_sgns(corpus.sequences, start=half, first_epoch=2, **kwargs)
-    np.testing.assert_array_equal(rest.item_vectors, whole.item_vectors)
-    assert half.loss + rest.loss == whole.loss
-
-
-def test_warm_start_with_a_grown_vocabulary(corpus: Corpus) -> None:
-    small = train_sgns(corpus.sequences, epochs=1, vector_size=16)
-    kept = small.item_vectors.copy()
-    grown = train_sgns(corpus.sequences, n_items=650, epochs=1, stop_epoch=0, start=small, vector_size=16)
-    np.testing.assert_array_equal(grown.item_vectors[:600], kept)
-    assert np.abs(grown.item_vectors[600:]).max() <= 0.0003 * np.sqrt(3)  # never seen: near zero
-    assert np.ptp(grown.item_vectors[600:]) > 0
-    assert not grown.context_vectors[600:].any()
-    np.testing.assert_array_equal(small.item_vectors, kept)
-
-
-def test_blocks_equal_the_whole(corpus: Corpus) -> None:
-    seqs = corpus.sequences
-    whole = train_sgns(seqs, epochs=2, vector_size=16, alpha=0.02, min_alpha=0.02)
-    trainer = SgnsTrainer(seqs.token_counts(), epochs=2, vector_size=16, alpha=0.02, min_alpha=0.02)
-    cuts = [0, 1, 700, 701, 3000, len(seqs)]
-    for _ in range(2):
-        for a, b in pairwise(cuts):
-            low, high = seqs.offsets[a], seqs.offsets[b]
-            trainer.train_block(tc.Sequences(seqs.tokens[low:high], seqs.offsets[a : b + 1] - low))
-        trainer.end_epoch()
-    result = trainer.result()
-    np.testing.assert_array_equal(result.item_vectors, whole.item_vectors)
-    np.testing.assert_allclose(result.loss, whole.loss)
-    assert result.report.finished
-    with pytest.raises(ValueError, match="has run its 2 epochs"):
-        trainer.train_block(seqs)
-
-
 def test_held_out_loss_and_early_stopping() -> None:
     data = clustered_sessions(8_000, 300, 6, seed=3).sequences
     cut = len(data) * 3 // 4
     at = data.offsets[cut]
-    train = tc.Sequences(data.tokens[:at], data.offsets[: cut + 1])
+    past = tc.Sequences(data.tokens[:at], data.offsets[: cut + 1])
     held = tc.Sequences(data.tokens[at:], data.offsets[cut:] - at)
-    options: dict[str, Any] = {"n_items": 300, "vector_size": 32, "alpha": 0.1, "min_alpha": 0.1, "sample": 0.0}
-    full = train_sgns(train, held_out=held, epochs=12, **options)
+    options: dict[str, Any] = {"vector_size": 32, "alpha": 0.1, "min_alpha": 0.1, "sample": 0.0}
+    full = train(past, n_items=300, held_out=held, epochs=12, **options)
     losses = full.report.held_out_loss
     best = int(np.argmin(losses))
     assert len(losses) == 12
     assert best < 11  # a rate that never falls: later epochs are worse
-    stopped = train_sgns(train, held_out=held, epochs=12, patience=2, **options)
+    stopped = train(past, n_items=300, held_out=held, epochs=12, patience=2, **options)
     assert stopped.report.held_out_loss == losses[: stopped.report.epochs]
     assert stopped.report.epochs < 12
     assert stopped.report.finished
     kept = stopped.report.best_epoch
     assert kept == int(np.argmin(stopped.report.held_out_loss))
-    again = train_sgns(train, epochs=12, stop_epoch=kept + 1, **options)
-    np.testing.assert_array_equal(stopped.item_vectors, again.item_vectors)
+    again = SgnsTrainer(past.token_counts(300), SgnsOptions(epochs=12, **options))
+    for _ in range(kept + 1):
+        again.train_block(past)
+        again.end_epoch()
+    np.testing.assert_array_equal(stopped.item_vectors, again.vectors()[0])
 
 
-def test_progress_is_told_from_the_calling_thread() -> None:
+def test_progress_is_called_from_the_calling_thread() -> None:
     seqs = clustered_sessions(400_000, 2000, 20).sequences
     calls: list[tuple[str, float, float]] = []
     threads = set()
@@ -236,7 +182,7 @@ def test_progress_is_told_from_the_calling_thread() -> None:
         calls.append(args)
         threads.add(threading.get_ident())
 
-    train_sgns(seqs, epochs=3, workers=2, progress=progress)
+    train(seqs, epochs=3, workers=2, progress=progress)
     done = [c[1] for c in calls]
     assert done == sorted(done)
     assert calls[-1] == ("sgns", 3 * seqs.n_tokens, 3 * seqs.n_tokens)
@@ -248,7 +194,7 @@ def test_an_error_in_progress_stops_the_training() -> None:
         raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        train_sgns(clustered_sessions(50_000, 500, 5).sequences, epochs=50, progress=progress)
+        train(clustered_sessions(50_000, 500, 5).sequences, epochs=50, progress=progress)
 
 
 def test_ctrl_c_returns_within_a_second() -> None:
@@ -257,7 +203,7 @@ def test_ctrl_c_returns_within_a_second() -> None:
     timer.start()
     start = time.perf_counter()
     with pytest.raises(KeyboardInterrupt) as caught:
-        train_sgns(seqs, epochs=100_000, vector_size=32)
+        train(seqs, epochs=100_000, vector_size=32)
     timer.join()
     assert time.perf_counter() - start < 1.5
     assert isinstance(caught.value, TrainingInterrupted)
@@ -270,11 +216,12 @@ def test_ctrl_c_returns_within_a_second() -> None:
 def test_ctrl_c_within_one_long_native_call() -> None:
     code = (
         "import sys, numpy as np, traitcore as tc\n"
-        "from traitcore.items.sgns import TrainingInterrupted\n"
+        "from traitcore.items.sgns_report import TrainingInterrupted\n"
         "n = 400_000\n"
         "seqs = tc.Sequences(np.random.default_rng(0).integers(0, 1000, n).astype(np.int32), np.array([0, n]))\n"
+        "options = tc.SgnsOptions(epochs=1, window=100_000, dynamic_window=False, workers=2)\n"
         "print('go', flush=True)\n"
-        "try:\n    tc.train_sgns(seqs, epochs=1, window=100_000, dynamic_window=False, workers=2)\n"
+        "try:\n    tc.train_sgns(seqs, options)\n"
         "except TrainingInterrupted as e:\n    print(e.result.report.finished, e.result.context_vectors.any())\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -290,29 +237,10 @@ def test_ctrl_c_within_one_long_native_call() -> None:
 
 def test_divergence_is_raised(corpus: Corpus) -> None:
     with pytest.raises(ValueError, match="diverged"):
-        train_sgns(corpus.sequences, alpha=1e6, min_alpha=1e6, epochs=5)
+        train(corpus.sequences, alpha=1e6, min_alpha=1e6, epochs=5)
     small = clustered_sessions(8_000, 300, 6, seed=3).sequences  # diverged while a window moved its target at once
-    rough = train_sgns(small, vector_size=32, alpha=0.15, min_alpha=0.15, sample=0.0, epochs=40)
+    rough = train(small, vector_size=32, alpha=0.15, min_alpha=0.15, sample=0.0, epochs=40)
     assert rough.loss[-1] < 6 * np.log(2)
-
-
-def test_plan_says_memory_and_time(corpus: Corpus) -> None:
-    plan = plan_sgns(corpus.sequences, vector_size=40, epochs=3)
-    result = train_sgns(corpus.sequences, vector_size=40, epochs=3)
-    assert plan.matrix_bytes == 2 * 600 * 48 * 4
-    assert plan.pairs == pytest.approx(result.report.pairs, rel=0.1)
-    assert plan.kept_tokens == pytest.approx(result.report.kept_tokens, rel=0.05)
-    assert plan.seconds > 0
-    assert plan_sgns(corpus.sequences, patience=2, held_out=corpus.sequences).matrix_bytes == 4 * 600 * 64 * 4
-
-
-def test_starts_are_widest_for_items_met_300_times() -> None:
-    counts = np.array([0, 1, 30, 300, 3000, 30_000])
-    trainer = SgnsTrainer(counts, vector_size=4800, epochs=3)
-    items, contexts = trainer.vectors()
-    deviation = [0, 0.0007, 0.021, 0.07 / 3, 0.07 / 30, 0.07 / 300]  # met 0, 3, 90, 900, ... times
-    np.testing.assert_allclose(contexts.std(axis=1), deviation, rtol=0.05)
-    np.testing.assert_allclose(items.std(axis=1), 0.0003, rtol=0.05)
 
 
 SEQS = tc.Sequences.from_lists([[0, 1, 2], [1, 2, 3, 0]])
@@ -327,16 +255,9 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"alpha": 0.0}, ValueError, "'alpha'"),
     ({"min_alpha": 1.0}, ValueError, "'min_alpha'"),
     ({"epochs": 0}, ValueError, "'epochs'"),
-    ({"first_epoch": 9}, ValueError, "'first_epoch'"),
     ({"workers": 0}, ValueError, "'workers'"),
     ({"seed": -1}, ValueError, "'seed'"),
     ({"n_items": 3}, ValueError, r"tokens in \[0, 3\).*Got '3 at 5'"),
-    ({"counts": [1, 2, -3, 4]}, ValueError, "'counts'.*non-negative"),
-    ({"counts": [1, 2]}, ValueError, "'seqs'|'counts'"),
-    ({"noise_groups": [0, 1]}, ValueError, "'noise_groups'"),
-    ({"group_negative": 2}, ValueError, "'group_negative'"),
-    ({"global_context": [0, 4]}, ValueError, "'global_context'.*Got '4 at 1'"),
-    ({"global_context": [0]}, ValueError, "'global_context'"),
     ({"patience": 1}, ValueError, "'patience'"),
     ({"start": 3}, TypeError, "'start'"),
     ({"start": (np.zeros((5, 64)), np.zeros((5, 64)))}, ValueError, "'start'"),
@@ -348,31 +269,31 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
 @pytest.mark.parametrize(("kwargs", "error", "match"), BAD, ids=lambda x: str(x)[:40])
 def test_bad_parameters(kwargs: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
-        train_sgns(SEQS, **kwargs)
+        train(SEQS, **kwargs)
 
 
 def test_bad_sequences() -> None:
-    with pytest.raises(TypeError, match="'seqs'"):
-        train_sgns([[0, 1]])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="'sequences'"):
+        train([[0, 1]])
     with pytest.raises(ValueError, match="empty corpus"):
-        train_sgns(tc.Sequences.from_lists([]))
+        train(tc.Sequences.from_lists([]))
     with pytest.raises(ValueError, match="empty corpus"):
-        train_sgns(tc.Sequences.from_lists([[], []]), n_items=3)
+        train(tc.Sequences.from_lists([[], []]), n_items=3)
 
 
 def test_small_corpora() -> None:
     with pytest.raises(ValueError, match="at least one pair"):
-        train_sgns(tc.Sequences.from_lists([[0]]), epochs=2)
-    single = train_sgns(tc.Sequences.from_lists([[0, 0, 0, 0]]), epochs=1, sample=0.0)  # a vocabulary of one
+        train(tc.Sequences.from_lists([[0]]), epochs=2)
+    single = train(tc.Sequences.from_lists([[0, 0, 0, 0]]), epochs=1, sample=0.0)  # a vocabulary of one
     assert np.isfinite(single.item_vectors).all()
     assert single.loss[0] == pytest.approx(np.log(2), abs=1e-3)  # only positives: each negative is the target
-    sparse = train_sgns(SEQS, n_items=9, ns_exponent=-1.0, sample=0.0)  # five items that never occur
+    sparse = train(SEQS, n_items=9, ns_exponent=-1.0, sample=0.0)  # five items that never occur
     assert not sparse.context_vectors[4:].any()
 
 
 def test_results_are_plain_arrays() -> None:
     for size in (7, 32):
-        result = train_sgns(SEQS, vector_size=size, epochs=1, sample=0.0)
+        result = train(SEQS, vector_size=size, epochs=1, sample=0.0)
         for array in (result.item_vectors, result.context_vectors):
             assert array.dtype == np.float32
             assert array.shape == (4, size)

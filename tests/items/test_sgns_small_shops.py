@@ -7,10 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from traitcore import Sequences
-from traitcore.items.embedders import Item2Vec, WalkEmbedder
 from traitcore.items.graph import graph_from_edges
-from traitcore.items.sgns import SgnsTrainer, train_sgns
+from traitcore.items.item2vec import Item2Vec
+from traitcore.items.sgns import train_sgns
+from traitcore.items.sgns_options import SgnsOptions
 from traitcore.items.sgns_plan import plan_sgns
+from traitcore.items.sgns_trainer import SgnsTrainer
+from traitcore.items.walk_embedder import WalkEmbedder
 
 
 def shop(n_items: int, kind: str, n_sequences: int = 40, length: int = 20) -> Sequences:
@@ -34,10 +37,11 @@ def chance(negative: int) -> float:
 def test_small_shops_stay_below_chance(n_items: int, kind: str, negatives: str, workers: int) -> None:
     seqs = shop(n_items, kind)
     for negative, alpha, vector_size, window in [(50, 0.1, 64, None), (5, 0.1, 64, None), (20, 0.05, 2, 5)]:
-        result = train_sgns(
-            seqs, n_items=n_items, vector_size=vector_size, window=window, negative=negative, negatives=negatives,
-            alpha=alpha, epochs=2, sample=0.0, workers=workers,
-        )  # fmt: skip
+        options = SgnsOptions(
+            vector_size=vector_size, window=window, negative=negative, negatives=negatives, alpha=alpha, epochs=2,
+            sample=0.0, workers=workers,
+        )
+        result = train_sgns(seqs, options, n_items=n_items)
         assert max(result.loss) < 1.001 * chance(negative)
         assert np.isfinite(result.item_vectors).all()
         assert np.isfinite(result.context_vectors).all()
@@ -54,9 +58,10 @@ def planted(n_groups: int = 4, size: int = 5) -> tuple[Sequences, NDArray[np.int
 @pytest.mark.parametrize("negative", [5, 50])
 def test_a_small_shop_finds_its_planted_groups(negative: int, negatives: str) -> None:
     seqs, group = planted()
-    vectors = train_sgns(
-        seqs, window=None, negative=negative, negatives=negatives, vector_size=32, alpha=0.05, sample=0.0
-    ).item_vectors
+    options = SgnsOptions(
+        window=None, negative=negative, negatives=negatives, vector_size=32, alpha=0.05, sample=0.0
+    )
+    vectors = train_sgns(seqs, options).item_vectors
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosine = unit @ unit.T
     np.fill_diagonal(cosine, -np.inf)
@@ -64,11 +69,10 @@ def test_a_small_shop_finds_its_planted_groups(negative: int, negatives: str) ->
     assert (group[nearest] == group[:, None]).mean() == 1.0
 
 
-def test_one_epoch_is_held_against_chance() -> None:
+def test_one_epoch_above_chance_is_a_divergence() -> None:
     far = np.full((10, 8), 6.0, dtype=np.float32)  # starts that say the contrary of what any corpus can
-    trainer = SgnsTrainer(
-        np.full(10, 20), epochs=1, vector_size=8, negative=5, start=(far, far), alpha=1e-6, min_alpha=0.0
-    )
+    options = SgnsOptions(epochs=1, vector_size=8, negative=5, alpha=1e-6, min_alpha=0.0)
+    trainer = SgnsTrainer(np.full(10, 20), options, start=(far, far))
     trainer.train_block(shop(10, "even", 10))
     with pytest.raises(ValueError, match=r"diverged: the loss is .* where chance is 4.16"):
         trainer.end_epoch()
@@ -88,27 +92,34 @@ def test_a_training_without_a_pair_is_refused() -> None:
         train_sgns(singles(9), start=(np.ones((9, 64)), np.ones((9, 64))))
     with pytest.raises(ValueError, match=message):
         plan_sgns(singles(9))
-    trainer = SgnsTrainer(np.ones(9, dtype=np.int64), epochs=1)
+    trainer = SgnsTrainer(np.ones(9, dtype=np.int64), SgnsOptions(epochs=1))
     for _ in range(2):
         trainer.train_block(singles(9))
     with pytest.raises(ValueError, match=message):
         trainer.end_epoch()
 
 
-def test_where_subsampling_would_leave_nothing_it_is_left_out() -> None:
+def test_subsampling_that_would_drop_every_pair_is_skipped() -> None:
     seqs = shop(3, "even", 2, 3)
-    with pytest.warns(UserWarning, match="train_sgns was trained with sample=0: sample=1e-12 keeps no pair"):
-        found = train_sgns(seqs, sample=1e-12)
-    assert found.item_vectors.tobytes() == train_sgns(seqs, sample=0.0).item_vectors.tobytes()
-    trainer = SgnsTrainer(np.ones(3, dtype=np.int64), epochs=1, sample=1e-12)
+    message = "Training runs with sample=0: sample=1e-12 keeps no pair"
+    with pytest.warns(UserWarning, match=message) as by_function:
+        found = train_sgns(seqs, SgnsOptions(sample=1e-12))
+    with pytest.warns(UserWarning, match=message) as by_estimator:
+        estimated = Item2Vec(sample=1e-12).fit(seqs)
+    assert by_function[0].filename == by_estimator[0].filename == __file__
+    plain = train_sgns(seqs, SgnsOptions(sample=0.0)).item_vectors
+    assert found.item_vectors.tobytes() == estimated.item_vectors_.tobytes() == plain.tobytes()
+    trainer = SgnsTrainer(np.ones(3, dtype=np.int64), SgnsOptions(epochs=1, sample=1e-12))
     trainer.train_block(seqs)
     with pytest.raises(ValueError, match="none, after subsampling"):  # its blocks are gone by then
         trainer.end_epoch()
 
 
 def test_a_global_context_is_a_pair() -> None:
-    result = train_sgns(singles(9), global_context=np.roll(np.arange(9), 1).astype(np.int32), sample=0.0)
-    assert result.report.pairs > 0
+    trainer = SgnsTrainer(np.ones(9, dtype=np.int64), SgnsOptions(epochs=1, sample=0.0))
+    trainer.train_block(singles(9), global_context=np.roll(np.arange(9), 1).astype(np.int32))
+    trainer.end_epoch()
+    assert trainer.result().report.pairs > 0
 
 
 @pytest.mark.parametrize("patience", [None, 2])

@@ -10,6 +10,7 @@ import pytest
 
 import traitcore as tc
 from traitcore.events.sequences import Sequences
+from traitcore.items import walk_embedder
 
 
 def planted(n_groups: int = 4, size: int = 15, seed: int = 0) -> tuple[Sequences, np.ndarray]:
@@ -41,7 +42,7 @@ SMALL: dict[str, Any] = {"vector_size": 16, "window": 3, "n_walks": 20, "walk_le
 def test_planted_groups_are_recovered() -> None:
     seqs, group = planted()
     for more in ({}, {"p": 0.5, "q": 2.0}, {"weighting": "ppmi", "directed": False}, {"restart_probability": 0.2}):
-        model = tc.WalkEmbedder(**SMALL, epochs=3, top_k=8, **more).fit(seqs)
+        model = tc.WalkEmbedder(**SMALL, epochs=3, k=8, **more).fit(seqs)
         assert neighbours_in_group(model.item_vectors_, group) > 0.9
     assert model.n_items_ == 60
     assert model.item_vectors_.dtype == model.context_vectors_.dtype == np.float32
@@ -52,24 +53,24 @@ def test_planted_groups_are_recovered() -> None:
 
 def test_threads_keep_the_quality() -> None:
     seqs, group = planted()
-    model = tc.WalkEmbedder(**SMALL, epochs=3, top_k=8, workers=3).fit(seqs)
+    model = tc.WalkEmbedder(**SMALL, epochs=3, k=8, workers=3).fit(seqs)
     assert neighbours_in_group(model.item_vectors_, group) > 0.9
 
 
 @pytest.mark.parametrize("block_tokens", [1, 150, 10**8])
-def test_equals_walking_first_and_training_then(block_tokens: int) -> None:
+def test_equals_walking_first_and_training_then(block_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_embedder, "_BLOCK_TOKENS", block_tokens)
     seqs, _ = planted()
     counts = tc.count_cooccurrences(seqs, window=5, self_pairs=False)
-    graph = tc.build_item_graph(counts, top_k=6)
+    graph = tc.build_item_graph(counts, k=6)
     walks = [w.tolist() for b in tc.WalkCorpus(graph, n_walks=5, walk_length=10, seed=4, shuffle=True) for w in b]
     visits = np.bincount(np.concatenate(walks), minlength=60)
     order = np.argsort(-visits, kind="stable")  # the trainer sees rows in order of falling count
     rank = np.argsort(order)
     corpus = Sequences.from_lists([rank[w] for w in walks])
-    whole = tc.train_sgns(corpus, n_items=60, vector_size=16, window=3, sample=0.0, epochs=2, seed=4)
-    model = tc.WalkEmbedder(
-        n_walks=5, walk_length=10, top_k=6, vector_size=16, window=3, epochs=2, seed=4, block_tokens=block_tokens
-    ).fit(seqs)
+    options = tc.SgnsOptions(vector_size=16, window=3, sample=0.0, epochs=2, seed=4)
+    whole = tc.train_sgns(corpus, options, n_items=60)
+    model = tc.WalkEmbedder(n_walks=5, walk_length=10, k=6, vector_size=16, window=3, epochs=2, seed=4).fit(seqs)
     np.testing.assert_allclose(model.item_vectors_, whole.item_vectors[rank], atol=1e-5)
     np.testing.assert_allclose(model.context_vectors_, whole.context_vectors[rank], atol=1e-5)
     assert model.loss_ == pytest.approx(whole.loss, rel=1e-5)
@@ -100,14 +101,15 @@ def test_a_graph_can_be_given() -> None:
     assert again.item_vectors_.tobytes() == model.item_vectors_.tobytes()
 
 
-def test_interrupted_training_keeps_what_it_has() -> None:
+def test_interrupted_training_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walk_embedder, "_BLOCK_TOKENS", 500)
     seqs, _ = planted()
 
     def stop(stage: str, done: float, total: float) -> None:
         if stage == "sgns" and done > 0:
             raise KeyboardInterrupt
 
-    model = tc.WalkEmbedder(**SMALL, epochs=50, block_tokens=500)
+    model = tc.WalkEmbedder(**SMALL, epochs=50)
     with pytest.raises(KeyboardInterrupt):
         model.fit(seqs, progress=stop)
     assert not model.report_.finished
@@ -115,7 +117,7 @@ def test_interrupted_training_keeps_what_it_has() -> None:
     assert np.isfinite(model.item_vectors_).all()
 
 
-def test_parameters_speak_the_duck_type() -> None:
+def test_parameters_can_be_read_and_set() -> None:
     model = tc.WalkEmbedder(p=0.5)
     assert repr(model) == "WalkEmbedder(p=0.5)"
     assert model.set_params(q=2.0).get_params()["q"] == 2.0
@@ -127,11 +129,11 @@ def test_parameters_speak_the_duck_type() -> None:
     ("parameters", "error"),
     [
         ({"n_walks": 0}, ValueError), ({"walk_length": 2.5}, TypeError), ({"p": -1.0}, ValueError),
-        ({"top_k": 0}, ValueError), ({"weighting": "x"}, ValueError), ({"epochs": 0}, ValueError),
-        ({"vector_size": 0}, ValueError), ({"block_tokens": 0}, ValueError), ({"workers": 0}, ValueError),
+        ({"k": 0}, ValueError), ({"weighting": "x"}, ValueError), ({"epochs": 0}, ValueError),
+        ({"vector_size": 0}, ValueError), ({"workers": 0}, ValueError),
         ({"seed": -1}, ValueError), ({"restart_probability": 2.0}, ValueError), ({"directed": 1}, TypeError),
     ],
-)  # fmt: skip
+)
 def test_bad_parameters_are_named(parameters: dict[str, Any], error: type[Exception]) -> None:
     seqs, _ = planted(size=3)
     with pytest.raises(error, match=f"'{next(iter(parameters))}' parameter"):

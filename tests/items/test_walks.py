@@ -55,7 +55,7 @@ def assert_frequencies(drawn: np.ndarray, chances: dict[int, float]) -> None:
     n=st.integers(1, 12), density=st.floats(0, 1), seed=st.integers(0, 2**64 - 1), length=st.integers(1, 9),
     p=st.sampled_from([1.0, 0.3, 4.0, 1e6]), q=st.sampled_from([1.0, 0.4, 3.0, 1e-3]),
     restart=st.sampled_from([0.0, 0.3]),
-)  # fmt: skip
+)
 def test_walks_equal_the_slow_reference(
     n: int, density: float, seed: int, length: int, p: float, q: float, restart: float
 ) -> None:
@@ -258,8 +258,8 @@ def test_restart_share_and_what_follows(p: float, q: float) -> None:
 @given(
     n=st.integers(1, 40), density=st.floats(0, 0.4), seed=st.integers(0, 999), p=st.sampled_from([1.0, 0.5]),
     length=st.integers(1, 12),
-)  # fmt: skip
-def test_every_walk_is_a_path_and_ends_only_where_no_way_leads_on(
+)
+def test_every_walk_is_a_path_and_ends_only_at_dead_ends(
     n: int, density: float, seed: int, p: float, length: int
 ) -> None:
     matrix = weighted_graph(n, density, seed)
@@ -333,7 +333,7 @@ def test_shuffled_blocks_hold_the_same_walks_in_another_order() -> None:
     assert shuffled == [w.tolist() for block in mixed for w in block]
 
 
-def test_result_is_sequences_and_progress_is_told() -> None:
+def test_result_is_sequences_and_progress_is_reported() -> None:
     seen: list[tuple[str, float, float]] = []
     graph = tc.graph_from_matrix(weighted_graph(30, 0.3, 0))
     walks = tc.random_walks(graph, n_walks=4, progress=lambda *step: seen.append(step))
@@ -346,13 +346,13 @@ def test_result_is_sequences_and_progress_is_told() -> None:
 @pytest.mark.parametrize("q", [1.0, 2.0])
 def test_progress_is_the_same_for_any_workers(q: float) -> None:
     graph = tc.graph_from_matrix(weighted_graph(300, 0.05, 0))
-    told: list[list[tuple[str, float, float]]] = []
+    seen: list[list[tuple[str, float, float]]] = []
     for workers in (1, 2, 3):
         calls: list[tuple[str, float, float]] = []
         tc.random_walks(graph, n_walks=20, walk_length=40, q=q, workers=workers,
-                        progress=lambda *step, calls=calls: calls.append(step))  # fmt: skip
-        told.append(calls)
-    assert told[0] == told[1] == told[2] == [("walks", 60 * step, 6000) for step in range(1, 101)]
+                        progress=lambda *step, calls=calls: calls.append(step))
+        seen.append(calls)
+    assert seen[0] == seen[1] == seen[2] == [("walks", 60 * step, 6000) for step in range(1, 101)]
 
 
 def test_empty_graph_one_node_and_parts() -> None:

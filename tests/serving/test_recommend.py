@@ -129,7 +129,7 @@ def test_what_nothing_speaks_for_is_not_listed():
     by_counts = tc.next_items([0], counts=sparse.csr_array(np.diag([2.0, 0, 0], 1)), k=3)
     assert (by_counts.rows.tolist(), listed(by_counts)) == ([1, -1, -1], [1])
     like = tc.NextItemCounts().fit(tc.Sequences.from_lists([[0, 1]]), n_items=11)
-    items, scores = like.recommend([0], n=3)
+    items, scores = like.recommend([0], k=3)
     assert items.tolist() == [1, -1, -1]
     assert np.isnan(scores[1:]).all()
     vectors = np.array([[1, 0], [-2, 1], [0, 0], [1, 1]], np.float32)

@@ -116,7 +116,7 @@ def next_item_scorer(train: Any, n_items: int, workers: int) -> Any:
     from ..items.next_item import NextItemCounts
     from ..quality.retrieval import oldest_first
 
-    model = NextItemCounts.from_preset("next_click", workers=workers)
+    model = NextItemCounts.preset("next_click", workers=workers)
     if train.timestamps_us is None:
         model.set_params(age_scale=1e9)
     else:

@@ -14,9 +14,9 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
+from .._rows import normalize_rows
 from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
 from ..factorization.svd import randomized_svd
-from .fusion import normalize_rows
 
 WORD = re.compile(r"\w+")
 FIELDS = ("texts", "categories", "brands", "prices")
@@ -34,17 +34,29 @@ def content_features(
     """(n_items, n_components) float32 content vectors of a whole catalogue, new items included; rows of norm 1.
 
     `ContentEncoder` with its defaults, fitted and applied at once; fields, missing values and errors as there.
+
+    See Also
+    --------
+    ContentEncoder : keeps what it learned, for items that come later. fuse_vectors, backfill_vectors : use the result.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> vectors = tc.content_features(texts=["red mug", "red cup", "oak table"], n_components=2)
+    >>> cosines = vectors @ vectors.T
+    >>> bool(cosines[0, 1] > 0.9), bool(abs(cosines[0, 2]) < 0.1)
+    (True, True)
     """
     encoder = ContentEncoder(n_components=n_components, random_state=random_state)
     return encoder.fit_transform(texts=texts, categories=categories, brands=brands, prices=prices)
 
 
 class ContentEncoder(ParamsMixin):
-    """Content vectors by hashed tf-idf and truncated SVD (latent semantic analysis, Deerwester et al. 1990).
+    """Content vectors by hashed tf-idf and truncated SVD (latent semantic analysis).
 
     Each field gives a block of features, scaled to norm 1 per item and weighted; the SVD of all blocks together gives
-    the vectors. Hashing (Weinberger et al. 2009, "Feature hashing for large scale multitask learning") needs no
-    vocabulary, so an encoder stays small, and what it hasn't seen in `fit` says nothing in `transform`.
+    the vectors. Hashing needs no vocabulary, so an encoder stays small; features that it hasn't seen in `fit` are
+    ignored in `transform`.
 
     Parameters
     ----------
@@ -52,7 +64,7 @@ class ContentEncoder(ParamsMixin):
     analyzer : "word": lower-case words and their n-grams; "char": n-grams of characters inside words, for languages
         without spaces and for misspelt texts.
     ngrams : (shortest, longest) n-gram.
-    min_df : n-grams, categories and brands of fewer items than this say nothing.
+    min_df : n-grams, categories and brands of fewer items than this are ignored.
     n_hashes : hash buckets of each of text, categories and brands.
     n_price_bands : price bands, of equally many items each; a price between two centres belongs to both in part.
     text_weight, category_weight, brand_weight, price_weight : the share of each field in the cosine of two items that
@@ -63,10 +75,28 @@ class ContentEncoder(ParamsMixin):
     ----------
     columns_ : (n_seen,) the features seen in `fit`, of 3 * n_hashes + n_price_bands.
     components_ : (n_seen, n_components) float32; singular_values_ : (n_components,) float64.
-    converged_ : the SVD reached its tolerance; a `NotConvergedWarning` says so where it didn't.
+    converged_ : the SVD reached its tolerance; a `ConvergenceWarning` says so where it didn't.
     text_idf_, label_idf_ : (n_hashes,) float32, zero for buckets that were not seen often enough.
     price_knots_ : (n_price_bands,) float64 log prices of the bands' centres, empty where no price was given.
-    fields_ : fields seen in `fit`; the same ones are due in `transform`.
+    fields_ : fields seen in `fit`; `transform` needs the same ones.
+
+    See Also
+    --------
+    content_features : fit and transform at once. fit_content_map : from content to behaviour vectors.
+
+    References
+    ----------
+    Deerwester et al. 1990, "Indexing by latent semantic analysis".
+    Weinberger et al. 2009, "Feature hashing for large scale multitask learning".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> encoder = tc.ContentEncoder(n_components=2)
+    >>> known = encoder.fit_transform(texts=["red mug", "red cup", "oak table"])
+    >>> new = encoder.transform(texts=["a blue mug"])
+    >>> (known @ new[0]).round(1).tolist()[:2]  # similar to the mug, and to the cup by way of it
+    [1.0, 1.0]
     """
 
     columns_: NDArray[np.int64]
@@ -158,7 +188,7 @@ class ContentEncoder(ParamsMixin):
     def transform(
         self, *, texts: Any = None, categories: Any = None, brands: Any = None, prices: Any = None
     ) -> NDArray[np.float32]:
-        """(n, n_components) float32 vectors of other items, by what `fit` learned; the same fields are due."""
+        """(n, n_components) float32 vectors of other items, by what `fit` learned; the same fields must be given."""
         self._check_fitted("components_")
         fields = self._check_fields(texts, categories, brands, prices, self.fields_)
         counts = {name: self._count(name, value) for name, value in fields.items() if name != "prices"}
@@ -199,7 +229,7 @@ class ContentEncoder(ParamsMixin):
         owner = type(self).__name__
         for name, low, high in (
             ("n_components", 1, None), ("min_df", 1, None), ("n_hashes", 1, 2**30), ("n_price_bands", 1, None),
-        ):  # fmt: skip
+        ):
             check_int(name, owner, getattr(self, name), low, high)
         check_choice("analyzer", owner, self.analyzer, ("word", "char"))
         for name in WEIGHT_OF.values():
@@ -242,7 +272,7 @@ class ContentEncoder(ParamsMixin):
 
 WEIGHT_OF = {
     "texts": "text_weight", "categories": "category_weight", "brands": "brand_weight", "prices": "price_weight",
-}  # fmt: skip
+}
 
 
 def _is_missing(value: Any) -> bool:

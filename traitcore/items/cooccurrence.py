@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,16 @@ from .._parallel import balanced_blocks, resolve_workers, run_tasks
 from .._progress import Progress, ProgressSteps
 from .._validate import check_array, check_bool, check_choice, check_int, check_real
 from ..events.sequences import Sequences
-from .count_parts import FIRST_ENTRIES, INT32_MAX, Part, Plan, Ranges, assemble
+from .count_parts import FIRST_ENTRIES, INT32_MAX, CountTask, RangeQueue, RowCounter, assemble
 
 _OWNER = "count_cooccurrences"
 MEBI = 2.0**20
-# Where each token's places begin, the padded corpus, all places, and the sequence of each place (or nothing).
+# Where each token's places begin, the padded corpus, all places, and the sequence of each place (or an empty array).
 _Corpus = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], NDArray[np.int32]]
 
 
 def count_cooccurrences(
-    seqs: Sequences,
+    sequences: Sequences,
     *,
     n_items: int | None = None,
     window: int | None = 5,
@@ -39,19 +40,19 @@ def count_cooccurrences(
     action_weights: Any = None,
     cap_per_sequence: float | None = None,
     min_pair_count: float | None = None,
-    top_k: int | None = None,
+    k: int | None = None,
     dtype: DTypeLike | None = None,
     memory_limit_mb: float | None = None,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> sparse.csr_array:
-    """How often each token stands within `window` places of each other one, in the same sequence.
+    """How often each token occurs within `window` places of each other one, in the same sequence.
 
     A repeated token is a context of itself; only the position itself is skipped.
 
     Parameters
     ----------
-    seqs : token sequences; no window crosses from one to the next.
+    sequences : token sequences; no window crosses from one to the next.
     n_items : number of rows and columns; by default one past the largest token.
     window : largest distance in places, at least 1; None for the whole sequence.
     symmetric : count both neighbours of a token; False counts what follows: entry (a, b) is a before b.
@@ -61,12 +62,12 @@ def count_cooccurrences(
     self_pairs : False leaves the diagonal out.
     sequence_weights : (n_sequences,) weights >= 0 of each sequence, or None.
     actions, action_weights : (n_tokens,) action code of each token's event, such as
-        `vocabulary.token_action[seqs.tokens]`, and (n_actions, n_actions) weights >= 0 of a pair, by the earlier
+        `vocabulary.token_action[sequences.tokens]`, and (n_actions, n_actions) weights >= 0 of a pair, by the earlier
         and the later event's action.
     cap_per_sequence : most that one sequence may add to an entry, > 0: against bots and loops.
-    min_pair_count : leave out entries below it. It and `top_k` act on the finished rows, so matrices pruned apart
+    min_pair_count : leave out entries below it. It and `k` act on the finished rows, so matrices pruned apart
         do not merge to the whole.
-    top_k : keep each row's largest entries only (of equals, those of smaller column). The result need not be symmetric.
+    k : keep each row's largest entries only (of equals, those of smaller column). The result need not be symmetric.
     dtype : int32, int64, float32 or float64; by default int32 (int64 where a count could exceed it) if every weight
         is 1 and any cap an int, else float32. Sums are kept in integers, or in float64, until a row is finished.
     memory_limit_mb : if the work is predicted to need more than this many MiB beyond its input, MemoryError is raised
@@ -83,16 +84,32 @@ def count_cooccurrences(
     ------
     TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
     MemoryError : the prediction exceeds `memory_limit_mb`.
+
+    See Also
+    --------
+    merge_counts, positive_pmi, build_item_graph : work on the counts. NextItemCounts : ranks next items by them.
+
+    References
+    ----------
+    Pennington, Socher & Manning 2014, "GloVe: global vectors for word representation".
+    Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> baskets = tc.Sequences.from_lists([[0, 1, 2], [0, 1]])
+    >>> tc.count_cooccurrences(baskets, window=1).toarray().tolist()
+    [[0, 2, 0], [2, 0, 1], [0, 1, 0]]
     """
-    plan = _checked_plan(
-        seqs, n_items, window, symmetric, weighting, self_pairs, sequence_weights, actions, action_weights,
-        cap_per_sequence, min_pair_count, top_k, dtype, workers,
-    )  # fmt: skip
-    return _count(plan, memory_limit_mb, progress)
+    task = _checked_task(
+        sequences, n_items, window, symmetric, weighting, self_pairs, sequence_weights, actions, action_weights,
+        cap_per_sequence, min_pair_count, k, dtype, workers,
+    )
+    return _count(task, memory_limit_mb, progress)
 
 
 def weighted_counts(
-    seqs: Sequences,
+    sequences: Sequences,
     *,
     n_items: int,
     back: NDArray[np.float64],
@@ -101,67 +118,67 @@ def weighted_counts(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> sparse.csr_array:
-    """Counts with weights of their own for each direction: for callers inside the house, unchecked.
+    """Counts with separate weights for each direction. Internal: arguments are not checked.
 
     `ahead` and `back` (window,) weigh context 1, 2, ... places after and before the row's token.
     """
-    plan = Plan(
-        seqs=seqs, n_items=n_items, back=np.append(0.0, back), ahead=np.append(0.0, ahead), keep_self=True,
+    task = CountTask(
+        sequences=sequences, n_items=n_items, back=np.append(0.0, back), ahead=np.append(0.0, ahead), keep_self=True,
         sequence_weights=np.zeros(0) if sequence_weights is None else sequence_weights,
-        actions=np.zeros(0, dtype=np.int32), action_weights=np.zeros((0, 0)), cap=np.inf, min_count=0.0, top_k=0,
+        actions=np.zeros(0, dtype=np.int32), action_weights=np.zeros((0, 0)), cap=np.inf, min_count=0.0, k=0,
         dtype=np.dtype(np.float32), workers=workers,
-    )  # fmt: skip
-    return _count(plan, None, progress)
+    )
+    return _count(task, None, progress)
 
 
-def _checked_plan(
-    seqs: Any, n_items: Any, window: Any, symmetric: Any, weighting: Any, self_pairs: Any,
-    sequence_weights: Any, actions: Any, action_weights: Any, cap: Any, min_count: Any, top_k: Any,
+def _checked_task(
+    sequences: Any, n_items: Any, window: Any, symmetric: Any, weighting: Any, self_pairs: Any,
+    sequence_weights: Any, actions: Any, action_weights: Any, cap: Any, min_count: Any, k: Any,
     dtype: Any, workers: Any,
-) -> Plan:  # fmt: skip
-    if not isinstance(seqs, Sequences):
-        raise TypeError(parameter_message("seqs", _OWNER, "a Sequences", seqs))
-    n_items = check_n_items(seqs, n_items, _OWNER)
-    by_distance = _distance_weights(seqs, window, weighting)
+) -> CountTask:
+    if not isinstance(sequences, Sequences):
+        raise TypeError(parameter_message("sequences", _OWNER, "a Sequences", sequences))
+    n_items = check_n_items(sequences, n_items, _OWNER)
+    by_distance = _distance_weights(sequences, window, weighting)
     both = check_bool("symmetric", _OWNER, symmetric)
     scale = np.zeros(0)
     if sequence_weights is not None:
         scale = check_array(
-            "sequence_weights", _OWNER, sequence_weights, dtype=np.float64, shape=(len(seqs),), nonnegative=True
+            "sequence_weights", _OWNER, sequence_weights, dtype=np.float64, shape=(len(sequences),), nonnegative=True
         )
-    codes, pair_weights = _action_weights(seqs, actions, action_weights)
+    codes, pair_weights = _action_weights(sequences, actions, action_weights)
     most = np.inf if cap is None else check_real("cap_per_sequence", _OWNER, cap, 0.0, open_low=True)
     whole = bool((by_distance == 1).all()) and (scale == 1).all() and (pair_weights == 1).all()
     whole = whole and (np.isinf(most) or most == int(most))
     reach = len(by_distance) * (2 if both else 1)
-    largest = reach * seqs.n_tokens
-    if largest > INT32_MAX:  # the frequencies are seldom needed to see that no count can be so large
-        largest = reach * int(seqs.token_counts(n_items).max())
-    return Plan(
-        seqs=seqs, n_items=n_items,
+    largest = reach * sequences.n_tokens
+    if largest > INT32_MAX:  # usually the bound above is enough, and no token is counted
+        largest = reach * int(sequences.token_counts(n_items).max())
+    return CountTask(
+        sequences=sequences, n_items=n_items,
         back=np.append(0.0, by_distance) if both else np.zeros(1), ahead=np.append(0.0, by_distance),
         keep_self=check_bool("self_pairs", _OWNER, self_pairs),
         sequence_weights=scale, actions=codes, action_weights=pair_weights, cap=most,
         min_count=0.0 if min_count is None else check_real("min_pair_count", _OWNER, min_count, 0.0),
-        top_k=0 if top_k is None else check_int("top_k", _OWNER, top_k, 1),
+        k=0 if k is None else check_int("k", _OWNER, k, 1),
         dtype=_result_dtype(dtype, bool(whole), largest), workers=resolve_workers(workers, _OWNER),
-    )  # fmt: skip
+    )
 
 
-def check_n_items(seqs: Sequences, n_items: Any, owner: str) -> int:
+def check_n_items(sequences: Sequences, n_items: Any, owner: str) -> int:
     """`n_items` as given or, by default, one past the largest token; a token beyond it is a ValueError."""
-    seen = seqs.largest_token() + 1
+    seen = sequences.largest_token() + 1
     if n_items is None:
-        return max(1, seqs.vocabulary_size(owner))
+        return max(1, sequences.vocabulary_size(owner))
     size = check_int("n_items", owner, n_items, 1, INT32_MAX)
     if size < seen:
         raise ValueError(parameter_message("n_items", owner, f"at least {seen}, one past the largest token", n_items))
     return size
 
 
-def _distance_weights(seqs: Sequences, window: Any, weighting: Any) -> NDArray[np.float64]:
+def _distance_weights(sequences: Sequences, window: Any, weighting: Any) -> NDArray[np.float64]:
     """(reach,) weight at each distance; no longer than the longest sequence can use."""
-    longest = max(1, int(np.diff(seqs.offsets).max()) - 1) if len(seqs) else 1
+    longest = max(1, int(np.diff(sequences.offsets).max()) - 1) if len(sequences) else 1
     width = longest if window is None else check_int("window", _OWNER, window, 1)
     reach = min(width, longest)
     distance = np.arange(1, reach + 1, dtype=np.float64)
@@ -184,7 +201,7 @@ def _distance_weights(seqs: Sequences, window: Any, weighting: Any) -> NDArray[n
     return np.ones(reach)
 
 
-def _action_weights(seqs: Sequences, actions: Any, weights: Any) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def _action_weights(sequences: Sequences, actions: Any, weights: Any) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if (actions is None) != (weights is None):
         raise ValueError(parameter_message("actions", _OWNER, "given together with 'action_weights'", actions))
     if actions is None:
@@ -192,19 +209,20 @@ def _action_weights(seqs: Sequences, actions: Any, weights: Any) -> tuple[NDArra
     table = check_array("action_weights", _OWNER, weights, dtype=np.float64, shape=(None, None), nonnegative=True)
     if table.shape[0] != table.shape[1]:
         raise ValueError(parameter_message("action_weights", _OWNER, "a square array", f"shape {table.shape}"))
-    codes = check_array("actions", _OWNER, actions, dtype=np.int32, shape=(seqs.n_tokens,))
+    codes = check_array("actions", _OWNER, actions, dtype=np.int32, shape=(sequences.n_tokens,))
     if len(codes) and (codes.min() < 0 or codes.max() >= len(table)):
         rule = f"ints in [0, {len(table) - 1}], rows of 'action_weights'"
         raise ValueError(parameter_message("actions", _OWNER, rule, f"values from {codes.min()} to {codes.max()}"))
     return codes, table
 
 
-def _by_place(seqs: Sequences, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+def _by_place(sequences: Sequences, codes: NDArray[np.int32]) -> NDArray[np.int32]:
     """The codes in the places of the padded corpus."""
     if not len(codes):
         return codes
-    by_place = np.zeros(seqs.n_tokens + len(seqs) + 1, dtype=np.int32)
-    by_place[np.arange(seqs.n_tokens) + np.repeat(np.arange(len(seqs)), np.diff(seqs.offsets)) + 1] = codes
+    by_place = np.zeros(sequences.n_tokens + len(sequences) + 1, dtype=np.int32)
+    sequence_of = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
+    by_place[np.arange(sequences.n_tokens) + sequence_of + 1] = codes
     return by_place
 
 
@@ -227,101 +245,98 @@ def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
     return asked
 
 
-def _count(plan: Plan, memory_limit_mb: float | None, progress: Progress | None) -> sparse.csr_array:
+def _count(task: CountTask, memory_limit_mb: float | None, progress: Progress | None) -> sparse.csr_array:
     limit = None
     if memory_limit_mb is not None:
         limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True)
-        _refuse_above(limit, _fixed_bytes(plan), plan)  # before anything of the corpus' size is made
-    starts, padded, places = _invert(plan)
+        _refuse_above(limit, _fixed_bytes(task), task)  # before anything of the corpus' size is made
+    starts, padded, places = _invert(task)
     sequence = np.zeros(0, dtype=np.int32)
-    if not plan.plain:
-        plan = replace(plan, actions=_by_place(plan.seqs, plan.actions))
+    if not task.plain:
+        task = replace(task, actions=_by_place(task.sequences, task.actions))
         sequence = np.zeros(len(padded), dtype=np.int32)
-        kernels.label_places(0, len(plan.seqs), plan.seqs.offsets, sequence)
+        kernels.label_places(0, len(task.sequences), task.sequences.offsets, sequence)
     corpus = (starts, padded, places, sequence)
     first = FIRST_ENTRIES
     if limit is not None:
-        first = math.ceil(_predicted_entries(plan, corpus, limit) * _largest_share(plan.workers))
+        first = math.ceil(_predicted_entries(task, corpus, limit) * _largest_share(task.workers))
     steps, stop = ProgressSteps("counts", int(starts[-1]), progress), threading.Event()
-    lengths = np.zeros(plan.n_items, dtype=np.int64)
-    ranges = Ranges(_row_costs(plan, starts), plan.workers)
-    most = int(plan.bounds(np.diff(starts)).sum())
-    parts = [Part(plan, *corpus, lengths, most, first) for _ in range(min(plan.workers, len(ranges)))]
-    del corpus, padded, places, sequence  # so that the parts hold the last references, which `fill` drops
+    lengths = np.zeros(task.n_items, dtype=np.int64)
+    ranges = RangeQueue(_row_costs(task, starts), task.workers)
+    most = int(task.bounds(np.diff(starts)).sum())
+    counters = [RowCounter(task, *corpus, lengths, most, first) for _ in range(min(task.workers, len(ranges)))]
+    del corpus, padded, places, sequence  # the counters hold the last references, which `fill` drops
     run_tasks(
-        [lambda k=k, part=part: part.fill(ranges.take(first=k == 0), steps, stop) for k, part in enumerate(parts)],  # type: ignore[misc]
-        plan.workers, while_waiting=steps.report, stop=stop,
-    )  # fmt: skip
-    steps.report()
-    return assemble(parts, lengths, plan)
-
-
-def _invert(plan: Plan) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
-    """Where each token's places begin (n_items + 1,), the corpus with -1 between sequences, and all places in order."""
-    seqs = plan.seqs
-    blocks = balanced_blocks(seqs.offsets, plan.workers)
-    counts = np.zeros((max(1, len(blocks)), plan.n_items), dtype=np.int64)
-    spans = [(int(seqs.offsets[a]), int(seqs.offsets[b])) for a, b in blocks]
-    run_tasks(
-        [
-            lambda k=k, a=a, b=b: kernels.count_tokens(a, b, seqs.tokens, counts[k])  # type: ignore[misc]
-            for k, (a, b) in enumerate(spans)
-        ],
-        plan.workers,
+        [partial(one.fill, ranges.take(first=one is counters[0]), steps, stop) for one in counters],
+        task.workers, while_waiting=steps.report, stop=stop,
     )
-    starts = np.zeros(plan.n_items + 1, dtype=np.int64)
+    steps.report()
+    return assemble(counters, lengths, task)
+
+
+def _invert(task: CountTask) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+    """Where each token's places begin (n_items + 1,), the corpus with -1 between sequences, and all places in order."""
+    sequences = task.sequences
+    blocks = balanced_blocks(sequences.offsets, task.workers)
+    counts = np.zeros((max(1, len(blocks)), task.n_items), dtype=np.int64)
+    spans = [(int(sequences.offsets[a]), int(sequences.offsets[b])) for a, b in blocks]
+    run_tasks(
+        [partial(kernels.count_tokens, a, b, sequences.tokens, row) for (a, b), row in zip(spans, counts)],
+        task.workers,
+    )
+    starts = np.zeros(task.n_items + 1, dtype=np.int64)
     np.cumsum(counts.sum(axis=0), out=starts[1:])
     cursor = np.cumsum(counts, axis=0) - counts + starts[:-1]
-    size = seqs.n_tokens + len(seqs) + 1
+    size = sequences.n_tokens + len(sequences) + 1
     padded = np.empty(size, dtype=np.int32)
     padded[0] = -1
-    places = np.empty(seqs.n_tokens, dtype=np.int32 if size <= INT32_MAX else np.int64)
+    places = np.empty(sequences.n_tokens, dtype=np.int32 if size <= INT32_MAX else np.int64)
     run_tasks(
         [
-            lambda k=k, a=a, b=b: kernels.invert(a, b, seqs.tokens, seqs.offsets, cursor[k], padded, places)  # type: ignore[misc]
-            for k, (a, b) in enumerate(blocks)
+            partial(kernels.invert, a, b, sequences.tokens, sequences.offsets, row, padded, places)
+            for (a, b), row in zip(blocks, cursor)
         ],
-        plan.workers,
+        task.workers,
     )
     return starts, padded, places
 
 
-def _row_costs(plan: Plan, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cumulative work by row (n_items + 1,), roughly: the places in all windows. Uneven ranges even out (`Ranges`)."""
-    costs: NDArray[np.int64] = starts * (1 + len(plan.back) + len(plan.ahead)) + np.arange(len(starts))
+def _row_costs(task: CountTask, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cumulative work by row (n_items + 1,), roughly: the places in all windows (`RangeQueue` evens out the rest)."""
+    costs: NDArray[np.int64] = starts * (1 + len(task.back) + len(task.ahead)) + np.arange(len(starts))
     return costs
 
 
-def _fixed_bytes(plan: Plan) -> int:
-    """What the count needs whatever its result: the corpus inverted and, for each token, sums and lists."""
-    size = plan.seqs.n_tokens + len(plan.seqs) + 1
-    corpus = 4 * size + plan.seqs.n_tokens * (4 if size <= INT32_MAX else 8)
-    if not plan.plain:
-        corpus += 4 * size * (2 if len(plan.actions) else 1)
-    row = 4 + plan.sum_dtype.itemsize + (0 if plan.plain else 12)
-    return corpus + plan.n_items * max(24 * plan.workers + 16, row * plan.workers + 40)
+def _fixed_bytes(task: CountTask) -> int:
+    """Memory that does not depend on the result: the inverted corpus and, for each token, sums and lists."""
+    size = task.sequences.n_tokens + len(task.sequences) + 1
+    corpus = 4 * size + task.sequences.n_tokens * (4 if size <= INT32_MAX else 8)
+    if not task.plain:
+        corpus += 4 * size * (2 if len(task.actions) else 1)
+    row = 4 + task.sum_dtype.itemsize + (0 if task.plain else 12)
+    return corpus + task.n_items * max(24 * task.workers + 16, row * task.workers + 40)
 
 
-def _predicted_entries(plan: Plan, corpus: _Corpus, limit: float) -> float:
-    """Entries of the result: all that are possible, or judged by a sample of rows where these wouldn't fit.
+def _predicted_entries(task: CountTask, corpus: _Corpus, limit: float) -> float:
+    """Entries of the result: all that are possible or, where these would not fit, estimated from a sample of rows.
 
     MemoryError where the work would exceed `limit` MiB.
     """
-    bounds = plan.bounds(np.diff(corpus[0]))
-    fixed, entry = _fixed_bytes(plan), plan.entry_bytes
+    bounds = task.bounds(np.diff(corpus[0]))
+    fixed, entry = _fixed_bytes(task), task.entry_bytes
 
     def peak(entries: float) -> float:
-        # While parts are put together, the result and one part stand side by side.
-        beside = 0.0 if plan.workers == 1 else entries * _largest_share(plan.workers)
-        return max(fixed, entry * beside) + entry * entries
+        # While the counters' rows are joined, the result and one counter are in memory together.
+        joining = 0.0 if task.workers == 1 else entries * _largest_share(task.workers)
+        return max(fixed, entry * joining) + entry * entries
 
     possible = float(bounds.sum())
     if peak(possible) <= limit * MEBI:
         return possible
-    largest = int(bounds.max(initial=0))  # a worker makes room for all that its next row can have
-    _refuse_above(limit, fixed + plan.workers * entry * largest, plan)
-    entries = _sampled_entries(plan, corpus, bounds)
-    _refuse_above(limit, peak(entries), plan)
+    largest = int(bounds.max(initial=0))  # a worker reserves memory for the longest row possible
+    _refuse_above(limit, fixed + task.workers * entry * largest, task)
+    entries = _sampled_entries(task, corpus, bounds)
+    _refuse_above(limit, peak(entries), task)
     return entries
 
 
@@ -330,21 +345,21 @@ def _largest_share(workers: int) -> float:
     return min(1.02, 1.4 / workers)
 
 
-def _refuse_above(limit: float, needed: float, plan: Plan) -> None:
+def _refuse_above(limit: float, needed: float, task: CountTask) -> None:
     if needed > limit * MEBI:
         raise MemoryError(
-            f"Counting {plan.seqs.n_tokens:,} tokens needs about {needed / MEBI:,.0f} MiB, more than "
-            f"memory_limit_mb={limit:g}. A smaller window or vocabulary, 'top_k' or 'min_pair_count' makes the matrix "
-            "smaller; parts of the corpus can be counted apart and merged."
+            f"Counting {task.sequences.n_tokens:,} tokens needs about {needed / MEBI:,.0f} MiB, more than "
+            f"memory_limit_mb={limit:g}. A smaller window or vocabulary, 'k' or 'min_pair_count' makes the matrix "
+            "smaller; parts of the corpus can be counted separately and merged."
         )
 
 
-def _sampled_entries(plan: Plan, corpus: _Corpus, bounds: NDArray[np.int64]) -> float:
+def _sampled_entries(task: CountTask, corpus: _Corpus, bounds: NDArray[np.int64]) -> float:
     """Entries of the result, from every n-th row by falling size and the share of its bound that it fills."""
     order = np.argsort(-bounds, kind="stable")
     rows = np.sort(order[:: max(1, len(order) // 256)])
-    lengths = np.zeros(plan.n_items, dtype=np.int64)
-    part = Part(plan, *corpus, lengths, int(bounds.max(initial=0)))
-    part.fill(((int(row), int(row) + 1) for row in rows), ProgressSteps("", 1, None), threading.Event(), keep=False)
+    lengths = np.zeros(task.n_items, dtype=np.int64)
+    counter = RowCounter(task, *corpus, lengths, int(bounds.max(initial=0)))
+    counter.fill(((int(row), int(row) + 1) for row in rows), ProgressSteps("", 1, None), threading.Event(), keep=False)
     share = lengths[rows].sum() / max(1, bounds[rows].sum())
     return float(share * bounds.sum())

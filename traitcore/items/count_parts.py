@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""The rows of a count matrix, counted in ranges by several workers, and put together."""
+"""The rows of a count matrix, counted in ranges by several workers, and joined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..events.sequences import Sequences
 INT32_MAX = 2**31 - 1
 # Occurrences counted, or contexts of them, between two looks at the stop flag: tens of milliseconds of work.
 _SLICE, _WORK = 250_000, 1 << 24
-# Ranges of rows per worker, where there are several: the last one to end keeps the others waiting for one range's time.
+# Ranges of rows per worker, where there are several: at the end the others wait for one range's time at most.
 _RANGES = 32
 # Entries for which address space is taken at first. Pages cost nothing until written, and a buffer that is large from
 # the start and seldom grows gets huge pages where the system has them: writing 4 KiB pages for the first time took a
@@ -30,10 +30,10 @@ FIRST_ENTRIES = 1 << 24
 
 
 @dataclass
-class Plan:
+class CountTask:
     """What is counted: the checked arguments of `count_cooccurrences` in the kernels' form."""
 
-    seqs: Sequences
+    sequences: Sequences
     n_items: int
     back: NDArray[Any]
     ahead: NDArray[Any]
@@ -43,7 +43,7 @@ class Plan:
     action_weights: NDArray[np.float64]
     cap: float
     min_count: float
-    top_k: int
+    k: int
     dtype: np.dtype[Any]
     workers: int
 
@@ -70,9 +70,9 @@ class Plan:
         return np.minimum(occurrences * (len(self.back) + len(self.ahead) - 2), self.n_items)
 
 
-class Ranges:
+class RangeQueue:
     """Ranges of rows for the workers to take. The first worker goes up from row 0, so that its buffer becomes the
-    beginning of the result as it is; the others take from the other end, until all meet."""
+    beginning of the result without a copy; the others take from the other end, until all meet."""
 
     def __init__(self, costs: NDArray[np.int64], workers: int) -> None:
         self.left = balanced_blocks(costs, 1 if workers == 1 else _RANGES * workers)
@@ -90,18 +90,18 @@ class Ranges:
             yield rows
 
 
-class Part:
+class RowCounter:
     """One worker's rows, counted into buffers that grow as the kernel asks: never more than the output and one row."""
 
     def __init__(
-        self, plan: Plan, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
+        self, task: CountTask, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
         sequence: NDArray[np.int32], lengths: NDArray[np.int64], most: int, first: int = FIRST_ENTRIES,
-    ) -> None:  # fmt: skip
-        self.plan, self.starts, self.lengths, self.most, self.first = plan, starts, lengths, most, first
+    ) -> None:
+        self.task, self.starts, self.lengths, self.most, self.first = task, starts, lengths, most, first
         self.corpus: tuple[Any, ...] = (places, padded)
         self.sequence = sequence
         self.indices = np.empty(0, dtype=np.int32)
-        self.data = np.empty(0, dtype=plan.dtype)
+        self.data = np.empty(0, dtype=task.dtype)
         self.used = 0
         # (first row, where it begins in the buffers, where the range ends there)
         self.pieces: list[tuple[int, int, int]] = []
@@ -110,18 +110,18 @@ class Part:
         self, ranges: Iterable[tuple[int, int]], steps: ProgressSteps, stop: threading.Event, *, keep: bool = True
     ) -> None:
         """Count ranges of rows, one after the other, until `stop` is set; `keep=False` only learns their lengths."""
-        plan, n = self.plan, self.plan.n_items
+        task, n = self.task, self.task.n_items
         words = (n + 63) // 64
         scratch = (
-            np.zeros(n, dtype=plan.sum_dtype), np.empty(n + 1, dtype=np.int32),
+            np.zeros(n, dtype=task.sum_dtype), np.empty(n + 1, dtype=np.int32),
             np.zeros(words, np.uint64), np.zeros((words + 63) // 64, np.uint64), self.lengths,
-        )  # fmt: skip
+        )
         extra: tuple[Any, ...] = ()
-        if not plan.plain:
+        if not task.plain:
             extra = (
-                self.sequence, plan.sequence_weights, plan.actions, plan.action_weights, plan.cap,
+                self.sequence, task.sequence_weights, task.actions, task.action_weights, task.cap,
                 np.zeros(n), np.empty(n + 1, dtype=np.int32),
-            )  # fmt: skip
+            )
         for begin, end in ranges:
             before = self.used
             self._fill(begin, end, scratch, extra, steps, stop)
@@ -134,30 +134,30 @@ class Part:
     def _fill(
         self, row: int, last: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], steps: ProgressSteps,
         stop: threading.Event,
-    ) -> None:  # fmt: skip
-        plan, starts = self.plan, self.starts
-        weights = (plan.back.astype(plan.sum_dtype), plan.ahead.astype(plan.sum_dtype))
-        run: Any = kernels.count_rows if plan.plain else kernels.count_rows_weighted
+    ) -> None:
+        task, starts = self.task, self.starts
+        weights = (task.back.astype(task.sum_dtype), task.ahead.astype(task.sum_dtype))
+        run: Any = kernels.count_rows if task.plain else kernels.count_rows_weighted
         pause = np.zeros(4, dtype=np.int64)
         while row < last and not stop.is_set():
-            self._make_room(row)
+            self._grow(row)
             end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
             reached, self.used = run(
                 row, min(max(end, row + 1), last), starts, *self.corpus,
-                *weights, plan.keep_self, plan.min_count, plan.top_k, *scratch,
+                *weights, task.keep_self, task.min_count, task.k, *scratch,
                 self.indices, self.data, self.used, pause, _WORK, *extra,
-            )  # fmt: skip
+            )
             steps.add(int(starts[reached] - starts[row]))
             row = reached
 
-    def _make_room(self, row: int) -> None:
-        """Room for the next row at least; growth by half, by remapping pages rather than copying where the OS can."""
-        bound = int(self.plan.bounds(np.diff(self.starts[row : row + 2]))[0])
+    def _grow(self, row: int) -> None:
+        """Grow the buffers for the next row, by half at least; the OS remaps pages instead of copying where it can."""
+        bound = int(self.task.bounds(np.diff(self.starts[row : row + 2]))[0])
         if self.used + bound <= len(self.indices):
             return
         if not len(self.indices):
             size = min(self.most, max(bound, self.first))
-            self.indices, self.data = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.plan.dtype)
+            self.indices, self.data = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.task.dtype)
         else:
             self.resize(min(self.most, max(self.used + bound, len(self.indices) * 3 // 2)))
 
@@ -166,24 +166,24 @@ class Part:
         self.data.resize(size, refcheck=False)
 
 
-def assemble(parts: list[Part], lengths: NDArray[np.int64], plan: Plan) -> sparse.csr_array:
-    """All ranges in order; the first part's buffers grow to take the others, each freed once copied."""
-    indptr = np.zeros(plan.n_items + 1, dtype=np.int64)
+def assemble(counters: list[RowCounter], lengths: NDArray[np.int64], task: CountTask) -> sparse.csr_array:
+    """All ranges in order; the first counter's buffers grow to take the others, each freed once copied."""
+    indptr = np.zeros(task.n_items + 1, dtype=np.int64)
     np.cumsum(lengths, out=indptr[1:])
-    result = parts[0]
+    result = counters[0]
     result.resize(int(indptr[-1]))
-    while len(parts) > 1:
-        part = parts.pop()
-        copy = partial(_copy, part, result, indptr)
-        run_tasks([partial(copy, *piece) for piece in part.pieces], plan.workers)
+    while len(counters) > 1:
+        counter = counters.pop()
+        copy = partial(_copy, counter, result, indptr)
+        run_tasks([partial(copy, *piece) for piece in counter.pieces], task.workers)
         del copy
-    return csr_of(result.data, result.indices, indptr, (plan.n_items, plan.n_items))
+    return csr_of(result.data, result.indices, indptr, (task.n_items, task.n_items))
 
 
-def _copy(part: Part, result: Part, indptr: NDArray[np.int64], row: int, begin: int, end: int) -> None:
+def _copy(counter: RowCounter, result: RowCounter, indptr: NDArray[np.int64], row: int, begin: int, end: int) -> None:
     to = slice(int(indptr[row]), int(indptr[row]) + end - begin)
-    result.indices[to] = part.indices[begin:end]
-    result.data[to] = part.data[begin:end]
+    result.indices[to] = counter.indices[begin:end]
+    result.data[to] = counter.data[begin:end]
 
 
 def csr_of(

@@ -1,7 +1,7 @@
-"""Behaviour and content in one vector, and vectors for items that nobody has touched yet.
+"""Behaviour and content in one vector, and vectors for items without events.
 
 A zero vector means "none": behaviour of an item without events, content of an item without a description. Every
-result says of each row where it came from.
+result names the source of each row.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
-from .._validate import check_array, check_choice, check_int, check_real
+from .._rows import normalize_rows
+from .._validate import check_array, check_choice, check_int
+from .content_map import ContentMap, behaviour_weights, check_content, fit_content_map, nonzero_rows
 
 BEHAVIOUR, FUSED, CONTENT, CATEGORY, MISSING = "behaviour", "fused", "content", "category", "missing"
 SOURCES = (BEHAVIOUR, FUSED, CONTENT, CATEGORY, MISSING)
 METHODS = ("sum", "concatenate", "map")
-RIDGES = tuple(10.0**e for e in np.arange(-4.0, 3.01, 0.5))  # penalties tried, in units of the mean eigenvalue
+
 
 
 @dataclass(frozen=True, eq=False)
 class SourcedVectors:
-    """Vectors that say where they came from.
+    """Vectors and the source of each.
 
     Attributes
     ----------
@@ -94,20 +96,31 @@ def fuse_vectors(
     ------
     ValueError, TypeError : shapes that don't fit together, NaN, weights outside [0, 1], negative counts, a parameter
         given to a method that doesn't use it, no item with both where "map" has to learn.
+
+    See Also
+    --------
+    backfill_vectors : only items without behaviour get other vectors. fit_content_map : the map of "map".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> behaviour, content = [[1, 0], [0, 1], [0, 0]], [[0, 0], [0, 1], [1, 0]]
+    >>> tc.fuse_vectors(behaviour, content)
+    SourcedVectors(3 x 2: 1 behaviour, 1 fused, 1 content)
     """
     owner = "fuse_vectors"
     check_choice("method", owner, method, METHODS)
     own = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
     n = len(own)
-    other = _check_content(content, owner, n)
-    weight = _weights(behaviour_weight, item_counts, half_count, n, owner)
+    other = check_content(content, owner, n)
+    weight = behaviour_weights(behaviour_weight, item_counts, half_count, n, owner)
     for name, value, user in (("n_components", n_components, "concatenate"), ("ridge", ridge, "map")):
         if value is not None and method != user:
             raise ValueError(parameter_message(name, owner, f"None unless method is {user!r}", value))
-    has_own, has_other = _nonzero_rows(own), _nonzero_rows(other)
+    has_own, has_other = nonzero_rows(own), nonzero_rows(other)
     if method == "map":
         other = fit_content_map(other, own, ridge=ridge).transform(other)
-        has_other &= _nonzero_rows(other)
+        has_other &= nonzero_rows(other)
     if method == "sum" and other.shape[1] != own.shape[1]:
         rule = f"of shape ({n}, {own.shape[1]}) as behaviour for method 'sum' ('map' and 'concatenate' take any width)"
         raise ValueError(parameter_message("content", owner, rule, f"shape {other.shape}"))
@@ -121,148 +134,6 @@ def fuse_vectors(
     else:
         vectors = weight[:, None] * left + (1.0 - weight)[:, None] * right
     return _sourced(vectors, has_own, has_other, weight)
-
-
-@dataclass(frozen=True, eq=False)
-class ContentMap:
-    """A map from content to behaviour vectors, learned where items have both: a ridge and its residuals near by.
-
-    The linear map says what holds everywhere; what it leaves over at the nearest known items (families of alike
-    products, which are more than content has dimensions) is added in part, as in kriging of regression residuals.
-
-    Attributes
-    ----------
-    coefficients : (c, d) float64, and `intercept` (d,) float64: behaviour is about content @ coefficients + intercept.
-    known_content (n_fitted, c), residuals (n_fitted, d) : float32, of the items it was fitted on.
-    n_neighbors, local_weight : how many nearest items' residuals are averaged, by squared cosine, and the share in
-        [0, 1] of that mean that is added; the share is the one with the least leave-one-out error.
-    ridge : the penalty used.
-    n_fitted : items it was fitted on.
-    error : mean squared error of the linear leave-one-out predictions per item (behaviour has norm 1, so the mean of
-        all alone would leave about 1); how much content says about behaviour.
-    """
-
-    coefficients: NDArray[np.float64]
-    intercept: NDArray[np.float64]
-    known_content: NDArray[np.float32]
-    residuals: NDArray[np.float32]
-    n_neighbors: int
-    local_weight: float
-    ridge: float
-    n_fitted: int
-    error: float
-
-    def transform(self, content: Any) -> NDArray[np.float32]:
-        """(n, d) float32 predicted behaviour of norm 1 for (n, c) content; a zero row of content stays zero."""
-        rows = _check_content(content, "ContentMap.transform", None)
-        if rows.shape[1] != len(self.coefficients):
-            rule = f"of {len(self.coefficients)} columns, as fitted"
-            raise ValueError(parameter_message("content", "ContentMap.transform", rule, f"shape {rows.shape}"))
-        unit = normalize_rows(rows)
-        predicted = unit @ self.coefficients + self.intercept
-        if self.local_weight > 0:
-            predicted += self.local_weight * _near_residuals(
-                unit.astype(np.float32), self.known_content, self.residuals, self.n_neighbors
-            )
-        predicted = normalize_rows(predicted)
-        predicted[~_nonzero_rows(rows)] = 0.0
-        return np.ascontiguousarray(predicted, dtype=np.float32)
-
-
-def fit_content_map(
-    content: Any, behaviour: Any, *, ridge: float | None = None, n_neighbors: int = 10, item_counts: Any = None,
-    half_count: float = 10.0,
-) -> ContentMap:  # fmt: skip
-    """Ridge regression from content to behaviour vectors over the items that have both, and its residuals near by.
-
-    Both sides are scaled to norm 1 and centred. The penalty is chosen by leave-one-out error, in closed form from one
-    eigendecomposition (Allen 1974, PRESS; Hastie, Tibshirani & Friedman 2009, section 7.10). At the largest penalty
-    every item is predicted as the mean.
-
-    Parameters
-    ----------
-    content : (n, c) dense; reduce sparse features first (`content_features`). A zero row is an item without any.
-    behaviour : (n, d) item vectors; a zero row is an item without any.
-    ridge : penalty > 0 in units of the mean eigenvalue of the content's covariance, or None to choose it.
-    n_neighbors : known items whose residuals correct a prediction near them; 0 for the linear map alone. Time to fit
-        is quadratic in the items up to 4,096, then linear: the correction's share is chosen on so many of them.
-    item_counts, half_count : (n,) events of each item: rare items, whose behaviour is noise, count for
-        count / (count + half_count) in the fit; None counts all alike.
-
-    Raises
-    ------
-    ValueError, TypeError : fewer than 2 items with both, shapes that don't fit together, NaN, negative counts.
-    """
-    owner = "fit_content_map"
-    target = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
-    rows = _check_content(content, owner, len(target))
-    if ridge is not None:
-        ridge = check_real("ridge", owner, ridge, 0.0, open_low=True)
-    n_neighbors = check_int("n_neighbors", owner, n_neighbors, 0)
-    trust = _weights(1.0, item_counts, half_count, len(target), owner)
-    both = _nonzero_rows(rows) & _nonzero_rows(target) & (trust > 0)
-    if np.count_nonzero(both) < 2:
-        rule = "at least 2 items that have behaviour and content, to learn from"
-        raise ValueError(parameter_message("content", owner, rule, f"{np.count_nonzero(both)}"))
-    x, y, w = normalize_rows(rows[both]), normalize_rows(target[both]), trust[both] / trust[both].sum()
-    x_mean, y_mean = w @ x, w @ y
-    root = np.sqrt(w)[:, None]
-    x, y = (x - x_mean) * root, (y - y_mean) * root
-    values, basis = np.linalg.eigh(x.T @ x)
-    values = np.maximum(values, 1e-12 * values[-1:])  # of directions that no content has, so that no quotient overflows
-    scale = max(float(values.mean()), 1e-9)  # of unit rows that hardly differ
-    turned = x @ basis
-    moment = turned.T @ y
-    best, best_error, left_out = 0.0, np.inf, y
-    for candidate in RIDGES if ridge is None else (ridge,):
-        shrink = 1.0 / (values + candidate * scale)
-        # The intercept's own leverage is w, of a row of the scaled problem.
-        leverage = np.minimum((turned**2) @ shrink + w, 1.0 - 1e-9)
-        residual = (y - turned @ (shrink[:, None] * moment)) / (1.0 - leverage)[:, None]
-        error = float((residual**2).sum())
-        if error < best_error:
-            best, best_error, left_out = float(candidate), error, residual
-    coefficients = basis @ (moment / (values + best * scale)[:, None])
-    known = normalize_rows(rows[both]).astype(np.float32)
-    residuals = ((y - x @ coefficients) / root).astype(np.float32)
-    share = _local_share(known, residuals, left_out, np.sqrt(w), n_neighbors)
-    return ContentMap(
-        coefficients, y_mean - x_mean @ coefficients, known, residuals, n_neighbors, share, best, len(known), best_error
-    )
-
-
-def _near_residuals(
-    unit: NDArray[np.float32], known: NDArray[np.float32], residuals: NDArray[np.float32], n_neighbors: int,
-    itself: NDArray[np.int64] | None = None,
-) -> NDArray[np.float64]:  # fmt: skip
-    """Mean residual of each row's nearest known items, weighted by squared cosine; `itself` is left out of its own."""
-    out = np.zeros((len(unit), residuals.shape[1]))
-    k = min(n_neighbors, len(known))
-    for begin in range(0, len(unit), 512):  # rows at a time, so that no n x n matrix is made
-        part = slice(begin, begin + 512)
-        cosine = unit[part] @ known.T
-        row = np.arange(len(cosine))[:, None]
-        if itself is not None:
-            cosine[row[:, 0], itself[part]] = 0.0
-        near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
-        weight = np.maximum(cosine[row, near], 0.0).astype(np.float64) ** 2
-        total = weight.sum(axis=1, keepdims=True)
-        weight /= np.where(total > 0, total, 1.0)
-        out[part] = np.einsum("nk,nkd->nd", weight, residuals[near])
-    return out
-
-
-def _local_share(
-    known: NDArray[np.float32], residuals: NDArray[np.float32], left_out: NDArray[np.float64],
-    root: NDArray[np.float64], n_neighbors: int,
-) -> float:  # fmt: skip
-    """The share in [0, 1] of the near residuals that leaves the least of the leave-one-out residuals: least squares."""
-    if n_neighbors == 0:
-        return 0.0
-    rows = np.unique(np.linspace(0, len(known) - 1, min(len(known), 4096)).astype(np.int64))
-    near = _near_residuals(known[rows], known, residuals, n_neighbors, itself=rows) * root[rows, None]
-    power = float((near * near).sum())
-    return float(np.clip((near * left_out[rows]).sum() / power, 0.0, 1.0)) if power > 0 else 0.0
 
 
 def backfill_vectors(
@@ -296,6 +167,17 @@ def backfill_vectors(
     Raises
     ------
     ValueError, TypeError : shapes that don't fit together, NaN, a content_map without content, a ridge without a fit.
+
+    See Also
+    --------
+    fuse_vectors : mixes behaviour and content for known items, too. fit_content_map : the map.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> found = tc.backfill_vectors([[1, 0], [0, 2], [0, 0]], categories=[0, 1, 1])
+    >>> found.vectors.tolist(), found.source.tolist()
+    ([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], ['behaviour', 'behaviour', 'category'])
     """
     owner = "backfill_vectors"
     own = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
@@ -304,12 +186,12 @@ def backfill_vectors(
     if item_counts is not None:
         weight = check_array("item_counts", owner, item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
     vectors = normalize_rows(own)
-    source = np.where(_nonzero_rows(own), BEHAVIOUR, MISSING).astype("<U9")
+    source = np.where(nonzero_rows(own), BEHAVIOUR, MISSING).astype("<U9")
     known = source == BEHAVIOUR
     given = content_map is not None
     if content is not None:
-        rows = _check_content(content, owner, n)
-        if content_map is None and np.count_nonzero(known & _nonzero_rows(rows) & (weight > 0)) >= 2:
+        rows = check_content(content, owner, n)
+        if content_map is None and np.count_nonzero(known & nonzero_rows(rows) & (weight > 0)) >= 2:
             content_map = fit_content_map(rows, own, ridge=ridge, item_counts=item_counts, half_count=half_count)
         if content_map is not None:
             new = np.flatnonzero(~known)  # few, as a rule: predictions for the others would be thrown away
@@ -317,7 +199,7 @@ def backfill_vectors(
             if predicted.shape[1] != own.shape[1]:
                 rule = f"fitted to vectors of {own.shape[1]} dimensions"
                 raise ValueError(parameter_message("content_map", owner, rule, predicted.shape[1]))
-            found = _nonzero_rows(predicted)
+            found = nonzero_rows(predicted)
             vectors[new[found]], source[new[found]] = predicted[found], CONTENT
     elif content_map is not None:
         raise ValueError(parameter_message("content", owner, "given with a content_map", None))
@@ -328,40 +210,6 @@ def backfill_vectors(
     return SourcedVectors(
         np.ascontiguousarray(vectors, dtype=np.float32), source, known.astype(np.float32)
     )
-
-
-def normalize_rows(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Rows of norm 1, in float64; zero rows stay zero, and no row over- or underflows on the way."""
-    array = np.asarray(rows, dtype=np.float64)
-    top = np.abs(array).max(axis=1, initial=0.0, keepdims=True)
-    array = array / np.where(top > 0, top, 1.0)
-    norm = np.linalg.norm(array, axis=1, keepdims=True)
-    return np.asarray(array / np.where(norm > 0, norm, 1.0))
-
-
-def _check_content(content: Any, owner: str, n: int | None) -> NDArray[np.float32]:
-    return check_array("content", owner, content, dtype=np.float32, shape=(n, None))
-
-
-def _nonzero_rows(rows: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray((rows != 0).any(axis=1))
-
-
-def _weights(share: Any, item_counts: Any, half_count: float, n: int, owner: str) -> NDArray[np.float64]:
-    """(n,) weight of behaviour: the given share, shrunk for rare items."""
-    if np.ndim(share) == 0:
-        weight = np.full(n, check_real("behaviour_weight", owner, share, 0.0, 1.0))
-    else:
-        weight = check_array("behaviour_weight", owner, share, dtype=np.float64, shape=(n,), nonnegative=True)
-        if len(weight) and weight.max() > 1.0:
-            place = int(np.argmax(weight))
-            got = f"{weight[place]} at {place}"
-            raise ValueError(parameter_message("behaviour_weight", owner, "numbers in [0, 1]", got))
-    if item_counts is None:
-        return weight
-    half = check_real("half_count", owner, half_count, 0.0, open_low=True)
-    counts = check_array("item_counts", owner, item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
-    return np.asarray(weight * counts / (counts + half))
 
 
 def _reduce(rows: NDArray[np.float64], n_components: int | None, owner: str) -> NDArray[np.float64]:
@@ -383,14 +231,14 @@ def _sourced(
     source[has_own & (weight > 0)] = BEHAVIOUR
     source[has_other & (weight < 1)] = CONTENT
     source[has_own & has_other & (weight > 0) & (weight < 1)] = FUSED
-    source[~_nonzero_rows(vectors)] = MISSING  # behaviour and content that cancel out exactly
+    source[~nonzero_rows(vectors)] = MISSING  # behaviour and content that cancel out exactly
     return SourcedVectors(np.ascontiguousarray(vectors, dtype=np.float32), source, weight.astype(np.float32))
 
 
 def _fill_from_categories(
     vectors: NDArray[np.float64], source: NDArray[np.str_], known: NDArray[np.bool_], weight: NDArray[np.float64],
     categories: Any, owner: str,
-) -> None:  # fmt: skip
+) -> None:
     """Rows still missing get the weighted mean of the known rows of their finest category that has any."""
     shape = (len(vectors),) if np.ndim(categories) == 1 else (len(vectors), None)
     levels = check_array("categories", owner, categories, dtype=np.int64, shape=shape)
@@ -400,5 +248,5 @@ def _fill_from_categories(
             (np.where(known, weight, 0.0), (code.ravel(), np.arange(len(code)))), shape=(len(names), len(code))
         )
         means = normalize_rows(np.asarray(share @ vectors))
-        fill = (source == MISSING) & (level >= 0) & _nonzero_rows(means)[code.ravel()]
+        fill = (source == MISSING) & (level >= 0) & nonzero_rows(means)[code.ravel()]
         vectors[fill], source[fill] = means[code.ravel()[fill]], CATEGORY

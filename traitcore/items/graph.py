@@ -1,4 +1,4 @@
-"""Item graphs: from co-occurrence counts, edges, matrices; weighted CSR, with a report of what is odd."""
+"""Item graphs of co-occurrence counts, edges or matrices: weighted CSR, and a report of what was dropped."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ WEIGHTINGS = ("counts", "ppmi", "cosine")
 
 @dataclass(frozen=True, eq=False)
 class GraphReport:
-    """What a graph is made of, and what was left out on the way to it.
+    """The size of a graph, and what was left out when it was made.
 
     Attributes
     ----------
     n_nodes, n_edges : nodes, and directed edges (an undirected edge is two).
     isolated : (n_isolated,) int32 nodes without any edge, in or out. A walk from one is that node alone.
-    n_dead_ends : nodes without a way out (isolated ones included); a walk that arrives at one ends there.
+    n_dead_ends : nodes without outgoing edges (isolated ones included): walks end there.
     n_components, largest_component : weakly connected parts, and the number of nodes of the largest.
     self_loops_dropped, zeros_dropped, duplicates_merged : stored entries that became no edge of their own.
-    edges_pruned : edges beyond each row's `top_k`.
+    edges_pruned : edges beyond each row's `k`.
     """
 
     n_nodes: int
@@ -55,9 +55,9 @@ class GraphReport:
         lines = [
             f"{self.n_nodes:,} nodes, {self.n_edges:,} directed edges, {self.n_components:,} components "
             f"(the largest has {self.largest_component:,} nodes)",
-            f"{self.n_isolated:,} isolated nodes, {self.n_dead_ends:,} without a way out",
+            f"{self.n_isolated:,} isolated nodes, {self.n_dead_ends:,} without outgoing edges",
             f"left out: {self.self_loops_dropped:,} self-loops, {self.zeros_dropped:,} zero weights, "
-            f"{self.edges_pruned:,} edges beyond top_k; {self.duplicates_merged:,} duplicates merged by sum",
+            f"{self.edges_pruned:,} edges beyond k; {self.duplicates_merged:,} duplicates merged by sum",
         ]
         return "\n".join(lines)
 
@@ -69,8 +69,19 @@ class ItemGraph:
     Attributes
     ----------
     adjacency : (n, n) CSR float64 with positive weights and sorted indices; entry [i, j] is the weight of i -> j.
-    report : what the graph is made of, and what was left out.
+    report : GraphReport.
     node_ids : (n,) array of the nodes' ids, int64, str or object; None where nodes are numbered 0 ... n - 1.
+
+    See Also
+    --------
+    build_item_graph, graph_from_edges, graph_from_matrix, read_graph : make one.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> graph = tc.graph_from_edges([0, 1], [1, 2], n_nodes=4)
+    >>> graph.n_nodes, graph.n_edges, graph.report.isolated.tolist()
+    (4, 2, [3])
     """
 
     adjacency: sparse.csr_array
@@ -94,31 +105,44 @@ class ItemGraph:
 def build_item_graph(
     counts: Any,
     *,
-    top_k: int | None = 50,
+    k: int | None = 50,
     weighting: str = "counts",
     directed: bool = True,
     keep_self_loops: bool = False,
     workers: int = 1,
 ) -> ItemGraph:
-    """Graph of items: each item's `top_k` heaviest neighbours by co-occurrence.
+    """Graph of items: each item's `k` heaviest neighbours by co-occurrence.
 
     Parameters
     ----------
     counts : (n, n) sparse or dense co-occurrence counts, non-negative (e.g. of `count_cooccurrences`).
-    top_k : neighbours kept of each item, ties to the lower row; None keeps all.
+    k : neighbours kept of each item, ties to the lower row; None keeps all.
     weighting : "counts": as they are; "ppmi": positive pointwise mutual information; "cosine": counts[i, j] over
         the square root of (sum of row i times sum of column j), which tames popular items.
-    directed : True keeps i -> j where j is among i's top_k. False makes every kept edge go both ways, with the
-        heavier of the two weights; a popular item can then have more than top_k neighbours.
+    directed : True keeps i -> j where j is among i's k. False makes every kept edge go both ways, with the
+        heavier of the two weights; a popular item can then have more than k neighbours.
     keep_self_loops : False drops the diagonal (an item that follows itself), and the report counts it.
     workers : threads; the result doesn't depend on them.
 
     Raises
     ------
     ValueError : counts that aren't square, negative, NaN or infinite (the first bad place is named); TypeError.
+
+    See Also
+    --------
+    graph_from_edges, graph_from_matrix, read_graph : graphs as given. random_walks, WalkEmbedder : use the graph.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> graph = tc.build_item_graph([[0, 3, 1], [3, 0, 2], [1, 2, 0]], k=1)
+    >>> graph.adjacency.toarray().tolist()
+    [[0.0, 3.0, 0.0], [3.0, 0.0, 0.0], [0.0, 2.0, 0.0]]
+    >>> graph.report.edges_pruned
+    3
     """
     owner = "build_item_graph"
-    top_k = None if top_k is None else check_int("top_k", owner, top_k, 1)
+    k = None if k is None else check_int("k", owner, k, 1)
     check_choice("weighting", owner, weighting, WEIGHTINGS)
     check_bool("directed", owner, directed)
     check_bool("keep_self_loops", owner, keep_self_loops)
@@ -134,7 +158,7 @@ def build_item_graph(
         scale = np.sqrt(rows[row_of]) * np.sqrt(columns[matrix.indices])
         matrix = _with_data(matrix, matrix.data / scale)
     before = int(np.count_nonzero(matrix.data))
-    matrix = _prune(matrix, top_k, n_workers)
+    matrix = _prune(matrix, k, n_workers)
     return _finish(matrix, directed, edges_pruned=before - matrix.nnz, **dropped)
 
 
@@ -163,9 +187,14 @@ def graph_from_edges(
     ------
     ValueError, TypeError : arrays of different lengths, a node outside [0, n_nodes), a bad weight.
 
+    See Also
+    --------
+    read_graph : edges from a file. graph_from_matrix : from a matrix or another library's graph.
+
     Examples
     --------
-    >>> graph = graph_from_edges(["tea", "tea"], ["cup", "milk"], [3, 1], directed=False)
+    >>> import traitcore as tc
+    >>> graph = tc.graph_from_edges(["tea", "tea"], ["cup", "milk"], [3, 1], directed=False)
     >>> graph.node_ids.tolist()
     ['cup', 'milk', 'tea']
     >>> graph.adjacency.toarray()[2].tolist()
@@ -235,9 +264,14 @@ def graph_from_matrix(adjacency: Any, *, directed: bool = True, keep_self_loops:
     directed, keep_self_loops, errors : as in `graph_from_edges`. An undirected graph of networkx or igraph goes both
         ways whatever `directed` says.
 
+    See Also
+    --------
+    graph_from_edges, build_item_graph : from edges, from counts.
+
     Examples
     --------
-    >>> graph_from_matrix([[0, 2], [0, 5]])  # the diagonal is left out: no item is its own neighbour
+    >>> import traitcore as tc
+    >>> tc.graph_from_matrix([[0, 2], [0, 5]])  # the diagonal is left out: no item is its own neighbour
     ItemGraph(2 nodes, 1 edges, 0 isolated)
     """
     return _graph_of(adjacency, "adjacency", "graph_from_matrix", directed=directed, keep_self_loops=keep_self_loops)
@@ -281,13 +315,13 @@ def _with_data(matrix: sparse.csr_array, data: NDArray[np.float64]) -> sparse.cs
     return fresh
 
 
-def _prune(matrix: sparse.csr_array, top_k: int | None, workers: int) -> sparse.csr_array:
-    """Only positive weights, and of each row at most its `top_k` heaviest."""
+def _prune(matrix: sparse.csr_array, k: int | None, workers: int) -> sparse.csr_array:
+    """Only positive weights, and of each row at most its `k` heaviest."""
     kept = matrix.data > 0
-    if top_k is not None and matrix.nnz:
+    if k is not None and matrix.nnz:
         indptr = matrix.indptr.astype(np.int64, copy=False)
         kept = np.zeros(matrix.nnz, dtype=np.bool_)
-        k = min(top_k, max(1, int(np.diff(indptr).max())))
+        k = min(k, max(1, int(np.diff(indptr).max())))
         run_blocks(keep_heaviest, balanced_blocks(indptr, 4 * workers), workers, indptr, matrix.data, k, kept)
     if kept.all():
         return matrix.copy()  # never the caller's own arrays

@@ -47,13 +47,26 @@ def read_graph(
     key : the variable of a .mat that holds the adjacency; None takes the only square matrix there is.
     delimiter : what an edge list is cut at, where it isn't what the file's name says.
     header : True skips the first line of an edge list.
-    directed, keep_self_loops : as in `graph_from_edges`. PecanPy reads edge lists as undirected unless told otherwise.
+    directed, keep_self_loops : as in `graph_from_edges`. PecanPy's default is undirected.
 
     Raises
     ------
     ValueError : another kind of file, no such variable, or several square matrices and no `key`; an edge list whose
         lines differ in their number of columns, or a weight that is no number (the line is named).
     FileNotFoundError : no such file.
+
+    See Also
+    --------
+    graph_from_edges, graph_from_matrix : what the file's contents go through.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import traitcore as tc
+    >>> path = Path(tempfile.mkdtemp()) / "edges.csv"
+    >>> _ = path.write_text("tea,cup,3\\ntea,milk,1\\n")
+    >>> tc.read_graph(path).node_ids.tolist()
+    ['cup', 'milk', 'tea']
     """
     path = Path(path)
     inner = Path(path.stem).suffix if path.suffix in _OPENERS else path.suffix

@@ -34,6 +34,18 @@ def merge_counts(
     Raises
     ------
     TypeError, ValueError : no matrices, one that isn't square or has bad values, or is larger than n_items.
+
+    See Also
+    --------
+    count_cooccurrences : counts one part.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> yesterday, today = [[0, 2], [2, 0]], [[0, 1, 1], [1, 0, 0], [1, 0, 0]]  # today has a new item
+    >>> counts = [sparse.csr_array(part) for part in (yesterday, today)]
+    >>> tc.merge_counts(counts, weights=(0.5, 1.0)).toarray().tolist()
+    [[0.0, 2.0, 1.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
     owner = "merge_counts"
     if not isinstance(counts, (list, tuple)) or not counts:

@@ -14,12 +14,12 @@ from .._kernels import next_item as kernels
 from .._parallel import even_blocks, resolve_workers, run_tasks
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_array, check_bool, check_int, check_real
+from .._validate import check_array, check_bool, check_choice, check_int, check_real
 from ..events.sequences import Sequences
 from .cooccurrence import check_n_items, weighted_counts
 from .count_parts import csr_of
 
-PRESETS: dict[str, dict[str, float]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     # Found by a search on the last 6% of Diginetica's training sessions; RetailRocket agrees with it.
     "next_click": {
         "window": 50, "length_power": 0.25, "distance_power": 0.85, "age_scale": 0.7, "backward": 0.6,
@@ -30,7 +30,7 @@ PRESETS: dict[str, dict[str, float]] = {
         "window": 50, "length_power": 0.0, "distance_power": 0.0, "age_scale": 1e9, "backward": 1.0,
         "count_power": 1.0, "column_power": 0.0, "row_power": 0.0, "decay": 1.0, "repeat": 1.0,
     },
-}  # fmt: skip
+}
 
 
 class Contribution(NamedTuple):
@@ -48,9 +48,7 @@ class NextItemCounts(ParamsMixin):
     exp(-age / age_scale), times `backward` for what came before; age is the share of the training sessions that are
     newer. The sums, to the power `count_power`, are divided by their column's sum to the power `column_power`, then
     by their row's to the power `row_power`. A session's score of an item is the sum over the session of decay**k
-    times the entry of the item k steps back; an item that the session has already gets it times `repeat`. Normalised
-    item-to-item counts are those of Deshpande & Karypis 2004 ("Item-Based Top-N Recommendation Algorithms", 4.1);
-    decay and recency as in Ludewig & Jannach 2018.
+    times the entry of the item k steps back; an item that the session has already gets it times `repeat`.
 
     Parameters
     ----------
@@ -61,12 +59,32 @@ class NextItemCounts(ParamsMixin):
     decay : in (0, 1], per step back. repeat : >= 0; 0 leaves out what the session has.
     workers : threads, -1 for all cores; results are the same for any number.
 
-    The defaults are the preset "next_click" (see `from_preset`).
+    The defaults are the preset "next_click" (see `preset`).
 
     Attributes
     ----------
     scores_ : (n_items, n_items) CSR float32, row: item in the session, column: next item.
     n_items_ : rows of it.
+
+    See Also
+    --------
+    next_items : next items from vectors or from any count matrix. evaluate_retrieval : measures such rankings.
+
+    References
+    ----------
+    Deshpande & Karypis 2004, "Item-based top-N recommendation algorithms", section 4.1 (normalised counts).
+    Ludewig & Jannach 2018, "Evaluation of session-based recommendation algorithms" (decay and recency).
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> sessions = tc.Sequences.from_lists([[0, 1, 2], [0, 1, 3], [3, 0, 1]])
+    >>> model = tc.NextItemCounts().fit(sessions)
+    >>> items, scores = model.recommend([3, 0], k=1, exclude_seen=True)
+    >>> items.tolist()
+    [1]
+    >>> [(reason.item, round(reason.score, 1)) for reason in model.explain([3, 0], item=1)]
+    [(0, 0.8), (3, 0.3)]
     """
 
     scores_: sparse.csr_array
@@ -100,14 +118,13 @@ class NextItemCounts(ParamsMixin):
         self.workers = workers
 
     @classmethod
-    def from_preset(cls, name: str, *, workers: int = 1) -> Self:
-        """"next_click": what comes next in a shop session; "plain": all pairs of a session alike, for comparison."""
-        if name not in PRESETS:
-            known = ", ".join(repr(known) for known in PRESETS)
-            raise ValueError(parameter_message("name", f"{cls.__name__}.from_preset", f"one of {known}", name))
-        return cls(**PRESETS[name], workers=workers)  # type: ignore[arg-type]
+    def preset(cls, name: str, **params: Any) -> Self:
+        """Parameters for a purpose, others as given: 'next_click' ranks what comes next in a shop session; 'plain'
+        counts all pairs of a session alike, for comparison."""
+        check_choice("name", "NextItemCounts.preset", name, tuple(PRESETS))
+        return cls(**(PRESETS[name] | params))
 
-    def fit(self, seqs: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
+    def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
         """Count the training sessions, which are in order of time, the oldest first (their age is by that order).
 
         Raises
@@ -115,9 +132,9 @@ class NextItemCounts(ParamsMixin):
         TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
         """
         owner = type(self).__name__
-        if not isinstance(seqs, Sequences):
-            raise TypeError(parameter_message("seqs", owner, "a Sequences", seqs))
-        size = check_n_items(seqs, n_items, owner)
+        if not isinstance(sequences, Sequences):
+            raise TypeError(parameter_message("sequences", owner, "a Sequences", sequences))
+        size = check_n_items(sequences, n_items, owner)
         window = check_int("window", owner, self.window, 1)
         powers = {
             name: check_real(name, owner, getattr(self, name), 0.0, open_low=name == "count_power")
@@ -127,28 +144,29 @@ class NextItemCounts(ParamsMixin):
         backward = check_real("backward", owner, self.backward, 0.0)
         self._scoring()
         workers = resolve_workers(self.workers, owner)
-        lengths = np.diff(seqs.offsets)
+        lengths = np.diff(sequences.offsets)
         reach = min(window, max(1, int(lengths.max(initial=1)) - 1))
         ahead = np.arange(1, reach + 1, dtype=np.float64) ** -powers["distance_power"]
-        n = len(seqs)
+        n = len(sequences)
         age = np.arange(n - 1, -1, -1) / max(1, n)
         weights = np.maximum(lengths, 1) ** -powers["length_power"] * np.exp(-age / age_scale)
         back = backward * ahead if backward > 0 else np.zeros(0)
         counts = weighted_counts(
-            seqs, n_items=size, back=back, ahead=ahead, sequence_weights=weights, workers=workers, progress=progress
+            sequences, n_items=size, back=back, ahead=ahead, sequence_weights=weights, workers=workers,
+            progress=progress,
         )
         kernels.scale_counts(
             counts.indptr, counts.indices, counts.data, powers["count_power"], powers["column_power"],
             powers["row_power"], np.empty(size),
-        )  # fmt: skip
+        )
         self.scores_, self.n_items_ = counts, size
         return self
 
     def score(self, sessions: Any) -> sparse.csr_array:
         """Scores of every item for each session: (n_sessions, n_items) CSR float32; what isn't there scores 0."""
-        seqs, _ = self._sessions(sessions)
+        sequences, _ = self._sessions(sessions)
         n = self.n_items_
-        lengths = np.zeros(len(seqs), dtype=np.int64)
+        lengths = np.zeros(len(sequences), dtype=np.int64)
 
         def part(start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
             indices, data = [np.empty(0, dtype=np.int32)], [np.empty(0, dtype=np.float32)]
@@ -157,24 +175,24 @@ class NextItemCounts(ParamsMixin):
             out, values = np.empty(max(n, 1 << 20), np.int32), np.empty(max(n, 1 << 20), np.float32)
             while start < stop:
                 start, used = kernels.write_scores(
-                    start, stop, seqs.tokens, seqs.offsets, *self._matrix(), *self._scoring(), *self._room(), low, high,
-                    lengths, out, values,
-                )  # fmt: skip
+                    start, stop, sequences.tokens, sequences.offsets, *self._matrix(), *self._scoring(),
+                    *self._buffers(), low, high, lengths, out, values,
+                )
                 indices.append(out[:used].copy())
                 data.append(values[:used].copy())
             return np.concatenate(indices), np.concatenate(data)
 
-        parts = self._over(part, len(seqs))
-        indptr = np.zeros(len(seqs) + 1, dtype=np.int64)
+        parts = self._over(part, len(sequences))
+        indptr = np.zeros(len(sequences) + 1, dtype=np.int64)
         np.cumsum(lengths, out=indptr[1:])
         columns = np.concatenate([p[0] for p in parts]) if parts else np.zeros(0, np.int32)
         values = np.concatenate([p[1] for p in parts]) if parts else np.zeros(0, np.float32)
-        return csr_of(values, columns, indptr, (len(seqs), n))
+        return csr_of(values, columns, indptr, (len(sequences), n))
 
     def recommend(
-        self, sessions: Any, *, n: int = 20, exclude_seen: bool = False
+        self, sessions: Any, *, k: int = 20, exclude_seen: bool = False
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The n best next items and their scores, best first (of equals the smaller item).
+        """The k best next items and their scores, best first (of equals the smaller item).
 
         Parameters
         ----------
@@ -183,23 +201,23 @@ class NextItemCounts(ParamsMixin):
 
         Returns
         -------
-        items int32 and scores float32: (n_sessions, n), or (n,) for one session. Where fewer items score above 0, the
+        items int32 and scores float32: (n_sessions, k), or (k,) for one session. Where fewer items score above 0, the
         rest is -1 with score NaN.
         """
         owner = f"{type(self).__name__}.recommend"
-        seqs, single = self._sessions(sessions)
-        count = check_int("n", owner, n, 1)
+        sequences, single = self._sessions(sessions)
+        count = check_int("k", owner, k, 1)
         skip = check_bool("exclude_seen", owner, exclude_seen)
-        items = np.full((len(seqs), count), -1, dtype=np.int32)
-        scores = np.zeros((len(seqs), count), dtype=np.float32)
+        items = np.full((len(sequences), count), -1, dtype=np.int32)
+        scores = np.zeros((len(sequences), count), dtype=np.float32)
 
         def part(start: int, stop: int) -> None:
             kernels.best_items(
-                start, stop, seqs.tokens, seqs.offsets, *self._matrix(), *self._scoring(), skip, *self._room(), items,
-                scores,
-            )  # fmt: skip
+                start, stop, sequences.tokens, sequences.offsets, *self._matrix(), *self._scoring(), skip,
+                *self._buffers(), items, scores,
+            )
 
-        self._over(part, len(seqs))
+        self._over(part, len(sequences))
         scores[items < 0] = np.nan
         return (items[0], scores[0]) if single else (items, scores)
 
@@ -209,30 +227,31 @@ class NextItemCounts(ParamsMixin):
         `targets` (n_sessions,) int. Most items score 0 in a session: the mean rank keeps them from winning ties.
         """
         owner = f"{type(self).__name__}.rank"
-        seqs, _ = self._sessions(sessions)
-        wanted = check_array("targets", owner, targets, dtype=np.int32, shape=(len(seqs),))
+        sequences, _ = self._sessions(sessions)
+        wanted = check_array("targets", owner, targets, dtype=np.int32, shape=(len(sequences),))
         if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n_items_):
             got = f"values from {wanted.min()} to {wanted.max()}"
             raise ValueError(parameter_message("targets", owner, f"items in [0, {self.n_items_ - 1}]", got))
-        ranks = np.empty(len(seqs))
+        ranks = np.empty(len(sequences))
 
         def part(start: int, stop: int) -> None:
             kernels.rank_targets(
-                start, stop, seqs.tokens, seqs.offsets, wanted, *self._matrix(), *self._scoring(), *self._room(), ranks
+                start, stop, sequences.tokens, sequences.offsets, wanted, *self._matrix(), *self._scoring(),
+                *self._buffers(), ranks,
             )
 
-        self._over(part, len(seqs))
+        self._over(part, len(sequences))
         return ranks
 
     def explain(self, session: Any, item: int) -> list[Contribution]:
         """What each event of one session adds to `item`'s score, the largest first; they sum to the score."""
         owner = f"{type(self).__name__}.explain"
-        seqs, _ = self._sessions(session)
-        if len(seqs) != 1:
-            raise ValueError(parameter_message("session", owner, "one session", f"{len(seqs)} of them"))
+        sequences, _ = self._sessions(session)
+        if len(sequences) != 1:
+            raise ValueError(parameter_message("session", owner, "one session", f"{len(sequences)} of them"))
         wanted = check_int("item", owner, item, 0, self.n_items_ - 1)
         decay, repeat = self._scoring()
-        tokens = seqs[0]
+        tokens = sequences[0]
         lift = repeat if wanted in tokens else 1.0
         row = self.scores_[tokens][:, [wanted]].toarray().ravel().astype(np.float64)
         parts = lift * decay ** np.arange(len(tokens) - 1, -1, -1) * row
@@ -247,7 +266,7 @@ class NextItemCounts(ParamsMixin):
     def _matrix(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]:
         return self.scores_.indptr, self.scores_.indices, self.scores_.data
 
-    def _room(self) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    def _buffers(self) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """A dense row of scores and the list of those in use, for one thread."""
         return np.zeros(self.n_items_), np.empty(self.n_items_ + 1, dtype=np.int32)
 

@@ -29,10 +29,9 @@ def positive_pmi(
     """max(0, PMI - log shift) of each pair, a token's row against its context's column.
 
     PMI(a, b) = log(n_ab N' / (n_a m_b)) with n_a the row sum, m_b the column sum to the power `context_smoothing`,
-    and N' the sum of all m_b: Levy, Goldberg & Dagan 2015 ("Improving Distributional Similarity with Lessons Learned
-    from Word Embeddings", sections 2.1 and 3.2). At context_smoothing=1 it is the textbook formula. A context
-    smoothed is less often rare, which takes weight from pairs that met by chance. Entries never counted stay out, as
-    zeros: no dense matrix is made.
+    and N' the sum of all m_b. At context_smoothing=1 it is the textbook formula; below 1, rare contexts count as more
+    frequent than they are, which takes weight from pairs that met by chance. Pairs never counted stay zero: no dense
+    matrix is made.
 
     Parameters
     ----------
@@ -52,6 +51,22 @@ def positive_pmi(
     ------
     TypeError, ValueError : counts negative, infinite or NaN (the first is named by row and column), a parameter out of
         range.
+
+    See Also
+    --------
+    count_cooccurrences : makes the counts. svd_vectors : makes vectors of the result. PPMIEmbedder : all three.
+
+    References
+    ----------
+    Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings",
+    sections 2.1 and 3.2. Levy & Goldberg 2014, "Neural word embedding as implicit matrix factorization".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> ppmi = tc.positive_pmi([[2, 1], [0, 3]], context_smoothing=1.0)
+    >>> np.exp(ppmi.data).round(3).tolist()  # of (0, 0) and (1, 1): twice, and 1.5 times as often as by chance
+    [2.0, 1.5]
     """
     matrix = check_csr(
         "counts", _OWNER, counts, dtype=(np.float32, np.float64, np.int32, np.int64), nonnegative=True

@@ -1,16 +1,15 @@
-"""What a training would take, before it runs: memory, pairs, time."""
+"""An estimate of a training before it runs: memory, pairs, time."""
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from ..events.sequences import Sequences
-from .sgns import SgnsTrainer, require_pairs, train_sgns
+from .sgns_options import SgnsOptions, check_options
+from .sgns_trainer import SgnsTrainer, require_pairs
 
 # The trial: so many tokens from so many places of the corpus, over at most so many rows (more than caches hold).
 _TRIAL_TOKENS, _TRIAL_PLACES, _TRIAL_ROWS = 200_000, 16, 200_000
@@ -18,7 +17,7 @@ _TRIAL_TOKENS, _TRIAL_PLACES, _TRIAL_ROWS = 200_000, 16, 200_000
 
 @dataclass(frozen=True)
 class SgnsPlan:
-    """What `train_sgns` would take with the same arguments.
+    """What `train_sgns` needs with the same arguments.
 
     Attributes
     ----------
@@ -36,43 +35,39 @@ class SgnsPlan:
     seconds: float
 
 
-def plan_sgns(seqs: Sequences, **options: Any) -> SgnsPlan:
-    """Memory and time that `train_sgns(seqs, **options)` would take, from a trial of a fraction of a second.
+@on_behalf_of("plan_sgns")
+def plan_sgns(
+    sequences: Sequences,
+    options: SgnsOptions | None = None,
+    *,
+    n_items: int | None = None,
+    patience: int | None = None,
+) -> SgnsPlan:
+    """Memory and time that `train_sgns` would take with these arguments, from a trial of a fraction of a second.
 
     Raises
     ------
     TypeError, ValueError : as `train_sgns` would.
     """
-    inspect.signature(train_sgns).bind(seqs, **options)
-    if not isinstance(seqs, Sequences):
-        raise TypeError(parameter_message("seqs", "plan_sgns", "a Sequences", seqs))
-    if seqs.n_tokens == 0:
-        raise ValueError(parameter_message("seqs", "plan_sgns", "at least one token", "an empty corpus"))
-    if options.get("global_context") is None:
-        require_pairs("seqs", seqs, "plan_sgns")
-    given = options.get("n_items")
-    n_items = seqs.vocabulary_size("plan_sgns") if given is None else int(given)
-    counts = options.get("counts")
-    counts = seqs.token_counts(n_items) if counts is None else np.asarray(counts)
-    kept = {
-        name: value
-        for name, value in options.items()
-        if name in inspect.signature(SgnsTrainer.__init__).parameters
-        and name not in ("start", "first_epoch", "noise_groups", "group_negative")
-    }
+    owner = "plan_sgns"
+    options = check_options(options, owner)
+    if not isinstance(sequences, Sequences):
+        raise TypeError(parameter_message("sequences", owner, "a Sequences", sequences))
+    if sequences.n_tokens == 0:
+        raise ValueError(parameter_message("sequences", owner, "at least one token", "an empty corpus"))
+    require_pairs("sequences", sequences, owner)
+    n_items = sequences.vocabulary_size(owner) if n_items is None else int(n_items)
     rows = min(n_items, _TRIAL_ROWS)
-    trial = _trial(seqs, rows)
-    trainer = SgnsTrainer(counts[:rows], epoch_tokens=seqs.n_tokens, **kept)
+    trial = _trial(sequences, rows)
+    trainer = SgnsTrainer(sequences.token_counts(n_items)[:rows], options, epoch_tokens=sequences.n_tokens)
     trainer.train_block(trial)
-    result = trainer.result()
-    done, vector_size = result.report, result.item_vectors.shape[1]
-    epochs = trainer.epochs - int(options.get("first_epoch", 0))
-    tokens = seqs.n_tokens * epochs
+    done = trainer.result().report
+    tokens = sequences.n_tokens * options.epochs
     share = tokens / trial.n_tokens
-    copies = 4 if options.get("patience") is not None else 2
+    copies = 4 if patience is not None else 2
     return SgnsPlan(
-        matrix_bytes=copies * n_items * -(-vector_size // 16) * 16 * 4,
-        corpus_bytes=seqs.tokens.nbytes + seqs.offsets.nbytes,
+        matrix_bytes=copies * n_items * -(-options.vector_size // 16) * 16 * 4,
+        corpus_bytes=sequences.tokens.nbytes + sequences.offsets.nbytes,
         tokens=tokens,
         kept_tokens=round(done.kept_tokens * share),
         pairs=round(done.pairs * share),
@@ -80,14 +75,14 @@ def plan_sgns(seqs: Sequences, **options: Any) -> SgnsPlan:
     )
 
 
-def _trial(seqs: Sequences, rows: int) -> Sequences:
+def _trial(sequences: Sequences, rows: int) -> Sequences:
     """Sequences from evenly spread places; items past `rows` stand in for each other among the last rows."""
-    starts = np.linspace(0, seqs.n_tokens, _TRIAL_PLACES, endpoint=False)
-    first = np.searchsorted(seqs.offsets, starts, side="right") - 1
-    last = np.searchsorted(seqs.offsets, starts + _TRIAL_TOKENS / _TRIAL_PLACES, side="left")
-    chosen = np.unique(np.concatenate([np.arange(a, min(b, len(seqs))) for a, b in zip(first, last)]))
-    lengths = np.minimum(np.diff(seqs.offsets)[chosen], _TRIAL_TOKENS)
+    starts = np.linspace(0, sequences.n_tokens, _TRIAL_PLACES, endpoint=False)
+    first = np.searchsorted(sequences.offsets, starts, side="right") - 1
+    last = np.searchsorted(sequences.offsets, starts + _TRIAL_TOKENS / _TRIAL_PLACES, side="left")
+    chosen = np.unique(np.concatenate([np.arange(a, min(b, len(sequences))) for a, b in zip(first, last)]))
+    lengths = np.minimum(np.diff(sequences.offsets)[chosen], _TRIAL_TOKENS)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
-    places = np.repeat(seqs.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    tokens = seqs.tokens[places]
+    places = np.repeat(sequences.offsets[chosen] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    tokens = sequences.tokens[places]
     return Sequences(np.where(tokens < rows, tokens, rows - 1 - tokens % min(rows, 1000)).astype(np.int32), offsets)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
+from .._errors import on_behalf_of, parameter_message
 from .._kernels.alias import build_alias_rows
 from .._kernels.walks import (
     LANES,
@@ -38,7 +38,7 @@ class WalkReport:
     """How the walks went.
 
     n_walks, n_tokens : walks made, and nodes in them, starts included.
-    n_short : walks that ended before `walk_length`, at a node without a way out.
+    n_short : walks that ended before `walk_length`, at a node without outgoing edges.
     dead_ends : (n_dead_ends,) int32 the nodes at which they ended.
     """
 
@@ -50,7 +50,7 @@ class WalkReport:
     def __str__(self) -> str:
         return (
             f"{self.n_walks:,} walks, {self.n_tokens:,} tokens; {self.n_short:,} walks ended early at "
-            f"{len(self.dead_ends):,} nodes without a way out"
+            f"{len(self.dead_ends):,} nodes without outgoing edges"
         )
 
 
@@ -86,8 +86,8 @@ def random_walks(
 ) -> Walks:
     """Weighted random walks, of first order or node2vec's second order.
 
-    DeepWalk (Perozzi et al. 2014, section 4.2) with edge weights; with p or q other than 1 node2vec (Grover &
-    Leskovec 2016, section 3.2), by rejection sampling, so memory stays in proportion to the edges.
+    DeepWalk with edge weights; with p or q other than 1 node2vec, by rejection sampling, so memory stays in proportion
+    to the edges.
 
     Parameters
     ----------
@@ -106,17 +106,35 @@ def random_walks(
 
     Returns
     -------
-    Walks : `Sequences` with `.report`. A walk that comes to a node without a way out ends there, and is reported.
+    Walks : `Sequences` with `.report`. A walk ends at a node without outgoing edges; the report counts it.
 
     Raises
     ------
     ValueError, TypeError : a parameter out of range, a graph that isn't square or has bad weights, a start that is
         no node.
+
+    See Also
+    --------
+    WalkCorpus : the same walks block by block. WalkEmbedder : vectors from walks.
+
+    References
+    ----------
+    Perozzi, Al-Rfou & Skiena 2014, "DeepWalk: online learning of social representations", section 4.2.
+    Grover & Leskovec 2016, "node2vec: scalable feature learning for networks", section 3.2.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> ring = tc.graph_from_edges([0, 1, 2], [1, 2, 0])
+    >>> walks = tc.random_walks(ring, n_walks=1, walk_length=5)
+    >>> [walk.tolist() for walk in walks]
+    [[0, 1, 2, 0, 1], [1, 2, 0, 1, 2], [2, 0, 1, 2, 0]]
     """
-    corpus = WalkCorpus(
-        graph, n_walks=n_walks, walk_length=walk_length, p=p, q=q, restart_probability=restart_probability,
-        starts=starts, seed=seed, workers=workers, owner="random_walks",
-    )  # fmt: skip
+    with on_behalf_of("random_walks"):
+        corpus = WalkCorpus(
+            graph, n_walks=n_walks, walk_length=walk_length, p=p, q=q, restart_probability=restart_probability,
+            starts=starts, seed=seed, workers=workers,
+        )
     return corpus.walks(0, len(corpus), progress=progress)
 
 
@@ -129,13 +147,26 @@ class WalkCorpus:
         doesn't meet the nodes in the same order again and again; False keeps `random_walks`' order.
 
     Iterating gives `Walks`, block after block, the same at every iteration. len() is the number of walks.
+
+    See Also
+    --------
+    random_walks : all walks at once. SgnsTrainer : trains on the blocks.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> ring = tc.graph_from_edges([0, 1, 2], [1, 2, 0])
+    >>> corpus = tc.WalkCorpus(ring, n_walks=4, walk_length=5, block_tokens=30)
+    >>> len(corpus), [len(block) for block in corpus]
+    (12, [6, 6])
     """
 
     def __init__(
         self, graph: Any, *, n_walks: int = 10, walk_length: int = 20, p: float = 1.0, q: float = 1.0,
         restart_probability: float = 0.0, starts: Any = None, seed: int = 0, workers: int = 1,
-        block_tokens: int = 1 << 22, shuffle: bool = False, owner: str = "WalkCorpus",
-    ) -> None:  # fmt: skip
+        block_tokens: int = 1 << 22, shuffle: bool = False,
+    ) -> None:
+        owner = "WalkCorpus"
         self.walk_length = check_int("walk_length", owner, walk_length, 1, 2**31 - 1)
         self.n_walks = check_int("n_walks", owner, n_walks, 1, 2**31 - 1)
         self._back = 1.0 / check_real("p", owner, p, 0.0, open_low=True)
@@ -187,7 +218,7 @@ class WalkCorpus:
         self._tables.run(
             blocks, self._workers, ProgressSteps("walks", stop - first, progress), nodes, numbers, self._seed,
             self._restart, self._back, self._out, walks, lengths,
-        )  # fmt: skip
+        )
         return _pack(walks, offsets, self._workers)
 
     def count(self, *, progress: Progress | None = None) -> tuple[NDArray[np.int64], WalkReport]:
@@ -230,7 +261,7 @@ class _Tables:
         self.indptr = matrix.indptr.astype(np.int64)
         self.indices = matrix.indices.astype(np.int32, copy=False)
         self.table = np.empty((matrix.nnz + 1, 4), dtype=np.int32)
-        self.table[-1] = 0  # where a walk without a way out may look
+        self.table[-1] = 0  # where a walk without an outgoing edge may look
         self.own: NDArray[np.float64] = np.zeros(0)
         self.slots = np.zeros(0, dtype=np.int32)
         self.chances = np.zeros((0, 2), dtype=np.float32)
@@ -252,7 +283,7 @@ class _Tables:
         self, blocks: list[tuple[int, int]], workers: int, steps: ProgressSteps, nodes: NDArray[np.int32],
         numbers: NDArray[np.int32], seed: np.uint64, restart: float, back: float, out: float,
         walks: NDArray[np.int32], lengths: NDArray[np.int64],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Fill walks and lengths for the blocks of walks."""
         common = (nodes, numbers, seed, self.indptr, self.table, restart)
         kernel: Any = second_order_walks if self.second_order else first_order_walks

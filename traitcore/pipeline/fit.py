@@ -19,7 +19,9 @@ from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from ..items.embedders import Item2Vec, PPMIEmbedder, WalkEmbedder
+from ..items.item2vec import Item2Vec
+from ..items.ppmi_embedder import PPMIEmbedder
+from ..items.walk_embedder import WalkEmbedder
 from ..quality.guardrails import Verdict
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
