@@ -209,6 +209,7 @@ class Lanczos:
         self.skew, self.again = 0.0, False
         self.error = np.inf
         self.checks: list[_Check] = []
+        self.seen = np.zeros(0)
         # Steps after which columns have found their copies; known once the first ones have.
         self.patience = 0
         # The largest error and residual that were accepted when a fresh block took the place of the remainder.
@@ -276,12 +277,14 @@ class Lanczos:
         gained since an earlier check, times q / (1 - q), where q is how much the squared residual fell since. Where
         it hardly fell, the value may rest before its next rise, and only the residual itself bounds its error.
         """
-        b = self.s.block_size
-        values, S = self._ritz(m, self.s.n_components, m - b)
-        magnitude = np.abs(values)
-        sigma = np.sqrt(magnitude) if self.op.squared else magnitude
+        k, b = self.s.n_components, self.s.block_size
+        values, S = self._ritz(m, k + b, m - b)
+        seen = np.abs(values)
+        self.seen = np.sqrt(seen) if self.op.squared else seen
+        magnitude, sigma = seen[:k], self.seen[:k]
         floor = max(32 * EPS * magnitude[0], self.s.floor) + TINY
-        residuals = np.linalg.norm(R @ S, axis=0) / np.maximum(magnitude, floor)
+        size = np.maximum(magnitude, floor)
+        residuals = np.linalg.norm(R @ S[:, :k], axis=0) / size
         residuals[(magnitude < floor) & (residuals < 1)] = 0.0  # rounding, and known to be
         columns = self.steps * b
         # Over one block alone a value that rests before its last rise would look converged.
@@ -293,22 +296,33 @@ class Lanczos:
         if not earlier:
             return False
         # The precision of float32, relative to each value (of a square, half of it is the root's).
-        noise = 4 * EPS * magnitude[0] / np.maximum(magnitude, floor)
+        noise = 4 * EPS * magnitude[0] / size
         least = np.sqrt(floor) if self.op.squared else floor
         gain = (sigma - earlier[-1].values) / np.maximum(sigma, least)
         fall = residuals / (earlier[-1].residuals + EPS)
         q = min(float(residuals.max() / (earlier[-1].residuals.max() + EPS)), 0.995) ** 2
         left = np.where(fall > RESTING, residuals, float(np.maximum(gain, noise).max()) * q / (1 - q))
-        self.error = float(np.minimum(residuals, left).max())
-        stalled = bool((gain <= noise).all()) and float(residuals.max()) ** 2 <= self.s.tol
+        above = np.maximum(residuals - noise, 0.0)
+        crowded = above**2 / (self._widths(seen) / size + TINY) * (0.5 if self.op.squared else 1.0)
+        self.error = float(np.minimum(residuals, np.maximum(left, crowded)).max())
+        stalled = bool((gain <= noise).all()) and float(np.minimum(above, crowded).max()) <= self.s.tol / 2
+        stalled = stalled and float(residuals.max()) ** 2 <= self.s.tol
         return self.error <= self.s.tol / 2 or stalled
 
+    def _widths(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        """For each wanted value, the narrowest range that holds it among a block's number of Ritz values (k + b,)."""
+        k, b = self.s.n_components, self.s.block_size
+        widths = np.pad(seen[:k] - seen[b - 1 : k + b - 1], (b - 1, 0), constant_values=np.inf)
+        narrowest: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(widths, b).min(axis=1)
+        return narrowest
+
     def _copies(self) -> int:
-        """Most values alike among the wanted ones that are more than rounding."""
-        sigma = self.checks[-1].values
-        real = sigma[sigma > 32 * EPS * sigma[0]]
+        """Most values alike, of which one is wanted and more than rounding: among as many more as a block finds."""
+        wanted = self.seen[: self.s.n_components]
+        real = wanted[wanted > 32 * EPS * wanted[0]]
         alike = 1 - min(4 * self.s.tol, 2e-3)
-        return int((np.searchsorted(-real, -real * alike, side="right") - np.arange(len(real))).max(initial=0))
+        ends = np.searchsorted(-self.seen, -real * alike, side="right")
+        return int((ends - np.arange(len(real))).max(initial=0))
 
     def _may_lack_copies(self) -> bool:
         """Were as many copies of a value found as random columns had the time to find?"""
