@@ -20,6 +20,8 @@ EPS = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float64).tiny)
 # Largest relative residual of a wanted Ritz vector from which each block is looked at.
 NEAR = 0.2
+# A check's operations, of which there are m^3, against those of a step.
+EIGEN_COST = 6.0
 # A residual that fell by less than this since an earlier check tells nothing of what is left.
 RESTING = 0.9
 # The basis is kept so near to orthogonal (Simon 1984: semi-orthogonality, with a margin).
@@ -33,6 +35,7 @@ class Operator(Protocol):
 
     n: int
     squared: bool  # its eigenvalues are squares of the singular values
+    work: int  # entries that a product reads for each column
 
     def apply(
         self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
@@ -236,13 +239,20 @@ class Lanczos:
                     continue
                 if s.progress is not None:
                     s.progress("svd", min(1.0, s.tol / max(self.error, s.tol)), 1.0)
-                # Near the end the error falls by orders of magnitude a step: a look costs less than a step too many.
-                near = self.checks[-1].residuals.max() < NEAR
-                next_check = b * (self.steps + (1 if near else max(1, self.steps // 8)))
+                next_check = b * (self.steps + self._steps_to_next_check(m))
             if self.basis.columns + b > s.max_columns:
                 if s.fixed_steps is None and (not s.restarts or self.steps >= s.most_steps):
                     return self._finish(m, False)
                 self._restart(m, fresh=False)
+
+    def _steps_to_next_check(self, m: int) -> int:
+        """Near the end the error falls by orders of magnitude a step: a check costs less than a step too many, unless
+        the operator is so small that the Ritz values cost more than many a step (by measured times per operation)."""
+        if self.checks[-1].residuals.max() >= NEAR:
+            return max(1, self.steps // 8)
+        b = self.s.block_size
+        step = b * (self.op.work + self.op.n * (2.0 * m + 3.0 * b))
+        return int(min(1 + EIGEN_COST * m**3 / step, max(1, self.steps // 3)))
 
     def _expand(self) -> NDArray[np.float64]:
         """Multiply the newest panel; the remainder, orthonormalised, becomes the next one. Its factor R (b, b)."""
