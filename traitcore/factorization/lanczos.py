@@ -337,8 +337,11 @@ class Lanczos:
     def _may_lack_copies(self) -> bool:
         """Were as many copies of a value found as random columns had the time to find?"""
         self.patience = self.patience or self.steps
-        ripe = sum(count for step, count in self.basis.fresh if step == 0 or step + self.patience <= self.steps)
-        return self._copies() >= ripe
+        return self._copies() >= sum(count for _, count in self._ripe())
+
+    def _ripe(self) -> list[tuple[int, int]]:
+        """The random columns that had the time to find their copies."""
+        return [(step, n) for step, n in self.basis.fresh if step == 0 or step + self.patience <= self.steps]
 
     def _wants_fresh_block(self) -> bool:
         return self._copies() >= sum(count for _, count in self.basis.fresh)
@@ -353,6 +356,8 @@ class Lanczos:
         if fresh:
             residual = float(self.checks[-1].residuals.max())
             self.dropped = (max(self.dropped[0], self.error), max(self.dropped[1], residual))
+            # The others lose the remainder that they would have gone on from.
+            self.basis.fresh = self._ripe()
         self.basis.compress(values, self._vectors(S), fresh, self.steps)
 
     def _vectors(self, S: NDArray[np.float64]) -> NDArray[np.float32]:
