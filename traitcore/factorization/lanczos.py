@@ -20,6 +20,8 @@ EPS = float(np.finfo(np.float32).eps)
 TINY = float(np.finfo(np.float64).tiny)
 # Largest relative residual of a wanted Ritz vector from which each block is looked at.
 NEAR = 0.2
+# A check's operations, of which there are m^3, against those of a step.
+EIGEN_COST = 6.0
 # A residual that fell by less than this since an earlier check tells nothing of what is left.
 RESTING = 0.9
 # The basis is kept so near to orthogonal (Simon 1984: semi-orthogonality, with a margin).
@@ -33,6 +35,7 @@ class Operator(Protocol):
 
     n: int
     squared: bool  # its eigenvalues are squares of the singular values
+    work: int  # entries that a product reads for each column
 
     def apply(
         self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
@@ -209,6 +212,7 @@ class Lanczos:
         self.skew, self.again = 0.0, False
         self.error = np.inf
         self.checks: list[_Check] = []
+        self.seen = np.zeros(0)
         # Steps after which columns have found their copies; known once the first ones have.
         self.patience = 0
         # The largest error and residual that were accepted when a fresh block took the place of the remainder.
@@ -235,13 +239,20 @@ class Lanczos:
                     continue
                 if s.progress is not None:
                     s.progress("svd", min(1.0, s.tol / max(self.error, s.tol)), 1.0)
-                # Near the end the error falls by orders of magnitude a step: a look costs less than a step too many.
-                near = self.checks[-1].residuals.max() < NEAR
-                next_check = b * (self.steps + (1 if near else max(1, self.steps // 8)))
+                next_check = b * (self.steps + self._steps_to_next_check(m))
             if self.basis.columns + b > s.max_columns:
                 if s.fixed_steps is None and (not s.restarts or self.steps >= s.most_steps):
                     return self._finish(m, False)
                 self._restart(m, fresh=False)
+
+    def _steps_to_next_check(self, m: int) -> int:
+        """Near the end the error falls by orders of magnitude a step: a check costs less than a step too many, unless
+        the operator is so small that the Ritz values cost more than many a step (by measured times per operation)."""
+        if self.checks[-1].residuals.max() >= NEAR:
+            return max(1, self.steps // 8)
+        b = self.s.block_size
+        step = b * (self.op.work + self.op.n * (2.0 * m + 3.0 * b))
+        return int(min(1 + EIGEN_COST * m**3 / step, max(1, self.steps // 3)))
 
     def _expand(self) -> NDArray[np.float64]:
         """Multiply the newest panel; the remainder, orthonormalised, becomes the next one. Its factor R (b, b)."""
@@ -276,12 +287,14 @@ class Lanczos:
         gained since an earlier check, times q / (1 - q), where q is how much the squared residual fell since. Where
         it hardly fell, the value may rest before its next rise, and only the residual itself bounds its error.
         """
-        b = self.s.block_size
-        values, S = self._ritz(m, self.s.n_components, m - b)
-        magnitude = np.abs(values)
-        sigma = np.sqrt(magnitude) if self.op.squared else magnitude
+        k, b = self.s.n_components, self.s.block_size
+        values, S = self._ritz(m, k + b, m - b)
+        seen = np.abs(values)
+        self.seen = np.sqrt(seen) if self.op.squared else seen
+        magnitude, sigma = seen[:k], self.seen[:k]
         floor = max(32 * EPS * magnitude[0], self.s.floor) + TINY
-        residuals = np.linalg.norm(R @ S, axis=0) / np.maximum(magnitude, floor)
+        size = np.maximum(magnitude, floor)
+        residuals = np.linalg.norm(R @ S[:, :k], axis=0) / size
         residuals[(magnitude < floor) & (residuals < 1)] = 0.0  # rounding, and known to be
         columns = self.steps * b
         # Over one block alone a value that rests before its last rise would look converged.
@@ -293,28 +306,42 @@ class Lanczos:
         if not earlier:
             return False
         # The precision of float32, relative to each value (of a square, half of it is the root's).
-        noise = 4 * EPS * magnitude[0] / np.maximum(magnitude, floor)
+        noise = 4 * EPS * magnitude[0] / size
         least = np.sqrt(floor) if self.op.squared else floor
         gain = (sigma - earlier[-1].values) / np.maximum(sigma, least)
         fall = residuals / (earlier[-1].residuals + EPS)
         q = min(float(residuals.max() / (earlier[-1].residuals.max() + EPS)), 0.995) ** 2
         left = np.where(fall > RESTING, residuals, float(np.maximum(gain, noise).max()) * q / (1 - q))
-        self.error = float(np.minimum(residuals, left).max())
-        stalled = bool((gain <= noise).all()) and float(residuals.max()) ** 2 <= self.s.tol
+        above = np.maximum(residuals - noise, 0.0)
+        crowded = above**2 / (self._widths(seen) / size + TINY) * (0.5 if self.op.squared else 1.0)
+        self.error = float(np.minimum(residuals, np.maximum(left, crowded)).max())
+        stalled = bool((gain <= noise).all()) and float(np.minimum(above, crowded).max()) <= self.s.tol / 2
+        stalled = stalled and float(residuals.max()) ** 2 <= self.s.tol
         return self.error <= self.s.tol / 2 or stalled
 
+    def _widths(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        """For each wanted value, the narrowest range that holds it among a block's number of Ritz values (k + b,)."""
+        k, b = self.s.n_components, self.s.block_size
+        widths = np.pad(seen[:k] - seen[b - 1 : k + b - 1], (b - 1, 0), constant_values=np.inf)
+        narrowest: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(widths, b).min(axis=1)
+        return narrowest
+
     def _copies(self) -> int:
-        """Most values alike among the wanted ones that are more than rounding."""
-        sigma = self.checks[-1].values
-        real = sigma[sigma > 32 * EPS * sigma[0]]
+        """Most values alike, of which one is wanted and more than rounding: among as many more as a block finds."""
+        wanted = self.seen[: self.s.n_components]
+        real = wanted[wanted > 32 * EPS * wanted[0]]
         alike = 1 - min(4 * self.s.tol, 2e-3)
-        return int((np.searchsorted(-real, -real * alike, side="right") - np.arange(len(real))).max(initial=0))
+        ends = np.searchsorted(-self.seen, -real * alike, side="right")
+        return int((ends - np.arange(len(real))).max(initial=0))
 
     def _may_lack_copies(self) -> bool:
         """Were as many copies of a value found as random columns had the time to find?"""
         self.patience = self.patience or self.steps
-        ripe = sum(count for step, count in self.basis.fresh if step == 0 or step + self.patience <= self.steps)
-        return self._copies() >= ripe
+        return self._copies() >= sum(count for _, count in self._ripe())
+
+    def _ripe(self) -> list[tuple[int, int]]:
+        """The random columns that had the time to find their copies."""
+        return [(step, n) for step, n in self.basis.fresh if step == 0 or step + self.patience <= self.steps]
 
     def _wants_fresh_block(self) -> bool:
         return self._copies() >= sum(count for _, count in self.basis.fresh)
@@ -329,6 +356,8 @@ class Lanczos:
         if fresh:
             residual = float(self.checks[-1].residuals.max())
             self.dropped = (max(self.dropped[0], self.error), max(self.dropped[1], residual))
+            # The others lose the remainder that they would have gone on from.
+            self.basis.fresh = self._ripe()
         self.basis.compress(values, self._vectors(S), fresh, self.steps)
 
     def _vectors(self, S: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -108,7 +108,7 @@ def randomized_svd(
     n_components : k in [1, min(n, m)].
     tol : largest relative error allowed in any of the singular values; the search ends when its estimate is below half.
     n_iter : a fixed number of block products instead of `tol`.
-    block_size : columns per block, a multiple of 16; by default 16 for k < 32, else 32.
+    block_size : columns per block, a multiple of 16; by default 16 for k < 32 and for small matrices, else 32.
     symmetric : A equals its transpose, which takes half of the products; None finds out, False ignores it.
     random_state : seed of the starting block.
     memory_limit_mb : most MiB for the basis; where it can't hold the search, MemoryError is raised before it starts.
@@ -139,7 +139,8 @@ def randomized_svd(
     """
     matrix, scale = _scaled(_check_matrix(A))
     k = check_int("n_components", _OWNER, n_components, 1, min(matrix.shape))
-    block = 16 if k < 32 else 32
+    # Small blocks keep the small eigenproblems small, which cost the most where the matrix is small.
+    block = 16 if k < 32 or (k < 128 and min(matrix.shape) < 4096) else 32
     if block_size is not None:
         block = check_int("block_size", _OWNER, block_size, 16)
         if block % 16:
@@ -375,7 +376,7 @@ class _Symmetric:
 
     def __init__(self, matrix: Matrix, workers: int) -> None:
         self.matrix, self.workers = matrix, workers
-        self.n = matrix.shape[0]
+        self.n, self.work = matrix.shape[0], _stored(matrix)
 
     def apply(
         self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
@@ -413,7 +414,7 @@ class _Gram:
         self.flat: Matrix
         self.tall, self.flat = (turned, matrix) if self.wide else (matrix, turned)
         self.workers = workers
-        self.n = min(matrix.shape)
+        self.n, self.work = min(matrix.shape), 2 * _stored(matrix)
         self.locked = 0
 
     def lock(self, result: SVDResult, count: int) -> None:
@@ -457,6 +458,10 @@ class _Gram:
             U, s.astype(np.float32), V.T, residuals.astype(np.float64), found.error_estimate, found.products,
             found.converged, False,
         )  # fmt: skip
+
+
+def _stored(matrix: Matrix) -> int:
+    return int(matrix.size if isinstance(matrix, np.ndarray) else matrix.nnz)
 
 
 def _times(
