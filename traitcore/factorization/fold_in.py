@@ -14,7 +14,17 @@ from .._errors import on_behalf_of, parameter_message
 from .._parallel import resolve_workers
 from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_real
 from .descent import Penalty
-from .engine import DTYPES, Operand, Quadratic, aligned_zeros, check_data, free_solution, padded, solve_pass
+from .engine import (
+    DTYPES,
+    Operand,
+    Quadratic,
+    aligned_zeros,
+    check_data,
+    free_solution,
+    padded,
+    solve_pass,
+    without_zeros,
+)
 from .entries import fold_entries, observed_entries
 from .scale import Scaling, exponent_of, power, times_power
 
@@ -72,7 +82,7 @@ class WeightSolver:
             return self._solve(one, self._edge, 1).reshape(self.n_components)
         workers = resolve_workers(workers, "WeightSolver")
         if sparse.issparse(X):
-            X = check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
+            X = without_zeros(check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features)))
         else:
             X = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
         operand = Operand.of(X, "WeightSolver")
