@@ -71,7 +71,9 @@ def balanced_blocks(cumulative: NDArray[Any], n_blocks: int) -> list[tuple[int, 
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
-def priced_blocks(cumulative: NDArray[Any], workers: int, price: float, *, per_worker: int = 8) -> list[tuple[int, int]]:
+def priced_blocks(
+    cumulative: NDArray[Any], workers: int, price: float, *, per_worker: int = 8
+) -> list[tuple[int, int]]:
     """`balanced_blocks`: some for each worker, and so many that none costs much more than `price`.
 
     A thread at work in a kernel hears nothing: Ctrl-C waits for the blocks under way. So `price` is what takes about a
@@ -79,6 +81,20 @@ def priced_blocks(cumulative: NDArray[Any], workers: int, price: float, *, per_w
     """
     cost = float(cumulative[-1] - cumulative[0]) if len(cumulative) else 0.0
     return balanced_blocks(cumulative, max(per_worker * workers, math.ceil(cost / price)))
+
+
+def run_in_slices(
+    kernel: Callable[..., Any], start: int, stop: int, step: int, ended: threading.Event, *args: Any
+) -> None:
+    """`kernel(start, stop, *args)` in slices of `step`, one after the other, until `ended` is set.
+
+    For a kernel that adds to arrays of its block: where more blocks would need more arrays, and one alone would keep
+    Ctrl-C waiting.
+    """
+    for begin in range(start, stop, step):
+        if ended.is_set():
+            return
+        kernel(begin, min(begin + step, stop), *args)
 
 
 class StopFlag:

@@ -27,9 +27,9 @@ from .._validate import COUNT_MAX, check_array, check_int, check_real, check_see
 from ..events.sequences import Sequences
 from .graph import as_graph
 
-# Fewest and most tokens of the blocks of walks that threads take. No result depends on them: kernels look at a flag of
-# their own to hear Ctrl-C, for a step at a hub may cost a million times another. Between blocks a thread waits for the GIL: 85 blocks of 32,000 to a million tokens were 1.8
-# times as fast on two threads as on one, 29 of these 1.9 times.
+# Fewest and most tokens of the blocks of walks that threads take; no result depends on them. (Kernels look at a flag of
+# their own to hear Ctrl-C, for a step at a hub may cost a million times another.) Between blocks a thread waits for the
+# GIL: 85 blocks of 32,000 to a million tokens were 1.8 times as fast on two threads as on one, 29 of these 1.9 times.
 BLOCK_TOKENS = (1 << 16, 1 << 22)
 
 

@@ -157,7 +157,7 @@ def _search(
             euclidean,
         )  # fmt: skip
 
-    # Whole tiles of queries, and some tenths of a second a call (a second without AVX), so that Ctrl-C is heard between them.
+    # Whole tiles of queries, and some tenths of a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
     if euclidean:
         at_once = min(at_once, _MEASURED // max(n, 1))
