@@ -7,6 +7,7 @@ never by the number of workers, wherever a result could depend on the cut; so re
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -70,6 +71,42 @@ def balanced_blocks(cumulative: NDArray[Any], n_blocks: int) -> list[tuple[int, 
     return [(int(a), int(b)) for a, b in pairwise(edges)]
 
 
+def priced_blocks(
+    cumulative: NDArray[Any], workers: int, price: float, *, per_worker: int = 8
+) -> list[tuple[int, int]]:
+    """`balanced_blocks`: some for each worker, and so many that none costs much more than `price`.
+
+    A thread at work in a kernel hears nothing: Ctrl-C waits for the blocks under way. So `price` is what takes about a
+    tenth of a second, in the unit of `cumulative`; only for results that don't depend on the cut.
+    """
+    cost = float(cumulative[-1] - cumulative[0]) if len(cumulative) else 0.0
+    return balanced_blocks(cumulative, max(per_worker * workers, math.ceil(cost / price)))
+
+
+def run_in_slices(
+    kernel: Callable[..., Any], start: int, stop: int, step: int, ended: threading.Event, *args: Any
+) -> None:
+    """`kernel(start, stop, *args)` in slices of `step`, one after the other, until `ended` is set.
+
+    For a kernel that adds to arrays of its block: where more blocks would need more arrays, and one alone would keep
+    Ctrl-C waiting.
+    """
+    for begin in range(start, stop, step):
+        if ended.is_set():
+            return
+        kernel(begin, min(begin + step, stop), *args)
+
+
+class StopFlag:
+    """A stop for `run_tasks` that kernels can look at: `flag` (1,) uint8 becomes 1."""
+
+    def __init__(self) -> None:
+        self.flag = np.zeros(1, dtype=np.uint8)
+
+    def set(self) -> None:
+        self.flag[0] = 1
+
+
 def run_blocks(
     kernel: Callable[..., T], blocks: Sequence[tuple[int, int]], workers: int, *args: Any
 ) -> list[T]:
@@ -85,18 +122,20 @@ def run_tasks(
     workers: int,
     *,
     while_waiting: Callable[[], None] | None = None,
-    stop: threading.Event | None = None,
+    stop: threading.Event | StopFlag | None = None,
+    apart: bool = False,
 ) -> list[T]:
     """Run callables on `workers` threads; results in order, first error raised, the rest cancelled.
 
     while_waiting : called in this thread about ten times a second while others work, and once when all are done.
     stop : set at the first error and at Ctrl-C, so that tasks that look at it end early.
+    apart : never in this thread, which alone hears Ctrl-C: for tasks that can't be cut and look at `stop`.
     """
     tasks = list(tasks)
-    if workers == 1 or len(tasks) <= 1:
+    if not apart and (workers == 1 or len(tasks) <= 1):
         return [task() for task in tasks]
     # A pool for each call: threads cost tens of microseconds, and a pool kept for later would not survive a fork.
-    with ThreadPoolExecutor(min(workers, len(tasks)), initializer=_spread()) as pool:
+    with ThreadPoolExecutor(max(1, min(workers, len(tasks))), initializer=_spread()) as pool:
         futures = [pool.submit(task) for task in tasks]
         try:
             _wait(futures, while_waiting)

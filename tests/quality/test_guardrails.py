@@ -245,6 +245,18 @@ def test_declared_changes_are_said() -> None:
     assert "window from 5 to 9" in str(verdict.reasons[0])
 
 
+def test_changed_settings_of_the_pipeline_are_said() -> None:
+    old = random_table(metadata={"config": {"method": "ppmi", "window": 5, "seed": 1, "workers": 1, "gone": 3}})
+    config = {"method": "ppmi", "window": 9, "seed": 2, "workers": 4, "came": 3}
+    verdict = judge(EmbeddingTable(old.ids, old.vectors, metadata={"config": config}), old)
+    assert verdict.status == "warn"
+    assert [(reason.check, reason.message) for reason in verdict.reasons] == [
+        ("changed_parameters", "changed: window from 5 to 9")
+    ]
+    config["window"] = 5
+    assert judge(EmbeddingTable(old.ids, old.vectors, metadata={"config": config}), old).status == "pass"
+
+
 def test_nothing_in_common_fails() -> None:
     old = random_table()
     new = EmbeddingTable([f"j{i}" for i in range(300)], old.vectors)

@@ -258,8 +258,9 @@ def test_exclusions_in_every_form() -> None:
     lists = [[0, 1], [], [4]]
     want = top_k(v[:3], v, 5, exclude=lists)
     padded = np.array([[0, 1], [-1, -1], [4, -1]])
-    stored = sparse.csr_array((np.zeros(3), ([0, 0, 2], [1, 0, 4])), shape=(3, 5))  # stored zeros count
-    for form in (padded, stored, [np.array(x, dtype=np.int64) for x in lists]):
+    stored = sparse.csr_array((np.ones(3), ([0, 0, 2], [1, 0, 4])), shape=(3, 5))
+    zeros = sparse.csr_array((np.array([1, 1, 0, 0, 1]), ([0, 0, 0, 1, 2], [1, 0, 3, 2, 4])), shape=(3, 5))
+    for form in (padded, stored, zeros, stored.astype(bool), [np.array(x, dtype=np.int64) for x in lists]):
         assert top_k(v[:3], v, 5, exclude=form)[0].tolist() == want[0].tolist()
     assert want[0][0].tolist()[3:] == [-1, -1]
     assert top_k(v[:1], v, 1, exclude=np.array([[0]]))[0][0, 0] != 0

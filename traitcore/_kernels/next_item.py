@@ -8,13 +8,17 @@ from .cooccurrence import sort_columns
 
 
 @kernel()
-def scale_counts(indptr, indices, data, count_power, column_power, row_power, column_sums):
-    """In place: data ** count_power, over its column's sum ** column_power, then over its row's sum ** row_power."""
-    column_sums[:] = 0.0
-    for e in range(indptr[-1]):
+def raise_counts(start, stop, indptr, indices, data, count_power, column_sums):
+    """Rows [start, stop) in place: data ** count_power, added to column_sums. Sums take the rows in order."""
+    for e in range(indptr[start], indptr[stop]):
         data[e] = data[e] ** count_power
         column_sums[indices[e]] += data[e]
-    for i in range(len(indptr) - 1):
+
+
+@kernel()
+def scale_counts(start, stop, indptr, indices, data, column_power, row_power, column_sums):
+    """Rows [start, stop) in place: over the column's sum ** column_power, then over the row's sum ** row_power."""
+    for i in range(start, stop):
         total = 0.0
         for e in range(indptr[i], indptr[i + 1]):
             data[e] /= column_sums[indices[e]] ** column_power
@@ -38,12 +42,12 @@ def score_session(tokens, begin, end, indptr, indices, data, decay, repeat, sums
             m += sums[column] == 0
             sums[column] += weight * data[e]
         weight *= decay
+    # Each item once, however often the session has it: sums are never negative, so a sign marks those lifted.
     for t in range(begin, end):
-        first = True
-        for before in range(begin, t):
-            first = first and tokens[before] != tokens[t]
-        if first:
-            sums[tokens[t]] *= repeat
+        if sums[tokens[t]] > 0:
+            sums[tokens[t]] *= -repeat
+    for t in range(begin, end):
+        sums[tokens[t]] = abs(sums[tokens[t]])
     return m
 
 

@@ -59,13 +59,13 @@ def below(word: Any, n: Any) -> Any:
 @kernel()
 def first_order_walks(
     start: int, stop: int, nodes: Any, numbers: Any, seed: Any, indptr: Any, table: Any, restart: float,
-    walks: Any, lengths: Any,
+    walks: Any, lengths: Any, ended: Any,
 ) -> None:  # fmt: skip
     """Weighted walks; each step draws an edge in proportion to its weight, or with `restart` goes back to the start.
 
     nodes, numbers (n_walks,) int32: start and number of each walk; table (nnz + 1, 4) int32 of `build_alias_rows`
     -> walks (n_walks, length) int32, of which the first lengths[i], int64, count; a walk ends early at a node
-    without edges. Walks start ... stop - 1 are made.
+    without edges. Walks start ... stop - 1 are made, until ended[0] is set.
     """
     length = walks.shape[1]
     flat = table.reshape(-1)
@@ -82,6 +82,8 @@ def first_order_walks(
             walks[base + j, 0] = at[j]
             lengths[base + j] = length
         for t in range(1, length):
+            if ended[0]:
+                return
             if restart > 0.0:
                 for j in range(lanes):
                     state[j] += GOLDEN
@@ -324,7 +326,9 @@ def resolve(lanes: Any, indptr: Any, table: Any, slots: Any, chances: Any, heavy
 
 
 @kernel()
-def judge(lanes: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float, out_weight: float) -> None:
+def judge(
+    lanes: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float, out_weight: float, ended: Any
+) -> None:
     """A draw is kept where its factor lies above u; after PATIENCE rejections a scan draws instead."""
     bound, sure = max(1.0, out_weight), min(1.0, out_weight)
     walk, tries, at, previous, state = lanes.walk, lanes.tries, lanes.at, lanes.previous, lanes.state
@@ -343,6 +347,8 @@ def judge(lanes: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight
             continue
         tries[j] += 1
         if tries[j] == PATIENCE:
+            if ended[0]:  # a scan reads up to all edges of a node, and all lanes may be at it
+                return
             degree = indptr[at[j] + 1] - indptr[at[j]]
             if out_weight < 1.0 and FEW * (indptr[previous[j] + 1] - indptr[previous[j]]) < degree:
                 edge[j], state[j] = edge_by_parts(
@@ -387,7 +393,7 @@ def settle(lanes: Any, nodes: Any, chances: Any, bound: float, heavy: float, wal
 @kernel()
 def second_order_walks(
     start: int, stop: int, nodes: Any, numbers: Any, seed: Any, indptr: Any, table: Any, restart: float,
-    own: Any, slots: Any, chances: Any, back_weight: float, out_weight: float, walks: Any, lengths: Any,
+    own: Any, slots: Any, chances: Any, back_weight: float, out_weight: float, walks: Any, lengths: Any, ended: Any,
 ) -> None:  # fmt: skip
     """node2vec walks (Grover & Leskovec 2016, section 3.2) by rejection from the first-order draw.
 
@@ -408,12 +414,12 @@ def second_order_walks(
     heavy = max(0.0, back_weight - bound)  # of the way back, drawn apart
     lanes = new_lanes()
     pending, running = start, 1
-    while running > 0:
+    while running > 0 and not ended[0]:
         # Passes over all lanes: each asks for what the next one reads, so that the waits overlap.
         pending, running = refill(lanes, pending, stop, nodes, numbers, seed, walks)
         propose(lanes, indptr, table, restart, bound, heavy)
         resolve(lanes, indptr, table, slots, chances, heavy)
-        judge(lanes, indptr, table, own, slots, back_weight, out_weight)
+        judge(lanes, indptr, table, own, slots, back_weight, out_weight, ended)
         settle(lanes, nodes, chances, bound, heavy, walks, lengths)
 
 

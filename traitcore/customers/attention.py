@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from .._errors import parameter_message
 from .._kernels.attention import attention_gradient, owner_weights
-from .._parallel import balanced_blocks, even_blocks, resolve_workers, run_blocks
+from .._parallel import even_blocks, priced_blocks, resolve_workers, run_blocks
 from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import as_array, check_array, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from .pooling import (
+    PRICE,
     OwnerRuns,
     check_tokens_covered,
     customer_vectors,
@@ -182,8 +183,9 @@ class AttentionPooling(ParamsMixin):
         histories = _Histories.of(sequences)
         weights = np.empty(sequences.n_tokens, dtype=np.float32)
         run_blocks(
-            owner_weights, balanced_blocks(histories.edges, 8 * threads), threads, histories.edges, histories.tokens,
-            histories.days, vectors, self._action, self._log_idf, self._n_actions, self.theta_, weights,
+            owner_weights, priced_blocks(histories.edges, threads, PRICE / (32 + vectors.shape[1])), threads,
+            histories.edges, histories.tokens, histories.days, vectors, self._action, self._log_idf, self._n_actions,
+            self.theta_, weights,
         )  # fmt: skip
         if histories.place is None:
             return weights

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._errors import parameter_message
 from .._kernels.pooling import age_weights, position_weights
-from .._parallel import balanced_blocks, resolve_workers, run_blocks
+from .._parallel import priced_blocks, resolve_workers, run_blocks
 from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real
 from ..events.sequences import Sequences
 
@@ -22,6 +22,7 @@ OWNER = "customer_vectors"
 METHODS = ("mean", "tfidf", "recency", "attention")
 _DAY_US = 86_400_000_000.0
 _LINE = 64  # bytes of a cache line
+PRICE = 1 << 28  # multiplications in a block of customers: a tenth of a second, or a few where memory is waited for
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,7 @@ def pool(
         vectors[:] = given
     mass, known = np.empty(n), np.empty(n, dtype=np.int64)
     run_blocks(
-        _core.pool_owners, balanced_blocks(grouped.events, 8 * threads), threads,
+        _core.pool_owners, priced_blocks(grouped.events, threads, PRICE / max(1, vectors.shape[1])), threads,
         grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, token_weights, event_weights,
         pooled, mass, known,
     )  # fmt: skip
@@ -236,7 +237,7 @@ def _recency(
     threads: int,
 ) -> NDArray[np.float32]:
     weights = np.empty(sequences.n_tokens, dtype=np.float32)
-    blocks = balanced_blocks(grouped.events, 8 * threads)
+    blocks = priced_blocks(grouped.events, threads, PRICE / 16)
     common = (grouped.first, grouped.starts, grouped.stops)
     if half_life_days is None:
         decay = check_real("decay", OWNER, decay, 0.0, 1.0, open_low=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from .._errors import InputError, parameter_message
 from .._kernels import sessions as kernels
-from .._parallel import balanced_blocks, even_blocks, resolve_workers, run_blocks, run_tasks
+from .._parallel import even_blocks, priced_blocks, resolve_workers, run_blocks, run_in_slices, run_tasks
 from .._progress import Progress
 from .._validate import check_bool, check_choice, check_int, check_real, check_seed
 from .ids import chain_hashes, code_integers, hashable_ids
@@ -22,6 +23,7 @@ from .session_report import SessionReport, TiedEventsWarning, advice
 GAP_SECONDS = 1800
 TIES = ("shuffle", "content", "row")
 _OWNER = "split_sessions"
+_SLICE = 1 << 21  # rows that a thread takes at once, or a few groups more: some tenths of a second
 # Read-only as a log's columns are: numba compiles a kernel once for each kind of array it meets.
 _NO_TIMES: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 _NO_ACTIONS: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
@@ -223,15 +225,20 @@ def _group_rows(
     # A block costs a table of counts: no more of them than pay for it.
     blocks = even_blocks(n, max(1, min(workers, n // max(1, groups.n))))
     counts = np.zeros((len(blocks), groups.n), dtype=np.int64)
-    run_tasks([partial(kernels.count_groups, a, z, groups.code, c) for (a, z), c in zip(blocks, counts)], workers)
+    ended = threading.Event()
+    run_tasks(
+        [partial(run_in_slices, kernels.count_groups, a, z, _SLICE, ended, groups.code, c)
+         for (a, z), c in zip(blocks, counts)], workers, stop=ended,
+    )  # fmt: skip
     bounds = np.zeros(groups.n + 1, dtype=np.int64)
     np.cumsum(counts.sum(axis=0), out=bounds[1:])
     cursors = np.cumsum(counts, axis=0) - counts + bounds[:-1]
     order, times = np.empty(n, dtype=np.int64), np.empty(len(time), dtype=np.int64)
+    ended = threading.Event()
     run_tasks(
-        [partial(kernels.scatter_rows, a, z, groups.code, time, c, order, times) for (a, z), c in zip(blocks, cursors)],
-        workers,
-    )
+        [partial(run_in_slices, kernels.scatter_rows, a, z, _SLICE, ended, groups.code, time, c, order, times)
+         for (a, z), c in zip(blocks, cursors)], workers, stop=ended,
+    )  # fmt: skip
     return order, bounds, times
 
 
@@ -248,7 +255,7 @@ def _sort(
     mode = {"row": kernels.ROW, "content": kernels.CONTENT, "shuffle": kernels.SHUFFLE}[ties]
     if mode == kernels.SHUFFLE and not len(group_hash):
         mode = kernels.ROW  # without times and positions nothing is tied
-    blocks = balanced_blocks(bounds, 4 * workers)
+    blocks = priced_blocks(bounds, workers, _SLICE, per_worker=4)
     run_blocks(
         kernels.sort_groups, blocks, workers, bounds, order, times, position, action, log.item, mode, np.uint64(seed),
         group_hash, item_hash,
@@ -292,7 +299,7 @@ def _cut(
     group_owner = np.zeros(0, dtype=np.int32) if groups.owner is None else groups.owner
     banned = _banned(groups, bounds, times, limits[2], workers)
     state = np.empty(len(order), dtype=np.uint8)
-    blocks = balanced_blocks(bounds, 4 * workers)
+    blocks = priced_blocks(bounds, workers, _SLICE, per_worker=4)
     events = np.zeros((len(blocks), 8), dtype=np.int64)
     found = np.zeros((len(blocks), 8), dtype=np.int64)
     tasks = [
@@ -327,7 +334,7 @@ def _banned(
     n_owners = int(groups.owner.max()) + 1
     owner_bounds = np.append(bounds[np.searchsorted(groups.owner, np.arange(n_owners))], bounds[-1])
     banned = np.zeros(n_owners, dtype=np.uint8)
-    blocks = balanced_blocks(owner_bounds, 4 * workers)
+    blocks = priced_blocks(owner_bounds, workers, _SLICE, per_worker=4)
     run_blocks(kernels.ban_busy_owners, blocks, workers, owner_bounds, times, limit, banned)
     return banned
 

@@ -212,8 +212,8 @@ def _pairs(
     if n_pairs <= max(_PAIRS_PER_EVENT * n, _PAIRS_AT_LEAST) and n_pairs < 2**31:
         pairs = np.empty(n, dtype=np.int32)
         run_blocks(
-            kernels.pair_codes, even_blocks(n, 4 * workers), workers, sessions.order, log.item, action, new_action,
-            n_actions, pairs,
+            kernels.pair_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, sessions.order, log.item, action,
+            new_action, n_actions, pairs,
         )  # fmt: skip
         return pairs, n_pairs, None
     # Too many possible pairs for tables: code those that occur.
@@ -299,7 +299,8 @@ def _keep(coded: _Coded, min_count: int, min_length: int, workers: int) -> _Kept
     present = present[np.argsort(-counts[present], kind="stable")]
     row = np.empty(coded.n, dtype=np.int32)
     row[present] = np.arange(len(present), dtype=np.int32)
-    run_blocks(kernels.map_tokens, even_blocks(len(coded.codes), 4 * workers), workers, coded.codes, row)
+    n = len(coded.codes)
+    run_blocks(kernels.map_tokens, even_blocks(n, max(4 * workers, n >> 22)), workers, coded.codes, row)
     return _Kept(coded, present, counts[present], documents[present], n_events, n_rare, lost)
 
 

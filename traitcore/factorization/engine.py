@@ -31,11 +31,25 @@ _ENTRIES_PER_SUM = 16
 _FLOOR = float(np.finfo(np.float32).eps)
 
 
-def check_data(X: Any, owner: str, *, nonnegative: bool = True) -> Any:
-    """X as a CSR with sorted indices or a C-contiguous array, float32 or float64 (others become float64)."""
+def check_data(X: Any, owner: str, *, nonnegative: bool = True, keep_zeros: bool = False) -> Any:
+    """X as a CSR with sorted indices or a C-contiguous array, float32 or float64 (others become float64).
+
+    A stored zero is dropped, unless the stored entries are the known ones (`keep_zeros`): it would move the cuts of
+    sums, and by their rounding the number of iterations.
+    """
     if sparse.issparse(X):
-        return check_csr("X", owner, X, dtype=DTYPES, nonnegative=nonnegative)
+        matrix = check_csr("X", owner, X, dtype=DTYPES, nonnegative=nonnegative)
+        return matrix if keep_zeros else without_zeros(matrix)
     return check_array("X", owner, X, dtype=DTYPES, shape=(None, None), nonnegative=nonnegative)
+
+
+def without_zeros(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The same matrix where no entry is a stored zero, else a copy without them."""
+    if matrix.data.all():
+        return matrix
+    matrix = matrix.copy()
+    matrix.eliminate_zeros()
+    return matrix
 
 
 @dataclass(frozen=True, eq=False)

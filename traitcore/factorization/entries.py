@@ -26,7 +26,7 @@ def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
         if observed != "stored" or not sparse.issparse(X):
             rule = "None, a boolean array or sparse matrix of X's shape, or 'stored' with a sparse X"
             raise ValueError(parameter_message("observed", owner, rule, observed))
-        return check_data(X, owner)
+        return check_data(X, owner, keep_zeros=True)
     X = check_csr("X", owner, X, dtype=DTYPES, finite=False) if sparse.issparse(X) else check_array(
         "X", owner, X, dtype=DTYPES, shape=(None, None), finite=False
     )
@@ -48,7 +48,7 @@ def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
     else:
         values = X[rows, columns]
     indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=X.shape[0]))))
-    return check_data(sparse.csr_array((values, columns, indptr), shape=X.shape), owner)
+    return check_data(sparse.csr_array((values, columns, indptr), shape=X.shape), owner, keep_zeros=True)
 
 
 class EntryDescent:

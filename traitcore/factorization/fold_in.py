@@ -23,6 +23,7 @@ from .engine import (
     free_solution,
     padded,
     solve_pass,
+    without_zeros,
 )
 from .entries import fold_entries, observed_entries
 from .options import NmfOptions, Penalty
@@ -97,7 +98,7 @@ class WeightSolver:
             return self._solve(Strips(one, self._edge, 1)).reshape(self.n_components)
         workers = resolve_workers(workers, "WeightSolver")
         if sparse.issparse(X):
-            X = check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
+            X = without_zeros(check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features)))
         else:
             X = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
         matrix = NativeMatrix.of(X, "WeightSolver")

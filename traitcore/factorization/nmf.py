@@ -17,7 +17,7 @@ from .._transformer import MatrixTransformer
 from .._validate import RandomSource, check_array, check_choice, check_random_state, check_real
 from .convergence import ConvergenceMonitor
 from .descent import Descent
-from .engine import NativeMatrix, check_data, half_squared_error
+from .engine import NativeMatrix, check_data, half_squared_error, without_zeros
 from .entries import EntryDescent, observed_entries
 from .fold_in import check_rows, fold_rows, solve_weights
 from .online import OnlineFactor
@@ -300,6 +300,8 @@ class NMF(MatrixTransformer):
         check_choice("beta_loss", owner, self.beta_loss, ("frobenius",))
         X = self._check_X(X, reset=not hasattr(self, "components_"), nonnegative=True, empty=True)
         weights = check_rows("sample_weight", owner, sample_weight, X.shape[0], zeros=True)
+        if sparse.issparse(X):
+            X = without_zeros(X)
         if weights is not None:  # rows of weight 0 are no rows
             X, weights = X[weights > 0], weights[weights > 0]
         params = self.get_params()

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .._errors import on_behalf_of, parameter_message
 from .._kernels.graph import keep_heaviest
-from .._parallel import balanced_blocks, resolve_workers, run_blocks
+from .._parallel import priced_blocks, resolve_workers, run_blocks
 from .._validate import as_array, check_array, check_bool, check_choice, check_csr, check_int
 from .count_parts import csr_of
 from .graph_objects import adjacency_of
@@ -322,7 +322,8 @@ def _prune(matrix: sparse.csr_array, k: int | None, workers: int) -> sparse.csr_
         indptr = matrix.indptr.astype(np.int64, copy=False)
         kept = np.zeros(matrix.nnz, dtype=np.bool_)
         k = min(k, max(1, int(np.diff(indptr).max())))
-        run_blocks(keep_heaviest, balanced_blocks(indptr, 4 * workers), workers, indptr, matrix.data, k, kept)
+        blocks = priced_blocks(indptr, workers, 1 << 22, per_worker=4)
+        run_blocks(keep_heaviest, blocks, workers, indptr, matrix.data, k, kept)
     if kept.all():
         return matrix.copy()  # never the caller's own arrays
     indptr = np.concatenate(([0], np.cumsum(kept)))[matrix.indptr]

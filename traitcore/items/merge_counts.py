@@ -27,9 +27,9 @@ def merge_counts(
 
     Returns
     -------
-    (n_items, n_items) CSR with sorted columns. Integer matrices without weights add exactly: counts of the parts of
-    a partition of the sequences merge to the very bytes of the whole's (int64 where int32 could overflow). With
-    weights the sum is float32, or float64 if any matrix is float64.
+    (n_items, n_items) CSR with sorted columns, without stored zeros. Integer matrices without weights add exactly:
+    counts of the parts of a partition of the sequences merge to the very bytes of the whole's (int64 where int32 could
+    overflow). With weights the sum is float32, or float64 if any matrix is float64.
 
     Raises
     ------
@@ -74,7 +74,10 @@ def merge_counts(
     assert total is not None
     # scipy leaves the buffers of a sum longer than its entries.
     indices, data = total.indices[: total.nnz].copy(), total.data[: total.nnz].copy()
-    return csr_of(data, indices, total.indptr.astype(np.int64), (size, size))
+    merged = csr_of(data, indices, total.indptr.astype(np.int64), (size, size))
+    if not data.all():  # scipy's sums leave zeros out, a single matrix keeps those it stores
+        merged.eliminate_zeros()
+    return merged
 
 
 def _largest(matrix: sparse.csr_array) -> int:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from .._errors import parameter_message
 from .._kernels import next_item as kernels
-from .._parallel import even_blocks, resolve_workers, run_tasks
+from .._parallel import priced_blocks, resolve_workers, run_blocks
 from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import check_array, check_bool, check_choice, check_int, check_real
@@ -31,6 +31,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "count_power": 1.0, "column_power": 0.0, "row_power": 0.0, "decay": 1.0, "repeat": 1.0,
     },
 }
+
+
+# Entries of the matrix that a block of sessions or rows reads: some tenths of a second.
+_PRICE = 1 << 24
 
 
 class Contribution(NamedTuple):
@@ -155,9 +159,11 @@ class NextItemCounts(ParamsMixin):
             sequences, n_items=size, back=back, ahead=ahead, sequence_weights=weights, workers=workers,
             progress=progress,
         )
-        kernels.scale_counts(
-            counts.indptr, counts.indices, counts.data, powers["count_power"], powers["column_power"],
-            powers["row_power"], np.empty(size),
+        matrix, sums = (counts.indptr, counts.indices, counts.data), np.zeros(size)
+        blocks = priced_blocks(counts.indptr, workers, _PRICE)
+        run_blocks(kernels.raise_counts, blocks, 1, *matrix, powers["count_power"], sums)
+        run_blocks(
+            kernels.scale_counts, blocks, workers, *matrix, powers["column_power"], powers["row_power"], sums
         )
         self.scores_, self.n_items_ = counts, size
         return self
@@ -182,7 +188,7 @@ class NextItemCounts(ParamsMixin):
                 data.append(values[:used].copy())
             return np.concatenate(indices), np.concatenate(data)
 
-        parts = self._over(part, len(sequences))
+        parts = self._over(part, sequences)
         indptr = np.zeros(len(sequences) + 1, dtype=np.int64)
         np.cumsum(lengths, out=indptr[1:])
         columns = np.concatenate([p[0] for p in parts]) if parts else np.zeros(0, np.int32)
@@ -217,7 +223,7 @@ class NextItemCounts(ParamsMixin):
                 *self._buffers(), items, scores,
             )
 
-        self._over(part, len(sequences))
+        self._over(part, sequences, count)
         scores[items < 0] = np.nan
         return (items[0], scores[0]) if single else (items, scores)
 
@@ -240,7 +246,7 @@ class NextItemCounts(ParamsMixin):
                 *self._buffers(), ranks,
             )
 
-        self._over(part, len(sequences))
+        self._over(part, sequences)
         return ranks
 
     def explain(self, session: Any, item: int) -> list[Contribution]:
@@ -270,9 +276,12 @@ class NextItemCounts(ParamsMixin):
         """A dense row of scores and the list of those in use, for one thread."""
         return np.zeros(self.n_items_), np.empty(self.n_items_ + 1, dtype=np.int32)
 
-    def _over(self, part: Any, n: int) -> list[Any]:
+    def _over(self, part: Any, seqs: Sequences, n_listed: int = 0) -> list[Any]:
+        """`part(start, stop)` over blocks of sessions, cut by the entries they read and the places they sort."""
         workers = resolve_workers(self.workers, type(self).__name__)
-        return run_tasks([lambda a=a, b=b: part(a, b) for a, b in even_blocks(n, workers)], workers)  # type: ignore[misc]
+        entries = np.concatenate(([0], np.cumsum(np.diff(self.scores_.indptr)[seqs.tokens], dtype=np.int64)))
+        cost = entries[seqs.offsets] + np.arange(len(seqs) + 1) * (1 + min(n_listed, self.n_items_) ** 2 // 4)
+        return run_blocks(part, priced_blocks(cost, workers, _PRICE), workers)
 
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
         """The sessions, and whether it was a single one."""

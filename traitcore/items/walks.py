@@ -21,15 +21,15 @@ from .._kernels.walks import (
     pack_walks,
     second_order_walks,
 )
-from .._parallel import balanced_blocks, resolve_workers, run_blocks, run_tasks
+from .._parallel import StopFlag, balanced_blocks, priced_blocks, resolve_workers, run_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
 from .._validate import COUNT_MAX, check_array, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 from .graph import as_graph
 
-# Fewest and most tokens of the blocks of walks that threads take, few enough that Ctrl-C is heard in half a second. No
-# result depends on them. Between blocks a thread waits for the GIL: 85 blocks of 32,000 to a million tokens were 1.8
-# times as fast on two threads as on one, 29 of these 1.9 times.
+# Fewest and most tokens of the blocks of walks that threads take; no result depends on them. (Kernels look at a flag of
+# their own to hear Ctrl-C, for a step at a hub may cost a million times another.) Between blocks a thread waits for the
+# GIL: 85 blocks of 32,000 to a million tokens were 1.8 times as fast on two threads as on one, 29 of these 1.9 times.
 BLOCK_TOKENS = (1 << 16, 1 << 22)
 
 
@@ -266,7 +266,7 @@ class _Tables:
         self.slots = np.zeros(0, dtype=np.int32)
         self.chances = np.zeros((0, 2), dtype=np.float32)
         self.second_order = second_order
-        blocks = balanced_blocks(self.indptr, 8 * workers)
+        blocks = priced_blocks(self.indptr, workers, 1 << 22)
         weights = matrix.data.astype(np.float64, copy=False)
         run_blocks(build_alias_rows, blocks, workers, self.indptr, self.indices, weights, self.table)
         if second_order:
@@ -289,11 +289,14 @@ class _Tables:
         kernel: Any = second_order_walks if self.second_order else first_order_walks
         more = (self.own, self.slots, self.chances, back, out) if self.second_order else ()
 
+        ended = StopFlag()
+
         def walk(start: int, stop: int) -> None:
-            kernel(start, stop, *common, *more, walks, lengths)
+            kernel(start, stop, *common, *more, walks, lengths, ended.flag)
             steps.add(stop - start)
 
-        run_tasks([partial(walk, *block) for block in blocks], workers, while_waiting=steps.report)
+        tasks = [partial(walk, *block) for block in blocks]
+        run_tasks(tasks, workers, while_waiting=steps.report, stop=ended, apart=True)
         steps.report()
 
 

@@ -65,7 +65,8 @@ class TableComparison:
         Procrustes, Schonemann 1966). most_moved : (id, shift) of the ten largest of the sample.
     spectrum_distance : half the sum of absolute differences of the two spectra: 0 the same, 1 nothing in common.
     old, new : the geometry of each.
-    changed_parameters : {name: (old, new)} of the metadata's "method" and "parameters".
+    changed_parameters : {name: (old, new)} of the metadata's "method" and "parameters", or of the "config" that the
+        pipeline records; seeds and workers left out.
     inspection : {id: {"old": [...], "new": [...]}} nearest ids of the items asked for.
     """
 
@@ -298,16 +299,23 @@ def _spearman(x: NDArray[Any], y: NDArray[Any]) -> float:
 
 
 def _changed_parameters(old: dict[str, Any], new: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    def flat(metadata: dict[str, Any]) -> dict[str, Any]:
-        parameters = metadata.get("parameters")
-        return {"method": metadata.get("method"), **(parameters if isinstance(parameters, dict) else {})}
-
-    a, b = flat(old), flat(new)
+    """What differs in "method" and "parameters"; of two tables of the pipeline, in the settings that both record."""
+    a, b = old.get("config"), new.get("config")
+    if isinstance(a, dict) and isinstance(b, dict):
+        names = a.keys() & b.keys()  # another version of the library may have other settings
+    else:
+        a, b = _declared(old), _declared(new)
+        names = a.keys() | b.keys()
     return {
         name: (a.get(name), b.get(name))
-        for name in sorted(a.keys() | b.keys())
+        for name in sorted(names)
         if a.get(name) != b.get(name) and name not in ("seed", "random_state", "workers")
     }
+
+
+def _declared(metadata: dict[str, Any]) -> dict[str, Any]:
+    parameters = metadata.get("parameters")
+    return {"method": metadata.get("method"), **(parameters if isinstance(parameters, dict) else {})}
 
 
 def _list(table: EmbeddingTable, token: Any, k: int) -> list[Any]:

@@ -18,12 +18,12 @@ from scipy import sparse
 from .. import _core
 from .._errors import parameter_message
 from .._parallel import resolve_workers, run_blocks
-from .._validate import as_array, check_array, check_choice, check_int, check_values
+from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_values
 
 METRICS = ("cosine", "dot", "euclidean")
 _LANES = 32  # queries in a tile of the kernel
 _QUERIES = 512  # queries in a call: their tiles fit the second-level cache
-_CALL = 1 << 35  # multiplications in a call
+_CALL = 1 << 33  # multiplications in a call
 _MEASURED = 1 << 24  # distances in a call, should float32 rule out none of them
 _THREADS_PAY = 1 << 23  # multiplications, half a millisecond of one core: starting a thread takes a fifth of that
 
@@ -51,7 +51,7 @@ def top_k(
     metric : "cosine" (0 against a zero vector), "dot", or "euclidean" (scores are distances, smallest first).
     mask : (n,) bool or None, True where a row may be found.
     exclude : None, or for each query the rows it must not find: m sequences of rows, an (m, j) int array padded with
-        -1, or an (m, n) sparse matrix whose stored entries are excluded.
+        -1, or an (m, n) sparse matrix whose non-zero entries are excluded (a stored zero is no mark).
     workers : threads; the result is the same bytes for any number.
 
     Returns
@@ -157,7 +157,7 @@ def _search(
             euclidean,
         )  # fmt: skip
 
-    # Whole tiles of queries, and less than about a second a call, so that Ctrl-C is heard between them.
+    # Whole tiles of queries, and some tenths of a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m
     if euclidean:
         at_once = min(at_once, _MEASURED // max(n, 1))
@@ -189,8 +189,9 @@ def _check_exclude(
     if sparse.issparse(exclude):
         if exclude.shape != (m, n):
             raise ValueError(parameter_message("exclude", owner, f"of shape ({m}, {n})", f"shape {exclude.shape}"))
-        matrix = sparse.csr_array(exclude)
-        matrix.sort_indices()
+        matrix = check_csr("exclude", owner, exclude, finite=False)
+        if not matrix.data.all():
+            matrix.eliminate_zeros()
         return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)
     if isinstance(exclude, np.ndarray) and exclude.shape == (m, 1) and exclude.dtype == np.int64:
         if m and (exclude.min() < -1 or exclude.max() >= n):
