@@ -17,7 +17,7 @@
 #include <vector>
 
 #include <traitcore/parallel.hpp>
-#include <traitcore/simd.hpp>
+#include <traitcore/simd/level.hpp>
 
 namespace traitcore::nmf {
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "simd.hpp"
+#include "simd/level.hpp"
 
 namespace traitcore {
 
@@ -76,7 +76,7 @@ TRAITCORE_INLINE void prefetch(const char* p) {
   (void)p;
 #endif
 }
-#include "pooling_level.hpp"
+#include "detail/pooling.inl"
 }  // namespace baseline
 
 #if TRAITCORE_X86
@@ -91,7 +91,7 @@ TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
 TRAITCORE_INLINE V add(V a, V b) { return _mm256_add_pd(a, b); }
 TRAITCORE_INLINE V div(V a, V b) { return _mm256_div_pd(a, b); }
 TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
-#include "pooling_level.hpp"
+#include "detail/pooling.inl"
 }  // namespace avx2
 TRAITCORE_END_TARGET
 
@@ -107,7 +107,7 @@ TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
 TRAITCORE_INLINE V add(V a, V b) { return _mm512_add_pd(a, b); }
 TRAITCORE_INLINE V div(V a, V b) { return _mm512_div_pd(a, b); }
 TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
-#include "pooling_level.hpp"
+#include "detail/pooling.inl"
 }  // namespace avx512
 TRAITCORE_END_TARGET
 #endif

@@ -16,7 +16,7 @@
 #include "parallel.hpp"
 #include "rng.hpp"
 #include "sgns_sampling.hpp"
-#include "simd.hpp"
+#include "simd/level.hpp"
 #include "sgns_kernels.hpp"
 
 namespace traitcore {

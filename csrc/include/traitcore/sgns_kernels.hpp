@@ -9,7 +9,7 @@
 
 #include "hogwild.hpp"
 #include "sgns_sampling.hpp"
-#include "simd.hpp"
+#include "simd/level.hpp"
 
 namespace traitcore::detail {
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "parallel.hpp"
-#include "simd.hpp"
+#include "simd/level.hpp"
 #include "topk_heap.hpp"
 
 // Keeps the compiler from folding pointers into one base with twelve index registers, which spill.
@@ -91,7 +91,7 @@ static inline void rows4(Four& x0, Four& x1, Four& x2, Four& x3, const float* p,
 #define TK_STORE store
 #define TK_SUB sub
 #define TK_PASSES passes
-#include "topk_tile.hpp"
+#include "detail/topk.inl"
 #undef TK_WIDTH
 #undef TK_ROWS
 #undef TK_FEW
@@ -130,7 +130,7 @@ static TRAITCORE_INLINE void rows4(__m256& x0, __m256& x1, __m256& x2, __m256& x
 #define TK_STORE _mm256_storeu_ps
 #define TK_SUB _mm256_sub_ps
 #define TK_PASSES(a, b) static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLE_UQ)))
-#include "topk_tile.hpp"
+#include "detail/topk.inl"
 #undef TK_WIDTH
 #undef TK_ROWS
 #undef TK_FEW
@@ -179,7 +179,7 @@ static TRAITCORE_INLINE void rows4(__m512& x0, __m512& x1, __m512& x2, __m512& x
 #define TK_STORE _mm512_storeu_ps
 #define TK_SUB _mm512_sub_ps
 #define TK_PASSES(a, b) static_cast<unsigned>(_mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ))
-#include "topk_tile.hpp"
+#include "detail/topk.inl"
 #undef TK_WIDTH
 #undef TK_ROWS
 #undef TK_FEW
