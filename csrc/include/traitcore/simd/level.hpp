@@ -30,9 +30,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define TRAITCORE_VECTORS 1  // the compiler has vector types
 #define TRAITCORE_INLINE inline __attribute__((always_inline))
+#define TRAITCORE_NOINLINE __attribute__((noinline))
 #else
 #define TRAITCORE_VECTORS 0
 #define TRAITCORE_INLINE inline
+#define TRAITCORE_NOINLINE
 #endif
 
 /// The call, or other expression, in the namespace of a level: baseline::f(x), avx2::f(x) or avx512::f(x).
