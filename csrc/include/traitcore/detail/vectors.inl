@@ -213,3 +213,24 @@ TRAITCORE_INLINE f32 reciprocal(f32 x) { return set1(1.0f) / x; }
 #endif
 
 inline constexpr int kF32Lanes = TRAITCORE_LANES, kF64Lanes = sizeof(f64) / sizeof(double);
+
+template <int N, class T>
+TRAITCORE_INLINE T sum_by_halves(T (&lanes)[N]) {
+#pragma GCC unroll 4
+  for (int half = N / 2; half; half /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
+  return lanes[0];
+}
+TRAITCORE_INLINE double sum(f64 v) {
+  double lanes[kF64Lanes];
+  store(lanes, v);
+  return sum_by_halves(lanes);
+}
+#if TRAITCORE_LANES == 16
+TRAITCORE_INLINE float sum(f32 v) {
+  float lanes[kF32Lanes];
+  store(lanes, v);
+  return sum_by_halves(lanes);
+}
+#endif
