@@ -106,13 +106,36 @@ TRAITCORE_INLINE void load_columns(f32& x0, f32& x1, f32& x2, f32& x3, const flo
   x2 = _mm256_castpd_ps(_mm256_unpacklo_pd(AB, CD)), x3 = _mm256_castpd_ps(_mm256_unpackhi_pd(AB, CD));
 }
 
-#elif TRAITCORE_LANES == 4  // registers that every x86-64 and aarch64 has (SSE2, NEON), by GCC's and Clang's vector types
+#elif TRAITCORE_LANES == 4  // registers that every x86-64 and aarch64 has (SSE2, NEON)
+using i32 = std::int32_t __attribute__((vector_size(16)));
+#if defined(__SSE2__)
+using f32 = __m128;
+using f64 = __m128d;
+
+TRAITCORE_INLINE f64 widen(const float* p) {
+  double two;
+  __builtin_memcpy(&two, p, sizeof two);
+  return _mm_cvtps_pd(_mm_castpd_ps(_mm_set_sd(two)));
+}
+TRAITCORE_INLINE void narrow(float* p, f64 v) {
+  const double two = _mm_cvtsd_f64(_mm_castps_pd(_mm_cvtpd_ps(v)));
+  __builtin_memcpy(p, &two, sizeof two);
+}
+TRAITCORE_INLINE unsigned above(f32 a, f32 b) { return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpnle_ps(a, b))); }
+#else
 using f32 = float __attribute__((vector_size(16)));
 using f64 = double __attribute__((vector_size(16)));
-using i32 = std::int32_t __attribute__((vector_size(16)));
 
-TRAITCORE_INLINE f32 set1(float x) { return f32{x, x, x, x}; }
-TRAITCORE_INLINE f64 set1(double x) { return f64{x, x}; }
+TRAITCORE_INLINE f64 widen(const float* p) { return f64{p[0], p[1]}; }
+TRAITCORE_INLINE void narrow(float* p, f64 v) {
+  for (int i = 0; i < 2; ++i) p[i] = static_cast<float>(v[i]);
+}
+TRAITCORE_INLINE unsigned above(f32 a, f32 b) {
+  unsigned bits = 0;
+  for (int i = 0; i < 4; ++i) bits |= static_cast<unsigned>(!(a[i] <= b[i])) << i;
+  return bits;
+}
+#endif
 #if defined(TRAITCORE_RELAXED_ATOMICS)
 // Every access to a row of floats is a relaxed atomic: no data race in the language's sense, at a price in speed.
 TRAITCORE_INLINE f32 load(const float* p) {
@@ -144,33 +167,17 @@ TRAITCORE_INLINE f64 load(const double* p) {
   return v;
 }
 TRAITCORE_INLINE void store(double* p, f64 v) { __builtin_memcpy(p, &v, sizeof v); }
+TRAITCORE_INLINE f32 set1(float x) { return f32{x, x, x, x}; }
+TRAITCORE_INLINE f64 set1(double x) { return f64{x, x}; }
 TRAITCORE_INLINE float sum(f32 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
-using f32_half = float __attribute__((vector_size(8)));
-TRAITCORE_INLINE f64 widen(const float* p) {
-  f32_half half;
-  __builtin_memcpy(&half, p, sizeof half);
-  return __builtin_convertvector(half, f64);
-}
-TRAITCORE_INLINE void narrow(float* p, f64 v) {
-  const f32_half half = __builtin_convertvector(v, f32_half);
-  __builtin_memcpy(p, &half, sizeof half);
-}
-#if defined(__SSE2__)
-TRAITCORE_INLINE unsigned above(f32 a, f32 b) { return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpnle_ps(a, b))); }
 TRAITCORE_INLINE void load_columns(f32& x0, f32& x1, f32& x2, f32& x3, const float* p, std::size_t stride) {
+#if defined(__SSE2__)
   x0 = load(p), x1 = load(p + stride), x2 = load(p + 2 * stride), x3 = load(p + 3 * stride);
   _MM_TRANSPOSE4_PS(x0, x1, x2, x3);
-}
 #else
-TRAITCORE_INLINE unsigned above(f32 a, f32 b) {
-  unsigned bits = 0;
-  for (int i = 0; i < 4; ++i) bits |= static_cast<unsigned>(!(a[i] <= b[i])) << i;
-  return bits;
-}
-TRAITCORE_INLINE void load_columns(f32& x0, f32& x1, f32& x2, f32& x3, const float* p, std::size_t stride) {
   for (int i = 0; i < 4; ++i, p += stride) x0[i] = p[0], x1[i] = p[1], x2[i] = p[2], x3[i] = p[3];
-}
 #endif
+}
 TRAITCORE_INLINE f32 clamp(f32 x, float bound) {
   const f32 high = set1(bound), low = set1(-bound);
   const i32 over = x > high, under = x < low;
