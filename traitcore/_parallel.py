@@ -163,7 +163,7 @@ def _spread() -> Callable[[], None]:
     """What each thread of a pool does first: move to a processor of its own, then be free to go anywhere.
 
     Linux may start a thread behind the one that made it and leave it there for a scheduler's tick, beside an idle
-    processor: longer than many of our calls take (`traitcore::Spread` does the same for native threads).
+    processor: longer than many of our calls take (`traitcore::ThreadPlacer` does the same for native threads).
     """
     if not hasattr(os, "sched_setaffinity"):
         return lambda: None

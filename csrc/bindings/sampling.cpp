@@ -3,7 +3,7 @@
 
 #include <traitcore/alias.hpp>
 #include <traitcore/rng.hpp>
-#include <traitcore/simd.hpp>
+#include <traitcore/simd/level.hpp>
 
 #include <string>
 #include <vector>

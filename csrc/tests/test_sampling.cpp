@@ -2,7 +2,7 @@
 #include <traitcore/matrix.hpp>
 #include <traitcore/parallel.hpp>
 #include <traitcore/rng.hpp>
-#include <traitcore/simd.hpp>
+#include <traitcore/simd/level.hpp>
 
 #include <limits>
 #include <vector>

@@ -13,28 +13,16 @@
 #include <stdexcept>
 #include <vector>
 
-#include "products.hpp"
+#include "parallel.hpp"
+#include "simd/vectors.hpp"
 
 namespace traitcore {
 namespace eigen {
 
 constexpr int kStrip = 32;
 
-namespace baseline {
-#include "eigen_level.hpp"
-}
-#if TRAITCORE_X86
-TRAITCORE_BEGIN_AVX2
-namespace avx2 {
-#include "eigen_level.hpp"
-}
-TRAITCORE_END_TARGET
-TRAITCORE_BEGIN_AVX512
-namespace avx512 {
-#include "eigen_level.hpp"
-}
-TRAITCORE_END_TARGET
-#endif
+#define TRAITCORE_KERNEL <traitcore/detail/eigen.inl>
+#include "simd/foreach_level.hpp"
 
 /// The rotations of all sweeps: sweep t turns columns high[t] ... low[t] with their right neighbours.
 struct Rotations {
@@ -119,7 +107,7 @@ inline void symmetric_eigen(double* A, std::int64_t n, std::int64_t first, doubl
   const auto size = static_cast<std::size_t>(n);
   std::vector<double> d(size), e(size), beta(size), work(3 * size);
   const int exponent = scale(A, n);
-  TRAITCORE_AT_LEVEL(level, reduce(A, n, d.data(), e.data(), beta.data(), work.data()))
+  TRAITCORE_AT_LEVEL(level, reduce(A, n, d.data(), e.data(), beta.data(), work.data()));
   Rotations turns;
   diagonalise(d, e, turns);
   std::vector<std::int64_t> order(size);
@@ -135,14 +123,14 @@ inline void symmetric_eigen(double* A, std::int64_t n, std::int64_t first, doubl
     double* out = rows + (begin - first) * n;
     std::fill(out, out + count * n, 0.0);
     for (std::int64_t r = 0; r < count; ++r) out[r * n + begin + r] = 1;
-    TRAITCORE_AT_LEVEL(level, reflect_rows(A, n, beta.data(), out, count))
+    TRAITCORE_AT_LEVEL(level, reflect_rows(A, n, beta.data(), out, count));
     std::vector<double> columns(size * kStrip, 0.0);
     for (std::int64_t r = 0; r < count; ++r)
       for (std::int64_t j = 0; j < n; ++j) columns[static_cast<std::size_t>(j * kStrip + r)] = out[r * n + j];
     std::size_t at = 0;
     for (std::size_t t = 0; t < turns.low.size(); ++t) {
       TRAITCORE_AT_LEVEL(level, rotate(columns.data(), turns.low[t], turns.high[t], turns.cosine.data() + at,
-                                       turns.sine.data() + at))
+                                       turns.sine.data() + at));
       at += static_cast<std::size_t>(turns.high[t] - turns.low[t] + 1);
     }
     for (std::int64_t r = 0; r < count; ++r)

@@ -16,8 +16,9 @@
 #include <functional>
 #include <vector>
 
-#include <traitcore/parallel.hpp>
-#include <traitcore/simd.hpp>
+#include "parallel.hpp"
+#include "simd/memory.hpp"
+#include "simd/vectors.hpp"
 
 namespace traitcore::nmf {
 
@@ -174,129 +175,23 @@ struct Kernels {
   int block;
 };
 
-#if defined(__GNUC__)
-#define TC_BASE_BYTES 16
-#else
-#define TC_BASE_BYTES 0
-#endif
-
-namespace baseline_f32 {
-#define TC_REAL float
-#define TC_LOG logf
-#define TC_SQRT sqrtf
-#define TC_LANES (TC_BASE_BYTES ? 4 : 1)
-#include <traitcore/detail/nmf_block.inl>
-#include <traitcore/detail/nmf_entries.inl>
-#undef TC_REAL
-#undef TC_LANES
-#undef TC_LOG
-#undef TC_SQRT
-}  // namespace baseline_f32
-namespace baseline_f64 {
-#define TC_REAL double
-#define TC_LOG log
-#define TC_SQRT sqrt
-#define TC_LANES (TC_BASE_BYTES ? 2 : 1)
-#include <traitcore/detail/nmf_block.inl>
-#include <traitcore/detail/nmf_entries.inl>
-#undef TC_REAL
-#undef TC_LANES
-#undef TC_LOG
-#undef TC_SQRT
-}  // namespace baseline_f64
-
-#if TRAITCORE_X86
-TRAITCORE_BEGIN_AVX2
-namespace avx2_f32 {
-#define TC_REAL float
-#define TC_LOG logf
-#define TC_SQRT sqrtf
-#define TC_LANES 8
-#include <traitcore/detail/nmf_block.inl>
-#include <traitcore/detail/nmf_entries.inl>
-#undef TC_REAL
-#undef TC_LANES
-#undef TC_LOG
-#undef TC_SQRT
-}  // namespace avx2_f32
-namespace avx2_f64 {
-#define TC_REAL double
-#define TC_LOG log
-#define TC_SQRT sqrt
-#define TC_LANES 4
-#include <traitcore/detail/nmf_block.inl>
-#include <traitcore/detail/nmf_entries.inl>
-#undef TC_REAL
-#undef TC_LANES
-#undef TC_LOG
-#undef TC_SQRT
-}  // namespace avx2_f64
-TRAITCORE_END_TARGET
-TRAITCORE_BEGIN_AVX512
-#define TC_WIDE
-namespace avx512_f32 {
-#define TC_REAL float
-#define TC_LOG logf
-#define TC_SQRT sqrtf
-#define TC_LANES 16
-#include <traitcore/detail/nmf_block.inl>
-#include <traitcore/detail/nmf_entries.inl>
-#undef TC_REAL
-#undef TC_LANES
-#undef TC_LOG
-#undef TC_SQRT
-}  // namespace avx512_f32
-namespace avx512_f64 {
-#define TC_REAL double
-#define TC_LOG log
-#define TC_SQRT sqrt
-#define TC_LANES 8
-#include <traitcore/detail/nmf_block.inl>
-#include <traitcore/detail/nmf_entries.inl>
-#undef TC_REAL
-#undef TC_LANES
-#undef TC_LOG
-#undef TC_SQRT
-}  // namespace avx512_f64
-#undef TC_WIDE
-TRAITCORE_END_TARGET
-#endif
+#define TRAITCORE_KERNEL <traitcore/detail/nmf.inl>
+#include "simd/foreach_level.hpp"
 
 inline const Kernels<float>& kernels_for(float) {
-#if TRAITCORE_X86
-  if (simd_level() == SimdLevel::avx512) return avx512_f32::kernels();
-  if (simd_level() == SimdLevel::avx2) return avx2_f32::kernels();
-#endif
-  return baseline_f32::kernels();
+  const SimdLevel level = simd_level();
+  return TRAITCORE_AT_LEVEL(level, of_float::kernels());
 }
 
 inline const Kernels<double>& kernels_for(double) {
-#if TRAITCORE_X86
-  if (simd_level() == SimdLevel::avx512) return avx512_f64::kernels();
-  if (simd_level() == SimdLevel::avx2) return avx2_f64::kernels();
-#endif
-  return baseline_f64::kernels();
+  const SimdLevel level = simd_level();
+  return TRAITCORE_AT_LEVEL(level, of_double::kernels());
 }
 
 /// Numbers of scratch a pass needs: four blocks, a Gram matrix and its column sums.
 inline std::size_t pass_scratch(int width, int block) {
   return static_cast<std::size_t>(width) * (4 * static_cast<std::size_t>(block) + width + 1);
 }
-
-/// 64-byte aligned storage, so that no vector straddles two cache lines.
-template <class T>
-class Scratch {
- public:
-  explicit Scratch(std::size_t count) : bytes_(count * sizeof(T) + 64) {
-    const auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
-    data_ = reinterpret_cast<T*>((address + 63) / 64 * 64);
-  }
-  T* data() { return data_; }
-
- private:
-  std::vector<unsigned char> bytes_;
-  T* data_;
-};
 
 /// \param[in]  edges    (strips + 1) rows at which strips begin
 /// \param[out] C        (strips, m, width) for sparse X, or null
@@ -311,8 +206,8 @@ Totals run_rows(const RowPass<T>& whole, const std::int64_t* edges, std::int64_t
   for_each_watched(strips, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
     RowPass<T> pass = whole;
     pass.halt = halt;
-    Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
-    Scratch<T> part(C_total ? static_cast<std::size_t>(size) : 0);
+    AlignedBuffer<T> scratch(pass_scratch(pass.width, kernels.block));
+    AlignedBuffer<T> part(C_total ? static_cast<std::size_t>(size) : 0);
     Totals& mine = totals[static_cast<std::size_t>(s)];
     Sums sums = mine.view();
     kernels.rows(pass, edges[s], edges[s + 1], scratch.data(), C_total ? part.data() : C ? C + s * size : nullptr,
@@ -334,7 +229,7 @@ void run_solve(const RowPass<T>& whole, const std::int64_t* edges, std::int64_t 
   for_each_watched(strips, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
     RowPass<T> pass = whole;
     pass.halt = halt;
-    Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
+    AlignedBuffer<T> scratch(pass_scratch(pass.width, kernels.block));
     kernels.solve(pass, edges[s], edges[s + 1], scratch.data());
   });
 }
@@ -349,7 +244,7 @@ Totals run_columns(const ColumnPass<T>& whole, int workers, const Poll& poll = {
   for_each_watched(tasks, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
     ColumnPass<T> pass = whole;
     pass.halt = halt;
-    Scratch<T> scratch(pass_scratch(pass.width, kernels.block));
+    AlignedBuffer<T> scratch(pass_scratch(pass.width, kernels.block));
     const std::int64_t end = (s + 1) * rows < pass.m ? (s + 1) * rows : pass.m;
     Totals& mine = totals[static_cast<std::size_t>(s)];
     Sums sums = mine.view();
@@ -377,7 +272,7 @@ Totals run_entries(const EntryPass<T>& whole, const std::int64_t* edges, std::in
   for_each_watched(strips, workers, cost, poll, [&](std::int64_t s, const Halt& halt) {
     EntryPass<T> pass = whole;
     pass.halt = halt;
-    Scratch<T> scratch(entry_scratch(pass.width));
+    AlignedBuffer<T> scratch(entry_scratch(pass.width));
     Totals& mine = totals[static_cast<std::size_t>(s)];
     Sums sums = mine.view();
     kernels.entries(pass, edges[s], edges[s + 1], scratch.data(), sums);

@@ -22,10 +22,10 @@ namespace traitcore {
 /// there for a scheduler's tick, which is longer than many of our calls take (1.5 ms in the median beside an idle
 /// processor, measured on 6.18; 0.17 ms when moved). A thread is moved once and free to go anywhere afterwards; only
 /// the processors that the caller may use are used.
-class Spread {
+class ThreadPlacer {
  public:
   /// The first thread goes to the caller's processor where that will be waiting, else to the next one.
-  explicit Spread(bool caller_waits) {
+  explicit ThreadPlacer(bool caller_waits) {
 #if defined(__linux__)
     here_ = sched_getcpu();
     several_ = here_ >= 0 && sched_getaffinity(0, sizeof(allowed_), &allowed_) == 0 && CPU_COUNT(&allowed_) > 1;
@@ -80,7 +80,7 @@ bool run_workers(int workers, const Work& work, const std::function<bool()>& pol
     stop.store(true, std::memory_order_relaxed);
   };
   threads.reserve(static_cast<std::size_t>(workers));
-  Spread spread(true);
+  ThreadPlacer placer(true);
   try {
     for (int id = 0; id < workers; ++id) {
       {
@@ -99,7 +99,7 @@ bool run_workers(int workers, const Work& work, const std::function<bool()>& pol
         --running;
         ended.notify_one();
       });
-      spread.place(threads.back());
+      placer.place(threads.back());
     }
   } catch (...) {  // no thread to be had: let those that run end, then report
     const std::lock_guard<std::mutex> lock(mutex);
@@ -149,11 +149,11 @@ void for_each_task(std::int64_t tasks, int workers, const Work& work) {
   };
   std::vector<std::thread> threads;
   if (workers > 1 && tasks > 1) {
-    Spread spread(false);
+    ThreadPlacer placer(false);
     try {
       for (std::int64_t i = 1; i < workers && i < tasks; ++i) {
         threads.emplace_back(loop);
-        spread.place(threads.back());
+        placer.place(threads.back());
       }
     } catch (...) {  // no more threads to be had: fewer do the work
     }

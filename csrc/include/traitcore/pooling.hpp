@@ -9,7 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "simd.hpp"
+#include "simd/memory.hpp"
+#include "simd/vectors.hpp"
 
 namespace traitcore {
 
@@ -47,70 +48,8 @@ TRAITCORE_INLINE float pool_column(const Pooling& p, std::int64_t owner, double 
   return static_cast<float>(sum / mass);
 }
 
-namespace baseline {
-constexpr int kLanes = 4, kTile = 4;
-struct V {
-  double x[kLanes];
-};
-TRAITCORE_INLINE V broadcast(double s) { return V{{s, s, s, s}}; }
-TRAITCORE_INLINE V widen(const float* p) { return V{{p[0], p[1], p[2], p[3]}}; }
-TRAITCORE_INLINE void narrow(float* p, V v) {
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<float>(v.x[i]);
-}
-TRAITCORE_INLINE V fma(V a, V b, V c) {
-  for (int i = 0; i < kLanes; ++i) c.x[i] += a.x[i] * b.x[i];
-  return c;
-}
-TRAITCORE_INLINE V add(V a, V b) {
-  for (int i = 0; i < kLanes; ++i) a.x[i] += b.x[i];
-  return a;
-}
-TRAITCORE_INLINE V div(V a, V b) {
-  for (int i = 0; i < kLanes; ++i) a.x[i] /= b.x[i];
-  return a;
-}
-TRAITCORE_INLINE void prefetch(const char* p) {
-#if defined(__GNUC__) || defined(__clang__)
-  __builtin_prefetch(p);
-#else
-  (void)p;
-#endif
-}
-#include "pooling_level.hpp"
-}  // namespace baseline
-
-#if TRAITCORE_X86
-TRAITCORE_BEGIN_AVX2
-namespace avx2 {
-constexpr int kLanes = 4, kTile = 8;
-using V = __m256d;
-TRAITCORE_INLINE V broadcast(double s) { return _mm256_set1_pd(s); }
-TRAITCORE_INLINE V widen(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
-TRAITCORE_INLINE void narrow(float* p, V v) { _mm_storeu_ps(p, _mm256_cvtpd_ps(v)); }
-TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
-TRAITCORE_INLINE V add(V a, V b) { return _mm256_add_pd(a, b); }
-TRAITCORE_INLINE V div(V a, V b) { return _mm256_div_pd(a, b); }
-TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
-#include "pooling_level.hpp"
-}  // namespace avx2
-TRAITCORE_END_TARGET
-
-TRAITCORE_BEGIN_AVX512
-namespace avx512 {
-constexpr int kLanes = 8, kTile = 8;
-constexpr __mmask8 kAll = 0xff;  // gcc 12 warns of uninitialised values in the conversions without a mask
-using V = __m512d;
-TRAITCORE_INLINE V broadcast(double s) { return _mm512_set1_pd(s); }
-TRAITCORE_INLINE V widen(const float* p) { return _mm512_maskz_cvtps_pd(kAll, _mm256_loadu_ps(p)); }
-TRAITCORE_INLINE void narrow(float* p, V v) { _mm256_storeu_ps(p, _mm512_maskz_cvtpd_ps(kAll, v)); }
-TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
-TRAITCORE_INLINE V add(V a, V b) { return _mm512_add_pd(a, b); }
-TRAITCORE_INLINE V div(V a, V b) { return _mm512_div_pd(a, b); }
-TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
-#include "pooling_level.hpp"
-}  // namespace avx512
-TRAITCORE_END_TARGET
-#endif
+#define TRAITCORE_KERNEL <traitcore/detail/pooling.inl>
+#include "simd/foreach_level.hpp"
 
 template <bool ByToken, bool ByEvent>
 void pool_owners(const Pooling& p, std::int64_t start, std::int64_t stop, float* pooled, double* mass,
@@ -138,13 +77,7 @@ void pool_owners(const Pooling& p, std::int64_t start, std::int64_t stop, float*
       std::memset(out, 0, static_cast<std::size_t>(p.width) * sizeof(float));
       continue;
     }
-    switch (level) {
-#if TRAITCORE_X86
-      case SimdLevel::avx512: avx512::pool_row<ByToken, ByEvent>(p, owner, total, out); break;
-      case SimdLevel::avx2: avx2::pool_row<ByToken, ByEvent>(p, owner, total, out); break;
-#endif
-      default: baseline::pool_row<ByToken, ByEvent>(p, owner, total, out);
-    }
+    TRAITCORE_AT_LEVEL(level, pool_row<ByToken, ByEvent>(p, owner, total, out));
   }
 }
 

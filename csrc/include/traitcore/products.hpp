@@ -9,13 +9,13 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include "matrix.hpp"
 #include "parallel.hpp"
-#include "simd.hpp"
+#include "simd/memory.hpp"
+#include "simd/vectors.hpp"
 
 namespace traitcore {
 namespace products {
@@ -25,79 +25,8 @@ constexpr std::int64_t kAhead = 24;
 // Rows that stay in the first-level cache with their part of W or Y.
 constexpr std::int64_t kPanelRows = 128;
 
-namespace baseline {
-constexpr int kLanes = 4, kTileRows = 4;
-struct V {
-  float x[kLanes];
-};
-TRAITCORE_INLINE V zero() { return V{}; }
-TRAITCORE_INLINE V load(const float* p) {
-  V v;
-  std::memcpy(v.x, p, sizeof(v.x));
-  return v;
-}
-TRAITCORE_INLINE void store(float* p, V v) { std::memcpy(p, v.x, sizeof(v.x)); }
-TRAITCORE_INLINE V broadcast(float s) { return V{{s, s, s, s}}; }
-TRAITCORE_INLINE V fma(V a, V b, V c) {
-  for (int i = 0; i < kLanes; ++i) c.x[i] += a.x[i] * b.x[i];
-  return c;
-}
-TRAITCORE_INLINE V mul(V a, V b) {
-  for (int i = 0; i < kLanes; ++i) a.x[i] *= b.x[i];
-  return a;
-}
-TRAITCORE_INLINE V add(V a, V b) {
-  for (int i = 0; i < kLanes; ++i) a.x[i] += b.x[i];
-  return a;
-}
-TRAITCORE_INLINE void prefetch(const char*) {}
-#include "products_level.hpp"
-}  // namespace baseline
-
-#if TRAITCORE_X86
-TRAITCORE_BEGIN_AVX2
-namespace avx2 {
-constexpr int kLanes = 8, kTileRows = 4;
-using V = __m256;
-TRAITCORE_INLINE V zero() { return _mm256_setzero_ps(); }
-TRAITCORE_INLINE V load(const float* p) { return _mm256_loadu_ps(p); }
-TRAITCORE_INLINE void store(float* p, V v) { _mm256_storeu_ps(p, v); }
-TRAITCORE_INLINE V broadcast(float s) { return _mm256_set1_ps(s); }
-TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
-TRAITCORE_INLINE V mul(V a, V b) { return _mm256_mul_ps(a, b); }
-TRAITCORE_INLINE V add(V a, V b) { return _mm256_add_ps(a, b); }
-TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
-#include "products_level.hpp"
-}  // namespace avx2
-TRAITCORE_END_TARGET
-
-TRAITCORE_BEGIN_AVX512
-namespace avx512 {
-constexpr int kLanes = 16, kTileRows = 8;
-using V = __m512;
-TRAITCORE_INLINE V zero() { return _mm512_setzero_ps(); }
-TRAITCORE_INLINE V load(const float* p) { return _mm512_loadu_ps(p); }
-TRAITCORE_INLINE void store(float* p, V v) { _mm512_storeu_ps(p, v); }
-TRAITCORE_INLINE V broadcast(float s) { return _mm512_set1_ps(s); }
-TRAITCORE_INLINE V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
-TRAITCORE_INLINE V mul(V a, V b) { return _mm512_mul_ps(a, b); }
-TRAITCORE_INLINE V add(V a, V b) { return _mm512_add_ps(a, b); }
-TRAITCORE_INLINE void prefetch(const char* p) { _mm_prefetch(p, _MM_HINT_T0); }
-#include "products_level.hpp"
-}  // namespace avx512
-TRAITCORE_END_TARGET
-#endif
-
-#if TRAITCORE_X86
-#define TRAITCORE_AT_LEVEL(level, call)                     \
-  switch (level) {                                          \
-    case SimdLevel::avx512: avx512::call; break;            \
-    case SimdLevel::avx2: avx2::call; break;                \
-    default: baseline::call;                                \
-  }
-#else
-#define TRAITCORE_AT_LEVEL(level, call) baseline::call;
-#endif
+#define TRAITCORE_KERNEL <traitcore/detail/products.inl>
+#include "simd/foreach_level.hpp"
 
 }  // namespace products
 
@@ -136,20 +65,16 @@ class Copy {
  public:
   Copy(std::int64_t rows, std::int64_t stride) {
     const auto n = static_cast<std::size_t>(rows), width = static_cast<std::size_t>(stride);
-    if (rows * stride * static_cast<std::int64_t>(sizeof(float)) > kNearBytes) {
+    if (rows * stride * static_cast<std::int64_t>(sizeof(float)) > kNearBytes)
       large_ = Matrix(n, width);
-      data_ = large_.data();
-    } else if (stride) {
-      heap_.reset(new float[n * width + 16]);
-      data_ = reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(heap_.get()) + 63) / 64 * 64);
-    }
+    else if (stride)
+      small_ = AlignedBuffer<float>(n * width, false);
   }
-  float* data() { return data_; }
+  float* data() { return large_.data() ? large_.data() : small_.data(); }
 
  private:
   Matrix large_;
-  std::unique_ptr<float[]> heap_;
-  float* data_ = nullptr;
+  AlignedBuffer<float> small_;
 };
 
 template <class Index>
@@ -163,9 +88,8 @@ template <class Index>
 void check_indices(const CsrView<Index>& A, std::int64_t start, std::int64_t stop, std::int64_t columns,
                    SimdLevel level) {
   const std::int64_t begin = A.indptr[start], count = A.indptr[stop] - begin;
-  bool good = true;
-  TRAITCORE_AT_LEVEL(level, look_at_indices(A.index + begin, count, columns, &good))
-  if (!good) throw std::out_of_range("an index of A lies outside of B's rows");
+  if (!TRAITCORE_AT_LEVEL(level, all_within(A.index + begin, count, columns)))
+    throw std::out_of_range("an index of A lies outside of B's rows");
 }
 
 inline std::int64_t rounded(std::int64_t width) { return (width + 15) / 16 * 16; }
@@ -192,7 +116,7 @@ struct Product {
       if (c == 0) check_indices(A, i, i + some, columns, level);
       TRAITCORE_AT_LEVEL(level, sparse_tile(A.indptr + i, A.index, A.value, 0, some, last, fetch,
                                             static_cast<int>(padded), group, padded, alpha, whole ? beta : 0.0f,
-                                            whole ? C + i * k + c : scratch, whole ? k : padded))
+                                            whole ? C + i * k + c : scratch, whole ? k : padded));
       if (whole) continue;
       for (std::int64_t r = 0; r < some; ++r)
         for (std::int64_t j = 0; j < width; ++j) {
@@ -261,7 +185,7 @@ inline void panels_gram(const PanelsView& P, const float* W, std::int64_t q, dou
     for (std::int64_t i = s * span; i < stop; i += kPanelRows) {
       const std::int64_t rows = std::min(kPanelRows, stop - i);
       for (std::int64_t p = 0; p < P.count; ++p)
-        TRAITCORE_AT_LEVEL(level, gram_block(P.at(p, i), P.b, W + i * q, q, rows, part + p * P.b * q))
+        TRAITCORE_AT_LEVEL(level, gram_block(P.at(p, i), P.b, W + i * q, q, rows, part + p * P.b * q));
     }
   });
   constexpr std::int64_t kSums = 4096;
@@ -285,7 +209,7 @@ inline void panels_combine(const PanelsView& P, const float* S, std::int64_t q, 
     for (std::int64_t c = 0; c < q; c += kColumns)
       for (std::int64_t p = 0; p < P.count; ++p)
         TRAITCORE_AT_LEVEL(level, combine_block(P.at(p, i), P.b, S + p * P.b * q + c, q, std::min(kColumns, q - c),
-                                                rows, Y + i * q + c))
+                                                rows, Y + i * q + c));
   });
 }
 

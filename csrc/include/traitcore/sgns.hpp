@@ -16,7 +16,6 @@
 #include "parallel.hpp"
 #include "rng.hpp"
 #include "sgns_sampling.hpp"
-#include "simd.hpp"
 #include "sgns_kernels.hpp"
 
 namespace traitcore {
@@ -107,7 +106,7 @@ class SgnsModel {
                 const std::atomic<bool>& stop) const {
     SgnsStats stats;
     SgnsSampler sampler(options_, keep_, block, next_chunk);
-    const detail::SgnsRunner runner = detail::sgns_runner();
+    const detail::SgnsRunner runner = detail::sgns::runner();
     detail::SgnsScratch scratch(options_.negative, task.stride);
     SgnsBatch now, next;
     bool more = sampler.fill(now);

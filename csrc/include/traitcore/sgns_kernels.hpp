@@ -9,7 +9,8 @@
 
 #include "hogwild.hpp"
 #include "sgns_sampling.hpp"
-#include "simd.hpp"
+#include "simd/memory.hpp"
+#include "simd/vectors.hpp"
 
 namespace traitcore::detail {
 
@@ -35,18 +36,17 @@ struct SgnsWindow {
 
 struct SgnsScratch {
   SgnsScratch(int negative, std::size_t stride)
-      : tiles(static_cast<std::size_t>(negative) / 6 + 1), memory(tiles * 144 + 128 + 512 + stride + 16),
+      : tiles(static_cast<std::size_t>(negative) / 6 + 1), memory(tiles * 144 + 128 + 512 + stride),
         out(tiles * 6), repeats(tiles * 6) {
-    const auto at = reinterpret_cast<std::uintptr_t>(memory.data());
-    weight = memory.data() + (((at + 63) & ~std::uintptr_t{63}) - at) / sizeof(float);
+    weight = memory.data();
     gradient = weight + 16 * tiles;
     scale = gradient + 128 * tiles;
     moves = scale + 128;
     alone[1] = moves + 512;
   }
   std::size_t tiles;
-  std::vector<float> memory;
-  float *weight, *gradient, *scale, *moves;  ///< on cache lines
+  AlignedBuffer<float> memory;
+  float *weight, *gradient, *scale, *moves;
   std::vector<float*> out;
   std::vector<int> repeats;
   float* in[SgnsSampler::kMaxInputs + 1];
@@ -59,38 +59,18 @@ struct SgnsRunner {
   double (*run)(const SgnsTask&, const SgnsBatch&, SgnsScratch&);  ///< returns the summed log-loss
 };
 
-namespace baseline {
-#include "detail/vec_baseline.inl"
-#include "detail/sgns_level.inl"
-#include "detail/sgns_batch.inl"
-}  // namespace baseline
+namespace sgns {
+#define TRAITCORE_KERNEL <traitcore/detail/sgns_batch.inl>
+#include "simd/foreach_level.hpp"
 
-#if TRAITCORE_X86
-TRAITCORE_BEGIN_AVX2
-namespace avx2 {
-#include "detail/vec_avx2.inl"
-#include "detail/sgns_level.inl"
-#include "detail/sgns_batch.inl"
-}  // namespace avx2
-TRAITCORE_END_TARGET
-
-#define TRAITCORE_LEVEL_AVX512 1
-TRAITCORE_BEGIN_AVX512
-namespace avx512 {
-#include "detail/vec_avx512.inl"
-#include "detail/sgns_level.inl"
-#include "detail/sgns_batch.inl"
-}  // namespace avx512
-TRAITCORE_END_TARGET
-#undef TRAITCORE_LEVEL_AVX512
+inline SgnsRunner runner() {
+#if defined(TRAITCORE_RELAXED_ATOMICS)
+  const SimdLevel level = SimdLevel::baseline;  // the one whose loads and stores are atomic
+#else
+  const SimdLevel level = simd_level();
 #endif
-
-inline SgnsRunner sgns_runner() {
-#if TRAITCORE_X86 && !defined(TRAITCORE_RELAXED_ATOMICS)
-  if (simd_level() == SimdLevel::avx512) return {avx512::draw_noise, avx512::run_batch};
-  if (simd_level() == SimdLevel::avx2) return {avx2::draw_noise, avx2::run_batch};
-#endif
-  return {baseline::draw_noise, baseline::run_batch};
+  return {TRAITCORE_AT_LEVEL(level, draw_noise), TRAITCORE_AT_LEVEL(level, run_batch)};
 }
+}  // namespace sgns
 
 }  // namespace traitcore::detail

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "rng.hpp"
+#include "simd/memory.hpp"
 
 namespace traitcore {
 
@@ -81,13 +82,6 @@ class TextCodes {
   static std::uint64_t step(std::uint64_t h, std::uint64_t w) {
     h = (h ^ w) * 0xBF58476D1CE4E5B9ull;
     return h ^ (h >> 32);
-  }
-  static void prefetch(const void* where) {
-#if defined(__GNUC__) || defined(__clang__)
-    __builtin_prefetch(where);
-#else
-    (void)where;
-#endif
   }
 
   std::size_t place_of(std::uint64_t hash) const { return hash & (slots_.size() - 1); }

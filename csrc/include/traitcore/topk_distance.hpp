@@ -9,11 +9,7 @@
 #include <cstring>
 #include <limits>
 
-#if defined(__GNUC__) || defined(__clang__)
-#define TK_NOINLINE __attribute__((noinline))
-#else
-#define TK_NOINLINE
-#endif
+#include "simd/level.hpp"
 
 namespace traitcore::detail {
 
@@ -34,7 +30,7 @@ inline std::uint64_t rounding(double sum, double a, double b) { return bits_of((
 /// |a - b|^2 in double. Differences of floats lie in [2^-149, 2^129), so nothing overflows or underflows. A term takes
 /// at most 4 roundings of 2^-53 and the sums width / 8 + 4; where none occurs the value is exact.
 /// Out of line: elsewhere GCC doesn't make vectors of its loop.
-TK_NOINLINE inline SquaredDistance squared_distance(const float* a, const float* b, std::size_t width) {
+TRAITCORE_NOINLINE inline SquaredDistance squared_distance(const float* a, const float* b, std::size_t width) {
   constexpr std::size_t kParts = 8;
   double part[kParts] = {};
   std::uint64_t rounded[kParts] = {};

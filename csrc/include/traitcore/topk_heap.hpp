@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "simd/memory.hpp"
 #include "topk_distance.hpp"
 
 namespace traitcore {
@@ -156,7 +157,7 @@ struct TopKLane {
   }
 
   // Out of line: with its body in the tiles' loops their sums don't stay in registers.
-  TK_NOINLINE void offer(int lane, float score, std::int64_t row) {
+  TRAITCORE_NOINLINE void offer(int lane, float score, std::int64_t row) {
     // The threshold may have risen since the tile compared: rows of one tile are offered one by one.
     if (block->euclidean) return offer_distance(lane, score, row);
     if (!(score > threshold[lane]) || is_excluded(query[lane], row)) return;
@@ -218,7 +219,7 @@ class TopKScratch {
         bounds_(block.width),
         tile_(tile),
         room_(std::min(block.k, block.end > block.begin ? block.end - block.begin : 0)),
-        packed_((block.n_queries + tile - 1) / tile * tile * block.width + 16),
+        packed_((block.n_queries + tile - 1) / tile * tile * block.width),
         scored_(block.euclidean ? 0 : block.n_queries * room_),
         near_(block.euclidean ? block.n_queries * room_ : 0),
         lanes_((block.n_queries + tile - 1) / tile) {
@@ -233,7 +234,7 @@ class TopKScratch {
   TopKScratch& operator=(const TopKScratch&) = delete;
 
   std::size_t tiles() const { return lanes_.size(); }
-  const float* packed(std::size_t t) { return base() + t * tile_ * block_.width; }
+  const float* packed(std::size_t t) { return packed_.data() + t * tile_ * block_.width; }
   TopKLane* lanes(std::size_t t) { return &lanes_[t]; }
   const TopKLane& lanes_of(std::size_t q) const { return lanes_[q / tile_]; }
   int lane_of(std::size_t q) const { return static_cast<int>(q % tile_); }
@@ -254,19 +255,15 @@ class TopKScratch {
     if (block_.euclidean) lanes.near[lane] = near_.data() + q * room_;
     else lanes.scored[lane] = scored_.data() + q * room_;
     const float* query = block_.queries + q * block_.width;
-    for (std::size_t j = 0; j < block_.width; ++j) base()[t * tile_ * block_.width + j * tile_ + lane] = query[j];
+    for (std::size_t j = 0; j < block_.width; ++j) packed_.data()[t * tile_ * block_.width + j * tile_ + lane] = query[j];
     if (!block_.euclidean) return;
     squared_norms(query, 1, block_.width, &lanes.squared_norm[lane]);
     lanes.set_distance_threshold(static_cast<int>(lane));
   }
-  float* base() {  // on a cache line, so that no load is split
-    const auto address = reinterpret_cast<std::uintptr_t>(packed_.data());
-    return packed_.data() + ((64 - address % 64) % 64) / sizeof(float);
-  }
   TopKBlock block_;
   DistanceBounds bounds_;
   std::size_t tile_, room_;
-  std::vector<float> packed_;
+  AlignedBuffer<float> packed_;  // so that no load is split
   std::vector<ScoredRow> scored_;
   std::vector<MeasuredRow> near_;
   std::vector<TopKLane> lanes_;

@@ -1,98 +1,75 @@
-// Kernels of the Frobenius factorization for one number type and one instruction set. No include guard on purpose:
-// nmf.hpp includes this file and nmf_entries.inl once for each pair, inside a namespace and a target region, with
-//   TC_REAL   float or double
-//   TC_LANES  numbers in a vector (1: plain scalars, for compilers without vector extensions)
-// Nothing here is a template and nothing calls std::, because a template may be instantiated outside its region.
+// Kernels of the Frobenius factorization, for one number type (Real) and one instruction set.
 //
 // Row factors are row-major, padded with zero columns to `width` (a multiple of 64 bytes). The coordinate-descent
-// sweep wants one component of many rows side by side, so blocks of TC_BLOCK rows are transposed on the way in and out.
+// sweep wants one component of many rows side by side, so blocks of kBlock rows are transposed on the way in and out.
 
-#define TC_BLOCK (4 * TC_LANES)
+constexpr int kLanes = TRAITCORE_REAL_LANES, kBlock = 4 * kLanes;
 
-#if TC_LANES == 1
-typedef TC_REAL Vec;
-#else
-// Unaligned by type: the arrays are aligned where it matters for speed, never assumed to be.
-typedef TC_REAL Vec __attribute__((vector_size(TC_LANES * sizeof(TC_REAL)), aligned(sizeof(TC_REAL)), may_alias));
-#endif
-
-TRAITCORE_INLINE Vec load(const TC_REAL* p) { return *reinterpret_cast<const Vec*>(p); }
-TRAITCORE_INLINE void store(TC_REAL* p, Vec v) { *reinterpret_cast<Vec*>(p) = v; }
 TRAITCORE_INLINE Vec zero() { return Vec{}; }
-TRAITCORE_INLINE Vec splat(TC_REAL s) { return s - Vec{}; }
 TRAITCORE_INLINE Vec positive(Vec v) { return v > zero() ? v : zero(); }
 TRAITCORE_INLINE Vec magnitude(Vec v) { return v < zero() ? -v : v; }
-TRAITCORE_INLINE TC_REAL lane_sum(Vec v) {
-  TC_REAL lanes[TC_LANES];
-  store(lanes, v);
-#pragma GCC unroll 4
-  for (int half = TC_LANES / 2; half; half /= 2)
-#pragma GCC unroll 8
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
-}
 
 #include <traitcore/detail/nmf_transpose.inl>
 #include <traitcore/detail/nmf_products.inl>
 
-/// One cyclic sweep on min 0.5 w^T G w - x^T w, w >= 0, for the TC_BLOCK columns of w and x (width, TC_BLOCK) side by
+/// One cyclic sweep on min 0.5 w^T G w - x^T w, w >= 0, for the kBlock columns of w and x (width, kBlock) side by
 /// side (Cichocki & Phan 2009, algorithm 2). Adds to `met` (4 vectors, a number per column) the projected gradient's
 /// 1-norm, each component's as the sweep comes to it: scikit-learn's measure.
-TRAITCORE_INLINE void sweep(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
+TRAITCORE_INLINE void sweep(Real* w, const Real* x, const Real* G, const Real* inverse,
                             const std::int32_t* order, int k, int width, Vec* met) {
-  const TC_REAL rounding = sizeof(TC_REAL) == 4 ? TC_REAL(0x1p-22) : TC_REAL(0x1p-51);
+  const Real rounding = sizeof(Real) == 4 ? Real(0x1p-22) : Real(0x1p-51);
   for (int s = 0; s < k; ++s) {
     const int t = order[s];
-    const TC_REAL* g = G + t * width;
-    TC_REAL* p = w + t * TC_BLOCK;
+    const Real* g = G + t * width;
+    Real* p = w + t * kBlock;
     Vec a[4];
 #pragma GCC unroll 4
-    for (int b = 0; b < 4; ++b) a[b] = load(x + t * TC_BLOCK + b * TC_LANES);
+    for (int b = 0; b < 4; ++b) a[b] = load(x + t * kBlock + b * kLanes);
 #pragma GCC unroll 4
     for (int r = 0; r < k; ++r) {
-      const Vec c = splat(g[r]);
-      const TC_REAL* u = w + r * TC_BLOCK;
+      const Vec c = set1(g[r]);
+      const Real* u = w + r * kBlock;
 #pragma GCC unroll 4
-      for (int b = 0; b < 4; ++b) a[b] -= c * load(u + b * TC_LANES);
+      for (int b = 0; b < 4; ++b) a[b] -= c * load(u + b * kLanes);
     }
-    const Vec i = splat(inverse[t]);
+    const Vec i = set1(inverse[t]);
 #pragma GCC unroll 4
     for (int b = 0; b < 4; ++b) {
-      const Vec old = load(p + b * TC_LANES);
+      const Vec old = load(p + b * kLanes);
       const Vec next = old + i * a[b];
       met[b] += old > zero() ? magnitude(a[b]) : positive(a[b]);
       // A step that lands within rounding of zero lands on zero, as a division instead of `inverse` would have it.
-      store(p + b * TC_LANES, next > old * rounding ? next : zero());
+      store(p + b * kLanes, next > old * rounding ? next : zero());
     }
   }
 }
 
-/// `sweeps` sweeps; returns what the first met, over all columns, each counted `weights` (TC_BLOCK, or null) times.
-static double descend(TC_REAL* w, const TC_REAL* x, const TC_REAL* G, const TC_REAL* inverse,
-                      const std::int32_t* order, int k, int width, int sweeps, const TC_REAL* weights) {
+/// `sweeps` sweeps; returns what the first met, over all columns, each counted `weights` (kBlock, or null) times.
+static double descend(Real* w, const Real* x, const Real* G, const Real* inverse,
+                      const std::int32_t* order, int k, int width, int sweeps, const Real* weights) {
   double result = 0;
   for (int n = 0; n < sweeps; ++n) {
     Vec met[4] = {zero(), zero(), zero(), zero()};
     sweep(w, x, G, inverse, order, k, width, met);
     if (n > 0) continue;
     if (weights)
-      for (int b = 0; b < 4; ++b) met[b] *= load(weights + b * TC_LANES);
-    result = lane_sum(met[0] + met[1] + met[2] + met[3]);
+      for (int b = 0; b < 4; ++b) met[b] *= load(weights + b * kLanes);
+    result = sum(met[0] + met[1] + met[2] + met[3]);
   }
   return result;
 }
 
 TRAITCORE_INLINE bool halted(const Halt& halt) { return halt.asked && halt.asked(halt.context); }
 
-TRAITCORE_INLINE void fill_zero(TC_REAL* p, std::int64_t count) {
+TRAITCORE_INLINE void fill_zero(Real* p, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) p[i] = 0;
 }
-TRAITCORE_INLINE void copy(TC_REAL* to, const TC_REAL* from, std::int64_t count) {
+TRAITCORE_INLINE void copy(Real* to, const Real* from, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = from[i];
 }
 
 /// total += part, in double; part = 0.
-TRAITCORE_INLINE void flush(double* total, TC_REAL* part, std::int64_t count) {
+TRAITCORE_INLINE void flush(double* total, Real* part, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     total[i] += part[i];
     part[i] = 0;
@@ -100,7 +77,7 @@ TRAITCORE_INLINE void flush(double* total, TC_REAL* part, std::int64_t count) {
 }
 
 /// X[i ... i + rows) A, row-major, rows past the end zero.
-static void block_product(const RowPass<TC_REAL>& pass, std::int64_t i, int rows, TC_REAL* out) {
+static void block_product(const RowPass<Real>& pass, std::int64_t i, int rows, Real* out) {
   if (pass.dense) {
     dense_product(pass.dense + i * pass.m, pass.m, rows, pass.m, pass.A, pass.width, out);
   } else {
@@ -108,16 +85,16 @@ static void block_product(const RowPass<TC_REAL>& pass, std::int64_t i, int rows
       sparse_product(pass.indices, pass.data, pass.indptr[i + r], pass.indptr[i + r + 1], pass.indptr[pass.n] - 1,
                      pass.A, pass.width, out + r * pass.width);
   }
-  fill_zero(out + rows * pass.width, static_cast<std::int64_t>(TC_BLOCK - rows) * pass.width);
+  fill_zero(out + rows * pass.width, static_cast<std::int64_t>(kBlock - rows) * pass.width);
 }
 
 /// The totals of U^T B and of B's columns, and C += X[i ... i + rows)^T B where there is a C.
-static void block_accumulate(const RowPass<TC_REAL>& pass, std::int64_t i, int rows, const TC_REAL* U,
-                             const TC_REAL* B, TC_REAL* gram, TC_REAL* sums, TC_REAL* C) {
+static void block_accumulate(const RowPass<Real>& pass, std::int64_t i, int rows, const Real* U,
+                             const Real* B, Real* gram, Real* sums, Real* C) {
   const int width = pass.width;
   gram_product(U, B, rows, width, gram);
   for (int r = 0; r < rows; ++r)
-    for (int c = 0; c < width; c += TC_LANES) store(sums + c, load(sums + c) + load(B + r * width + c));
+    for (int c = 0; c < width; c += kLanes) store(sums + c, load(sums + c) + load(B + r * width + c));
   if (!C) return;
   if (pass.dense) {
     dense_transposed_product(pass.dense + i * pass.m, pass.m, rows, pass.m, B, width, C);
@@ -129,21 +106,21 @@ static void block_accumulate(const RowPass<TC_REAL>& pass, std::int64_t i, int r
 }
 
 /// One strip of the fused pass; see RowPass and run_rows. `scratch` has pass_scratch(width) numbers.
-static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch,
-                     TC_REAL* C, double* C_total, Sums& totals) {
+static void row_pass(const RowPass<Real>& pass, std::int64_t begin, std::int64_t end, Real* scratch,
+                     Real* C, double* C_total, Sums& totals) {
   const int width = pass.width;
-  const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width;
-  TC_REAL *rows = scratch, *xt = rows + size, *wt = xt + size, *weighted = wt + size, *gram = weighted + size;
-  TC_REAL* sums = gram + width * width;
+  const std::int64_t size = static_cast<std::int64_t>(kBlock) * width;
+  Real *rows = scratch, *xt = rows + size, *wt = xt + size, *weighted = wt + size, *gram = weighted + size;
+  Real* sums = gram + width * width;
   fill_zero(gram, width * width + width);
   if (C) fill_zero(C, pass.m * width);
   if (C_total)
     for (std::int64_t q = 0; q < pass.m * width; ++q) C_total[q] = 0;
   int unflushed = 0;
-  for (std::int64_t i = begin; i < end && !halted(pass.halt); i += TC_BLOCK) {
-    const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
+  for (std::int64_t i = begin; i < end && !halted(pass.halt); i += kBlock) {
+    const int count = static_cast<int>(end - i < kBlock ? end - i : kBlock);
     const std::int64_t used = static_cast<std::int64_t>(count) * width;
-    const TC_REAL* use = pass.project ? rows : pass.start + i * width;
+    const Real* use = pass.project ? rows : pass.start + i * width;
     if (pass.project) {
       block_product(pass, i, count, rows);
       if (pass.out) copy(pass.out + i * width, rows, used);
@@ -152,17 +129,17 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
       to_columns(rows, width, pass.l1, xt);
       copy(rows, use, used);
       to_columns(rows, width, 0, wt);
-      TC_REAL times[TC_BLOCK] = {};
+      Real times[kBlock] = {};
       if (pass.row_weights) copy(times, pass.row_weights + i, count);
       totals.violation += descend(wt, xt, pass.G, pass.inverse, pass.order, pass.k, width, pass.sweeps,
                                   pass.row_weights ? times : nullptr);
       to_rows(wt, width, rows);
       use = rows;
       if (pass.extrapolated) {
-        const TC_REAL* previous = pass.previous + i * width;
-        TC_REAL* out = pass.extrapolated + i * width;
-        const Vec beta = splat(pass.beta);
-        for (std::int64_t q = 0; q < used; q += TC_LANES) {
+        const Real* previous = pass.previous + i * width;
+        Real* out = pass.extrapolated + i * width;
+        const Vec beta = set1(pass.beta);
+        for (std::int64_t q = 0; q < used; q += kLanes) {
           const Vec w = load(rows + q);
           store(out + q, positive(w + beta * (w - load(previous + q))));
         }
@@ -171,17 +148,17 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
       copy(pass.out + i * width, rows, used);
     }
     if (!C && !pass.project) continue;
-    const TC_REAL* B = use;
+    const Real* B = use;
     if (pass.row_weights) {
       for (int r = 0; r < count; ++r) {
-        const Vec s = splat(pass.row_weights[i + r]);
-        for (int c = 0; c < width; c += TC_LANES)
+        const Vec s = set1(pass.row_weights[i + r]);
+        for (int c = 0; c < width; c += kLanes)
           store(weighted + r * width + c, s * load(use + r * width + c));
       }
       B = weighted;
     }
     block_accumulate(pass, i, count, use, B, gram, sums, C);
-    // Sums of a few hundred rows are exact enough in TC_REAL; longer ones are not.
+    // Sums of a few hundred rows are exact enough in Real; longer ones are not.
     if (++unflushed == 8 || i + count == end) {
       flush(totals.gram, gram, width * width);
       flush(totals.sums, sums, width);
@@ -194,45 +171,45 @@ static void row_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int6
 /// Rows [begin, end) of X: the factor's rows with A fixed, from the free solution cut at zero, each until its projected
 /// gradient has fallen to tol times that at zero, or for `sweeps` sweeps. A column of the block whose row is done takes
 /// the next row, so a slow row holds nobody up, and no row's answer depends on its neighbours.
-static void solve_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch) {
+static void solve_pass(const RowPass<Real>& pass, std::int64_t begin, std::int64_t end, Real* scratch) {
   const int width = pass.width, k = pass.k;
-  const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width;
-  TC_REAL *products = scratch, *x = products + size, *w = x + size, *guess = w + size;
-  TC_REAL limit[TC_BLOCK], met[TC_BLOCK];
-  std::int64_t row[TC_BLOCK];
-  int age[TC_BLOCK];
+  const std::int64_t size = static_cast<std::int64_t>(kBlock) * width;
+  Real *products = scratch, *x = products + size, *w = x + size, *guess = w + size;
+  Real limit[kBlock], met[kBlock];
+  std::int64_t row[kBlock];
+  int age[kBlock];
   fill_zero(x, 2 * size);
-  for (int b = 0; b < TC_BLOCK; ++b) row[b] = -1;
+  for (int b = 0; b < kBlock; ++b) row[b] = -1;
   std::int64_t next = begin, known = begin;  // rows next ... known - 1 have their products
   int active = 0;
   bool first = true;
   while ((first || active) && !halted(pass.halt)) {
-    for (int b = 0; b < TC_BLOCK; ++b) {
+    for (int b = 0; b < kBlock; ++b) {
       if (!first && (row[b] < 0 || (met[b] > limit[b] && age[b] < pass.sweeps))) continue;
       if (row[b] >= 0) {
-        for (int t = 0; t < k; ++t) pass.out[row[b] * width + t] = w[t * TC_BLOCK + b];
+        for (int t = 0; t < k; ++t) pass.out[row[b] * width + t] = w[t * kBlock + b];
         row[b] = -1;
         --active;
       }
       limit[b] = 0;
-      for (int t = 0; t < k; ++t) w[t * TC_BLOCK + b] = x[t * TC_BLOCK + b] = 0;
+      for (int t = 0; t < k; ++t) w[t * kBlock + b] = x[t * kBlock + b] = 0;
       if (next == end) continue;
       if (next == known) {
-        const int count = static_cast<int>(end - next < TC_BLOCK ? end - next : TC_BLOCK);
+        const int count = static_cast<int>(end - next < kBlock ? end - next : kBlock);
         block_product(pass, next, count, products);
         known = next + count;
       }
-      const TC_REAL* product = products + (next - begin) % TC_BLOCK * width;
+      const Real* product = products + (next - begin) % kBlock * width;
       fill_zero(guess, width);
       for (int t = 0; t < k; ++t) {
-        const TC_REAL value = product[t] - pass.l1;
-        const Vec v = splat(value);
-        x[t * TC_BLOCK + b] = value;
+        const Real value = product[t] - pass.l1;
+        const Vec v = set1(value);
+        x[t * kBlock + b] = value;
         limit[b] += value > 0 ? value * pass.tol : 0;
-        for (int c = 0; c < width; c += TC_LANES)
+        for (int c = 0; c < width; c += kLanes)
           store(guess + c, load(guess + c) + v * load(pass.solution + t * width + c));
       }
-      for (int t = 0; t < k; ++t) w[t * TC_BLOCK + b] = guess[t] > 0 ? guess[t] : 0;
+      for (int t = 0; t < k; ++t) w[t * kBlock + b] = guess[t] > 0 ? guess[t] : 0;
       row[b] = next++;
       age[b] = 0;
       ++active;
@@ -243,31 +220,31 @@ static void solve_pass(const RowPass<TC_REAL>& pass, std::int64_t begin, std::in
       for (int b = 0; b < 4; ++b) last[b] = zero();
       sweep(w, x, pass.G, pass.inverse, pass.order, k, width, last);
     }
-    for (int b = 0; b < 4; ++b) store(met + b * TC_LANES, last[b]);
-    for (int b = 0; b < TC_BLOCK; ++b)
+    for (int b = 0; b < 4; ++b) store(met + b * kLanes, last[b]);
+    for (int b = 0; b < kBlock; ++b)
       if (row[b] >= 0) age[b] += 2;
   }
 }
 
 /// Rows [begin, end) of the other factor: sum the strips' C in order (into strip 0), then coordinate descent.
-static void column_pass(const ColumnPass<TC_REAL>& pass, std::int64_t begin, std::int64_t end, TC_REAL* scratch,
+static void column_pass(const ColumnPass<Real>& pass, std::int64_t begin, std::int64_t end, Real* scratch,
                         Sums& totals) {
   const int width = pass.width;
-  const std::int64_t size = static_cast<std::int64_t>(TC_BLOCK) * width, stride = pass.m * width;
-  TC_REAL *rows = scratch, *xt = rows + size, *wt = xt + size, *gram = wt + size;
+  const std::int64_t size = static_cast<std::int64_t>(kBlock) * width, stride = pass.m * width;
+  Real *rows = scratch, *xt = rows + size, *wt = xt + size, *gram = wt + size;
   fill_zero(gram, width * width);
-  for (std::int64_t i = begin; i < end && !halted(pass.halt); i += TC_BLOCK) {
-    const int count = static_cast<int>(end - i < TC_BLOCK ? end - i : TC_BLOCK);
+  for (std::int64_t i = begin; i < end && !halted(pass.halt); i += kBlock) {
+    const int count = static_cast<int>(end - i < kBlock ? end - i : kBlock);
     const std::int64_t used = static_cast<std::int64_t>(count) * width;
     if (pass.C_total) {
       double* C = pass.C_total + i * width;
       for (std::int64_t q = 0; q < used; ++q) {
         for (int s = 1; s < pass.strips; ++s) C[q] += C[s * stride + q];
-        rows[q] = static_cast<TC_REAL>(C[q]);
+        rows[q] = static_cast<Real>(C[q]);
       }
     } else {
-      TC_REAL* C = pass.C + i * width;
-      for (std::int64_t q = 0; q < used; q += TC_LANES) {
+      Real* C = pass.C + i * width;
+      for (std::int64_t q = 0; q < used; q += kLanes) {
         Vec sum = load(C + q);
         for (int s = 1; s < pass.strips; ++s) sum += load(C + s * stride + q);
         store(C + q, sum);

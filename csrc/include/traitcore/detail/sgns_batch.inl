@@ -1,6 +1,8 @@
-// The loops over a batch's windows, for one instruction set; included after sgns_level.inl.
+// The loops over a batch's windows, for one instruction set.
 
-#if defined(TRAITCORE_LEVEL_AVX512)
+#include <traitcore/detail/sgns_level.inl>
+
+#if TRAITCORE_LANES == 16
 /// Eight random words, as mix64.
 TRAITCORE_INLINE __m512i mix_words(__m512i z) {
   z = _mm512_mullo_epi64(_mm512_xor_si512(z, _mm512_maskz_srli_epi64(0xFF, z, 30)),
@@ -50,7 +52,7 @@ inline void draw_noise(const SgnsTask& task, SgnsBatch& batch) {
     for (std::uint32_t set = 0; set < sets; ++set) {
       const std::uint64_t key = job.key + set * each * kGolden;
       std::int32_t* out = batch.noise.data() + job.noise + set * each;
-#if defined(TRAITCORE_LEVEL_AVX512)
+#if TRAITCORE_LANES == 16
       if (each <= 8 && options.group_negative == 0) {
         repeats |= draw_eight(task.noise->all(), options.negative, job.target, key, out);
         continue;
@@ -64,12 +66,8 @@ inline void draw_noise(const SgnsTask& task, SgnsBatch& batch) {
 
 template <std::size_t Stride>
 TRAITCORE_INLINE void prefetch_row(const float* row, std::size_t stride) {
-#if defined(__GNUC__) || defined(__clang__)
 #pragma GCC unroll 8
-  for (std::size_t k = 0; k < (Stride ? Stride : stride); k += 16) __builtin_prefetch(row + k, 1, 3);
-#else
-  (void)row, (void)stride;
-#endif
+  for (std::size_t k = 0; k < (Stride ? Stride : stride); k += 16) prefetch<true>(row + k);
 }
 
 TRAITCORE_INLINE float* row_of(float* matrix, std::int32_t i, std::size_t stride) {
@@ -130,8 +128,8 @@ inline constexpr float kMostAtOnce = 0.8f;
 
 /// Train a window some inputs at a time, and where one alone is too much (a small vocabulary, whose negatives are drawn
 /// again and again) in several smaller steps. Returns the loss of repeated negatives that Loss doesn't count.
-TRAITCORE_RACY inline double train_in_parts(const SgnsTask& task, const SgnsWindow& whole, float weight, SgnsScratch& s,
-                                     bool repeats, Loss& loss) {
+TRAITCORE_RACY inline double train_in_parts(const SgnsTask& task, const SgnsWindow& whole, float weight,
+                                            SgnsScratch& s, bool repeats, Loss& loss) {
   SgnsWindow part = whole;
   const int most = static_cast<int>(kMostAtOnce / weight), together = most < 2 ? 1 : most & ~1;  // taken two at a time
   const float parts = weight > kMostAtOnce ? weight / kMostAtOnce : 1.0f;
@@ -195,7 +193,7 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
 #pragma GCC unroll 5
         for (int k = 0; k < 5; ++k) s.out[static_cast<std::size_t>(k) + 1] = row_of(task.contexts, noise[k], stride);
 #pragma GCC unroll 4
-        for (int i = 0; i < 16; i += kWidth) store(s.weight + i, load(kSigned + i) * set1(job.alpha));
+        for (int i = 0; i < 16; i += kF32Lanes) store(s.weight + i, load(kSigned + i) * set1(job.alpha));
       } else {
         window.n_out = gather(task, job, noise, s);
         n_scores -= window.n_in * (static_cast<std::int64_t>(each) + 1 - window.n_out);

@@ -1,5 +1,4 @@
-// One instruction set's form of the SGNS arithmetic. sgns_kernels.hpp includes it inside a namespace and a target region,
-// once for each level, after the level's vec_*.inl. No include guard, no lambdas, no std:: templates in here.
+// One instruction set's form of the SGNS arithmetic.
 //
 // The outputs of a window (the target and its negatives) are taken in tiles of at most 6. Scores and gradients of a
 // tile against two inputs A, B fill a block of 16 floats:
@@ -15,7 +14,7 @@ inline constexpr float kBound = 29.0f;  // of scores, beyond which s(f) is 0 or 
 #if defined(TRAITCORE_SGNS_NO_LOSS)  // to measure what the loss costs
 struct Loss {
   TRAITCORE_INLINE void clear() {}
-  TRAITCORE_INLINE void add(int, vf) {}
+  TRAITCORE_INLINE void add(int, f32) {}
   TRAITCORE_INLINE void end_block() {}
   TRAITCORE_INLINE double total(std::int64_t) const { return 0; }
 };
@@ -23,8 +22,8 @@ struct Loss {
 struct Loss {
   std::int64_t moved;  ///< blocks whose exponents are out
   int factors;  ///< blocks since
-#if defined(TRAITCORE_LEVEL_AVX512)
-  vf mantissa, exponent;
+#if TRAITCORE_LANES == 16
+  f32 mantissa, exponent;
 #else
   float mantissa[16];
   std::int32_t exponent[16];
@@ -32,7 +31,7 @@ struct Loss {
 
   TRAITCORE_INLINE void clear() {  // not a constructor: a synthesised one would fall outside the target region
     moved = factors = 0;
-#if defined(TRAITCORE_LEVEL_AVX512)
+#if TRAITCORE_LANES == 16
     mantissa = set1(1.0f);
     exponent = set1(0.0f);
 #else
@@ -40,8 +39,8 @@ struct Loss {
 #endif
   }
   /// Odds of the lanes from i on.
-  TRAITCORE_INLINE void add(int i, vf odds) {
-#if defined(TRAITCORE_LEVEL_AVX512)
+  TRAITCORE_INLINE void add(int i, f32 odds) {
+#if TRAITCORE_LANES == 16
     (void)i;
     mantissa = mantissa * odds;
 #else
@@ -53,7 +52,7 @@ struct Loss {
     if (++factors < 3) return;
     factors = 0;
     moved += 3;
-#if defined(TRAITCORE_LEVEL_AVX512)
+#if TRAITCORE_LANES == 16
     exponent = _mm512_add_ps(exponent, _mm512_maskz_getexp_ps(kAll, mantissa));
     mantissa = _mm512_maskz_getmant_ps(kAll, mantissa, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_src);
 #else
@@ -71,7 +70,7 @@ struct Loss {
   /// \param[in] scores  lanes that stand for a pair, over all blocks
   TRAITCORE_INLINE double total(std::int64_t scores) const {
     double logs = 0, twos = static_cast<double>(scores - 16 * (moved + factors));
-#if defined(TRAITCORE_LEVEL_AVX512)
+#if TRAITCORE_LANES == 16
     float m[16], e[16];
     store(m, mantissa);
     store(e, exponent);
@@ -89,12 +88,12 @@ struct Loss {
 #endif
 
 /// 1 + exp(x): 2^r by exponent bits times a polynomial of degree 5 for the rest (relative error 8e-8).
-TRAITCORE_INLINE vf odds_of(vf x) {
-  const vf t = clamp(x, kBound) * set1(1.44269504f);
-  const vf magic = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const vf y = t + magic;
-  const vf f = t - (y - magic);
-  vf p = fma(f, set1(0.001327647129073739f), set1(0.009675540961325169f));
+TRAITCORE_INLINE f32 odds_of(f32 x) {
+  const f32 t = clamp(x, kBound) * set1(1.44269504f);
+  const f32 magic = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const f32 y = t + magic;
+  const f32 f = t - (y - magic);
+  f32 p = fma(f, set1(0.001327647129073739f), set1(0.009675540961325169f));
   p = fma(p, f, set1(0.05550713092088699f));
   p = fma(p, f, set1(0.24022120237350464f));
   p = fma(p, f, set1(0.6931469440460205f));
@@ -103,38 +102,38 @@ TRAITCORE_INLINE vf odds_of(vf x) {
 }
 
 /// Dot products of NT outputs with inputs a and b, in block order.
-#if defined(TRAITCORE_LEVEL_AVX512)
-TRAITCORE_INLINE vf add_halves(vf a, vf b) {  // a's upper half onto its lower | the same of b
+#if TRAITCORE_LANES == 16
+TRAITCORE_INLINE f32 add_halves(f32 a, f32 b) {  // a's upper half onto its lower | the same of b
   return _mm512_maskz_shuffle_f32x4(kAll, a, b, 0x44) + _mm512_maskz_shuffle_f32x4(kAll, a, b, 0xEE);
 }
-TRAITCORE_INLINE vf add_pairs(vf x, vf y) {
+TRAITCORE_INLINE f32 add_pairs(f32 x, f32 y) {
   return _mm512_maskz_unpacklo_ps(kAll, x, y) + _mm512_maskz_unpackhi_ps(kAll, x, y);
 }
-TRAITCORE_INLINE vf add_quads(vf x, vf y) {
+TRAITCORE_INLINE f32 add_quads(f32 x, f32 y) {
   return _mm512_maskz_shuffle_ps(kAll, x, y, 0x44) + _mm512_maskz_shuffle_ps(kAll, x, y, 0xEE);
 }
 #endif
 
 template <int NT, std::size_t Stride>
 TRAITCORE_INLINE void scores(float* const* out, const float* a, const float* b, std::size_t stride, float* block) {
-  vf p[6], q[6];
+  f32 p[6], q[6];
 #pragma GCC unroll 6
   for (int t = 0; t < 6; ++t) p[t] = q[t] = set1(0.0f);
 #pragma GCC unroll 8
-  for (std::size_t k = 0; k < (Stride ? Stride : stride); k += kWidth) {
-    const vf x = load(a + k), y = load(b + k);
+  for (std::size_t k = 0; k < (Stride ? Stride : stride); k += kF32Lanes) {
+    const f32 x = load(a + k), y = load(b + k);
 #pragma GCC unroll 6
     for (int t = 0; t < NT; ++t) {
-      const vf o = load(out[t] + k);
+      const f32 o = load(out[t] + k);
       p[t] = fma(o, x, p[t]);
       q[t] = fma(o, y, q[t]);
     }
   }
-#if defined(TRAITCORE_LEVEL_AVX512)
+#if TRAITCORE_LANES == 16
 #pragma GCC unroll 6
   for (int t = 0; t < NT; ++t) p[t] = add_halves(p[t], q[t]);
-  const vf low = add_quads(add_pairs(p[0], p[1]), add_pairs(p[2], p[3]));
-  const vf high = NT > 4 ? add_quads(add_pairs(p[4], p[5]), set1(0.0f)) : set1(0.0f);
+  const f32 low = add_quads(add_pairs(p[0], p[1]), add_pairs(p[2], p[3]));
+  const f32 high = NT > 4 ? add_quads(add_pairs(p[4], p[5]), set1(0.0f)) : set1(0.0f);
   store(block,
         _mm512_maskz_shuffle_f32x4(kAll, low, high, 0x88) + _mm512_maskz_shuffle_f32x4(kAll, low, high, 0xDD));
 #else
@@ -146,8 +145,8 @@ TRAITCORE_INLINE void scores(float* const* out, const float* a, const float* b, 
 #endif
 }
 
-/// Gradients of a tile, g = weight * (1 - s(y)) with a negative's weight below zero, into 128 floats; with the target's tile also `scale`, 128 floats
-/// in the same order: see update().
+/// Gradients of a tile, g = weight * (1 - s(y)) with a negative's weight below zero, into 128 floats; with the target's
+/// tile also `scale`, 128 floats in the same order: see update().
 template <int NT, std::size_t Stride, bool First>
 TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t stride, Loss& loss) {
   float* const* out = w.out + 6 * tile;
@@ -157,7 +156,7 @@ TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t strid
   for (int j = 0; j < w.n_in; j += 2) {
     float* g = gradient + j * 8;
     scores<NT, Stride>(out, w.in[j], w.in[j + 1], stride, g);
-#if !defined(TRAITCORE_LEVEL_AVX512)
+#if TRAITCORE_LANES != 16
     float f[16] = {0};
 #pragma GCC unroll 6
     for (int t = 0; t < NT; ++t) {
@@ -168,9 +167,9 @@ TRAITCORE_INLINE void gradients(const SgnsWindow& w, int tile, std::size_t strid
     const float* f = g;
 #endif
 #pragma GCC unroll 4
-    for (int i = 0; i < 16; i += kWidth) {
-      const vf x = load(f + i), o = odds_of(First ? x * load(kSign + i) : x);
-      const vf step = (set1(1.0f) - reciprocal(o)) * load(weight + i);
+    for (int i = 0; i < 16; i += kF32Lanes) {
+      const f32 x = load(f + i), o = odds_of(First ? x * load(kSign + i) : x);
+      const f32 step = (set1(1.0f) - reciprocal(o)) * load(weight + i);
       store(g + i, step);
       if (First) store(w.scale + j * 8 + i, set1(1.0f) - set1(0.5f) * step * step);
       loss.add(i, o);
@@ -187,19 +186,19 @@ template <int NT, int S, bool First, bool Last>
 TRAITCORE_INLINE void update(const SgnsWindow& w, int tile, std::size_t k) {
   float* const* out = w.out + 6 * tile;
   const float* gradient = w.gradient + 128 * tile;
-  vf o[NT][S], d[NT][S];
+  f32 o[NT][S], d[NT][S];
 #pragma GCC unroll 6
   for (int t = 0; t < NT; ++t)
 #pragma GCC unroll 2
-    for (int s = 0; s < S; ++s) o[t][s] = d[t][s] = load(out[t] + k + s * kWidth);
+    for (int s = 0; s < S; ++s) o[t][s] = d[t][s] = load(out[t] + k + s * kF32Lanes);
   if (First) {
-    vf step[S];
+    f32 step[S];
 #pragma GCC unroll 2
     for (int s = 0; s < S; ++s) step[s] = set1(0.0f);
     for (int j = 0; j < w.n_in; ++j) {
-      const vf g = set1(gradient[(j >> 1) * 16 + (j & 1) * 4]);
+      const f32 g = set1(gradient[(j >> 1) * 16 + (j & 1) * 4]);
 #pragma GCC unroll 2
-      for (int s = 0; s < S; ++s) step[s] = fma(g, load(w.in[j] + k + s * kWidth), step[s]);
+      for (int s = 0; s < S; ++s) step[s] = fma(g, load(w.in[j] + k + s * kF32Lanes), step[s]);
     }
 #pragma GCC unroll 2
     for (int s = 0; s < S; ++s) {
@@ -210,21 +209,21 @@ TRAITCORE_INLINE void update(const SgnsWindow& w, int tile, std::size_t k) {
   for (int j = 0; j < w.n_in; ++j) {
     const float* g = gradient + (j >> 1) * 16 + (j & 1) * 4;
     float* row = w.in[j] + k;
-    float* move = w.moves + j * S * kWidth;
-    vf h[S], e[S];
+    float* move = w.moves + j * S * kF32Lanes;
+    f32 h[S], e[S];
 #pragma GCC unroll 2
     for (int s = 0; s < S; ++s) {
-      h[s] = load(row + s * kWidth);
+      h[s] = load(row + s * kF32Lanes);
       if (First) {
-        const vf scale = set1(w.scale[(j >> 1) * 16 + (j & 1) * 4]);
+        const f32 scale = set1(w.scale[(j >> 1) * 16 + (j & 1) * 4]);
         e[s] = Last ? h[s] * scale : h[s] * (scale - set1(1.0f));
       } else {
-        e[s] = Last ? h[s] + load(move + s * kWidth) : load(move + s * kWidth);
+        e[s] = Last ? h[s] + load(move + s * kF32Lanes) : load(move + s * kF32Lanes);
       }
     }
 #pragma GCC unroll 6
     for (int t = 0; t < NT; ++t) {
-      const vf gt = set1(g[lane(t)]);
+      const f32 gt = set1(g[lane(t)]);
 #pragma GCC unroll 2
       for (int s = 0; s < S; ++s) {
         e[s] = fma(gt, o[t][s], e[s]);
@@ -232,12 +231,12 @@ TRAITCORE_INLINE void update(const SgnsWindow& w, int tile, std::size_t k) {
       }
     }
 #pragma GCC unroll 2
-    for (int s = 0; s < S; ++s) store((Last ? row : move) + s * kWidth, e[s]);
+    for (int s = 0; s < S; ++s) store((Last ? row : move) + s * kF32Lanes, e[s]);
   }
 #pragma GCC unroll 6
   for (int t = 0; t < NT; ++t)
 #pragma GCC unroll 2
-    for (int s = 0; s < S; ++s) store(out[t] + k + s * kWidth, d[t][s]);
+    for (int s = 0; s < S; ++s) store(out[t] + k + s * kF32Lanes, d[t][s]);
 }
 
 /// A window whose outputs fill one tile, in rows of a length known to the compiler: the usual case.
@@ -245,8 +244,8 @@ template <int NT, std::size_t Stride>
 TRAITCORE_INLINE void train_tile(const SgnsWindow& w, bool move, Loss& loss) {
   gradients<NT, Stride, true>(w, 0, Stride, loss);
   if (!move) return;
-  constexpr int S = kWidth == 16 && Stride % 32 == 0 ? 2 : 1;  // two vectors of each row at a time fill 24 registers
-  for (std::size_t k = 0; k < Stride; k += S * kWidth) update<NT, S, true, true>(w, 0, k);
+  constexpr int S = kF32Lanes == 16 && Stride % 32 == 0 ? 2 : 1;  // two vectors of each row at a time fill 24 registers
+  for (std::size_t k = 0; k < Stride; k += S * kF32Lanes) update<NT, S, true, true>(w, 0, k);
 }
 
 template <bool First>
@@ -288,7 +287,7 @@ TRAITCORE_RACY inline void train_window(const SgnsWindow& w, std::size_t stride,
   for (int tile = 1; 6 * tile < w.n_out; ++tile) gradients_of<false>(w, tile, stride, loss);
   if (!move) return;
   std::size_t k = 0;
-  if (kWidth == 16)
-    for (; k + 2 * kWidth <= stride; k += 2 * kWidth) update_slice<2>(w, k);
-  for (; k < stride; k += kWidth) update_slice<1>(w, k);
+  if (kF32Lanes == 16)
+    for (; k + 2 * kF32Lanes <= stride; k += 2 * kF32Lanes) update_slice<2>(w, k);
+  for (; k < stride; k += kF32Lanes) update_slice<1>(w, k);
 }

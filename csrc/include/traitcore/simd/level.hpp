@@ -1,16 +1,5 @@
-// Which instruction set to run, found at run time, and regions of code compiled for one.
-//
-// No build flags are needed: a kernel that has faster forms is written once per level inside a region,
-//
-//     #if TRAITCORE_X86
-//     TRAITCORE_BEGIN_AVX512
-//     namespace avx512 { ... functions that may use AVX-512 intrinsics ... }
-//     TRAITCORE_END_TARGET
-//     #endif
-//
-// and the caller switches on simd_level(). Every standard header must be included before a region begins, or its
-// inline functions are compiled for that instruction set and may be picked by the linker for every caller.
-// Inside a region use no lambdas and no std:: templates: they may be instantiated outside of it.
+// Which instruction set to run, found at run time, and regions of code compiled for one. No build flags are needed;
+// foreach_level.hpp compiles a kernel for every level.
 #pragma once
 #include <atomic>
 #include <stdexcept>
@@ -28,10 +17,8 @@
 #if TRAITCORE_X86 && defined(__clang__)
 #define TRAITCORE_BEGIN_AVX2 \
   _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
-#define TRAITCORE_BEGIN_AVX512                                                                             \
-  _Pragma(                                                                                                 \
-      "clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512dq,avx512bw,avx512vl\"))), " \
-      "apply_to = function)")
+#define TRAITCORE_BEGIN_AVX512 \
+  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512dq,avx512bw,avx512vl\"))), apply_to = function)")
 #define TRAITCORE_END_TARGET _Pragma("clang attribute pop")
 #elif TRAITCORE_X86
 #define TRAITCORE_BEGIN_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
@@ -41,9 +28,23 @@
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
+#define TRAITCORE_VECTORS 1  // the compiler has vector types
 #define TRAITCORE_INLINE inline __attribute__((always_inline))
+#define TRAITCORE_NOINLINE __attribute__((noinline))
 #else
+#define TRAITCORE_VECTORS 0
 #define TRAITCORE_INLINE inline
+#define TRAITCORE_NOINLINE
+#endif
+
+/// The call, or other expression, in the namespace of a level: baseline::f(x), avx2::f(x) or avx512::f(x).
+#if TRAITCORE_X86
+#define TRAITCORE_AT_LEVEL(level, ...)                            \
+  ((level) == ::traitcore::SimdLevel::avx512 ? avx512::__VA_ARGS__ \
+   : (level) == ::traitcore::SimdLevel::avx2 ? avx2::__VA_ARGS__   \
+                                             : baseline::__VA_ARGS__)
+#else
+#define TRAITCORE_AT_LEVEL(level, ...) ((void)(level), baseline::__VA_ARGS__)
 #endif
 
 namespace traitcore {

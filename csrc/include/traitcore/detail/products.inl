@@ -1,40 +1,41 @@
-// The inner loops of products.hpp, which includes this file once per instruction set (so no include guard), inside a
-// namespace and target region that has defined V (a vector of kLanes floats), V's operations, and kTileRows.
+// The inner loops of products.hpp, for one instruction set.
+
+constexpr int kTileRows = TRAITCORE_LANES == 16 ? 8 : 4;
 
 // One row of sparse x dense for NV vectors of columns: sum over e of value[e] * B[index[e]], in several sums by turns
 // so that none waits for the one before. With `kFetch`, rows of B are fetched kAhead entries early; `last` is the last
 // entry of the whole matrix, so that no index beyond is read.
 template <int NV, bool kFetch, class Index>
 TRAITCORE_INLINE void sparse_row(const Index* index, const float* value, std::int64_t begin, std::int64_t end,
-                                 std::int64_t last, const float* B, std::int64_t ldb, V* sum) {
+                                 std::int64_t last, const float* B, std::int64_t ldb, f32* sum) {
   constexpr int kChains = NV == 1 ? 4 : 2;
-  V part[kChains][NV];
+  f32 part[kChains][NV];
   for (int u = 0; u < kChains; ++u)
-    for (int v = 0; v < NV; ++v) part[u][v] = zero();
+    for (int v = 0; v < NV; ++v) part[u][v] = f32{};
   std::int64_t e = begin;
   for (; e + kChains <= end; e += kChains) {
     if (kFetch) {
       const std::int64_t soon = e + kAhead + kChains - 2 < last ? e + kAhead : last + 1 - kChains;
       for (int u = 0; u < kChains; ++u) {
-        const char* next = reinterpret_cast<const char*>(B + static_cast<std::int64_t>(index[soon + u]) * ldb);
-        for (int line = 0; line < NV * kLanes * 4; line += 64) prefetch(next + line);
+        const float* next = B + static_cast<std::int64_t>(index[soon + u]) * ldb;
+        for (int line = 0; line < NV * kF32Lanes; line += 16) prefetch(next + line);
       }
     }
 #pragma GCC unroll 4
     for (int u = 0; u < kChains; ++u) {
       const float* row = B + static_cast<std::int64_t>(index[e + u]) * ldb;
-      const V x = broadcast(value[e + u]);
-      for (int v = 0; v < NV; ++v) part[u][v] = fma(x, load(row + v * kLanes), part[u][v]);
+      const f32 x = set1(value[e + u]);
+      for (int v = 0; v < NV; ++v) part[u][v] = fma(x, load(row + v * kF32Lanes), part[u][v]);
     }
   }
   for (; e < end; ++e) {
     const float* row = B + static_cast<std::int64_t>(index[e]) * ldb;
-    const V x = broadcast(value[e]);
-    for (int v = 0; v < NV; ++v) part[0][v] = fma(x, load(row + v * kLanes), part[0][v]);
+    const f32 x = set1(value[e]);
+    for (int v = 0; v < NV; ++v) part[0][v] = fma(x, load(row + v * kF32Lanes), part[0][v]);
   }
   for (int v = 0; v < NV; ++v) {
     sum[v] = part[0][v];
-    for (int u = 1; u < kChains; ++u) sum[v] = add(sum[v], part[u][v]);
+    for (int u = 1; u < kChains; ++u) sum[v] = sum[v] + part[u][v];
   }
 }
 
@@ -42,15 +43,15 @@ template <int NV, bool kFetch, class Index>
 inline void sparse_rows(const Index* indptr, const Index* index, const float* value, std::int64_t start,
                         std::int64_t stop, std::int64_t last, const float* B, std::int64_t ldb, float alpha,
                         float beta, float* C, std::int64_t ldc) {
-  const V a = broadcast(alpha), b = broadcast(beta);
+  const f32 a = set1(alpha), b = set1(beta);
   for (std::int64_t i = start; i < stop; ++i) {
-    V sum[NV];
+    f32 sum[NV];
     sparse_row<NV, kFetch>(index, value, indptr[i], indptr[i + 1], last, B, ldb, sum);
     float* out = C + i * ldc;
     if (beta == 0.0f)  // C may hold anything, NaN included
-      for (int v = 0; v < NV; ++v) store(out + v * kLanes, mul(a, sum[v]));
+      for (int v = 0; v < NV; ++v) store(out + v * kF32Lanes, a * sum[v]);
     else
-      for (int v = 0; v < NV; ++v) store(out + v * kLanes, fma(a, sum[v], mul(b, load(out + v * kLanes))));
+      for (int v = 0; v < NV; ++v) store(out + v * kF32Lanes, fma(a, sum[v], b * load(out + v * kF32Lanes)));
   }
 }
 
@@ -61,10 +62,6 @@ inline bool all_within(const Index* index, std::int64_t count, std::int64_t colu
   for (std::int64_t e = 0; e < count; ++e) outside |= (index[e] < 0) | (static_cast<std::int64_t>(index[e]) >= columns);
   return !outside;
 }
-template <class Index>
-inline void look_at_indices(const Index* index, std::int64_t count, std::int64_t columns, bool* good) {
-  *good = all_within(index, count, columns);
-}
 
 // Rows [start, stop) of C = alpha A B + beta C for `width` columns, a multiple of 16.
 template <class Index>
@@ -72,11 +69,11 @@ inline void sparse_tile(const Index* indptr, const Index* index, const float* va
                         std::int64_t stop, std::int64_t last, bool fetch, int width, const float* B, std::int64_t ldb,
                         float alpha, float beta, float* C, std::int64_t ldc) {
   int c = 0;
-  for (; c + 4 * kLanes <= width; c += 4 * kLanes)
+  for (; c + 4 * kF32Lanes <= width; c += 4 * kF32Lanes)
     sparse_rows<4, true>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
-  for (; c + 2 * kLanes <= width; c += 2 * kLanes)
+  for (; c + 2 * kF32Lanes <= width; c += 2 * kF32Lanes)
     sparse_rows<2, true>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
-  for (; c < width; c += kLanes)
+  for (; c < width; c += kF32Lanes)
     if (fetch)
       sparse_rows<1, true>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
     else
@@ -87,47 +84,47 @@ inline void sparse_tile(const Index* indptr, const Index* index, const float* va
 template <int NV>
 TRAITCORE_INLINE void gram_tile(const float* P, std::int64_t ldp, const float* W, std::int64_t ldw, std::int64_t rows,
                                 float* H, std::int64_t ldh) {
-  V sum[kTileRows][NV];
+  f32 sum[kTileRows][NV];
   for (int r = 0; r < kTileRows; ++r)
-    for (int v = 0; v < NV; ++v) sum[r][v] = zero();
+    for (int v = 0; v < NV; ++v) sum[r][v] = f32{};
   for (std::int64_t i = 0; i < rows; ++i) {
-    V w[NV];
-    for (int v = 0; v < NV; ++v) w[v] = load(W + i * ldw + v * kLanes);
+    f32 w[NV];
+    for (int v = 0; v < NV; ++v) w[v] = load(W + i * ldw + v * kF32Lanes);
     for (int r = 0; r < kTileRows; ++r) {
-      const V p = broadcast(P[i * ldp + r]);
+      const f32 p = set1(P[i * ldp + r]);
       for (int v = 0; v < NV; ++v) sum[r][v] = fma(p, w[v], sum[r][v]);
     }
   }
   for (int r = 0; r < kTileRows; ++r)
-    for (int v = 0; v < NV; ++v) store(H + r * ldh + v * kLanes, add(load(H + r * ldh + v * kLanes), sum[r][v]));
+    for (int v = 0; v < NV; ++v) store(H + r * ldh + v * kF32Lanes, load(H + r * ldh + v * kF32Lanes) + sum[r][v]);
 }
 
 // Y[i][:] += sum over j < depth of P[i][j] * S[j][:] for kTileRows rows of Y and NV vectors of columns.
 template <int NV>
 TRAITCORE_INLINE void combine_tile(const float* P, std::int64_t ldp, const float* S, std::int64_t lds, int depth,
                                    float* Y, std::int64_t ldy, int rows) {
-  V sum[kTileRows][NV];
+  f32 sum[kTileRows][NV];
   for (int r = 0; r < kTileRows; ++r)
-    for (int v = 0; v < NV; ++v) sum[r][v] = r < rows ? load(Y + r * ldy + v * kLanes) : zero();
+    for (int v = 0; v < NV; ++v) sum[r][v] = r < rows ? load(Y + r * ldy + v * kF32Lanes) : f32{};
   for (int j = 0; j < depth; ++j) {
-    V s[NV];
-    for (int v = 0; v < NV; ++v) s[v] = load(S + j * lds + v * kLanes);
+    f32 s[NV];
+    for (int v = 0; v < NV; ++v) s[v] = load(S + j * lds + v * kF32Lanes);
     for (int r = 0; r < kTileRows; ++r) {
-      const V p = broadcast(P[(r < rows ? r : 0) * ldp + j]);
+      const f32 p = set1(P[(r < rows ? r : 0) * ldp + j]);
       for (int v = 0; v < NV; ++v) sum[r][v] = fma(p, s[v], sum[r][v]);
     }
   }
   for (int r = 0; r < kTileRows; ++r)
     for (int v = 0; v < NV; ++v)
-      if (r < rows) store(Y + r * ldy + v * kLanes, sum[r][v]);
+      if (r < rows) store(Y + r * ldy + v * kF32Lanes, sum[r][v]);
 }
 
 // `rows` rows of H (b, q) += P' W; b and q are multiples of 16.
 inline void gram_block(const float* P, std::int64_t b, const float* W, std::int64_t q, std::int64_t rows, float* H) {
   for (std::int64_t r = 0; r < b; r += kTileRows) {
     std::int64_t c = 0;
-    for (; c + 2 * kLanes <= q; c += 2 * kLanes) gram_tile<2>(P + r, b, W + c, q, rows, H + r * q + c, q);
-    for (; c < q; c += kLanes) gram_tile<1>(P + r, b, W + c, q, rows, H + r * q + c, q);
+    for (; c + 2 * kF32Lanes <= q; c += 2 * kF32Lanes) gram_tile<2>(P + r, b, W + c, q, rows, H + r * q + c, q);
+    for (; c < q; c += kF32Lanes) gram_tile<1>(P + r, b, W + c, q, rows, H + r * q + c, q);
   }
 }
 
@@ -137,9 +134,9 @@ inline void combine_block(const float* P, std::int64_t b, const float* S, std::i
   for (std::int64_t i = 0; i < rows; i += kTileRows) {
     const int here = static_cast<int>(rows - i < kTileRows ? rows - i : kTileRows);
     std::int64_t c = 0;
-    for (; c + 2 * kLanes <= width; c += 2 * kLanes)
+    for (; c + 2 * kF32Lanes <= width; c += 2 * kF32Lanes)
       combine_tile<2>(P + i * b, b, S + c, q, static_cast<int>(b), Y + i * q + c, q, here);
-    for (; c < width; c += kLanes)
+    for (; c < width; c += kF32Lanes)
       combine_tile<1>(P + i * b, b, S + c, q, static_cast<int>(b), Y + i * q + c, q, here);
   }
 }

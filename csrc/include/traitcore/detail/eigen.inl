@@ -1,5 +1,5 @@
-// The inner loops of eigen.hpp, which includes this file once per instruction set (so no include guard): plain loops of
-// fixed width, for the compiler to put into that instruction set's registers.
+// The inner loops of eigen.hpp, for one instruction set: plain loops of fixed width, which the compiler puts into that
+// instruction set's registers.
 
 /// sum of a[k] b[k], in eight sums side by side.
 inline double dot(const double* a, const double* b, std::int64_t n) {
@@ -19,20 +19,20 @@ inline void add_scaled(double* __restrict y, double s, const double* __restrict 
 }
 
 /// row -= a w + b u.
-inline void take_off(double* __restrict row, double a, const double* __restrict w, double b, const double* __restrict u,
-                     std::int64_t n) {
+inline void subtract_rank_two(double* __restrict row, double a, const double* __restrict w, double b,
+                              const double* __restrict u, std::int64_t n) {
   for (std::int64_t k = 0; k < n; ++k) row[k] -= a * w[k] + b * u[k];
 }
 
 /// A (n, n, lower triangle) to the tridiagonal (d, e) by reflections I - beta[i] v v', v kept in row i left of the
-/// diagonal (Golub & Van Loan 2013, algorithm 8.3.1, from the last row up). Each pass over the triangle takes off the
+/// diagonal (Golub & Van Loan 2013, algorithm 8.3.1, from the last row up). Each pass over the triangle subtracts the
 /// last reflection's part and multiplies by the next vector. `work` has 3 n numbers.
 inline void reduce(double* A, std::int64_t n, double* d, double* e, double* beta, double* work) {
   double *p = work, *w = work + n, *next = w + n;
-  const double* u = nullptr;  // the reflection whose part is still to be taken off, with w
+  const double* u = nullptr;  // the reflection whose part is still to be subtracted, with w
   for (std::int64_t i = n - 1; i >= 0; --i) {
     double* v = A + i * n;
-    if (u) take_off(v, u[i], w, w[i], u, i + 1);
+    if (u) subtract_rank_two(v, u[i], w, w[i], u, i + 1);
     d[i] = v[i];
     beta[i] = 0;
     if (i == 0) break;
@@ -49,7 +49,7 @@ inline void reduce(double* A, std::int64_t n, double* d, double* e, double* beta
     for (std::int64_t j = 0; j < i; ++j) p[j] = 0;
     for (std::int64_t j = 0; j < i; ++j) {
       double* row = A + j * n;
-      if (u) take_off(row, u[j], w, w[j], u, j + 1);
+      if (u) subtract_rank_two(row, u[j], w, w[j], u, j + 1);
       if (beta[i] == 0) continue;
       p[j] += dot(row, v, j) + row[j] * v[j];
       add_scaled(p, v[j], row, j);
