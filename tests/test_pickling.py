@@ -161,7 +161,7 @@ def test_tables_in_memory(tmp_path: Path, way: Any, ints: bool) -> None:
     t.fingerprint  # noqa: B018
     assert_same_table(t, way(t, tmp_path))
     assert_same_table(t.subset(t.ids[5:]), way(t.subset(t.ids[5:]), tmp_path))
-    assert_same_table(t.normalised(), way(t.normalised(), tmp_path))
+    assert_same_table(t.normalized(), way(t.normalized(), tmp_path))
 
 
 @way
@@ -173,7 +173,7 @@ def test_opened_tables(tmp_path: Path, way: Any, ints: bool) -> None:
     assert_same_table(t, way(sent, tmp_path))  # and on from there
     part = t.subset(t.ids[2:9])  # made of the mapped one, in memory
     assert_same_table(part, way(part, tmp_path))
-    assert_same_table(t.normalised(), way(t.normalised(), tmp_path))
+    assert_same_table(t.normalized(), way(t.normalized(), tmp_path))
 
 
 def test_an_opened_table_travels_as_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

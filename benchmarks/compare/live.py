@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.versus import Bench
 from traitcore import Sequences, TraitModel, Vocabulary, customer_vectors
-from traitcore.serving.live import LiveCustomers
+from traitcore.serving.live_customers import LiveCustomers
 
 N_TOKENS, D, TRAITS = 20_000, 64, 16
 

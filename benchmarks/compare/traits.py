@@ -108,7 +108,7 @@ def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str,
         found = tc.evaluate_traits(
             sequences, vocabulary, model=tc.TraitModel(method=method), checks=checks,
             embed=embed if method in NEED_VECTORS else None, n_splits=2 if bench.quick else 5,
-            n_refits=2 if bench.quick else 4, min_count=min_count, seed=0,
+            n_refits=2 if bench.quick else 4, min_count=min_count, random_state=0,
         )  # fmt: skip
     bar = ""
     if method == "joint":

@@ -102,7 +102,7 @@ def test_rows_that_are_no_events(shop: Path, capsys: pytest.CaptureFixture[str])
 def test_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = events(shop, "a,2026-01-01,view,no_such", "a,2026-01-01,view,prod_0001")
     capsys.readouterr()
-    assert main(["follow", new, "--store", str(shop / "store"), "--quiet", "--topn", "1"]) == 0
+    assert main(["follow", new, "--store", str(shop / "store"), "--quiet", "-k", "1"]) == 0
     unknown, known = capsys.readouterr().out.splitlines()
     assert unknown == "a  view_no_such  not in the tables, nothing moved"
     assert known.startswith("a  view_prod_0001  trait ")
@@ -140,7 +140,7 @@ def test_what_cannot_be_followed(shop: Path, capsys: pytest.CaptureFixture[str])
     assert "There is no store" in refused(new, "--store", str(shop / "none"))
     assert "no column 'who'" in refused(new, "--store", store, "--user", "who")
     assert "No such file" in refused(str(shop / "none.csv"), "--store", store)
-    assert "--topn must be at least 1" in refused(new, "--store", store, "-n", "0")
+    assert "-k must be at least 1" in refused(new, "--store", store, "-k", "0")
     followed(capsys, new, "--store", store, "--save")
     again = ["fit", str(shop / "events.csv"), "--store", store, *FAST, "--seed", "3", "--force", "a test"]
     assert main(again) == 0

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.suite.planted_faults import Shop
 from traitcore import EmbeddingTable, TableError, TableStore, build_index, compare_tables, judge
 from traitcore.quality.comparison import TableComparison
-from traitcore.quality.guardrails import Noise, Thresholds
+from traitcore.quality.guardrails import SamplingNoise, Thresholds
 
 
 def random_table(n: int = 300, d: int = 8, seed: int = 0, **extra: Any) -> EmbeddingTable:
@@ -137,13 +137,13 @@ def test_faults_of_a_small_shop_fail(fault: str) -> None:
 
 
 def test_noise_shrinks_with_the_rows_and_with_correlation() -> None:
-    one, four = Noise(100), Noise(400)
+    one, four = SamplingNoise(100), SamplingNoise(400)
     assert one.percentile() == pytest.approx(2 * four.percentile())
     assert one.spectrum() == pytest.approx(2 * four.spectrum())
     assert one.skewness() == pytest.approx(2 * four.skewness())
     assert one.overlap(0.5, 10, 10) == pytest.approx(2 * one.overlap(0.5, 10, 40))
-    assert Noise(103).correlation("norm_popularity", 0.0, 0.0) == pytest.approx(np.sqrt(2) / 10)
-    assert Noise(103).correlation("norm_popularity", 1.0, -1.0) == 0.0
+    assert SamplingNoise(103).correlation("norm_popularity", 0.0, 0.0) == pytest.approx(np.sqrt(2) / 10)
+    assert SamplingNoise(103).correlation("norm_popularity", 1.0, -1.0) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def run_index(args: argparse.Namespace) -> None:
         raise TableError(f"{path} exists: an index is never overwritten; --as NAME builds one beside it.")
     index = build_index(
         opened, kind=args.kind, links=args.links, ef_construction=args.ef_construction, ef_search=args.ef_search,
-        sample=args.sample, seed=args.seed, workers=args.workers,
+        sample=args.sample, random_state=args.seed, workers=args.workers,
     )  # fmt: skip
     index.save(path)
     if args.json:

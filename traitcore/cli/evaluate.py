@@ -82,7 +82,7 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
     corpus = prepare_corpus(log, config.with_options({"tokens": "item", "customers": "auto"}))
     n_items = len(corpus.vocabulary)
     by = args.by or ("session" if corpus.sequences.timestamps_us is None else "time")
-    train, test = split_sequences(corpus.sequences, by=by, test_share=args.test_share, seed=config.seed)
+    train, test = split_sequences(corpus.sequences, by=by, test_share=args.test_share, random_state=config.seed)
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
     counts = train.token_counts(n_items)
     popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
@@ -97,7 +97,7 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
         name: evaluate_retrieval(
             test, scorer, n_items=n_items, k=args.k, repeats="exclude" if args.exclude_seen else "keep",
             ties="order" if known else "set",
-            popularity=counts, max_queries=args.max_queries, seed=config.seed, workers=config.workers,
+            popularity=counts, max_queries=args.max_queries, random_state=config.seed, workers=config.workers,
             progress=progress,
         )
         for name, scorer in scorers.items()
@@ -147,7 +147,7 @@ def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: Prog
             config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
         ),
         embed=embed if config.trait_method in NEED_VECTORS else None,
-        checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, seed=config.seed,
+        checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, random_state=config.seed,
         progress=progress,
     )  # fmt: skip
     return {"method": config.trait_method, **found.as_dict()}

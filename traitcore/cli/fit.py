@@ -179,12 +179,12 @@ def _demo(args: argparse.Namespace, store: str) -> None:
     print(f"A simulated shop: {len(sim):,} events, 2,000 customers, 600 items, 8 planted traits, 35% noise.\n")
     print_stages(result)
     published = Published(store)
-    example = argparse.Namespace(store=store, version="latest", json=False, topn=5, next=False, index=None)
+    example = argparse.Namespace(store=store, version="latest", json=False, k=5, next=False, index=None)
     example.token = str(result.tokens.ids[0])
     print("\n$ traitcore similar", example.token)
     run_similar(example)
     row = int(result.customers.arrays["events"].argmax()) if result.customers is not None else 0
-    example.id, example.topn = str(published.customers.ids[row]), 3
+    example.id, example.k = str(published.customers.ids[row]), 3
     print("\n$ traitcore customer", example.id)
     run_customer(example)
     print("\nPlanted traits and what was found (correlation over customers; matched one to one)")

@@ -15,7 +15,7 @@ from .progress import ProgressLine
 from .render import plain, show
 
 if TYPE_CHECKING:
-    from ..serving.live import LiveCustomers
+    from ..serving.live_customers import LiveCustomers
     from .published import Published
 
 SAVED = "live"  # the table that --save publishes
@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
     add_log_options(follow, items=False, log="CSV with a header line, read as it grows; '-': standard input")
     follow.add_argument("--history", metavar="LOG", help="log of the same columns with the events before these")
     follow.add_argument("--save", action="store_true", help="at the end, keep what is known of customers in the store")
-    follow.add_argument("-n", "--topn", type=int, default=3, help="traits told after each event (%(default)s)")
+    follow.add_argument("-k", type=int, default=3, metavar="N", help="traits told after each event (%(default)s)")
     add_common(follow)
     follow.set_defaults(run=run_follow)
 
@@ -53,8 +53,8 @@ def run_follow(args: argparse.Namespace) -> None:
     from ..pipeline import PipelineConfig, live_customers
     from .published import Published
 
-    if args.topn < 1:
-        raise ValueError(f"--topn must be at least 1. Got {args.topn} instead.")
+    if args.k < 1:
+        raise ValueError(f"-k must be at least 1. Got {args.k} instead.")
     published = Published(args.store)
     config = PipelineConfig(**published.tokens.metadata["config"])
     if config.customers == "sessions":
@@ -70,7 +70,7 @@ def run_follow(args: argparse.Namespace) -> None:
                     left_out += 1
                     print(f"traitcore: line {line} left out: {show(event)}", file=sys.stderr)
                 elif event.token is not None:
-                    tell(follow_event(live, published, event, args.topn), args)
+                    tell(follow_event(live, published, event, args.k), args)
                     told += 1
         except KeyboardInterrupt:  # how one stops following
             pass
@@ -172,7 +172,7 @@ def _token(published: Published, item: str, action: str | None, renamed: Any) ->
         return f"{name}_{item}"
 
 
-def follow_event(live: LiveCustomers, published: Published, event: Event, topn: int) -> dict[str, Any]:
+def follow_event(live: LiveCustomers, published: Published, event: Event, k: int) -> dict[str, Any]:
     """Add an event; its customer's largest traits now, and how much each has moved."""
     import numpy as np
 
@@ -182,7 +182,7 @@ def follow_event(live: LiveCustomers, published: Published, event: Event, topn: 
     unknown = live.n_unknown
     live.update(customer, token)
     now = live.profiles([customer])[0] if customer in live else before
-    best = [int(t) for t in (-now).argsort(kind="stable")[:topn] if now[t] > 0]
+    best = [int(t) for t in (-now).argsort(kind="stable")[:k] if now[t] > 0]
     return {
         "customer": customer,
         "token": token,

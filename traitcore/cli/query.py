@@ -26,7 +26,7 @@ def add_commands(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     similar.add_argument("token", metavar="TOKEN", help="a token such as view_prod_0012, or an item's id")
-    similar.add_argument("-n", "--topn", type=int, default=10, help="how many (%(default)s)")
+    similar.add_argument("-k", type=int, default=10, metavar="N", help="how many (%(default)s)")
     similar.add_argument("--next", action="store_true", help="what tends to come next to it, not what is like it")
     text = "ask this index of the table (see `traitcore index`), not every row"
     similar.add_argument("--index", metavar="NAME", help=text)
@@ -36,7 +36,7 @@ def add_commands(commands: Any) -> None:
         "traits", help="the traits: name, share of customers, top tokens with lift",
         description="Each trait with the tokens that set its customers apart; lift 3: three times as common with them.",
     )  # fmt: skip
-    traits.add_argument("-n", "--topn", type=int, default=5, help="tokens of each trait (%(default)s)")
+    traits.add_argument("-k", type=int, default=5, metavar="N", help="tokens of each trait (%(default)s)")
     traits.add_argument("--picture", metavar="FILE", help="draw them as well: .png, .svg or .pdf (report extra)")
     traits.set_defaults(run=run_traits)
 
@@ -45,7 +45,7 @@ def add_commands(commands: Any) -> None:
         description="What is known of one customer.",
     )  # fmt: skip
     customer.add_argument("id", metavar="ID", help="the customer's id, as in the log")
-    customer.add_argument("-n", "--topn", type=int, default=5, help="rows of each list (%(default)s)")
+    customer.add_argument("-k", type=int, default=5, metavar="N", help="rows of each list (%(default)s)")
     customer.set_defaults(run=run_customer)
 
     recommend = commands.add_parser(
@@ -55,7 +55,7 @@ def add_commands(commands: Any) -> None:
         "listed, unless --fallback says so.",
     )  # fmt: skip
     recommend.add_argument("id", metavar="ID", help="the customer's id, as in the log")
-    recommend.add_argument("-n", "--topn", type=int, default=10, help="how many (%(default)s)")
+    recommend.add_argument("-k", type=int, default=10, metavar="N", help="how many (%(default)s)")
     recommend.add_argument("--next", action="store_true", help="by the latest events, not by traits")
     recommend.add_argument("--keep-bought", action="store_true", help="products already bought may be recommended")
     recommend.add_argument("--allow", action="append", metavar="ITEM", help="only these items (repeat)")
@@ -77,7 +77,7 @@ def _published(args: argparse.Namespace, *, customers: bool = True) -> Published
 def run_similar(args: argparse.Namespace) -> None:
     if args.index is not None and args.next:
         raise ValueError("--index knows what is like a token, not what comes next to it: leave out --next.")
-    answer = similar_rows(_published(args, customers=False), args.token, args.topn, args.next, args.index)
+    answer = similar_rows(_published(args, customers=False), args.token, args.k, args.next, args.index)
     if args.json:
         write_json(answer)
         return
@@ -89,7 +89,7 @@ def run_similar(args: argparse.Namespace) -> None:
 
 
 def similar_rows(
-    published: Published, text: str, topn: int, following: bool, index: str | None = None
+    published: Published, text: str, k: int, following: bool, index: str | None = None
 ) -> dict[str, Any]:
     """The nearest tokens of a token, or the nearest items of an item's id; `index` names one beside their table."""
     from ..pipeline import recorded_choice
@@ -113,17 +113,17 @@ def similar_rows(
     by = recorded_choice(source, "similar") if following else "cosine"
     if following:  # nothing has come next to rows without events
         how = {"metric": "cosine"} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
-        found = source.most_similar(source.ids[own], topn, exclude=source.ids[counts == 0], **how)
+        found = source.most_similar(source.ids[own], k, exclude=source.ids[counts == 0], **how)
     elif index is not None:
-        found = published.index(source, index).most_similar(source.ids[own], topn)
+        found = published.index(source, index).most_similar(source.ids[own], k)
     else:
-        found = source.most_similar(source.ids[own], topn)
+        found = source.most_similar(source.ids[own], k)
 
     def row(token: Any, score: float | None) -> dict[str, Any]:
         place = source.row(token)
         return {"token": token, "score": score, "events": int(counts[place]), "description": describe(place)}
 
-    head = {k: v for k, v in row(source.ids[own], None).items() if k != "score"}
+    head = {name: value for name, value in row(source.ids[own], None).items() if name != "score"}
     return {**head, "by": by, "found": [row(t, s) for t, s in found if s != 0]}  # a row without a vector is like none
 
 
@@ -133,7 +133,7 @@ def run_traits(args: argparse.Namespace) -> None:
     if args.picture:
         from ..customers.trait_plot import plot_traits
 
-        plot_traits(published.described, args.picture, n_top=args.topn)
+        plot_traits(published.described, args.picture, n_top=args.k)
     if args.json:
         write_json({"customers": len(published.customers), "traits": found})
         return
@@ -143,7 +143,7 @@ def run_traits(args: argparse.Namespace) -> None:
         print(trait_title(trait))
         for line in trait_notes(published, trait):
             print("    " + show(line))
-        print(table(trait_rows(published, trait, args.topn), ("token", "lift", "customers", "description"), indent=4))
+        print(table(trait_rows(published, trait, args.k), ("token", "lift", "customers", "description"), indent=4))
 
 
 def trait_title(trait: dict[str, Any]) -> str:
@@ -164,10 +164,10 @@ def trait_notes(published: Published, trait: dict[str, Any]) -> list[str]:
     return [head + ", ".join(parts) for head, parts in notes if parts]
 
 
-def trait_rows(published: Published, trait: dict[str, Any], topn: int) -> list[tuple[Any, ...]]:
+def trait_rows(published: Published, trait: dict[str, Any], k: int) -> list[tuple[Any, ...]]:
     return [
         (str(t["token"]), t["lift"], t["customers"], published.vocabulary.text_of(t["row"]))
-        for t in trait["tokens"][:topn]
+        for t in trait["tokens"][:k]
     ]
 
 
@@ -178,10 +178,10 @@ def run_customer(args: argparse.Namespace) -> None:
     customers, row = _customer(published, args.id)
     profile = customers.vectors[row]
     names = [trait["name"] for trait in published.traits]
-    best = [int(t) for t in (-profile).argsort(kind="stable")[: args.topn] if profile[t] > 0]
-    near = find_similar_customers(customers.vectors, row, k=min(args.topn, max(1, len(customers) - 1)))
+    best = [int(t) for t in (-profile).argsort(kind="stable")[: args.k] if profile[t] > 0]
+    near = find_similar_customers(customers.vectors, row, k=min(args.k, max(1, len(customers) - 1)))
     alike = [(int(r), float(s)) for r, s in zip(near.rows, near.scores) if r >= 0]
-    latest = [int(t) for t in customers.arrays["recent"][row] if t >= 0][: args.topn]
+    latest = [int(t) for t in customers.arrays["recent"][row] if t >= 0][: args.k]
     answer = {
         "customer": customers.ids[row],
         "events": int(customers.arrays["events"][row]),
@@ -189,7 +189,7 @@ def run_customer(args: argparse.Namespace) -> None:
         "latest": [_token_row(published, t) for t in latest],
         "similar": [{"customer": customers.ids[r], "cosine": s, "most": names[int(customers.vectors[r].argmax())]}
                     for r, s in alike],
-        "recommended": recommended_rows(published, row, args.topn),
+        "recommended": recommended_rows(published, row, args.k),
     }  # fmt: skip
     if args.json:
         write_json(answer)
@@ -217,7 +217,7 @@ def run_recommend(args: argparse.Namespace) -> None:
             raise
         who, row = args.id, None
     rows = recommended_rows(
-        published, row, args.topn, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny,
+        published, row, args.k, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny,
         fallback=args.fallback,
     )  # fmt: skip
     if args.json:
@@ -258,7 +258,7 @@ def _token_row(published: Published, row: int) -> dict[str, Any]:
 
 
 def recommended_rows(
-    published: Published, row: int | None, topn: int, *, following: bool = False, keep_bought: bool = False,
+    published: Published, row: int | None, k: int, *, following: bool = False, keep_bought: bool = False,
     allow: list[str] | None = None, deny: list[str] | None = None, fallback: str | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Products for a customer, None for one that isn't known, with what speaks most for each."""
@@ -272,7 +272,7 @@ def recommended_rows(
         start, stop = customers.arrays["bought_offsets"][row : row + 2]
         bought = customers.arrays["bought_items"][start:stop].astype(np.int64)
     counts = items.arrays["counts"]
-    options: dict[str, Any] = {"k": topn, "fallback": fallback, "popularity": None if fallback is None else counts}
+    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
     for name, ids in (("allow", allow), ("deny", deny)):
         options[name] = None if ids is None else items.rows([parse_id(items, i) for i in ids])
     found, why = (_by_events if following else _by_traits)(published, row, bought, options)
@@ -284,7 +284,7 @@ def recommended_rows(
             "description": published.text_of_item(r),
         }
         for place, (r, s, popular) in enumerate(zip(
-            found.rows.tolist(), found.scores.tolist(), [False] * topn if fallback is None else found.fallback.tolist()
+            found.rows.tolist(), found.scores.tolist(), [False] * k if fallback is None else found.fallback.tolist()
         ))
         if r >= 0
     ]  # fmt: skip

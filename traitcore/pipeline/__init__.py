@@ -6,15 +6,15 @@ the result and in what is published.
 
 from .catalogue import Catalogue, read_catalogue
 from .config import PipelineConfig
-from .corpus import Prepared, prepare_corpus
+from .corpus import TokenizedLog, prepare_corpus
 from .fit import PipelineResult, fit_pipeline, make_embedder
-from .live import live_customers
+from .live_from_tokens import live_customers
 from .next_choice import recorded_choice
 from .publish import TABLES
 from .stages import Stage
 from .tables import vocabulary_of
 
 __all__ = [
-    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Prepared", "Stage", "fit_pipeline", "live_customers",
-    "make_embedder", "prepare_corpus", "read_catalogue", "recorded_choice", "vocabulary_of",
+    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
+    "live_customers", "make_embedder", "prepare_corpus", "read_catalogue", "recorded_choice", "vocabulary_of",
 ]  # fmt: skip

@@ -19,7 +19,7 @@ from .stages import Run
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class TokenizedLog:
     """What a run learns from: sequences whose owners are the customers that have any, their vocabulary, the window."""
 
     sequences: Sequences
@@ -27,7 +27,7 @@ class Prepared:
     window: int
 
 
-def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> Prepared:
+def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
     """Sessions and tokens of a log; owners are the customers that have any, and "sessions" makes each session one."""
     run = Run(None) if run is None else run
     if config.customers == "sessions" and log.session is not None:
@@ -48,7 +48,7 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
             ties=config.ties,
             seed=config.seed,
             workers=config.workers,
-            progress=run.tell("sessions"),
+            progress=run.stage_progress("sessions"),
         )
         kept["report"] = sessions.report
     with run.stage("tokens") as kept:
@@ -59,7 +59,7 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
         kept["report"] = corpus.report
     by_session = config.customers == "sessions" and log.session is None
     window = config.window or sessions.report.advised_window
-    return Prepared(_compact_owners(corpus.sequences, by_session), corpus.vocabulary, window)
+    return TokenizedLog(_compact_owners(corpus.sequences, by_session), corpus.vocabulary, window)
 
 
 def with_customers(config: PipelineConfig, log: EventLog) -> bool:

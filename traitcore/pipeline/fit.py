@@ -25,7 +25,7 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import OWNER, PipelineConfig
-from .corpus import Prepared, prepare_corpus, with_customers
+from .corpus import TokenizedLog, prepare_corpus, with_customers
 from .next_choice import KEY as NEXT
 from .publish import TABLES, publish_tables
 from .refits import compare_refits
@@ -113,7 +113,7 @@ def fit_pipeline(
             kept["report"] = "{:,} items of the catalogue, d={}".format(*catalogue.vectors.shape)
     with run.stage(config.method) as kept:
         embedder = make_embedder(config, corpus.window)
-        embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.tell(config.method))
+        embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.stage_progress(config.method))
         kept["report"] = getattr(embedder, "report_", None)
     learned = _learn_customers(corpus, embedder, config, catalogue, run) if with_customers(config, log) else None
     with run.stage("tables") as kept:
@@ -143,14 +143,14 @@ class _Learned:
 
 
 def _learn_customers(
-    corpus: Prepared, embedder: Any, config: PipelineConfig, catalogue: Catalogue | None, run: Run
+    corpus: TokenizedLog, embedder: Any, config: PipelineConfig, catalogue: Catalogue | None, run: Run
 ) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     attention = None
     if config.pooling == "attention":
         with run.stage("attention") as kept:
             attention = AttentionPooling(seed=config.seed, workers=config.workers).fit(
-                sequences, vectors, embedder.context_vectors_, progress=run.tell("attention"),
+                sequences, vectors, embedder.context_vectors_, progress=run.stage_progress("attention"),
                 token_action=vocabulary.token_action if vocabulary.actions else None,
             )  # fmt: skip
             start, recall = attention.start_, attention.validation_recall_
@@ -168,7 +168,7 @@ def _learn_customers(
     with run.stage("traits"):
         model = TraitModel(
             config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
-        ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.tell("traits"))
+        ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.stage_progress("traits"))
     with run.stage("descriptions"):
         categories = None
         if catalogue is not None and catalogue.categories is not None:
@@ -178,7 +178,7 @@ def _learn_customers(
 
 
 def _as_tables(
-    corpus: Prepared, embedder: Any, learned: _Learned | None, config: PipelineConfig, log: EventLog,
+    corpus: TokenizedLog, embedder: Any, learned: _Learned | None, config: PipelineConfig, log: EventLog,
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:  # fmt: skip
     sequences, vocabulary = corpus.sequences, corpus.vocabulary

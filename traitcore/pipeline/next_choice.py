@@ -46,7 +46,7 @@ def choose_next(
     """
     n_items = len(vocabulary.item_ids)
     by_item = replace(held_out, tokens=vocabulary.token_item[held_out.tokens].astype(np.int32))
-    options: dict[str, Any] = {"seed": seed, "workers": workers}
+    options: dict[str, Any] = {"random_state": seed, "workers": workers}
     known = items[0][:n_items], items[1][:n_items]
     for_tokens = {"similar": _judge(tokens, _steps(held_out), "exclude", options)}
     # Without actions the items are the tokens in another order: the same question is asked once.

@@ -38,7 +38,7 @@ def publish_tables(
         previous = store.open("items") if _has(store, "items") else None
         tables["items"].metadata[KEY] = as_metadata(refits)
         verdict = judge(
-            tables["items"], previous, refits=kept_refits(previous), seed=config.seed, workers=config.workers
+            tables["items"], previous, refits=kept_refits(previous), random_state=config.seed, workers=config.workers
         )
         kept["report"] = "".join([verdict.status, *(f"\n{reason}" for reason in verdict.reasons)])
     if verdict.status == "fail" and force is None:

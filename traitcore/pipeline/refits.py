@@ -15,7 +15,7 @@ from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
-from .corpus import Prepared
+from .corpus import TokenizedLog
 from .next_choice import choose_next
 from .tables import item_table
 
@@ -38,7 +38,7 @@ class Refits(NamedTuple):
 
 
 def compare_refits(
-    items: EmbeddingTable, corpus: Prepared, make: Callable[[PipelineConfig, int], Any], config: PipelineConfig,
+    items: EmbeddingTable, corpus: TokenizedLog, make: Callable[[PipelineConfig, int], Any], config: PipelineConfig,
     catalogue: Catalogue | None, progress: Progress | None = None,
 ) -> Refits:  # fmt: skip
     """`items` against tables trained with other seeds on nine tenths of the sessions; the first of them is also asked
@@ -53,7 +53,7 @@ def compare_refits(
         trained, held_out = _split(len(corpus.sequences), other.seed)
         embedder.fit(corpus.sequences.take(trained), n_items=len(vocabulary))
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
-        found.append(compare_tables(items, table, seed=config.seed, workers=config.workers))
+        found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ class Run:
         yield kept
         self.stages.append(Stage(name, time.perf_counter() - began, kept.get("report")))
 
-    def tell(self, name: str) -> Progress | None:
+    def stage_progress(self, name: str) -> Progress | None:
         """A progress callback that speaks of a stage by the pipeline's name for it."""
         progress = self.progress
         return None if progress is None else lambda _, done, total: progress(name, done, total)

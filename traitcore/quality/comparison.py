@@ -120,7 +120,7 @@ def compare_tables(
     sample: int = 2000,
     popularity: Any = None,
     inspect: Sequence[Any] = (),
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
 ) -> TableComparison:
     """Compare two tables on the ids they share, by cosine.
@@ -128,7 +128,8 @@ def compare_tables(
     Parameters
     ----------
     k : length of the neighbour lists.
-    sample : items whose lists are compared (drawn by `seed`); their neighbours are sought among all shared items.
+    sample : items whose lists are compared; their neighbours are sought among all shared items.
+    random_state : int, the seed of the sample.
     popularity : (len(new),) counts of the rows of `new`; None: `new.arrays["counts"]`, else left out.
     inspect : ids whose neighbours are listed side by side; ids that a table lacks get an empty list.
 
@@ -137,7 +138,7 @@ def compare_tables(
     ValueError, TypeError : empty tables, ids of two kinds (see `EmbeddingTable.id_kind`), bad parameters.
     """
     k, sample = check_int("k", OWNER, k, 1), check_int("sample", OWNER, sample, 1)
-    rng = np.random.default_rng(check_seed("seed", OWNER, seed))
+    rng = np.random.default_rng(check_seed("random_state", OWNER, random_state))
     resolve_workers(workers, OWNER)
     _check_pair(old, new)
     counts = _popularity(new, popularity)

@@ -11,14 +11,14 @@ import numpy as np
 
 from .._errors import parameter_message
 from .._validate import check_real
-from ..serving.ids import Ids
+from ..serving.row_ids import RowIds
 from ..serving.table import EmbeddingTable
 from .comparison import Geometry, TableComparison, compare_tables
 
 __all__ = ["Reason", "Thresholds", "Verdict", "compare_tables", "judge"]
 
 OWNER = "judge"
-_STILL = 0.005  # a median shift (cosine distance) below which multiples of it mean nothing
+MIN_MEANINGFUL_SHIFT = 0.005  # a median shift (cosine distance) below which multiples of it mean nothing
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Thresholds:
     The defaults were set between honest refits (other seeds, a grown log) and planted faults on simulated shops; the
     job `guardrails` of the benchmarks prints both sides. They are the limits of a large table: among few rows the
     figures of two honest tables differ by chance too, so the sampling error for as many rows as were compared is
-    added to those marked +noise (see `Noise`). Agreement by chance (10 of 59 neighbours) counts as none.
+    added to those marked +noise (see `SamplingNoise`). Agreement by chance (10 of 59 neighbours) counts as none.
 
     lost_rows, lost_popularity : share of the old ids that are gone, by number and by popularity.
     missing_items : share of `expected_ids` without a row or with a zero vector. zero_rows : share of zero vectors.
@@ -81,7 +81,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Noise:
+class SamplingNoise:
     """How far figures of two tables of `n` common rows lie apart by chance.
 
     Where there are `refits`, as far as the furthest of them did. Else one standard error of the difference of two
@@ -172,7 +172,7 @@ def judge(
     index: Any = None,
     comparison: TableComparison | None = None,
     refits: Sequence[TableComparison] = (),
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
 ) -> Verdict:
     """Pass, warn or fail, with reasons.
@@ -194,13 +194,15 @@ def judge(
     if not isinstance(candidate, EmbeddingTable):
         raise TypeError(parameter_message("candidate", OWNER, "an EmbeddingTable", candidate))
     if previous is not None and comparison is None:
-        comparison = compare_tables(previous, candidate, popularity=popularity, seed=seed, workers=workers)
+        comparison = compare_tables(
+            previous, candidate, popularity=popularity, random_state=random_state, workers=workers
+        )
     reasons = _Reasons(limits)
     _judge_alone(reasons, candidate, expected_ids, index)
     if comparison is not None:
         _judge_coverage(reasons, comparison)
         _judge_neighbours(reasons, comparison, refits)
-        noise = Noise(comparison.n_common, tuple(refits))
+        noise = SamplingNoise(comparison.n_common, tuple(refits))
         _judge_geometry(reasons, comparison.old, comparison.new, noise)
         _judge_method(reasons, comparison, noise)
     found = tuple(reasons.found)
@@ -241,7 +243,7 @@ def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, in
     if len(zero):
         reasons.above("zero_rows", float(zero.mean()), f"{int(zero.sum())} items have a zero vector")
     if expected_ids is not None:
-        wanted = Ids.from_values(expected_ids, OWNER, "expected_ids")
+        wanted = RowIds.from_values(expected_ids, OWNER, "expected_ids")
         rows = table.rows(wanted, missing="mark")
         holes = (rows < 0) | (zero[rows] if len(zero) else True)
         if len(wanted):
@@ -272,13 +274,13 @@ def _judge_neighbours(reasons: _Reasons, c: TableComparison, refits: Sequence[Ta
             share = _beyond_chance(c.overlap, c)
             told = f"{kept}; of those not by chance {usual:.0%} is usual among refits"
             reasons.below("overlap_of_refit", None if share is None else share / usual, told)
-        shift = None if c.shift_median is None else c.shift_median / max(*shifts, _STILL)
+        shift = None if c.shift_median is None else c.shift_median / max(*shifts, MIN_MEANINGFUL_SHIFT)
         reasons.above("shift_of_refit", shift, "items moved further than among honest refits, after the best rotation")
         return
     if c.overlap_by_chance < 1.0:  # with no more than k others every list holds them all
         reasons.below("overlap", _beyond_chance(c.overlap, c), kept)
         popular = c.overlap_by_popularity[-1] if c.overlap_by_popularity else None
-        noise = Noise(c.n_common).overlap(popular or 0.0, c.k, c.n_common / 10.0)
+        noise = SamplingNoise(c.n_common).overlap(popular or 0.0, c.k, c.n_common / 10.0)
         message = "the most popular items changed their neighbours"
         reasons.below("overlap_popular", _beyond_chance(popular, c), message, noise)
     reasons.above("shift_median", c.shift_median, "items moved, after the best rotation")
@@ -288,7 +290,7 @@ def _beyond_chance(overlap: float | None, c: TableComparison) -> float | None:
     return None if overlap is None else (overlap - c.overlap_by_chance) / (1.0 - c.overlap_by_chance)
 
 
-def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry, noise: Noise) -> None:
+def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry, noise: SamplingNoise) -> None:
     reasons.above("duplicate_rows", new.duplicate_rows, "items share one and the same vector")
     if old.popularity_correlation is not None and new.popularity_correlation is not None:
         rise = new.popularity_correlation - old.popularity_correlation
@@ -307,7 +309,7 @@ def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry, noise: Nois
     reasons.above("mean_cosine", abs(change), told, noise.rise("mean_cosine"))
 
 
-def _judge_method(reasons: _Reasons, c: TableComparison, noise: Noise) -> None:
+def _judge_method(reasons: _Reasons, c: TableComparison, noise: SamplingNoise) -> None:
     if c.changed_parameters:
         told = ", ".join(f"{name} from {a!r} to {b!r}" for name, (a, b) in c.changed_parameters.items())
         reasons.found.append(Reason("warn", "changed_parameters", len(c.changed_parameters), 0.0, f"changed: {told}"))

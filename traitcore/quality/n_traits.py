@@ -22,7 +22,7 @@ from ..customers.describe import token_lift
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, with_blend_chosen
+from .trait_coherence import Embed, NamingRules, with_blend_chosen
 from .trait_prediction import take_sequences
 
 OWNER = "choose_n_traits"
@@ -87,7 +87,7 @@ def choose_n_traits(
     n_refits: int = 4,
     tolerance: float = 0.1,
     max_customers: int | None = 10_000,
-    seed: int = 0,
+    random_state: int = 0,
     progress: Progress | None = None,
 ) -> TraitChoice:
     """Choose the number of traits that customers bear out.
@@ -98,7 +98,7 @@ def choose_n_traits(
 
     Parameters
     ----------
-    sequences, vocabulary, embed, max_customers, seed : as in `evaluate_traits`.
+    sequences, vocabulary, embed, max_customers, random_state : as in `evaluate_traits`.
     candidates : numbers of traits to try, rising. model : TraitModel whose other parameters are used.
     n_refits : even number of refits per candidate. tolerance : of stability, see above.
 
@@ -115,7 +115,7 @@ def choose_n_traits(
         raise ValueError(parameter_message("candidates", OWNER, "a rising sequence of ints", candidates))
     n_refits = check_int("n_refits", OWNER, n_refits, 2)
     tolerance = check_real("tolerance", OWNER, tolerance, 0.0)
-    seed = check_seed("seed", OWNER, seed)
+    seed = check_seed("random_state", OWNER, random_state)
     template = TraitModel() if model is None else model
     rng = np.random.default_rng([seed, 5])
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
@@ -126,7 +126,7 @@ def choose_n_traits(
     pairs = [split_halves(sequences, active, rng) for _ in range((n_refits + 1) // 2)]
     sides = [side for a, b in pairs for side in ((a, b), (b, a))][:n_refits]
     halfway = type(template)(**template.get_params()).set_params(n_traits=tried[len(tried) // 2])
-    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, Naming())
+    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, NamingRules())
     figures = np.zeros((len(tried), 4))
     for row, k in enumerate(tried):
         figures[row] = _judged(template, k, sequences, vocabulary, embed, sides, seed)

@@ -108,7 +108,7 @@ def evaluate_retrieval(
     popularity: Any = None,
     max_queries: int | None = None,
     n_unknown: int = 0,
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> RetrievalReport:
@@ -131,7 +131,7 @@ def evaluate_retrieval(
     repeats : "keep", or "exclude": items already in the prefix can't be listed (a right answer among them is a miss).
     popularity : (n_items,) counts in the training data, for the popularity bias.
     max_queries : ask a random sample of so many prefixes; None: all.
-    seed : of the sample, and of the order of each set.
+    random_state : int, the seed of the sample and of the order of each set.
     n_unknown : next items dropped before because the model has no row for them; counted as misses.
     workers : threads; the result doesn't depend on it.
 
@@ -151,7 +151,7 @@ def evaluate_retrieval(
     k = check_int("k", OWNER, k, 1)
     check_choice("repeats", OWNER, repeats, ("keep", "exclude"))
     check_choice("ties", OWNER, ties, ("set", "order"))
-    seed = check_seed("seed", OWNER, seed)
+    seed = check_seed("random_state", OWNER, random_state)
     n_unknown = check_int("n_unknown", OWNER, n_unknown, 0, COUNT_MAX)
     threads = resolve_workers(workers, OWNER)
     largest = sequences.largest_token()
@@ -218,20 +218,20 @@ def best_rows(scores: NDArray[Any], may: NDArray[np.bool_], k: int) -> NDArray[n
 
 
 def split_sequences(
-    sequences: Sequences, *, by: str = "time", test_share: float = 0.2, seed: int = 0
+    sequences: Sequences, *, by: str = "time", test_share: float = 0.2, random_state: int = 0
 ) -> tuple[Sequences, Sequences]:
     """(train, test) sequences, none cut in two. Owners and times go along.
 
     by : "time": the test set is the `test_share` of sequences that end last (needs timestamps_us); which of those that
         end together is by chance, for rows are in order of their customers' ids. "session": a random share.
-    seed : of what is left to chance.
+    random_state : int, the seed of what is left to chance.
     """
     owner = "split_sequences"
     check_choice("by", owner, by, ("time", "session"))
     share = check_real("test_share", owner, test_share, 0.0, 1.0)
     n = len(sequences)
     n_test = round(n * share)
-    chance = np.random.default_rng(check_seed("seed", owner, seed)).permutation(n)
+    chance = np.random.default_rng(check_seed("random_state", owner, random_state)).permutation(n)
     if by == "time":
         if sequences.timestamps_us is None:
             raise ValueError(parameter_message("by", owner, "'session': the sequences have no timestamps_us", by))

@@ -25,10 +25,10 @@ Embed = Callable[[Sequences], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Naming:
+class NamingRules:
     """How traits are named while they are judged: fixed, and printed, for coherence depends on it."""
 
-    n_top: int = 10
+    k: int = 10
     smoothing: float = 20.0
     min_df: int = 5
     min_count: int = 1
@@ -37,7 +37,7 @@ class Naming:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class NamedFit:
     """A model fitted on some customers, its names, and the counts behind them."""
 
     model: TraitModel
@@ -48,18 +48,20 @@ class Fit:
 
 
 def fit_and_name(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
-) -> Fit:
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None, seed: int
+) -> NamedFit:
     """A fresh model with the same parameters, fitted and named on these customers alone."""
     known = drop_rare(sequences, len(vocabulary), naming.min_count)
     fresh = type(model)(**model.get_params()).set_params(random_state=seed)
     fresh.fit(known, vocabulary, item_vectors=None if embed is None else embed(known))
     counts = count_tokens(known, n_tokens=len(vocabulary))
     lift = token_lift(fresh.raw_profiles_, counts, smoothing=naming.smoothing, min_df=naming.min_df)
-    return Fit(fresh, lift.top(naming.n_top), counts, lift.eligible, lift.document_frequencies)
+    return NamedFit(fresh, lift.top(naming.k), counts, lift.eligible, lift.document_frequencies)
 
 
-def with_blend_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming) -> TraitModel:
+def with_blend_chosen(
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules
+) -> TraitModel:
     """The same parameters with what is "auto" of the joint recipe chosen once, on these customers.
 
     The blend is a hyper-parameter: refits of one corpus that are compared with one another share it.
@@ -80,7 +82,7 @@ def judge_coherence(
     model: TraitModel,
     sequences: Sequences,
     vocabulary: Vocabulary,
-    naming: Naming,
+    naming: NamingRules,
     embed: Embed | None,
     n_splits: int,
     seed: int,
@@ -106,11 +108,11 @@ def judge_coherence(
     return figures | interval("npmi", [row["npmi"] for row in rows])
 
 
-def _judged(fit: Fit, judges: sparse.csr_array, naming: Naming, rng: np.random.Generator) -> dict[str, float]:
+def _judged(fit: NamedFit, judges: sparse.csr_array, naming: NamingRules, rng: np.random.Generator) -> dict[str, float]:
     events = judges.sum(axis=1)
     light = sparse.csr_array(judges[events <= np.quantile(events, 1.0 - naming.heavy_share)])
     scores = npmi_coherence(fit.tops, judges)
-    shape = (len(fit.tops), naming.n_top)
+    shape = (len(fit.tops), naming.k)
     eligible = np.flatnonzero(fit.eligible)
     popular = eligible[np.argsort(-fit.document_frequencies[eligible], kind="stable")][: shape[0] * shape[1]]
     share = rows_to_shares(fit.model.raw_profiles_)

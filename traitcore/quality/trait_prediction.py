@@ -16,7 +16,7 @@ from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.svd import randomized_svd
-from .trait_coherence import Embed, Naming, with_blend_chosen
+from .trait_coherence import Embed, NamingRules, with_blend_chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def judge_prediction(
     past = count_tokens(periods.past, n_tokens=n_tokens)
     item_past, item_future = (_by_item(c, vocabulary) for c in (past, periods.future))
     vectors = None if embed is None else embed(periods.past)
-    model = with_blend_chosen(model, periods.past, vocabulary, Naming())
+    model = with_blend_chosen(model, periods.past, vocabulary, NamingRules())
     recalls, item_recalls, hits = [], [], []
     for seed in seeds:
         fresh = type(model)(**model.get_params()).set_params(random_state=seed)

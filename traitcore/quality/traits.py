@@ -17,7 +17,7 @@ from ..customers.describe import correlation
 from ..customers.traits import NEED_VECTORS, TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence, with_blend_chosen
+from .trait_coherence import Embed, NamingRules, fit_and_name, interval, judge_coherence, with_blend_chosen
 from .trait_prediction import judge_prediction
 from .trait_stability import judge_stability, matched_correlation, matched_cosine
 
@@ -34,7 +34,7 @@ class TraitEvaluation:
     Attributes
     ----------
     figures : name -> number; see `evaluate_traits`.
-    protocol : what was fixed: min_df, min_count, smoothing, n_top, splits, refits, customers, seed.
+    protocol : what was fixed: min_df, min_count, smoothing, k, splits, refits, customers, random_state.
     """
 
     figures: dict[str, float]
@@ -65,12 +65,12 @@ def evaluate_traits(
     checks: Sequence[str] = ("coherence", "stability", "support", "prediction"),
     n_splits: int = 5,
     n_refits: int = 4,
-    n_top: int = 10,
+    k: int = 10,
     min_df: int = 5,
     smoothing: float = 20.0,
     min_count: int | None = None,
     max_customers: int | None = 10_000,
-    seed: int = 0,
+    random_state: int = 0,
     progress: Progress | None = None,
 ) -> TraitEvaluation:
     """Judge a trait method by data that shaped neither the traits nor their names.
@@ -99,7 +99,7 @@ def evaluate_traits(
         out anew over their sessions), and sequence_gain = npmi - npmi_shuffled_order, with interval: only what is lost
         there comes from sessions and order.
     n_splits : random halvings. n_refits : refits for the stability, all pairs compared.
-    n_top, min_df, smoothing : of the names, fixed for every method that is compared: coherence depends on min_df.
+    k, min_df, smoothing : of the names, fixed for every method that is compared: coherence depends on min_df.
     min_count : tokens seen less often in the fitted half are dropped; None: the least count in `vocabulary`.
     max_customers : a larger corpus is judged on a random sample of so many; None: on all.
 
@@ -113,9 +113,9 @@ def evaluate_traits(
     ------
     ValueError, TypeError : unknown checks, fewer than 4 customers, a missing `embed`, shapes that don't fit.
     """
-    seed = check_seed("seed", OWNER, seed)
-    naming = Naming(
-        n_top=check_int("n_top", OWNER, n_top, 2), min_df=check_int("min_df", OWNER, min_df, 0),
+    seed = check_seed("random_state", OWNER, random_state)
+    naming = NamingRules(
+        k=check_int("k", OWNER, k, 2), min_df=check_int("min_df", OWNER, min_df, 0),
         smoothing=check_real("smoothing", OWNER, smoothing, 0.0),
         min_count=_least_count(vocabulary) if min_count is None else check_int("min_count", OWNER, min_count, 1),
     )  # fmt: skip
@@ -154,7 +154,7 @@ def evaluate_traits(
         figures |= _judge_nulls(*common, n_splits, seed, tell("nulls", n_splits))
     protocol = asdict(naming) | {
         "method": model.method, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
-        "customers": sequences.n_owners, "tokens": len(vocabulary), "seed": seed,
+        "customers": sequences.n_owners, "tokens": len(vocabulary), "random_state": seed,
     }  # fmt: skip
     return TraitEvaluation(figures, protocol)
 
@@ -178,7 +178,7 @@ def _sampled(
 
 
 def _judge_whole(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
     truth: NDArray[np.float64] | None, seed: int,
 ) -> dict[str, float]:  # fmt: skip
     """Support, dependence on activity and recovery of planted shares, by one fit on everyone."""
@@ -197,7 +197,7 @@ def _judge_whole(
 
 
 def _judge_invariance(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None, seed: int
 ) -> dict[str, float]:
     rng = np.random.default_rng([seed, 3])
     model = with_blend_chosen(model, sequences, vocabulary, naming)
@@ -219,7 +219,7 @@ def _judge_invariance(
 
 
 def _judge_nulls(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
     n_splits: int, seed: int, progress: Any,
 ) -> dict[str, float]:  # fmt: skip
     """The same protocol and splits, with the fitted corpus spoiled and the judges left as they are."""

@@ -101,13 +101,13 @@ class Index:
         return self._search(queries, check_int("k", "Index", k, 1), mask, each, workers)
 
     def most_similar(
-        self, token: Any, topn: int = 10, *, exclude: Any = (), allowed: Any = None
+        self, token: Any, k: int = 10, *, exclude: Any = (), allowed: Any = None
     ) -> list[tuple[Any, float]]:
         """(id, score) of the nearest rows of an id, itself left out; `exclude` and `allowed` as in `search`."""
         row = self.table.row(token)
         mask, each = self.table._ids.restrict(exclude, allowed, 1, "Index")
         own = [np.append(each[0] if each else np.zeros(0, np.int64), row)]
-        rows, scores = self._search(self.table.vectors[[row]], check_int("topn", "Index", topn, 1), mask, own, 1)
+        rows, scores = self._search(self.table.vectors[[row]], check_int("k", "Index", k, 1), mask, own, 1)
         found = rows[0] >= 0
         return list(zip(self.table._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
 
@@ -187,7 +187,7 @@ def build_index(
     ef_construction: int = 200,
     ef_search: int = 64,
     sample: int = 500,
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
 ) -> Index:
     """An index over the rows of a table; its recall@10 is measured at once.
@@ -197,7 +197,7 @@ def build_index(
     kind : "exact" (brute force, no extra), or "hnsw" (faiss, through the extra `ann`; Malkov & Yashunin 2018).
     metric, against : as `EmbeddingTable.most_similar`.
     links, ef_construction, ef_search : HNSW's M, and its candidate lists when built and when searched.
-    sample : rows on which recall is measured, drawn by `seed`.
+    sample : rows on which recall is measured, drawn by `random_state`.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def build_index(
     draft = Index(table, describe(1.0), native)
     if native is None:
         return draft
-    rng = np.random.default_rng(check_seed("seed", OWNER, seed))
+    rng = np.random.default_rng(check_seed("random_state", OWNER, random_state))
     picked = np.sort(rng.choice(len(vectors), sample, replace=False))
     k = min(10, len(vectors))
     exact = Searcher(vectors, metric, owner=OWNER).search(vectors[picked], k, workers=workers)[0]
@@ -257,7 +257,7 @@ def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
     except OSError as error:
         raise TableError(f"{folder_path} can't be opened as an index: {error.strerror or error}.") from error
     info = IndexInfo(**fields["info"])
-    _refuse_skew(info, table, folder_path)
+    _check_built_for(info, table, folder_path)
     native = None
     if info.kind != "exact":
         native = _faiss().deserialize_index(np.frombuffer(raw, dtype=np.uint8))
@@ -267,7 +267,7 @@ def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
 def _read_meta(folder: disk.Folder) -> dict[str, Any]:
     path = folder.path / _META
     raw = bytes(folder.map(_META, at_most=manifest.MAX_BYTES))
-    manifest.check_sum(raw, path)
+    manifest.verify_checksum(raw, path)
     try:
         fields = json.loads(raw)
         if fields["kind"] != "traitcore index" or fields["format"] != _FORMAT or type(fields["size"]) is not int:
@@ -278,7 +278,7 @@ def _read_meta(folder: disk.Folder) -> dict[str, Any]:
     return fields  # type: ignore[no-any-return]
 
 
-def _refuse_skew(info: IndexInfo, table: EmbeddingTable, path: Path) -> None:
+def _check_built_for(info: IndexInfo, table: EmbeddingTable, path: Path) -> None:
     built = f"{info.name}@{info.version}" if info.version else "another table"
     published = info.version is not None and table.version is not None
     if published and (info.name, info.version) != (table.name, table.version):

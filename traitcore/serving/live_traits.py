@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
-from .._kernels.live import add_token_events, move_pairs
+from .._kernels.running_sums import add_token_events, move_pairs
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
 from .table import EmbeddingTable

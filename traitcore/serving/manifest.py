@@ -49,7 +49,7 @@ def encode(fields: dict[str, Any]) -> bytes:
     return b'{\n "checksum": "' + hashlib.sha256(rest).hexdigest().encode("ascii") + b'",\n' + rest
 
 
-def check_sum(raw: bytes, path: Path) -> None:
+def verify_checksum(raw: bytes, path: Path) -> None:
     """TableError unless the checksum in the first line is that of the bytes after it."""
     head = _HEAD.match(raw)
     if head is None or hashlib.sha256(raw[head.end() :]).hexdigest().encode("ascii") != head[1]:
@@ -58,7 +58,7 @@ def check_sum(raw: bytes, path: Path) -> None:
 
 def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
     """The checked fields of a manifest that must be that of `name` and `version`; `files` become FileEntry."""
-    check_sum(raw, path)
+    verify_checksum(raw, path)
     try:
         fields = json.loads(raw)
     except (ValueError, RecursionError) as error:

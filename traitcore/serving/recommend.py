@@ -26,7 +26,7 @@ _BLOCK = 2_000_000  # scores held at once, about 8 MB
 
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
+class Recommendations:
     """Rows found for each query, best first; ties by row.
 
     Attributes
@@ -44,17 +44,17 @@ class Ranked:
     by_trait: NDArray[np.float32] | None = None
     fallback: NDArray[np.bool_] | None = None
 
-    def __getitem__(self, query: int) -> Ranked:
+    def __getitem__(self, query: int) -> Recommendations:
         """The answer to one query of a batch."""
         of_trait = None if self.by_trait is None else self.by_trait[query]
-        return Ranked(
+        return Recommendations(
             self.rows[query], self.scores[query], of_trait, None if self.fallback is None else self.fallback[query]
         )
 
 
 def find_similar_customers(
     profiles: Any, customers: Any, *, k: int = 10, include_self: bool = False
-) -> Ranked:
+) -> Recommendations:
     """The customers whose profiles point most nearly the same way (cosine).
 
     Parameters
@@ -65,8 +65,8 @@ def find_similar_customers(
 
     Returns
     -------
-    Ranked : rows of customers, cosines above 0, and each cosine's parts by trait; -1 and NaN where fewer than `k`
-        customers share a trait.
+    Recommendations : rows of customers, cosines above 0, and each cosine's parts by trait; -1 and NaN where fewer than
+        `k` customers share a trait.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def recommend_products(
     categories: Any = None,
     fallback: str | None = None,
     popularity: Any = None,
-) -> Ranked:
+) -> Recommendations:
     """Products by profile x affinity.
 
         found = tc.recommend_products(profiles, affinity, k=10, seen=bought, fallback="popular", popularity=counts)
@@ -152,13 +152,13 @@ def recommend_products(
     item_category : (n_items,) int category of each product, with `categories`, the categories to keep.
     fallback : "popular" fills the places that nothing speaks for, all of them for a customer without traits, with the
         products of most `popularity` among those allowed, not seen and not listed yet, and says so in
-        `Ranked.fallback`; None leaves them -1.
+        `Recommendations.fallback`; None leaves them -1.
     popularity : (n_items,) counts >= 0, with `fallback`; a product of popularity 0 is no fallback.
 
     Returns
     -------
-    Ranked : rows of products, scores above 0, parts by trait; -1 and NaN where fewer than `k` score above 0 and pass
-        the filters.
+    Recommendations : rows of products, scores above 0, parts by trait; -1 and NaN where fewer than `k` score above 0
+        and pass the filters.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def next_items(
     deny: Any = None,
     fallback: str | None = None,
     popularity: Any = None,
-) -> Ranked:
+) -> Recommendations:
     """The likely next items of a session: each item of it speaks, the latest loudest.
 
     Score of item j = sum over the session's items i, s steps back, of decay**s * (item_vectors[i] .
@@ -216,8 +216,8 @@ def next_items(
 
     Returns
     -------
-    Ranked : rows of items and scores; -1 and NaN where nothing speaks for another item: by counts where fewer than `k`
-        score above 0, by vectors where fewer score other than 0.
+    Recommendations : rows of items and scores; -1 and NaN where fewer than `k` items score above 0 (by counts) or
+        other than 0 (by vectors).
 
     Raises
     ------
@@ -298,7 +298,7 @@ def _seen(owner: str, seen: Any, n_rows: int, n_items: int, single: bool) -> spa
 def _rank(
     rows: Any, table: Any, k: int, open_: NDArray[np.bool_] | None, banned: Any, popular: NDArray[np.int64] | None,
     *, signed: bool = False,
-) -> Ranked:  # fmt: skip
+) -> Recommendations:  # fmt: skip
     """Best `k` columns of rows @ table (of rows themselves where table is None) that are open and not banned, and that
     something speaks for: a score above 0, or with `signed` other than 0. `popular` fills the places left."""
     n_queries, n_columns = rows.shape[0], (rows if table is None else table).shape[1]
@@ -318,18 +318,18 @@ def _rank(
                 row[~open_] = -np.inf
             top = _top(row, k)
             top = top if signed else top[row[top] > 0]
-            n_top = len(top)
-            found[q, :n_top], best[q, :n_top] = top, row[top]
-            if popular is not None and n_top < k:
+            n_found = len(top)
+            found[q, :n_found], best[q, :n_found] = top, row[top]
+            if popular is not None and n_found < k:
                 free = np.ones(n_columns, dtype=bool) if open_ is None else open_.copy()
                 free[shut] = free[top] = False
-                more = popular[free[popular]][: k - n_top]
-                found[q, n_top : n_top + len(more)], filled[q, n_top : n_top + len(more)] = more, True
+                more = popular[free[popular]][: k - n_found]
+                found[q, n_found : n_found + len(more)], filled[q, n_found : n_found + len(more)] = more, True
     by_trait = None
     if table is not None:
         listed = ((found >= 0) & ~filled)[:, :, None]
         by_trait = np.where(listed, rows[:, None, :] * table.T[found], np.float32(0))
-    return Ranked(found, best, by_trait, None if popular is None else filled)
+    return Recommendations(found, best, by_trait, None if popular is None else filled)
 
 
 def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

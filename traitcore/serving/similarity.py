@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from .._errors import parameter_message
 from .._validate import check_array, check_choice, check_int, check_real
-from .ids import Ids, is_id, several
 from .neighbors import Searcher
+from .row_ids import RowIds, is_id, several
 
 OWNER = "EmbeddingTable"
 SIDES = ("vectors", "context_vectors")
@@ -20,7 +20,7 @@ _BLOCK = 1 << 20  # numbers compared at a time, in float64
 class Similarities:
     """The similarity queries of `EmbeddingTable`. Ids are ids everywhere: an int is never a row number."""
 
-    _ids: Ids
+    _ids: RowIds
     vectors: NDArray[np.float32]
     context_vectors: NDArray[np.float32] | None
     _searchers: dict[tuple[str, str], Searcher]
@@ -34,7 +34,7 @@ class Similarities:
     def most_similar(
         self,
         token: Any = None,
-        topn: int = 10,
+        k: int = 10,
         *,
         positive: Any = (),
         negative: Any = (),
@@ -43,7 +43,7 @@ class Similarities:
         exclude: Any = (),
         allowed: Any = None,
     ) -> list[tuple[Any, float]]:
-        """The `topn` nearest rows of an id, of a vector, or of a sum of several, nearest first, ties by row.
+        """The `k` nearest rows of an id, of a vector, or of a sum of several, nearest first, ties by row.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class Similarities:
         vector of another width, a mask of another length, bad parameters.
 
         >>> table = EmbeddingTable(["king", "man", "woman", "queen"], [[1.0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]])
-        >>> table.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
+        >>> table.most_similar(positive=["king", "woman"], negative=["man"], k=1)[0][0]
         'queen'
         """
         terms = [*self._terms("token", token, 1.0), *self._terms("positive", positive, 1.0)]
@@ -74,29 +74,29 @@ class Similarities:
             raise ValueError(parameter_message("positive", OWNER, "given, or token or negative: ids or vectors", ()))
         query = self._query(terms, check_choice("metric", OWNER, metric, ("cosine", "dot", "euclidean")))
         own = np.unique(np.array([self.row(what) for what, _ in terms if is_id(what)], dtype=np.int64))
-        rows, scores = self._search(query[None], topn, metric, against, [own], exclude, allowed, 1)
+        rows, scores = self._search(query[None], k, metric, against, [own], exclude, allowed, 1)
         found = rows[0] >= 0
         return list(zip(self._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
 
     def most_similar_batch(
-        self, tokens: Any, topn: int = 10, *, metric: str = "cosine", against: str = "vectors", exclude: Any = (),
+        self, tokens: Any, k: int = 10, *, metric: str = "cosine", against: str = "vectors", exclude: Any = (),
         allowed: Any = None, workers: int = 1,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-        """Rows (m, topn) int64 and scores (m, topn) float32 of the nearest rows of m ids, each without itself.
+        """Rows (m, k) int64 and scores (m, k) float32 of the nearest rows of m ids, each without itself.
 
         `exclude` holds ids to leave out of every answer, or m lists of ids, one for each; `allowed` is as in
         `most_similar`. Places past the last eligible row hold -1 and NaN. `table.ids[rows]` gives the ids. One by one
         gives the same.
         """
         own = self.rows(tokens)
-        return self._search(self.vectors[own], topn, metric, against, own[:, None], exclude, allowed, workers)
+        return self._search(self.vectors[own], k, metric, against, own[:, None], exclude, allowed, workers)
 
     def _search(
-        self, queries: NDArray[np.float32], topn: int, metric: str, against: str, own: Any, exclude: Any, allowed: Any,
+        self, queries: NDArray[np.float32], k: int, metric: str, against: str, own: Any, exclude: Any, allowed: Any,
         workers: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
         check_choice("against", OWNER, against, SIDES)
-        check_int("topn", OWNER, topn, 1)
+        check_int("k", OWNER, k, 1)
         side = self.vectors if against == "vectors" else self.context_vectors
         if side is None:
             rule = "'vectors': this table has no context vectors"
@@ -106,7 +106,7 @@ class Similarities:
             own = [np.union1d(mine, theirs) for mine, theirs in zip(own, each)]
         if (against, metric) not in self._searchers:
             self._searchers[against, metric] = Searcher(side, metric, owner=OWNER)
-        return self._searchers[against, metric].search(queries, topn, mask=mask, exclude=own, workers=workers)
+        return self._searchers[against, metric].search(queries, k, mask=mask, exclude=own, workers=workers)
 
     def _terms(self, name: str, value: Any, weight: float) -> list[tuple[Any, float]]:
         """(id or vector, weight) of one of the arguments of `most_similar`."""

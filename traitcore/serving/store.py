@@ -22,7 +22,7 @@ from .._errors import TableError, parameter_message
 from .._parallel import resolve_workers, run_tasks
 from .._validate import check_int
 from . import disk, manifest, npy
-from .ids import Ids
+from .row_ids import RowIds
 from .table import EmbeddingTable, check_metadata, fingerprint_of
 
 OWNER = "TableStore"
@@ -121,7 +121,7 @@ class TableStore:
             "input_fingerprint": input_fingerprint,
             **_check_report(report, forced_by, force_reason),
         }
-        with _telling(f"{name!r} was not published in {self.root}"):
+        with _as_table_error(f"{name!r} was not published in {self.root}"):
             return self._publish(table, name, version, fields)
 
     def _publish(self, table: EmbeddingTable, name: str, version: str | None, fields: dict[str, Any]) -> str:
@@ -186,7 +186,7 @@ class TableStore:
 
         Nothing is removed: the version rolled back from stays, and may be opened by its name.
         """
-        with _telling(f"{name!r} was not rolled back"):
+        with _as_table_error(f"{name!r} was not rolled back"):
             if version is None:
                 current = self._resolve(name, "latest")
                 version = self.describe(name, current)["parent"]
@@ -207,7 +207,7 @@ class TableStore:
         Its files stay, so that no later version takes its name. Where another version is the latest, nothing happens.
         """
         disk.check_name("version", OWNER, version)
-        with _telling(f"{name!r} {version!r} was not withdrawn"):
+        with _as_table_error(f"{name!r} {version!r} was not withdrawn"):
             folder = self._folder(name)
             parent = self.describe(name, version)["parent"]
             with disk.locked(folder / ".lock"):
@@ -227,7 +227,7 @@ class TableStore:
         Versions that can't be read are kept: a person should look at them. Readers keep what they have opened.
         """
         check_int("keep", OWNER, keep, 1)
-        with _telling(f"{name!r} was not pruned"):
+        with _as_table_error(f"{name!r} was not pruned"):
             folder = self._folder(name)
             with disk.locked(folder / ".lock"):
                 infos = [info for info in self.list(name) if info.error is None]
@@ -259,7 +259,7 @@ class TableStore:
         TableError : no such table or version, or a file that is missing, damaged or not what the manifest says.
         """
         for _ in range(_ATTEMPTS):
-            with _telling(f"{name!r} {version!r} of {self.root} can't be opened"):
+            with _as_table_error(f"{name!r} {version!r} of {self.root} can't be opened"):
                 found = self._resolve(name, version)
                 try:
                     with disk.Folder(self.root / name / found) as folder:
@@ -271,7 +271,7 @@ class TableStore:
 
     def describe(self, name: str, version: str = "latest") -> dict[str, Any]:
         """The manifest of a version: files, shapes, parameters, seed, parent, report, who forced it and why."""
-        with _telling(f"{name!r} {version!r} of {self.root} can't be read"):
+        with _as_table_error(f"{name!r} {version!r} of {self.root} can't be read"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
                 fields = _read_manifest(folder, name, found)
@@ -284,7 +284,7 @@ class TableStore:
         Large files are read from the disk itself where the system can, whatever the page cache holds of them.
         """
         workers = resolve_workers(workers, OWNER)
-        with _telling(f"{name!r} {version!r} of {self.root} can't be verified"):
+        with _as_table_error(f"{name!r} {version!r} of {self.root} can't be verified"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
                 fields = _read_manifest(folder, name, found)
@@ -299,11 +299,11 @@ class TableStore:
     def list(self, name: str | None = None) -> list[VersionInfo]:
         """Versions of one table, or of all, by name and then by order of publication; damaged ones say so."""
         if name is None:
-            with _telling(f"{self.root} can't be listed"):
+            with _as_table_error(f"{self.root} can't be listed"):
                 names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
                 return [i for n in names if _is_name(n) and (self.root / n).is_dir() for i in self.list(n)]
         infos = []
-        with _telling(f"{name!r} of {self.root} can't be listed"):
+        with _as_table_error(f"{name!r} of {self.root} can't be listed"):
             folder = self._folder(name)
             latest = self._read_latest(name)
             versions = sorted(v for v in os.listdir(folder) if _is_name(v) and (folder / v).is_dir())
@@ -346,7 +346,7 @@ class TableStore:
 
 
 @contextlib.contextmanager
-def _telling(what: str) -> Iterator[None]:
+def _as_table_error(what: str) -> Iterator[None]:
     """What the system refuses becomes a TableError that says what was not done."""
     try:
         yield
@@ -467,7 +467,7 @@ def _open(folder: disk.Folder, name: str, version: str, verify: bool) -> Embeddi
             _check_hash(folder, file, hashlib.sha256(folder.map(file, entry.size)).hexdigest(), entry)
     parts = _open_parts(folder, fields)
     source = str(folder.path / ("ids.npy" if fields["id_kind"] == "int64" else "ids_offsets.npy"))
-    ids = Ids(parts.get("ids.npy"), parts.get("ids_offsets.npy"), parts.get("ids_data.npy"), source)
+    ids = RowIds(parts.get("ids.npy"), parts.get("ids_offsets.npy"), parts.get("ids_data.npy"), source)
     arrays = {str(manifest.array_name(f)): parts[f] for f in parts if manifest.array_name(f)}
     entry, raw = fields["files"][manifest.METADATA], parts[manifest.METADATA]
     table = EmbeddingTable._of_parts(

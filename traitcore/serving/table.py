@@ -16,8 +16,8 @@ from .._errors import parameter_message
 from .._validate import as_array, check_array, check_choice
 from . import npy
 from .frames import arrow_table, data_frame
-from .ids import Ids, frozen_view, is_id, several
 from .neighbors import Searcher
+from .row_ids import RowIds, frozen_view, is_id, several
 from .similarity import OWNER, Similarities
 
 Origin = tuple[Callable[..., "EmbeddingTable"], tuple[str, ...]]  # how a table is opened again in another process
@@ -50,7 +50,7 @@ class EmbeddingTable(Similarities):
         arrays: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self._ids = Ids.from_values(ids)
+        self._ids = RowIds.from_values(ids)
         n = len(self._ids)
         self.vectors = frozen_view(check_array("vectors", OWNER, vectors, dtype=np.float32, shape=(n, None)))
         self.context_vectors: NDArray[np.float32] | None = None
@@ -73,7 +73,7 @@ class EmbeddingTable(Similarities):
 
     @classmethod
     def _of_parts(
-        cls, ids: Ids, vectors: NDArray[np.float32], context: NDArray[np.float32] | None,
+        cls, ids: RowIds, vectors: NDArray[np.float32], context: NDArray[np.float32] | None,
         arrays: dict[str, NDArray[Any]], metadata: Any, *, fingerprint: str | None = None,
     ) -> EmbeddingTable:  # fmt: skip
         """A table of parts checked elsewhere; `metadata` may be a callable that reads it when first wanted."""
@@ -228,7 +228,7 @@ class EmbeddingTable(Similarities):
             metadata=self.metadata,
         )
 
-    def normalised(self) -> EmbeddingTable:
+    def normalized(self) -> EmbeddingTable:
         """The same table with `vectors` (not the context side) of length 1; zero rows stay zero."""
         norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1, keepdims=True)
         unit = np.divide(self.vectors, norms, out=np.zeros(self.vectors.shape), where=norms > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._errors import TableError
-from ..serving.live import LiveCustomers
+from ..serving.live_customers import LiveCustomers
 from ..serving.live_traits import TraitBasis
 from ..serving.table import EmbeddingTable
 from .tables import vocabulary_of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
-from .._kernels.live import add_live_events
+from .._kernels.running_sums import add_live_events
 from .._rows import rows_to_shares
 from .._validate import check_array, check_bool, check_choice, check_int, check_real, check_times
 from ..customers.pooling import inverse_document_frequencies
