@@ -1,7 +1,7 @@
 """The manifest of a published version: what its files are, where it came from, and a checksum over itself.
 
 `manifest.json` is JSON whose first member is the sha256 of all bytes after that member's line; a byte changed anywhere
-is found before the JSON is parsed. Format version 1 is for ever: `tests/golden` holds its bytes.
+is found before the JSON is parsed. Format version 1 is for ever: `tests/data/golden` holds its bytes.
 """
 
 from __future__ import annotations

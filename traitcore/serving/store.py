@@ -3,59 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .. import __version__
 from .._errors import TableError, parameter_message
 from .._parallel import resolve_workers, run_tasks
+from .._protocols import Report
 from .._validate import check_int
-from . import disk, manifest, npy
-from .row_ids import RowIds
-from .table import EmbeddingTable, check_metadata, fingerprint_of
+from . import disk, manifest
+from .publication import OWNER, check_report, table_fields, write_arrays
+from .published_version import (
+    VersionInfo,
+    check_hash,
+    map_files,
+    open_version,
+    read_manifest,
+    version_info,
+)
+from .table import EmbeddingTable, check_metadata
 
-OWNER = "TableStore"
-_STATUSES = ("pass", "warn", "fail")
 _ATTEMPTS = 20
 
 
 class VersionExistsError(TableError):
     """Another publisher put this version in place first; nothing was changed. Publish again for the next version."""
-
-
-@dataclass(frozen=True)
-class VersionInfo:
-    """One published version. `error` says why its manifest can't be read; the other fields are then empty.
-
-    `sequence` counts the publications of a table, whatever the clock said; `status` is the guardrails' verdict
-    ("pass", "warn", "fail" or None), `forced_by` who published in spite of a "fail".
-    """
-
-    name: str
-    version: str
-    is_latest: bool
-    sequence: int = 0
-    parent: str | None = None
-    created_utc: str = ""
-    n_rows: int = 0
-    dimension: int = 0
-    id_kind: str = ""
-    size_bytes: int = 0
-    fingerprint: str = ""
-    status: str | None = None
-    forced_by: str | None = None
-    error: str | None = None
 
 
 class TableStore:
@@ -88,7 +64,7 @@ class TableStore:
         name: str,
         version: str | None = None,
         *,
-        report: Any = None,
+        report: Report | Mapping[str, Any] | None = None,
         forced_by: str | None = None,
         force_reason: str | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -119,7 +95,7 @@ class TableStore:
             "parameters": check_metadata(parameters),
             "seed": seed if seed is None else check_int("seed", OWNER, seed, 0, 2**64 - 1),
             "input_fingerprint": input_fingerprint,
-            **_check_report(report, forced_by, force_reason),
+            **check_report(report, forced_by, force_reason),
         }
         with _as_table_error(f"{name!r} was not published in {self.root}"):
             return self._publish(table, name, version, fields)
@@ -132,8 +108,8 @@ class TableStore:
             self._refuse_existing(folder, version)
             workspace = disk.Workspace(folder)
         try:
-            entries = _write_arrays(workspace.content, table)
-            fields |= _describe(table, entries)
+            entries = write_arrays(workspace.content, table)
+            fields |= table_fields(table, entries)
             with disk.locked(folder / ".lock"):
                 self._refuse_existing(folder, version)
                 fields |= {
@@ -263,7 +239,7 @@ class TableStore:
                 found = self._resolve(name, version)
                 try:
                     with disk.Folder(self.root / name / found) as folder:
-                        return _open(folder, name, found, verify)
+                        return open_version(folder, name, found, verify, _reopen)
                 except (FileNotFoundError, NotADirectoryError) as error:
                     # Pruned between the look at LATEST and the opening: look again. Still there: a file is missing.
                     missing = error
@@ -274,7 +250,7 @@ class TableStore:
         with _as_table_error(f"{name!r} {version!r} of {self.root} can't be read"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
-                fields = _read_manifest(folder, name, found)
+                fields = read_manifest(folder, name, found)
         fields["files"] = {file: dict(vars(entry)) for file, entry in fields["files"].items()}
         return fields
 
@@ -287,14 +263,14 @@ class TableStore:
         with _as_table_error(f"{name!r} {version!r} of {self.root} can't be verified"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
-                fields = _read_manifest(folder, name, found)
-                _open_parts(folder, fields)
+                fields = read_manifest(folder, name, found)
+                map_files(folder, fields)
                 files = sorted(fields["files"].items(), key=lambda item: -item[1].size)
                 run_tasks(
-                    [lambda f=f, e=e: _check_hash(folder, f, folder.sha256(f, e.size), e) for f, e in files],  # type: ignore[misc]
+                    [lambda f=f, e=e: check_hash(folder, f, folder.sha256(f, e.size), e) for f, e in files],  # type: ignore[misc]
                     workers,
                 )
-            return _info(fields, found == self._read_latest(name))
+            return version_info(fields, found == self._read_latest(name))
 
     def list(self, name: str | None = None) -> list[VersionInfo]:
         """Versions of one table, or of all, by name and then by order of publication; damaged ones say so."""
@@ -310,7 +286,7 @@ class TableStore:
         for version in versions:
             try:
                 with disk.Folder(folder / version) as opened:
-                    infos.append(_info(_read_manifest(opened, name, version), version == latest))
+                    infos.append(version_info(read_manifest(opened, name, version), version == latest))
             except (TableError, OSError) as error:
                 infos.append(VersionInfo(name, version, version == latest, error=str(error)))
         return sorted(infos, key=lambda info: (info.sequence, info.version))
@@ -362,123 +338,6 @@ def _is_name(value: str) -> bool:
         return False
     return True
 
-
-def _check_report(report: Any, forced_by: str | None, reason: str | None) -> dict[str, Any]:
-    plain = report.as_dict() if hasattr(report, "as_dict") else report
-    plain = None if plain is None else check_metadata(plain)
-    if plain is not None and plain.get("status") not in _STATUSES:
-        raise ValueError(parameter_message("report", OWNER, f"with a 'status' of {_STATUSES}", plain.get("status")))
-    if (forced_by is None) != (reason is None):
-        missing = "force_reason" if reason is None else "forced_by"
-        raise ValueError(parameter_message(missing, OWNER, "given: forcing needs who and why", None))
-    for key, value in (("forced_by", forced_by), ("force_reason", reason)):
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise ValueError(parameter_message(key, OWNER, "a sentence", value))
-    if plain is not None and plain["status"] == "fail" and forced_by is None:
-        reasons = plain.get("reasons") or ["no reason given"]
-        told = "; ".join(str(r) for r in reasons[:5]) if isinstance(reasons, list) else str(reasons)
-        raise TableError(f"The guardrails failed this table, and it was not forced: {told}")
-    return {"report": plain, "forced": None if forced_by is None else {"by": forced_by, "reason": reason}}
-
-
-def _files_of(table: EmbeddingTable) -> dict[str, NDArray[Any]]:
-    files = {f"{name}.npy": array for name, array in table._identity_arrays().items()}
-    return files | {f"array_{name}.npy": array for name, array in table.arrays.items()}
-
-
-def _write_arrays(folder: Path, table: EmbeddingTable) -> dict[str, dict[str, Any]]:
-    """Write the files; of a large table the largest beside the others, for hashing it takes longer than the disk."""
-    arrays = _files_of(table)
-    entries: dict[str, dict[str, Any]] = {file: {} for file in [*arrays, manifest.METADATA]}  # in this order
-
-    def write(names: Iterable[str]) -> None:
-        for file in names:
-            array = arrays[file]
-            dtype = npy.dtype_name(array)
-            sha, size = disk.write_file(folder / file, [npy.header(dtype, array.shape), npy.payload(array)])
-            entries[file] = {"sha256": sha, "size": size, "dtype": dtype, "shape": list(array.shape)}
-
-    largest = max(arrays, key=lambda file: arrays[file].nbytes)
-    rest = [file for file in arrays if file != largest]
-    if arrays[largest].nbytes >= disk.LARGE:
-        run_tasks([lambda: write([largest]), lambda: write(rest)], 2)
-    else:
-        write(arrays)
-    text = json.dumps(table.metadata, indent=1, ensure_ascii=True, allow_nan=False).encode("ascii")
-    sha, size = disk.write_file(folder / manifest.METADATA, [text])
-    entries[manifest.METADATA] = {"sha256": sha, "size": size}
-    return entries
-
-
-def _describe(table: EmbeddingTable, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "kind": "traitcore table",
-        "format": manifest.FORMAT,
-        "library_version": __version__,
-        "n_rows": len(table),
-        "dimension": table.dimension,
-        "id_kind": table.id_kind,
-        "fingerprint": fingerprint_of({f.removesuffix(".npy"): e["sha256"] for f, e in entries.items()}),
-        "files": entries,
-    }
-
-
-def _info(fields: dict[str, Any], is_latest: bool) -> VersionInfo:
-    report, forced = fields.get("report"), fields.get("forced")
-    return VersionInfo(
-        fields["name"], fields["version"], is_latest, fields["sequence"], fields["parent"], fields["created_utc"],
-        fields["n_rows"], fields["dimension"], fields["id_kind"], sum(e.size for e in fields["files"].values()),
-        fields["fingerprint"], report["status"] if report else None, forced["by"] if forced else None,
-    )  # fmt: skip
-
-
-def _read_manifest(folder: disk.Folder, name: str, version: str) -> dict[str, Any]:
-    raw = bytes(folder.map(manifest.FILE, at_most=manifest.MAX_BYTES))
-    return manifest.decode(raw, folder.path / manifest.FILE, name, version)
-
-
-def _check_hash(folder: disk.Folder, file: str, sha256: str, wanted: manifest.FileEntry) -> None:
-    if sha256 != wanted.sha256:
-        raise TableError(f"{folder.path / file} is damaged: its sha256 is not the manifest's.")
-
-
-def _open_parts(folder: disk.Folder, fields: dict[str, Any]) -> dict[str, Any]:
-    """Every file mapped, its size and header compared with the manifest."""
-    parts: dict[str, Any] = {}
-    for file, entry in fields["files"].items():
-        mapped = folder.map(file, size=entry.size)
-        if entry.dtype is None:
-            parts[file] = mapped
-            continue
-        head = npy.header(entry.dtype, entry.shape)
-        if mapped[: len(head)] != head:
-            raise TableError(f"{folder.path / file} is damaged: its header is not the manifest's.")
-        array = np.frombuffer(mapped, dtype=entry.dtype, offset=len(head)).reshape(entry.shape)
-        array.flags.writeable = False
-        parts[file] = array
-    return parts
-
-
-def _open(folder: disk.Folder, name: str, version: str, verify: bool) -> EmbeddingTable:
-    fields = _read_manifest(folder, name, version)
-    if verify:
-        for file, entry in fields["files"].items():
-            # Through the map, unlike `verify`: what is hashed here is going to be used here.
-            _check_hash(folder, file, hashlib.sha256(folder.map(file, entry.size)).hexdigest(), entry)
-    parts = _open_parts(folder, fields)
-    source = str(folder.path / ("ids.npy" if fields["id_kind"] == "int64" else "ids_offsets.npy"))
-    ids = RowIds(parts.get("ids.npy"), parts.get("ids_offsets.npy"), parts.get("ids_data.npy"), source)
-    arrays = {str(manifest.array_name(f)): parts[f] for f in parts if manifest.array_name(f)}
-    entry, raw = fields["files"][manifest.METADATA], parts[manifest.METADATA]
-    table = EmbeddingTable._of_parts(
-        ids, parts["vectors.npy"], parts.get("context_vectors.npy"), arrays,
-        lambda: _read_metadata(folder.path / manifest.METADATA, entry, raw), fingerprint=fields["fingerprint"],
-    )  # fmt: skip
-    table.name, table.version = name, version
-    table._origin = (_reopen, (os.path.abspath(folder.path.parent.parent), name, version, _content_digest(fields)))
-    return table
-
-
 def _reopen(root: str, name: str, version: str, digest: str) -> EmbeddingTable:
     """The table that another process had opened; TableError unless the same version lies at the same path here."""
     place = f"The table {name}@{version} was sent as its path in {root}"
@@ -490,18 +349,3 @@ def _reopen(root: str, name: str, version: str, digest: str) -> EmbeddingTable:
     if table._origin[1][-1] != digest:
         raise TableError(f"{place}, which holds other content here than where it came from.")
     return table
-
-
-def _content_digest(fields: dict[str, Any]) -> str:
-    """sha256 over the hashes of a version's files: its ids, numbers, further arrays and metadata."""
-    lines = [f"{file} {entry.sha256}\n" for file, entry in sorted(fields["files"].items())]
-    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
-
-
-def _read_metadata(path: Path, entry: manifest.FileEntry, raw: Any) -> dict[str, Any]:
-    if hashlib.sha256(raw).hexdigest() != entry.sha256:
-        raise TableError(f"{path} is damaged: its sha256 is not the manifest's.")
-    try:
-        return json.loads(bytes(raw))  # type: ignore[no-any-return]
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path} is not JSON: {error}.") from error
