@@ -112,13 +112,15 @@ def run_fit(args: argparse.Namespace) -> None:
 
 def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
     """What `fit --json` says."""
+    from .._protocols import Report
+
     return {
         "store": store,
         "published": result.published,
         "log": log.report,
         "stages": [
             {"name": s.name, "seconds": s.seconds,
-             "report": s.report.as_dict() if hasattr(s.report, "as_dict") else s.report}
+             "report": s.report.as_dict() if isinstance(s.report, Report) else s.report}
             for s in result.stages
         ],
         "tokens": len(result.tokens),

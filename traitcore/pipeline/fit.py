@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._errors import InputError, parameter_message
 from .._progress import Progress
+from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
 from ..customers.describe import TraitDescription, describe_traits
 from ..customers.pooling import customer_vectors
@@ -143,7 +144,7 @@ class _Learned:
 
 
 def _learn_customers(
-    corpus: TokenizedLog, embedder: Any, config: PipelineConfig, catalogue: Catalogue | None, run: Run
+    corpus: TokenizedLog, embedder: Embedder, config: PipelineConfig, catalogue: Catalogue | None, run: Run
 ) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     attention = None
@@ -178,7 +179,7 @@ def _learn_customers(
 
 
 def _as_tables(
-    corpus: TokenizedLog, embedder: Any, learned: _Learned | None, config: PipelineConfig, log: EventLog,
+    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig, log: EventLog,
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:  # fmt: skip
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
@@ -211,7 +212,7 @@ def _as_tables(
     return result, told
 
 
-def make_embedder(config: PipelineConfig, window: int) -> Any:
+def make_embedder(config: PipelineConfig, window: int) -> Embedder:
     """The embedder that a configuration asks for; after `fit` it has item_vectors_ and context_vectors_."""
     size, seed, workers = config.vector_size, config.seed, config.workers
     if config.method == "ppmi":

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._progress import Progress
+from .._protocols import Embedder
 from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
@@ -38,9 +39,9 @@ class Refits(NamedTuple):
 
 
 def compare_refits(
-    items: EmbeddingTable, corpus: TokenizedLog, make: Callable[[PipelineConfig, int], Any], config: PipelineConfig,
-    catalogue: Catalogue | None, progress: Progress | None = None,
-) -> Refits:  # fmt: skip
+    items: EmbeddingTable, corpus: TokenizedLog, make: Callable[[PipelineConfig, int], Embedder],
+    config: PipelineConfig, catalogue: Catalogue | None, progress: Progress | None = None,
+) -> Refits:
     """`items` against tables trained with other seeds on nine tenths of the sessions; the first of them is also asked
     what comes next in the tenth that it hasn't seen. `catalogue` has its content vectors already (`with_content`)."""
     vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1

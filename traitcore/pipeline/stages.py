@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from .._progress import Progress
 
@@ -17,7 +16,7 @@ class Stage:
 
     name: str
     seconds: float
-    report: Any = None
+    report: object = None
 
 
 class Run:
@@ -28,9 +27,9 @@ class Run:
         self.stages: list[Stage] = []
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[dict[str, Any]]:
+    def stage(self, name: str) -> Iterator[dict[str, object]]:
         """Time a stage; what is put under "report" becomes its report."""
-        kept: dict[str, Any] = {}
+        kept: dict[str, object] = {}
         began = time.perf_counter()
         if self.progress is not None:
             self.progress(name, 0, 1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import TableError
+from .._protocols import Embedder
 from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
@@ -24,7 +25,7 @@ from .config import PipelineConfig
 
 
 def token_table(
-    vocabulary: Vocabulary, embedder: Any, model: TraitModel | None, metadata: dict[str, Any]
+    vocabulary: Vocabulary, embedder: Embedder, model: TraitModel | None, metadata: dict[str, Any]
 ) -> EmbeddingTable:
     """Rows are tokens; the vocabulary itself goes along, so that the table can be read without the log.
 
@@ -53,7 +54,8 @@ def vocabulary_of(tokens: EmbeddingTable) -> Vocabulary:
 
 
 def item_table(
-    vocabulary: Vocabulary, embedder: Any, metadata: dict[str, Any], config: PipelineConfig, catalogue: Catalogue | None
+    vocabulary: Vocabulary, embedder: Embedder, metadata: dict[str, Any], config: PipelineConfig,
+    catalogue: Catalogue | None,
 ) -> tuple[EmbeddingTable, str]:
     """Rows are items, each the mean of its tokens' vectors by count; with a catalogue its other items too.
 

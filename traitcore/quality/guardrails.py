@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .._errors import parameter_message
+from .._protocols import VectorIndex
 from .._validate import check_real
 from ..serving.row_ids import RowIds
 from ..serving.table import EmbeddingTable
@@ -169,7 +170,7 @@ def judge(
     *,
     popularity: Any = None,
     expected_ids: Any = None,
-    index: Any = None,
+    index: VectorIndex | None = None,
     comparison: TableComparison | None = None,
     refits: Sequence[TableComparison] = (),
     random_state: int = 0,
@@ -234,7 +235,7 @@ class _Reasons:
                 return
 
 
-def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, index: Any) -> None:
+def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, index: VectorIndex | None) -> None:
     zero = ~np.any(table.vectors, axis=1) if len(table) else np.zeros(0, dtype=bool)
     if not len(table):
         reasons.found.append(Reason("fail", "missing_items", 1.0, 0.0, "the table is empty"))
