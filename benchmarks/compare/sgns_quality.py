@@ -10,6 +10,7 @@ import csv
 import gzip
 import importlib.util
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,14 @@ def hard_corpus(bench: Any, job: str, peer: bool, n_tokens: int) -> None:
     def judged(vectors: NDArray[np.float32]) -> dict[str, float]:
         return {name: precision(vectors, corpus.cluster, rows) for name, rows in queries.items()}
 
-    contenders = {
-        f"traitcore {negatives}": lambda seed, negatives=negatives: judged(
-            tc.train_sgns(
-                corpus.sequences, n_items=n_items, epochs=3, sample=0.0, seed=seed, negatives=negatives, workers=2
-            ).item_vectors
+    def ours(negatives: str, seed: int) -> dict[str, float]:
+        result = tc.train_sgns(
+            corpus.sequences, n_items=n_items, epochs=3, sample=0.0, seed=seed, negatives=negatives, workers=2
         )
-        for negatives in ("shared", "fresh")
+        return judged(result.item_vectors)
+
+    contenders: dict[str, Callable[[int], dict[str, float]]] = {
+        f"traitcore {negatives}": partial(ours, negatives) for negatives in ("shared", "fresh")
     }
     if peer:
         contenders["gensim"] = lambda seed: judged(
@@ -117,11 +119,11 @@ def novels(bench: Any, peer: bool, text: Path, words: Path) -> None:
     def judged(vectors: NDArray[np.float32]) -> dict[str, float]:
         return {name: similarity(vectors, row, p) for name, p in pairs.items()}
 
-    contenders = {
-        f"traitcore {negatives}": lambda seed, negatives=negatives: judged(
-            tc.train_sgns(seqs, n_items=len(row), seed=seed, negatives=negatives, **common).item_vectors
-        )
-        for negatives in ("shared", "fresh")
+    def ours(negatives: str, seed: int) -> dict[str, float]:
+        return judged(tc.train_sgns(seqs, n_items=len(row), seed=seed, negatives=negatives, **common).item_vectors)
+
+    contenders: dict[str, Callable[[int], dict[str, float]]] = {
+        f"traitcore {negatives}": partial(ours, negatives) for negatives in ("shared", "fresh")
     }
     if peer:
         contenders["gensim"] = lambda seed: judged(gensim_run(seqs, len(row), seed + 1, **common).item_vectors)

@@ -35,9 +35,9 @@ class Walks:
         """Half the sum of |drawn - expected| share of the edges out of the first 50 nodes, first order; 0 is exact."""
         walks = tc.random_walks(self.graph, n_walks=4000, walk_length=2, starts=np.arange(50), workers=workers)
         step = walks.tokens.reshape(-1, 2)
-        drawn = np.zeros((50, self.graph.shape[0]))
+        drawn = np.zeros((50, self.graph.n_nodes))
         np.add.at(drawn, (step[:, 0], step[:, 1]), 1.0 / 4000)
-        rows = self.graph[:50].toarray()
+        rows = self.graph.adjacency[:50].toarray()
         return float(np.abs(drawn - rows / rows.sum(axis=1, keepdims=True)).sum() / 100)
 
 
