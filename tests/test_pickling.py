@@ -210,7 +210,7 @@ def test_other_content_on_arrival_is_refused(tmp_path: Path, change: str) -> Non
     if change in ("vectors", "ids", "arrays", "metadata"):
         opened(tmp_path, EmbeddingTable(**parts, context_vectors=table().context_vectors))
     match = "holds other content" if change in ("vectors", "ids", "arrays", "metadata") else "can't be opened here"
-    with pytest.raises(TableError, match=rf"items@v000001 was sent as its path in .*store.* {match}"):
+    with pytest.raises(TableError, match=rf"items@v000001 was pickled as its path in .*store.* {match}"):
         pickle.loads(sent)
     assert_same(copy.copy(t).vectors, kept)  # what is open stays, and so do its copies
     assert_same(copy.deepcopy(t).vectors, kept)

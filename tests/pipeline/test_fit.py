@@ -326,7 +326,7 @@ def test_guardrails_refuse_before_anything_is_written_unless_forced(shop: Simula
     store = TableStore(tmp_path / "store")
     fit_pipeline(shop.log, store=store, **SMALL)
     rows = np.flatnonzero(shop.log.item < len(shop.log.item_ids) // 2)  # half of the items gone: a broken export
-    with pytest.raises(TableError, match="ids are gone"):
+    with pytest.raises(TableError, match="ids are missing"):
         fit_pipeline(shop.log.take(rows), store=store, **SMALL)
     assert [info.version for info in store.list()] == ["v000001"] * 3
     forced = fit_pipeline(shop.log.take(rows), store=store, force=("me", "half of the shop is closed"), **SMALL)
@@ -344,7 +344,7 @@ def test_a_refusal_says_what_was_changed_on_purpose_and_how_to_publish(shop: Sim
     with pytest.raises(TableError) as refused:
         fit_pipeline(shop.log, store=store, **changed, action_map={**actions, "view": None, "buy": "cart"})
     told = str(refused.value)
-    assert "ids are gone" in told
+    assert "ids are missing" in told
     assert "items v000001: action_map['view'] 'view' -> None, action_map['buy'] 'buy' -> 'cart', " in told
     assert "min_count 5 -> 120, vector_size 16 -> 8. " in told
     assert "If this is meant, --force WHY (in Python force=(who, why)) publishes all the same" in told[:600]

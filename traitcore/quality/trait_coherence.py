@@ -1,4 +1,4 @@
-"""Coherence of traits by the strict protocol: fitted and named on half of the customers, judged by the other half."""
+"""Coherence of traits: fitted and named on half of the customers, judged on the other half."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Embed = Callable[[Sequences], NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class NamingRules:
-    """How traits are named while they are judged: fixed, and printed, for coherence depends on it."""
+    """How traits are named while they are judged. Coherence depends on it, so it is recorded."""
 
     k: int = 10
     smoothing: float = 20.0
@@ -62,9 +62,7 @@ def fit_and_name(
 def with_blend_chosen(
     model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules
 ) -> TraitModel:
-    """The same parameters with what is "auto" of the joint recipe chosen once, on these customers.
-
-    The blend is a hyper-parameter: refits of one corpus that are compared with one another share it.
+    """The same model with parameters "auto" of the joint recipe chosen on these customers, for refits to share.
     """
     if model.method != "joint":
         return model
@@ -74,7 +72,7 @@ def with_blend_chosen(
 
 
 def drop_rare(sequences: Sequences, n_tokens: int, min_count: int) -> Sequences:
-    """Without the tokens that occur fewer than `min_count` times here: the vocabulary these customers would have."""
+    """Without the tokens that occur fewer than `min_count` times: the vocabulary of these customers alone."""
     return sequences.keep(sequences.token_counts(n_tokens)[sequences.tokens] >= min_count)
 
 
@@ -88,10 +86,10 @@ def judge_coherence(
     seed: int,
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Figures of the strict protocol over `n_splits` random halvings, each judged both ways, with 95% intervals.
+    """Figures over `n_splits` random halvings, each judged both ways, with 95% intervals.
 
-    npmi, npmi_low, npmi_high, npmi_worst (mean of the weakest trait), npmi_without_heavy (judges without the 5% of
-    longest histories), diversity, and the controls of equal shape: random and most popular eligible tokens.
+    npmi, npmi_low, npmi_high, npmi_worst (mean of the weakest trait), npmi_without_heavy (without the longest 5% of
+    histories), diversity, and as controls names of the same shape from random and from popular eligible tokens.
     """
     rng = np.random.default_rng([seed, 1])
     rows = []
@@ -123,21 +121,21 @@ def _judged(fit: NamedFit, judges: sparse.csr_array, naming: NamingRules, rng: n
         "diversity": name_diversity(fit.tops),
         "named_tokens": float(sum(len(rows) for rows in fit.tops)),
         "support_half": float((share > naming.support_weight).sum(axis=0).min()),
-        "npmi_random": float(npmi_coherence(_dealt(rng.permutation(eligible), shape), judges).mean()),
-        "npmi_popular": float(npmi_coherence(_dealt(rng.permutation(popular), shape), judges).mean()),
-        "npmi_popular_without_heavy": float(npmi_coherence(_dealt(rng.permutation(popular), shape), light).mean()),
+        "npmi_random": float(npmi_coherence(_split_names(rng.permutation(eligible), shape), judges).mean()),
+        "npmi_popular": float(npmi_coherence(_split_names(rng.permutation(popular), shape), judges).mean()),
+        "npmi_popular_without_heavy": float(npmi_coherence(_split_names(rng.permutation(popular), shape), light).mean()),
         "eligible_tokens": float(len(eligible)),
     }
 
 
-def _dealt(tokens: NDArray[np.int64], shape: tuple[int, int]) -> list[NDArray[np.int64]]:
-    """Tokens dealt out as names of `shape`; fewer traits where there are not enough."""
+def _split_names(tokens: NDArray[np.int64], shape: tuple[int, int]) -> list[NDArray[np.int64]]:
+    """Tokens split into names of `shape`; fewer traits if there are not enough."""
     n_traits = min(shape[0], max(1, len(tokens) // shape[1]))
     return [tokens[t * shape[1] : (t + 1) * shape[1]] for t in range(n_traits)]
 
 
 def interval(name: str, values: list[float]) -> dict[str, float]:
-    """95% interval of the mean by Student's t over splits, which share customers: take it as a lower bound."""
+    """95% interval of the mean by Student's t over splits. They share customers, so its width is a lower bound."""
     if len(values) < 2:
         return {f"{name}_low": float("nan"), f"{name}_high": float("nan")}
     half = float(stdtrit(len(values) - 1, 0.975)) * float(np.std(values, ddof=1)) / np.sqrt(len(values))

@@ -1,4 +1,4 @@
-"""Would other customers, or another seed, have given the same traits?"""
+"""Stability of traits: refits on other customers and with other seeds."""
 
 from __future__ import annotations
 

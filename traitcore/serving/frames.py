@@ -1,4 +1,4 @@
-"""A table's ids and vectors as pandas and Arrow objects; the libraries are imported when asked for."""
+"""A table's ids and vectors as pandas and Arrow objects; the libraries are imported at the first use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def arrow_table(ids: RowIds, vectors: NDArray[np.float32], context: NDArray[np.f
 
 
 def data_frame(ids: RowIds, vectors: NDArray[np.float32]) -> Any:
-    """A pandas.DataFrame of its own memory: a row for each id, which is the index, a column for each dimension."""
+    """A pandas.DataFrame, a copy: a row for each id (the index), a column for each dimension."""
     try:
         pandas = importlib.import_module("pandas")
     except ImportError as error:
@@ -48,7 +48,7 @@ def fixed_size_lists(pa: Any, vectors: NDArray[np.float32]) -> Any:
 
 
 def arrow_ids(pa: Any, ids: RowIds) -> Any:
-    """Ids as an Arrow array over the same memory: int64, or large_utf8, which is how strings lie there already."""
+    """Ids as an Arrow array over the same memory: int64, or large_utf8, the layout of `RowIds`."""
     if ids.values is not None:
         return pa.array(ids.values)
     assert ids.offsets is not None

@@ -22,8 +22,8 @@ from .table import EmbeddingTable
 class VersionInfo:
     """One published version. `error` says why its manifest can't be read; the other fields are then empty.
 
-    `sequence` counts the publications of a table, whatever the clock said; `status` is the guardrails' verdict
-    ("pass", "warn", "fail" or None), `forced_by` who published in spite of a "fail".
+    sequence : number of the publication, independent of clocks. status : the guardrails' verdict, "pass", "warn",
+    "fail" or None. forced_by : who published in spite of a "fail".
     """
 
     name: str

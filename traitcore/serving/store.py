@@ -1,4 +1,4 @@
-"""TableStore: a directory of immutable, versioned tables that readers may trust while publishers come and go."""
+"""TableStore: a directory of immutable, versioned tables, safe to read while others publish."""
 
 from __future__ import annotations
 
@@ -40,12 +40,26 @@ class TableStore:
         root/<name>/<version>/manifest.json, vectors.npy, ...    immutable once there
         root/<name>/LATEST                                        the version that "latest" means
 
-    A version is written beside its place, synced, and renamed into it; LATEST is swapped in one step. A reader sees
-    whole versions only, and keeps the one it has opened while it is replaced or pruned. Nothing is pickled.
+    A version is written under a temporary name, synced and renamed; LATEST is replaced atomically. So a reader sees
+    complete versions only, and keeps the one it has opened even if it is pruned. Nothing is pickled.
 
     Parameters
     ----------
     root : the directory; made at the first publish.
+
+    See Also
+    --------
+    EmbeddingTable : what is published. judge : makes the report for `publish`. fit_pipeline : publishes to a store.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import traitcore as tc
+    >>> store = tc.TableStore(tempfile.mkdtemp())
+    >>> store.publish(tc.EmbeddingTable(["cup", "mug"], [[1.0, 0.0], [0.6, 0.8]]), "items")
+    'v000001'
+    >>> store.open("items")
+    EmbeddingTable(2 string ids, d=2, items@v000001)
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -76,15 +90,16 @@ class TableStore:
         Parameters
         ----------
         version : a name of its own, or None for the next of v000001, v000002, ...
-        report : the guardrails' verdict (a mapping, or an object with `as_dict()`, whose "status" is "pass", "warn" or
-            "fail"), kept in the manifest. A "fail" is refused unless `forced_by` and `force_reason` say who wants it
-            all the same and why; both are kept.
+        report : the guardrails' verdict, kept in the manifest: a mapping, or an object with `as_dict()`, whose "status"
+            is "pass", "warn" or "fail". A "fail" is refused unless `forced_by` and `force_reason` are given: who
+            publishes all the same, and why. Both are kept.
         parameters, seed, input_fingerprint : how the table was made; kept in the manifest.
 
         Raises
         ------
-        VersionExistsError : the version is there, or another publisher was first.
-        TableError : a failing report not forced; the disk is full or can't be written. Nothing has changed then.
+        VersionExistsError : the version exists, or another publisher was first.
+        TableError : a failing report that is not forced; a disk that is full or can't be written. The store is then
+            unchanged.
         """
         disk.check_name("name", OWNER, name)
         if version is not None:
@@ -137,7 +152,7 @@ class TableStore:
         twin = next((n for n in os.listdir(self.root) if n.lower() == name.lower() and n != name), None)
         if twin is not None:
             raise TableError(f"{self.root} has a table {twin!r}: {name!r} differs from it by case only.")
-        with contextlib.suppress(FileExistsError):  # another publisher made it meanwhile
+        with contextlib.suppress(FileExistsError):  # another publisher made it
             os.mkdir(folder)
         disk.sync_directory(self.root)
         return folder
@@ -158,9 +173,9 @@ class TableStore:
         return f"v{number:06d}"
 
     def rollback(self, name: str, version: str | None = None) -> str:
-        """Make an earlier version the latest and return it; None: the parent of the latest. Its files are hashed first.
+        """Make an earlier version the latest and return it; None: the parent of the latest.
 
-        Nothing is removed: the version rolled back from stays, and may be opened by its name.
+        Its files are verified first. Nothing is removed: the newer version can still be opened by its name.
         """
         with _as_table_error(f"{name!r} was not rolled back"):
             if version is None:
@@ -172,15 +187,15 @@ class TableStore:
             folder = self.root / name
             with disk.locked(folder / ".lock"):
                 if not disk.is_plain_directory(folder / version):
-                    raise TableError(f"{name!r} has no version {version!r} any more: it was pruned meanwhile.")
+                    raise TableError(f"{name!r} has no version {version!r} any more: it was pruned.")
                 disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
         return version
 
     def withdraw(self, name: str, version: str) -> str | None:
-        """Make `version` the latest no more: its parent is again, or none where it was the first; returns which is.
+        """Undo a publication: the parent of `version` becomes the latest again, or none if it was the first.
 
-        For a publication that turns out to be one too many, say when another table of the same run can't follow.
-        Its files stay, so that no later version takes its name. Where another version is the latest, nothing happens.
+        Used when another table of the same run can't be published. The files stay, so that no later version takes the
+        name. If another version is the latest, nothing changes. Returns the latest version, or None.
         """
         disk.check_name("version", OWNER, version)
         with _as_table_error(f"{name!r} {version!r} was not withdrawn"):
@@ -200,7 +215,7 @@ class TableStore:
     def prune(self, name: str, *, keep: int) -> list[str]:
         """Remove all but the `keep` newest versions and the latest one; returns what was removed, oldest first.
 
-        Versions that can't be read are kept: a person should look at them. Readers keep what they have opened.
+        Versions that can't be read are kept for inspection. Readers keep the tables that they have opened.
         """
         check_int("keep", OWNER, keep, 1)
         with _as_table_error(f"{name!r} was not pruned"):
@@ -218,7 +233,7 @@ class TableStore:
         return victims
 
     def index_path(self, name: str, version: str, kind: str) -> Path:
-        """Where an index over a version belongs: beside it, `Index.save(path)`; pruned together with it."""
+        """The path for `Index.save` of an index over a version; `prune` removes both together."""
         for parameter, value in (("name", name), ("version", version), ("kind", kind)):
             disk.check_name(parameter, OWNER, value)
         return self.root / name / ".indexes" / version / kind
@@ -226,9 +241,9 @@ class TableStore:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def open(self, name: str, version: str = "latest", *, verify: bool = False) -> EmbeddingTable:
-        """The table of a version, mapped read-only; `verify` also hashes every file.
+        """The table of a version, memory-mapped read-only; `verify` also hashes every file.
 
-        Sizes, the manifest's checksum and the header of each array are checked always, so opening reads a few pages.
+        The manifest's checksum and each file's size and header are always checked; that reads only a few pages.
 
         Raises
         ------
@@ -241,7 +256,7 @@ class TableStore:
                     with disk.Folder(self.root / name / found) as folder:
                         return open_version(folder, name, found, verify, _reopen)
                 except (FileNotFoundError, NotADirectoryError) as error:
-                    # Pruned between the look at LATEST and the opening: look again. Still there: a file is missing.
+                    # Pruned after LATEST was read: try again. If the version is still there, a file is missing.
                     missing = error
         raise TableError(f"{self.root / name / found} is damaged: {missing.filename} is missing.")
 
@@ -257,7 +272,7 @@ class TableStore:
     def verify(self, name: str, version: str = "latest", *, workers: int = 1) -> VersionInfo:
         """Hash every file of a version; TableError names the first that isn't what was published.
 
-        Large files are read from the disk itself where the system can, whatever the page cache holds of them.
+        Large files are read from the disk itself where the system allows it, bypassing the page cache.
         """
         workers = resolve_workers(workers, OWNER)
         with _as_table_error(f"{name!r} {version!r} of {self.root} can't be verified"):
@@ -273,7 +288,7 @@ class TableStore:
             return version_info(fields, found == self._read_latest(name))
 
     def list(self, name: str | None = None) -> list[VersionInfo]:
-        """Versions of one table, or of all, by name and then by order of publication; damaged ones say so."""
+        """Versions of one table, or of all, by name and order of publication; `error` is set for damaged ones."""
         if name is None:
             with _as_table_error(f"{self.root} can't be listed"):
                 names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
@@ -302,7 +317,7 @@ class TableStore:
         if version == "latest":
             found = self._read_latest(name)
             if found is None:
-                raise TableError(f"{folder} has no LATEST: nothing was published in it to the end.")
+                raise TableError(f"{folder} has no LATEST: no publication was completed.")
             return found
         disk.check_name("version", OWNER, version)
         if not disk.is_plain_directory(folder / version):
@@ -323,7 +338,7 @@ class TableStore:
 
 @contextlib.contextmanager
 def _as_table_error(what: str) -> Iterator[None]:
-    """What the system refuses becomes a TableError that says what was not done."""
+    """Turn an OSError into a TableError naming the operation that failed."""
     try:
         yield
     except OSError as error:
@@ -339,13 +354,13 @@ def _is_name(value: str) -> bool:
     return True
 
 def _reopen(root: str, name: str, version: str, digest: str) -> EmbeddingTable:
-    """The table that another process had opened; TableError unless the same version lies at the same path here."""
-    place = f"The table {name}@{version} was sent as its path in {root}"
+    """The table that another process had opened; TableError unless the same version is at the same path here."""
+    place = f"The table {name}@{version} was pickled as its path in {root}"
     try:
         table = TableStore(root).open(name, version)
     except TableError as error:
         raise TableError(f"{place}, and can't be opened here: {error}") from error
     assert table._origin is not None
     if table._origin[1][-1] != digest:
-        raise TableError(f"{place}, which holds other content here than where it came from.")
+        raise TableError(f"{place}, which holds other content here than where it was pickled.")
     return table
