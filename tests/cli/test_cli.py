@@ -127,7 +127,7 @@ def test_next_ranks_as_recorded_and_by_context_vectors_without_a_record(
     assert [r["item"] for r in found["recommended"]] == items.ids[ranked.rows].tolist()
 
 
-def test_the_fallback_is_for_what_nothing_speaks_for(
+def test_the_fallback_fills_places_without_evidence(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     store = str(folder / "store")
@@ -140,7 +140,7 @@ def test_the_fallback_is_for_what_nothing_speaks_for(
         assert [r["item"] for r in found] == items.ids[order[[0, 2, 3, 4]]].tolist()
         assert all(r["score"] is None for r in found)
         assert found[0]["why"] == f"popular: {items.arrays['counts'][order[0]]:,} events"
-        assert "whom the store doesn't know" in said(capsys, *cold, "--fallback", "popular")
+        assert "who is not in the store" in said(capsys, *cold, "--fallback", "popular")
         known = answer(capsys, "recommend", "cust_00007", "-k", "4", "--store", store, *how)["recommended"]
         same = answer(capsys, "recommend", "cust_00007", "-k", "4", "--store", store, *how, "--fallback", "popular")
         assert same["recommended"] == known
@@ -275,7 +275,7 @@ def test_store_commands(folder: Path, capsys: pytest.CaptureFixture[str], tmp_pa
         ("items", "v000001", False), ("items", "v000002", False), ("items", "v000003", True),
     ]  # fmt: skip
     assert "v000003  latest" in said(capsys, "store", "list", "--store", store)
-    assert said(capsys, "store", "verify", "--store", store).count("every file is as it was published") == 3
+    assert said(capsys, "store", "verify", "--store", store).count("all files are as published") == 3
     assert answer(capsys, "store", "rollback", "--store", store) == {
         "customers": "v000002", "items": "v000002", "tokens": "v000002",
     }  # fmt: skip
@@ -420,7 +420,7 @@ def test_a_missing_column_says_which_options_help(
         where = ["--store", store] if command == ["fit"] else []
         told = refused(capsys, *command, str(log), *where)
         assert "column 'action', wanted as action, is missing. There are: 'user_id', 'timestamp', 'item_id'." in told
-        assert "--action NAME names another one; --action - says that there is none; --action-value buy" in told
+        assert "--action NAME gives another name; --action - if there is none; --action-value buy" in told
         assert "--user - says that there is none." in refused(capsys, *command, str(log), *where, "--user", "who")
         told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
         assert told.endswith("--item NAME names another one.\n")
@@ -482,7 +482,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 def test_a_reader_that_goes_away_and_a_full_disk_for_answers(folder: Path) -> None:
     command = f"{sys.executable} -m traitcore traits --store {folder / 'store'}"
     head = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f"{command} -n 10 | head -1"], capture_output=True, text=True, check=False
+        ["bash", "-o", "pipefail", "-c", f"{command} -k 10 | head -1"], capture_output=True, text=True, check=False
     )
     assert head.stderr == ""
     assert head.stdout.startswith("3 traits of")

@@ -1,7 +1,7 @@
-"""The whole way: event log -> sessions -> tokens -> item vectors -> customers -> traits -> published tables.
+"""The pipeline: event log -> sessions -> tokens -> item vectors -> customers -> traits -> published tables.
 
-It owns no maths: each stage is a call into its room. What a stage left out is in its report, and all reports are in
-the result and in what is published.
+It has no mathematics of its own: each stage calls one package. A stage's report counts what it dropped; all reports are
+in the result and in the published metadata.
 """
 
 from .catalogue import Catalogue, read_catalogue
@@ -17,4 +17,4 @@ from .tables import vocabulary_of
 __all__ = [
     "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
     "live_customers", "make_embedder", "prepare_corpus", "read_catalogue", "recorded_choice", "vocabulary_of",
-]  # fmt: skip
+]

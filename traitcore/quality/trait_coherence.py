@@ -114,6 +114,10 @@ def _judged(fit: NamedFit, judges: sparse.csr_array, naming: NamingRules, rng: n
     eligible = np.flatnonzero(fit.eligible)
     popular = eligible[np.argsort(-fit.document_frequencies[eligible], kind="stable")][: shape[0] * shape[1]]
     share = rows_to_shares(fit.model.raw_profiles_)
+
+    def control(tokens: NDArray[np.int64], counts: sparse.csr_array) -> float:
+        return float(npmi_coherence(_split_names(rng.permutation(tokens), shape), counts).mean())
+
     return {
         "npmi": float(scores.mean()),
         "npmi_worst": float(scores.min()),
@@ -121,9 +125,9 @@ def _judged(fit: NamedFit, judges: sparse.csr_array, naming: NamingRules, rng: n
         "diversity": name_diversity(fit.tops),
         "named_tokens": float(sum(len(rows) for rows in fit.tops)),
         "support_half": float((share > naming.support_weight).sum(axis=0).min()),
-        "npmi_random": float(npmi_coherence(_split_names(rng.permutation(eligible), shape), judges).mean()),
-        "npmi_popular": float(npmi_coherence(_split_names(rng.permutation(popular), shape), judges).mean()),
-        "npmi_popular_without_heavy": float(npmi_coherence(_split_names(rng.permutation(popular), shape), light).mean()),
+        "npmi_random": control(eligible, judges),
+        "npmi_popular": control(popular, judges),
+        "npmi_popular_without_heavy": control(popular, light),
         "eligible_tokens": float(len(eligible)),
     }
 
