@@ -20,7 +20,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Bench:
         return self.only in job
 
     def race(
-        self, job: str, contenders: dict[str, Callable[[], Any]], *, ours: str, bar: str = "", repeat: int = 0
+        self, job: str, contenders: Mapping[str, Callable[[], Any]], *, ours: str, bar: str = "", repeat: int = 0
     ) -> dict[str, float]:
         """Time the contenders in turn; add a row each with seconds and the ratio to ours; medians by name.
 

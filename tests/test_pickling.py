@@ -161,7 +161,7 @@ def test_tables_in_memory(tmp_path: Path, way: Any, ints: bool) -> None:
     t.fingerprint  # noqa: B018
     assert_same_table(t, way(t, tmp_path))
     assert_same_table(t.subset(t.ids[5:]), way(t.subset(t.ids[5:]), tmp_path))
-    assert_same_table(t.normalised(), way(t.normalised(), tmp_path))
+    assert_same_table(t.normalized(), way(t.normalized(), tmp_path))
 
 
 @way
@@ -173,7 +173,7 @@ def test_opened_tables(tmp_path: Path, way: Any, ints: bool) -> None:
     assert_same_table(t, way(sent, tmp_path))  # and on from there
     part = t.subset(t.ids[2:9])  # made of the mapped one, in memory
     assert_same_table(part, way(part, tmp_path))
-    assert_same_table(t.normalised(), way(t.normalised(), tmp_path))
+    assert_same_table(t.normalized(), way(t.normalized(), tmp_path))
 
 
 def test_an_opened_table_travels_as_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +210,7 @@ def test_other_content_on_arrival_is_refused(tmp_path: Path, change: str) -> Non
     if change in ("vectors", "ids", "arrays", "metadata"):
         opened(tmp_path, EmbeddingTable(**parts, context_vectors=table().context_vectors))
     match = "holds other content" if change in ("vectors", "ids", "arrays", "metadata") else "can't be opened here"
-    with pytest.raises(TableError, match=rf"items@v000001 was sent as its path in .*store.* {match}"):
+    with pytest.raises(TableError, match=rf"items@v000001 was pickled as its path in .*store.* {match}"):
         pickle.loads(sent)
     assert_same(copy.copy(t).vectors, kept)  # what is open stays, and so do its copies
     assert_same(copy.deepcopy(t).vectors, kept)

@@ -59,7 +59,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "serving.neighbors": ("top_k",),
     "serving.index": ("build_index", "open_index"),
     "serving.recommend": ("find_similar_customers", "next_items", "product_affinity", "recommend_products"),
-    "serving.live": ("LiveCustomers",),
+    "serving.live_customers": ("LiveCustomers",),
     # 6. quality
     "quality.retrieval": ("evaluate_retrieval",),
     "quality.traits": ("evaluate_traits",),

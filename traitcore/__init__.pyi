@@ -84,7 +84,7 @@ from .serving.recommend import (
     product_affinity as product_affinity,
     recommend_products as recommend_products,
 )
-from .serving.live import LiveCustomers as LiveCustomers
+from .serving.live_customers import LiveCustomers as LiveCustomers
 from .quality.retrieval import evaluate_retrieval as evaluate_retrieval
 from .quality.traits import evaluate_traits as evaluate_traits
 from .quality.n_traits import choose_n_traits as choose_n_traits

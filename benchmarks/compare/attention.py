@@ -21,7 +21,7 @@ from traitcore.quality.trait_prediction import Periods
 if TYPE_CHECKING:
     from benchmarks.versus import Bench
 
-FIXED = {
+FIXED: dict[str, dict[str, Any]] = {
     "mean": {"method": "mean"}, "tfidf": {"method": "tfidf"}, "recency, by position": {"method": "recency"},
     "recency, 20 days": {"method": "recency", "half_life_days": 20.0},
 }  # fmt: skip

@@ -67,7 +67,7 @@ def simulated(seed: int, quick: bool) -> Shop:
     content = tc.content_features(
         texts=truth.item_text, categories=truth.item_category, prices=truth.item_price, n_components=128
     )
-    return Shop(Sequences(tokens, np.append(np.flatnonzero(new), len(tokens))), content, category)
+    return Shop(Sequences(tokens.astype(np.int32), np.append(np.flatnonzero(new), len(tokens))), content, category)
 
 
 def online_retail(path: Any) -> Shop:
@@ -80,7 +80,9 @@ def online_retail(path: Any) -> Shop:
         f"(partition by StockCode) as mode_text from '{path}') where InvoiceNo not like 'C%' and Quantity > 0 "
         "and regexp_matches(StockCode, '^[0-9]{5}') group by InvoiceNo, StockCode order by InvoiceNo, StockCode"
     )
-    invoice, code, text, price = (np.asarray(c) for c in zip(*duckdb.sql(query).fetchall(), strict=True))
+    found = duckdb.sql(query)
+    assert found is not None
+    invoice, code, text, price = (np.asarray(c) for c in zip(*found.fetchall(), strict=True))
     codes, first, item = np.unique(code, return_index=True, return_inverse=True)
     _, basket = np.unique(invoice, return_inverse=True)
     texts = [str(text[i] or "") for i in first]
@@ -90,7 +92,7 @@ def online_retail(path: Any) -> Shop:
     median = np.array([np.median(price[item == i].astype(float)) for i in range(len(codes))])
     content = tc.content_features(texts=texts, prices=median, n_components=256)
     offsets = np.append(np.flatnonzero(np.concatenate(([True], np.diff(basket) > 0))), len(item))
-    return Shop(Sequences(item.ravel(), offsets), content, category)
+    return Shop(Sequences(item.ravel().astype(np.int32), offsets), content, category)
 
 
 def cold_start(bench: Any, job: str, shops: list[tuple[Shop, int]], bar: str) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.versus import Bench
 from traitcore import Sequences, TraitModel, Vocabulary, customer_vectors
-from traitcore.serving.live import LiveCustomers
+from traitcore.serving.live_customers import LiveCustomers
 
 N_TOKENS, D, TRAITS = 20_000, 64, 16
 
@@ -25,21 +25,22 @@ def run(bench: Bench) -> None:
     who = np.sort(rng.integers(0, n_customers, n))
     tokens = rng.integers(0, N_TOKENS, n)
     times = np.arange(n) * 1_000_000 + 1_750_000_000_000_000
-    methods = {"mean": {}, "tfidf": {"document_frequencies": df, "n_documents": n_customers},
+    methods: dict[str, dict[str, Any]] = {"mean": {}, "tfidf": {"document_frequencies": df, "n_documents": n_customers},
                "recency": {"half_life_days": 0.5}}  # fmt: skip
     offsets = np.concatenate(([0], np.cumsum(np.bincount(who, minlength=n_customers))))
-    corpus = Sequences(tokens=tokens, offsets=offsets, owner=np.arange(n_customers), timestamps_us=times)
+    owner = np.arange(n_customers, dtype=np.int32)
+    corpus = Sequences(tokens=tokens.astype(np.int32), offsets=offsets, owner=owner, timestamps_us=times)
     for method, settings in methods.items():
-        live = LiveCustomers(vectors, method=method, components=components, **settings)  # type: ignore[arg-type]
+        live = LiveCustomers(vectors, method=method, components=components, **settings)
         feed(bench, f"live, {method}", live, who, tokens, times)
-        want = customer_vectors(corpus, vectors, method=method, **settings).vectors  # type: ignore[arg-type]
+        want = customer_vectors(corpus, vectors, method=method, **settings).vectors
         seen = np.unique(who)
         error = float(np.abs(live.vectors(seen) - want[seen]).max())
         bench.row(f"live, {method}", "against pooling all", largest_difference=error)
         single(bench, f"live, {method}", live, who, tokens, times)
     vocabulary = shop_vocabulary(df, n_customers)
     for method in ("joint", "counts"):
-        blend = {"windows_weight": 3.5, "ppmi_weight": 0.1, "loading_power": 0.85}
+        blend: dict[str, Any] = {"windows_weight": 3.5, "ppmi_weight": 0.1, "loading_power": 0.85}
         model = TraitModel(TRAITS, method=method, max_iter=5, **blend).fit(corpus, vocabulary)
         live = LiveCustomers(vectors, traits=model)
         feed(bench, f"live, traits of {method}", live, who, tokens, times)

@@ -37,7 +37,7 @@ def read_sessions(path: Path) -> tc.Sequences:
 def prefixes(sessions: tc.Sequences) -> tuple[tc.Sequences, NDArray[np.int32]]:
     """Every proper prefix of every session, and the item that follows it."""
     parts = [(session[:t], session[t]) for session in sessions for t in range(1, len(session))]
-    return tc.Sequences.from_lists([p for p, _ in parts]), np.array([t for _, t in parts], dtype=np.int32)
+    return tc.Sequences.from_lists([p.tolist() for p, _ in parts]), np.array([t for _, t in parts], dtype=np.int32)
 
 
 def figures(ranks: NDArray[np.float64]) -> dict[str, float]:
@@ -67,7 +67,7 @@ def run(bench: Any) -> None:
         n_items = 1 + int(max(train.tokens.max(), test.tokens.max()))
         asked, targets = prefixes(test)
         if bench.quick:
-            asked, targets = tc.Sequences.from_lists([asked[i] for i in range(500)]), targets[:500]
+            asked, targets = tc.Sequences.from_lists([asked[i].tolist() for i in range(500)]), targets[:500]
         for preset in ("next_click", "plain"):
             start = time.perf_counter()
             model = tc.NextItemCounts.preset(preset).fit(train, n_items=n_items)
@@ -84,7 +84,7 @@ def run(bench: Any) -> None:
         if name == "diginetica":
             ours = tc.PPMIEmbedder.preset("sessions", vector_size=400).fit(train, n_items=n_items)
             step = 10 if bench.quick else 1
-            some = tc.Sequences.from_lists([asked[i] for i in range(0, len(targets), step)])
+            some = tc.Sequences.from_lists([asked[i].tolist() for i in range(0, len(targets), step)])
             bench.row(
                 name, "PPMI-SVD k=400, cosine", **figures(vector_ranks(ours.item_vectors_, some, targets[::step])),
                 prefixes=len(some), bar=">= 37.5 / 13.5",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,8 @@ def parity(bench: Bench) -> None:
     X = rng.random((300, 80))
     W, H = rng.random((300, 8)), rng.random((8, 80))
     for name, data in (("dense", X), ("sparse", sparse.csr_array(np.where(X > 0.8, X, 0)))):
-        for penalty in ({}, {"alpha_W": 0.01, "alpha_H": 0.02, "l1_ratio": 0.5}):
+        penalties: tuple[dict[str, Any], ...] = {}, {"alpha_W": 0.01, "alpha_H": 0.02, "l1_ratio": 0.5}
+        for penalty in penalties:
             mine, theirs = ours(data, W, H, 50, 1, "plain", **penalty), peer(data, W, H, 50, **penalty)
             off = max(np.abs(a - b).max() / np.abs(b).max() for a, b in zip((mine.W, mine.H), theirs))
             which = "penalised" if penalty else "plain"
@@ -150,8 +152,8 @@ def starts(bench: Bench, job: str, X: Any, k: int) -> None:
         bench.race(
             f"{job}, {workers} threads",
             {
-                "traitcore": lambda w=workers: initial_factors(X, k, "nndsvda", 0, w) and None,
-                "scikit-learn": lambda: _initialize_nmf(X, k, init="nndsvda", random_state=0) and None,
+                "traitcore": partial(initial_factors, X, k, "nndsvda", 0, workers),
+                "scikit-learn": partial(_initialize_nmf, X, k, init="nndsvda", random_state=0),
             },
             ours="traitcore", bar="4x",
         )  # fmt: skip
@@ -174,7 +176,7 @@ def fold_in(bench: Bench) -> None:
         times.append(time.perf_counter() - start)
     bench.row("fold in one row, d=64, k=16", "traitcore", microseconds=float(np.median(times)) * 1e6, bar="50 us")
     job = "fold in a batch, d=64, k=16"
-    contenders = {f"traitcore, {w} threads": lambda w=w: solver(X, workers=w) for w in (1, 2)}
+    contenders = {f"traitcore, {w} threads": partial(solver, X, workers=w) for w in (1, 2)}
     for name, seconds in bench.race(job, contenders, ours="traitcore, 1 threads").items():
         bench.row(job, name, rows_per_s=len(X) / seconds, bar="1M rows/s")
     error = squared_error(X, solver(X, workers=2), H) / squared_error(X, np.zeros_like(W), H)

@@ -80,6 +80,7 @@ def run_ours(sim: Any, trait_method: str) -> tuple[tuple[Any, Any], dict[str, fl
             sim.log, n_traits=N_TRAITS, trait_method=trait_method, epochs=15, vector_size=64, min_count=5,
             workers=THREADS,
         )  # fmt: skip
+    assert result.customers is not None
     return (result.customers.ids, result.profiles), {stage.name: stage.seconds for stage in result.stages}
 
 

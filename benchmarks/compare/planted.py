@@ -81,7 +81,7 @@ def oracle(corpus: tc.Sequences, vocabulary: tc.Vocabulary, chances: Any, steps:
         shares *= ratio @ sources.T
         shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1e-300)
     traits = shares[:, :-1]
-    return traits / np.maximum(traits.sum(axis=1, keepdims=True), 1e-300)
+    return np.asarray(traits / np.maximum(traits.sum(axis=1, keepdims=True), 1e-300))
 
 
 def stability(method: str, corpus: tc.Sequences, vocabulary: tc.Vocabulary, n_seeds: int) -> dict[str, float]:

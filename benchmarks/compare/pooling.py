@@ -29,7 +29,7 @@ def run(bench: Bench) -> None:
         # No duplicates are summed first: that would cost scipy more than it saves.
         pooled = sparse.csr_array((ones, tokens, offsets), shape=(n_customers, N_ITEMS)) @ vectors
         pooled /= np.diff(offsets)[:, None].astype(np.float32)
-        return pooled
+        return np.asarray(pooled)
 
     warm = Sequences(tokens[:LENGTH], offsets[:2])
     customer_vectors(warm, vectors)

@@ -10,6 +10,7 @@ import csv
 import gzip
 import importlib.util
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,13 @@ def hard_corpus(bench: Any, job: str, peer: bool, n_tokens: int) -> None:
     def judged(vectors: NDArray[np.float32]) -> dict[str, float]:
         return {name: precision(vectors, corpus.cluster, rows) for name, rows in queries.items()}
 
-    contenders = {
-        f"traitcore {negatives}": lambda seed, negatives=negatives: judged(
-            tc.train_sgns(
-                corpus.sequences,
-                tc.SgnsOptions(epochs=3, sample=0.0, seed=seed, negatives=negatives, workers=2),
-                n_items=n_items,
-            ).item_vectors
-        )
-        for negatives in ("shared", "fresh")
+    def ours(negatives: str, seed: int) -> dict[str, float]:
+        options = tc.SgnsOptions(epochs=3, sample=0.0, seed=seed, negatives=negatives, workers=2)
+        result = tc.train_sgns(corpus.sequences, options, n_items=n_items)
+        return judged(result.item_vectors)
+
+    contenders: dict[str, Callable[[int], dict[str, float]]] = {
+        f"traitcore {negatives}": partial(ours, negatives) for negatives in ("shared", "fresh")
     }
     if peer:
         contenders["gensim"] = lambda seed: judged(
@@ -119,13 +118,12 @@ def novels(bench: Any, peer: bool, text: Path, words: Path) -> None:
     def judged(vectors: NDArray[np.float32]) -> dict[str, float]:
         return {name: similarity(vectors, row, p) for name, p in pairs.items()}
 
-    contenders = {
-        f"traitcore {negatives}": lambda seed, negatives=negatives: judged(
-            tc.train_sgns(
-                seqs, tc.SgnsOptions(seed=seed, negatives=negatives, **common), n_items=len(row)
-            ).item_vectors
-        )
-        for negatives in ("shared", "fresh")
+    def ours(negatives: str, seed: int) -> dict[str, float]:
+        options = tc.SgnsOptions(seed=seed, negatives=negatives, **common)
+        return judged(tc.train_sgns(seqs, options, n_items=len(row)).item_vectors)
+
+    contenders: dict[str, Callable[[int], dict[str, float]]] = {
+        f"traitcore {negatives}": partial(ours, negatives) for negatives in ("shared", "fresh")
     }
     if peer:
         contenders["gensim"] = lambda seed: judged(gensim_run(seqs, len(row), seed + 1, **common).item_vectors)

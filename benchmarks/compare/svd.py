@@ -13,6 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ import numpy as np
 from scipy import sparse
 
 import traitcore as tc
-from benchmarks.suite.synthetic import clustered_sessions, hard_sessions
+from benchmarks.suite.synthetic import Corpus, clustered_sessions, hard_sessions
 from traitcore.factorization.products import sparse_dense
 
 SYSTEMS = ("traitcore", "PROPACK", "sklearn n_iter=4")
@@ -82,14 +84,13 @@ def product(bench: Any, matrix: sparse.csr_array) -> None:
         B = rng.standard_normal((matrix.shape[1], columns)).astype(np.float32)
         out = np.empty((matrix.shape[0], columns), dtype=np.float32)
 
-        def ours(workers: int, B: Any = B, out: Any = out) -> float:
-            return in_a_row(lambda: sparse_dense(matrix, B, out=out, workers=workers))
-
+        ours = partial(sparse_dense, matrix, B, out=out)
         times = bench.race(
             f"product, {columns} columns",
             {
-                "traitcore, 1 thread": lambda: ours(1), "traitcore, 2 threads": lambda: ours(2),
-                "scipy": lambda B=B: in_a_row(lambda: matrix @ B),
+                "traitcore, 1 thread": partial(in_a_row, partial(ours, workers=1)),
+                "traitcore, 2 threads": partial(in_a_row, partial(ours, workers=2)),
+                "scipy": partial(in_a_row, partial(matrix.__matmul__, B)),
             },
             ours="traitcore, 1 thread", bar="scipy >= 3x; 5x on 2 threads",
         )  # fmt: skip
@@ -103,7 +104,7 @@ def product(bench: Any, matrix: sparse.csr_array) -> None:
 
 def run(bench: Any) -> None:
     k = 16 if bench.quick else 128
-    corpora = {"easy": clustered_sessions, "harder": hard_sessions}
+    corpora: dict[str, Callable[..., Corpus]] = {"easy": clustered_sessions, "harder": hard_sessions}
     bars = {"easy": "<= 1/4 of PROPACK on 1 thread, 1/6 on 2", "harder": "<= 1/2 and 1/3"}
     for name, corpus in corpora.items():
         seqs = corpus(100_000, 3_000).sequences if bench.quick else corpus().sequences

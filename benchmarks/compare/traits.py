@@ -8,6 +8,7 @@ invoices (2,843 customers, 3,193 items); a session is an invoice. RetailRocket b
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import traitcore as tc
 from traitcore.customers.joint import BLEND
 from traitcore.customers.traits import METHODS, NEED_VECTORS
 from traitcore.events.session_report import TiedEventsWarning
+from traitcore.quality.traits import TraitEvaluation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,11 +67,11 @@ def corpus(user: Any, session: Any, action: Any, actions: tuple[str, ...], item:
     order = np.argsort(-np.bincount(token), kind="stable")
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order))
-    token = rank[token]
+    tokens = rank[token]
     edges = np.flatnonzero(np.append(np.append(True, np.diff(np.asarray(session)) != 0), True))
     n = int(owner.max()) + 1
-    seen = np.unique(owner.astype(np.int64) * len(kinds) + token) % len(kinds)
-    sequences = tc.Sequences(token, edges, owner[edges[:-1]].astype(np.int32), None, np.arange(n))
+    seen = np.unique(owner.astype(np.int64) * len(kinds) + tokens) % len(kinds)
+    sequences = tc.Sequences(tokens, edges, owner[edges[:-1]].astype(np.int32), None, np.arange(n))
     vocabulary = tc.Vocabulary(
         np.asarray(item_row[1], dtype=object), actions, (kinds[order] // (len(actions) + 1)).astype(np.int32),
         (kinds[order] % (len(actions) + 1) - 1).astype(np.int32), np.bincount(token), np.bincount(seen), n,
@@ -93,6 +95,10 @@ def run(bench: Bench) -> None:
                 judge(bench, shop, sequences, vocabulary, method, min_count)
 
 
+def figures_of(found: TraitEvaluation, names: Iterable[str]) -> dict[str, Any]:
+    return {name: found[name] for name in names}
+
+
 def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str, min_count: int) -> None:
     def embed(corpus: tc.Sequences) -> np.ndarray:
         made = tc.Item2Vec(vector_size=64, window=5, negative=5, epochs=15, seed=0)
@@ -108,16 +114,16 @@ def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str,
         found = tc.evaluate_traits(
             sequences, vocabulary, model=tc.TraitModel(method=method), checks=checks,
             embed=embed if method in NEED_VECTORS else None, n_splits=2 if bench.quick else 5,
-            n_refits=2 if bench.quick else 4, min_count=min_count, seed=0,
+            n_refits=2 if bench.quick else 4, min_count=min_count, random_state=0,
         )  # fmt: skip
     bar = ""
     if method == "joint":
         bar = "npmi .47, diversity .98, bootstrap .91, recall .086, support 40"
         if shop.startswith("RetailRocket"):
             bar = "npmi .18, diversity .94, bootstrap .78, recall .063"
-        extra = {name: value for name, value in found.figures.items() if "shuffled" in name or "gain" in name}
-        bench.row(f"{shop}: nulls", method, **extra)
-        bench.row(f"{shop}: controls", "no model", **{name: found[name] for name in CONTROLS})
-    turned = {name: found[name] for name in ("order_change", "rotation_change") if name in found.figures}
-    chosen = {n: found[n] for n in BLEND if method == "joint"}
-    bench.row(f"{shop}: traits", method, bar=bar, **{n: found[n] for n in SHOWN}, **turned, **chosen)
+        nulls = [name for name in found.figures if "shuffled" in name or "gain" in name]
+        bench.row(f"{shop}: nulls", method, **figures_of(found, nulls))
+        bench.row(f"{shop}: controls", "no model", **figures_of(found, CONTROLS))
+    shown = [*SHOWN, *(name for name in ("order_change", "rotation_change") if name in found.figures)]
+    shown += BLEND if method == "joint" else ()
+    bench.row(f"{shop}: traits", method, bar=bar, **figures_of(found, shown))

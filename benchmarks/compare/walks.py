@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,7 @@ def blogcatalog(bench: Any) -> None:
     labels = io.loadmat(path)["group"].toarray() > 0
     # Vectors of SGNS as they are, C = 1, as DeepWalk's script has it; the lengths of an SVD's say nothing.
     for name, make, c in (("walks, SGNS; C = 1", by_sgns, 1.0), ("walks, PPMI, SVD; C by CV", by_ppmi, None)):
-        label_rows(bench, name, lambda seed, make=make: make(graph, walks_of(bench), seed), labels, c)
+        label_rows(bench, name, partial(make, graph, walks_of(bench)), labels, c)
 
 
 def walks_of(bench: Any) -> dict[str, Any]:

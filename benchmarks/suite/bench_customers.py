@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import traitcore as tc
@@ -23,11 +25,11 @@ class Pooling:
         offsets = np.arange(0, len(tokens) + 1, length, dtype=np.int64)
         self.sequences = Sequences(tokens, offsets, timestamps_us=np.arange(len(tokens)) * 60_000_000)
         self.vectors = rng.standard_normal((n_items, 64)).astype(np.float32)
-        self.way = {
+        options: dict[str, dict[str, Any]] = {
             "mean": {}, "tfidf": {"document_frequencies": np.bincount(tokens) // 50, "n_documents": n_customers},
             "recency": {}, "half-life": {"half_life_days": 0.01},
-        }[method]  # fmt: skip
-        self.way["method"] = "recency" if method == "half-life" else method
+        }
+        self.way = options[method] | {"method": "recency" if method == "half-life" else method}
         tc.customer_vectors(Sequences(tokens[:50], offsets[:2], timestamps_us=np.arange(50)), self.vectors, **self.way)
 
     def time_pool(self, method: str, workers: int) -> None:
@@ -52,13 +54,16 @@ class Traits:
         made = tc.simulate_events(n_users=600, n_items=150, n_traits=6, seed=0, noise=0.35, bot_share=0.0)
         corpus = tc.tokenize(tc.split_sessions(made.log), min_count=3)
         self.sequences, self.vocabulary = corpus.sequences, corpus.vocabulary
+        assert corpus.sequences.owner_ids is not None
         row = {name: i for i, name in enumerate(made.truth.customer_ids.tolist())}
         self.truth = made.truth.customer_shares[[row[str(name)] for name in corpus.sequences.owner_ids]]
         self.model = self._fit(method)
 
     def _fit(self, method: str) -> tc.TraitModel:
         # A set weight of the PPMI rows: what is timed is the factorization, not the choice of the weight.
-        options = {"windows_weight": 3.5, "ppmi_weight": 0.3, "loading_power": 0.85} if method == "joint" else {}
+        options: dict[str, Any] = {}
+        if method == "joint":
+            options = {"windows_weight": 3.5, "ppmi_weight": 0.3, "loading_power": 0.85}
         return tc.TraitModel(6, method=method, **options).fit(self.sequences, self.vocabulary)
 
     def time_fit(self, method: str) -> None:

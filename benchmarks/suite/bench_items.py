@@ -68,7 +68,7 @@ class NextItem:
     def setup(self) -> None:
         self.seqs = clustered_sessions(300_000, 10_000).sequences
         self.model = tc.NextItemCounts().fit(self.seqs)
-        self.asked = tc.Sequences.from_lists([self.seqs[i][:-1] for i in range(3000) if len(self.seqs[i]) > 1])
+        self.asked = tc.Sequences.from_lists([self.seqs[i][:-1].tolist() for i in range(3000) if len(self.seqs[i]) > 1])
         self.targets = np.array([self.seqs[i][-1] for i in range(3000) if len(self.seqs[i]) > 1], dtype=np.int32)
 
     def time_fit(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 
@@ -23,7 +25,7 @@ class Factorize:
         self.H = tc.factorize_nonnegative(self.X, 16, max_iter=2).H
         self.norm = float(np.linalg.norm(counts))
 
-    def _fit(self, schedule: str, **options: object) -> Factorization:
+    def _fit(self, schedule: str, **options: Any) -> Factorization:
         return tc.factorize_nonnegative(self.X, 16, max_iter=20, tol=0, schedule=schedule, **options)
 
     def time_fit(self, form: str, schedule: str) -> None:
@@ -44,7 +46,7 @@ class Factorize:
     def track_relative_error(self, form: str, schedule: str) -> float:
         return self._fit(schedule).reconstruction_err / self.norm
 
-    track_relative_error.unit = "|X - WH| / |X|"
+    track_relative_error.unit = "|X - WH| / |X|"  # type: ignore[attr-defined]  # asv reads it
 
 
 class FoldInOneRow:

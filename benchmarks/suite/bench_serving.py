@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -75,10 +76,12 @@ class Live:
     def setup(self, method: str) -> None:
         rng = np.random.default_rng(0)
         n, d = 5_000, 64
-        extra = {"mean": {}, "tfidf": {"document_frequencies": np.ones(n), "n_documents": 10},
-                 "recency": {"half_life_days": 7.0}}[method]  # fmt: skip
+        options: dict[str, dict[str, Any]] = {
+            "mean": {}, "tfidf": {"document_frequencies": np.ones(n), "n_documents": 10},
+            "recency": {"half_life_days": 7.0},
+        }
         components = np.abs(rng.normal(size=(16, d))).astype(np.float32)
-        self.live = LiveCustomers(rng.normal(size=(n, d)), method=method, components=components, **extra)
+        self.live = LiveCustomers(rng.normal(size=(n, d)), method=method, components=components, **options[method])
         self.who, self.tokens = rng.integers(0, 500, 10_000), rng.integers(0, n, 10_000)
         self.times = np.arange(10_000) * 10**6
         self.live.update_batch(self.who, self.tokens, timestamps_us=self.times)

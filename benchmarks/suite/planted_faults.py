@@ -122,6 +122,7 @@ class Shop:
 
         def context_side(seed: int) -> EmbeddingTable:
             good = self.table(seed)
+            assert good.context_vectors is not None
             return EmbeddingTable(ids, good.context_vectors, arrays=dict(good.arrays), metadata=good.metadata)
 
         other = "item2vec" if self.method in ("ppmi", "walks") else "ppmi"
@@ -131,7 +132,7 @@ class Shop:
             "holes: rows missing": lambda s: holes(s, zero=False),
             "holes: zero vectors": lambda s: holes(s, zero=True),
             "shuffled id map": shuffled,
-            "another method, not told": lambda s: self.table(s, method=other),
+            "another method, not recorded": lambda s: self.table(s, method=other),
             "context vectors for item vectors": context_side,
         }
         if self.method in ("ppmi", "fused"):  # the one's differ from its item vectors by signs, the other has none

@@ -81,11 +81,11 @@ def test_similar_is_what_the_table_says(folder: Path, capsys: pytest.CaptureFixt
     store = str(folder / "store")
     tokens = TableStore(store).open("tokens")
     token = tokens.ids[3]
-    found = answer(capsys, "similar", token, "-n", "4", "--store", store)
+    found = answer(capsys, "similar", token, "-k", "4", "--store", store)
     assert [(f["token"], pytest.approx(f["score"])) for f in found["found"]] == tokens.most_similar(token, 4)
     assert found["token"] == token
     assert found["description"]
-    text = said(capsys, "similar", token, "-n", "4", "--store", store)
+    text = said(capsys, "similar", token, "-k", "4", "--store", store)
     assert all(f["token"] in text and f["description"] in text for f in found["found"])
 
 
@@ -113,7 +113,7 @@ def test_next_ranks_as_recorded_and_by_context_vectors_without_a_record(
     token, silent = tokens.ids[3], items.ids[items.arrays["counts"] == 0]
     how: dict[str, Any] = {} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
     for source, asked, exclude in ((tokens, token, ()), (items, "prod_0012", silent)):
-        found = answer(capsys, "similar", asked, "-n", "4", "--next", "--store", store)
+        found = answer(capsys, "similar", asked, "-k", "4", "--next", "--store", store)
         assert found["by"] == ("cosine" if by == "cosine" else "context")
         expected = source.most_similar(asked, 4, exclude=exclude, **how)
         assert [(f["token"], pytest.approx(f["score"])) for f in found["found"]] == expected
@@ -123,26 +123,26 @@ def test_next_ranks_as_recorded_and_by_context_vectors_without_a_record(
     history = vocabulary_of(tokens).token_item[recent[recent >= 0]][::-1]
     context = None if by == "cosine" else items.context_vectors
     ranked = next_items(history, items.vectors, context, k=5, deny=np.flatnonzero(items.arrays["counts"] == 0))
-    found = answer(capsys, "recommend", customers.ids[0], "-n", "5", "--next", "--keep-bought", "--store", store)
+    found = answer(capsys, "recommend", customers.ids[0], "-k", "5", "--next", "--keep-bought", "--store", store)
     assert [r["item"] for r in found["recommended"]] == items.ids[ranked.rows].tolist()
 
 
-def test_the_fallback_is_for_what_nothing_speaks_for(
+def test_the_fallback_fills_places_without_evidence(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     store = str(folder / "store")
     items = TableStore(store).open("items")
     order = np.argsort(-items.arrays["counts"], kind="stable")
     for how in ((), ("--next",)):
-        cold = ("recommend", "nobody", "-n", "4", "--store", store, *how)
+        cold = ("recommend", "nobody", "-k", "4", "--store", store, *how)
         assert "--fallback popular" in refused(capsys, *cold)
         found = answer(capsys, *cold, "--fallback", "popular", "--deny", str(items.ids[order[1]]))["recommended"]
         assert [r["item"] for r in found] == items.ids[order[[0, 2, 3, 4]]].tolist()
         assert all(r["score"] is None for r in found)
         assert found[0]["why"] == f"popular: {items.arrays['counts'][order[0]]:,} events"
-        assert "whom the store doesn't know" in said(capsys, *cold, "--fallback", "popular")
-        known = answer(capsys, "recommend", "cust_00007", "-n", "4", "--store", store, *how)["recommended"]
-        same = answer(capsys, "recommend", "cust_00007", "-n", "4", "--store", store, *how, "--fallback", "popular")
+        assert "who is not in the store" in said(capsys, *cold, "--fallback", "popular")
+        known = answer(capsys, "recommend", "cust_00007", "-k", "4", "--store", store, *how)["recommended"]
+        same = answer(capsys, "recommend", "cust_00007", "-k", "4", "--store", store, *how, "--fallback", "popular")
         assert same["recommended"] == known
     new = str(items.ids[items.arrays["counts"] == 0][0])  # nobody has done anything with it
     for how in ((), ("--next",)):
@@ -159,7 +159,7 @@ def test_an_items_id_asks_about_items(folder: Path, capsys: pytest.CaptureFixtur
     assert [f["token"] for f in found["found"]] == [i for i, _ in items.most_similar("prod_0012", 10)]
     new = items.ids[items.arrays["counts"] == 0]
     assert len(new)
-    following = answer(capsys, "similar", "prod_0012", "--next", "-n", "60", "--store", store)
+    following = answer(capsys, "similar", "prod_0012", "--next", "-k", "60", "--store", store)
     assert following["by"] == items.metadata["next"]["similar"]["by"]
     assert not {f["token"] for f in following["found"]} & set(new.tolist())
 
@@ -169,7 +169,7 @@ def test_traits_with_names_shares_and_lift(folder: Path, capsys: pytest.CaptureF
     found = answer(capsys, "traits", "--store", store)
     assert len(found["traits"]) == 3
     assert sum(t["prevalence"] for t in found["traits"]) == pytest.approx(1.0, abs=0.02)
-    text = said(capsys, "traits", "-n", "2", "--store", store)
+    text = said(capsys, "traits", "-k", "2", "--store", store)
     for trait in found["traits"]:
         assert trait["name"] in text
         assert f"{trait['tokens'][0]['lift']:.3f}" in text
@@ -186,14 +186,14 @@ def test_a_customer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = str(folder / "store")
     customers = TableStore(store).open("customers")
     row = customers.row("cust_00007")
-    found = answer(capsys, "customer", "cust_00007", "-n", "3", "--store", store)
+    found = answer(capsys, "customer", "cust_00007", "-k", "3", "--store", store)
     profile = customers.vectors[row]
     assert found["traits"][0]["trait"] == int(profile.argmax())
     assert found["traits"][0]["share"] == pytest.approx(float(profile.max()))
     assert found["events"] == int(customers.arrays["events"][row])
     assert len(found["similar"]) == len(found["latest"]) == len(found["recommended"]) == 3
     assert "cust_00007" not in [c["customer"] for c in found["similar"]]
-    text = said(capsys, "customer", "cust_00007", "-n", "3", "--store", store)
+    text = said(capsys, "customer", "cust_00007", "-k", "3", "--store", store)
     for heading in ("traits", "latest events", "similar customers", "recommended"):
         assert f"\n{heading}\n" in text
 
@@ -208,11 +208,11 @@ def test_recommendations_leave_out_what_was_bought_and_what_is_denied(
     bought = set(items.ids[customers.arrays["bought_items"][start:stop]].tolist())
     who = str(customers.ids[row])
     for how in ((), ("--next",)):
-        first = [r["item"] for r in answer(capsys, "recommend", who, "-n", "60", "--store", store, *how)["recommended"]]
+        first = [r["item"] for r in answer(capsys, "recommend", who, "-k", "60", "--store", store, *how)["recommended"]]
         assert len(bought) > 1
         assert first
         assert not bought & set(first)
-        kept = answer(capsys, "recommend", who, "-n", "60", "--keep-bought", "--store", store, *how)["recommended"]
+        kept = answer(capsys, "recommend", who, "-k", "60", "--keep-bought", "--store", store, *how)["recommended"]
         assert bought & {r["item"] for r in kept}
         denied = answer(capsys, "recommend", who, "--deny", first[0], "--deny", first[1], "--store", store, *how)
         assert denied["recommended"][0]["item"] == first[2]
@@ -260,7 +260,7 @@ def test_sessions_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     how = ["--user", "-", "--timestamp", "-", "--action", "-", "--session", "session_id", "--order", "position"]
     store = str(tmp_path / "store")
     said(capsys, "fit", str(log), *how, "--store", store, *FAST)
-    assert answer(capsys, "similar", "3", "-n", "2", "--store", store)["token"] == 3
+    assert answer(capsys, "similar", "3", "-k", "2", "--store", store)["token"] == 3
     assert "of a log with users, or with --customers sessions" in refused(capsys, "traits", "--store", store)
     said(capsys, "fit", str(log), *how, "--store", store, *FAST, "--customers", "sessions")
     assert answer(capsys, "customer", "12", "--store", store)["customer"] == 12
@@ -275,7 +275,7 @@ def test_store_commands(folder: Path, capsys: pytest.CaptureFixture[str], tmp_pa
         ("items", "v000001", False), ("items", "v000002", False), ("items", "v000003", True),
     ]  # fmt: skip
     assert "v000003  latest" in said(capsys, "store", "list", "--store", store)
-    assert said(capsys, "store", "verify", "--store", store).count("every file is as it was published") == 3
+    assert said(capsys, "store", "verify", "--store", store).count("all files are as published") == 3
     assert answer(capsys, "store", "rollback", "--store", store) == {
         "customers": "v000002", "items": "v000002", "tokens": "v000002",
     }  # fmt: skip
@@ -373,7 +373,7 @@ def test_an_index_beside_a_table(folder: Path, capsys: pytest.CaptureFixture[str
     assert found["recall_at_10"] > 0.8
     # An exact index must answer as none does; one of another table is refused.
     assert answer(capsys, "index", "items", "--kind", "exact", "--store", store)["recall_at_10"] == 1.0
-    ask = ("similar", "prod_0012", "-n", "4", "--store", store)
+    ask = ("similar", "prod_0012", "-k", "4", "--store", store)
     exact, plain = answer(capsys, *ask, "--index", "exact"), answer(capsys, *ask)
     assert [f["token"] for f in exact["found"]] == [f["token"] for f in plain["found"]]
     approximate = answer(capsys, *ask, "--index", "hnsw")["found"]
@@ -420,7 +420,7 @@ def test_a_missing_column_says_which_options_help(
         where = ["--store", store] if command == ["fit"] else []
         told = refused(capsys, *command, str(log), *where)
         assert "column 'action', wanted as action, is missing. There are: 'user_id', 'timestamp', 'item_id'." in told
-        assert "--action NAME names another one; --action - says that there is none; --action-value buy" in told
+        assert "--action NAME gives another name; --action - if there is none; --action-value buy" in told
         assert "--user - says that there is none." in refused(capsys, *command, str(log), *where, "--user", "who")
         told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
         assert told.endswith("--item NAME names another one.\n")
@@ -482,7 +482,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 def test_a_reader_that_goes_away_and_a_full_disk_for_answers(folder: Path) -> None:
     command = f"{sys.executable} -m traitcore traits --store {folder / 'store'}"
     head = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", f"{command} -n 10 | head -1"], capture_output=True, text=True, check=False
+        ["bash", "-o", "pipefail", "-c", f"{command} -k 10 | head -1"], capture_output=True, text=True, check=False
     )
     assert head.stderr == ""
     assert head.stdout.startswith("3 traits of")

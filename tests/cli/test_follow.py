@@ -76,7 +76,7 @@ def test_saved_and_taken_up_again(shop: Path, capsys: pytest.CaptureFixture[str]
     rows = [",".join(line.split(",")[:4]) for line in lines]
     store = ("--store", str(shop / "store"))
     at_once, err = followed(capsys, events(shop, *rows), *store)
-    assert "customers begin without events" in err
+    assert "customers start without events" in err
     first, err = followed(capsys, events(shop, *rows[:25]), *store, "--save")
     assert "saved as live v000001" in err
     second, err = followed(capsys, events(shop, *rows[25:]), *store, "--quiet")
@@ -102,9 +102,9 @@ def test_rows_that_are_no_events(shop: Path, capsys: pytest.CaptureFixture[str])
 def test_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = events(shop, "a,2026-01-01,view,no_such", "a,2026-01-01,view,prod_0001")
     capsys.readouterr()
-    assert main(["follow", new, "--store", str(shop / "store"), "--quiet", "--topn", "1"]) == 0
+    assert main(["follow", new, "--store", str(shop / "store"), "--quiet", "-k", "1"]) == 0
     unknown, known = capsys.readouterr().out.splitlines()
-    assert unknown == "a  view_no_such  not in the tables, nothing moved"
+    assert unknown == "a  view_no_such  not in the tables, nothing changed"
     assert known.startswith("a  view_prod_0001  trait ")
     assert known.count("%") == 1
 
@@ -140,11 +140,11 @@ def test_what_cannot_be_followed(shop: Path, capsys: pytest.CaptureFixture[str])
     assert "There is no store" in refused(new, "--store", str(shop / "none"))
     assert "no column 'who'" in refused(new, "--store", store, "--user", "who")
     assert "No such file" in refused(str(shop / "none.csv"), "--store", store)
-    assert "--topn must be at least 1" in refused(new, "--store", store, "-n", "0")
+    assert "-k must be at least 1" in refused(new, "--store", store, "-k", "0")
     followed(capsys, new, "--store", store, "--save")
     again = ["fit", str(shop / "events.csv"), "--store", store, *FAST, "--seed", "3", "--force", "a test"]
     assert main(again) == 0
-    assert "--history LOG begins anew" in refused(new, "--store", store)
+    assert "--history LOG starts again" in refused(new, "--store", store)
     sessions = str(shop / "sessions")
     assert main(["fit", str(shop / "events.csv"), "--store", sessions, "--customers", "sessions", *FAST]) == 0
     assert "customers are sessions" in refused(new, "--store", sessions)

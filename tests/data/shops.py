@@ -3,40 +3,47 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import traitcore as tc
 from traitcore.customers.traits import NEED_VECTORS
 from traitcore.customers.vector_recipes import ShiftWarning
 
+Shop = tuple[tc.Sequences, tc.Vocabulary, NDArray[Any]]  # and the customers' planted shares
+
 FIXED = {"windows_weight": 3.0, "ppmi_weight": 0.3, "loading_power": 0.85}
 
 
-def shop(n_users=500, n_traits=5, seed=0, sessions=25.0, n_items=150):
+def shop(
+    n_users: int = 500, n_traits: int = 5, seed: int = 0, sessions: float = 25.0, n_items: int = 150
+) -> Shop:
     made = tc.simulate_events(
         n_users=n_users, n_items=n_items, n_traits=n_traits, seed=seed, noise=0.35, sessions_per_user=sessions,
         bot_share=0.0,
     )  # fmt: skip
     corpus = tc.tokenize(tc.split_sessions(made.log), min_count=3)
+    assert corpus.sequences.owner_ids is not None
     row = {name: i for i, name in enumerate(made.truth.customer_ids.tolist())}
     owners = np.array([row[str(name)] for name in corpus.sequences.owner_ids])
     return corpus.sequences, corpus.vocabulary, made.truth.customer_shares[owners]
 
 
-def small_shop():
+def small_shop() -> Shop:
     return shop(n_users=150, n_traits=4, sessions=12.0, n_items=80)
 
 
-def vectors_for(vocabulary, width=12):
+def vectors_for(vocabulary: tc.Vocabulary, width: int = 12) -> NDArray[np.float32]:
     """Vectors with some structure: tokens of items of one family are near each other."""
     rng = np.random.default_rng(3)
     centres = rng.standard_normal((8, width))
     noise = 0.5 * rng.standard_normal((len(vocabulary), width))
-    return (centres[vocabulary.token_item % 8] + noise).astype(np.float32)
+    return np.asarray(centres[vocabulary.token_item % 8] + noise, dtype=np.float32)
 
 
-def fitted(method, small, **params):
+def fitted(method: str, small: Shop, **params: Any) -> tc.TraitModel:
     sequences, vocabulary, _ = small
     if method == "joint":
         params = FIXED | params

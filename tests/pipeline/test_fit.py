@@ -238,7 +238,7 @@ def test_catalogue_from_csv(tmp_path: Path) -> None:
         ("id,text\n1,a\n", "column 'item_id' is missing"),
         ("item_id\n1\n", "none of the columns"),
         ("item_id,text\n", "has no items"),
-        ("item_id,text\n1,a\n1,b\n", "line 3: item_id 1 was in line 2"),
+        ("item_id,text\n1,a\n1,b\n", "line 3: item_id 1 is in line 2"),
         ("item_id,text\nx,a\n", "line 2: column 'item_id' is not an integer"),
         ("item_id,price\n1,cheap\n", "line 2: column 'price' is not a number"),
     ],
@@ -326,7 +326,7 @@ def test_guardrails_refuse_before_anything_is_written_unless_forced(shop: Simula
     store = TableStore(tmp_path / "store")
     fit_pipeline(shop.log, store=store, **SMALL)
     rows = np.flatnonzero(shop.log.item < len(shop.log.item_ids) // 2)  # half of the items gone: a broken export
-    with pytest.raises(TableError, match="ids are gone"):
+    with pytest.raises(TableError, match="ids are missing"):
         fit_pipeline(shop.log.take(rows), store=store, **SMALL)
     assert [info.version for info in store.list()] == ["v000001"] * 3
     forced = fit_pipeline(shop.log.take(rows), store=store, force=("me", "half of the shop is closed"), **SMALL)
@@ -344,13 +344,13 @@ def test_a_refusal_says_what_was_changed_on_purpose_and_how_to_publish(shop: Sim
     with pytest.raises(TableError) as refused:
         fit_pipeline(shop.log, store=store, **changed, action_map={**actions, "view": None, "buy": "cart"})
     told = str(refused.value)
-    assert "ids are gone" in told
+    assert "ids are missing" in told
     assert "items v000001: action_map['view'] 'view' -> None, action_map['buy'] 'buy' -> 'cart', " in told
     assert "min_count 5 -> 120, vector_size 16 -> 8. " in told
-    assert "If this is meant, --force WHY (in Python force=(who, why)) publishes all the same" in told[:600]
+    assert "If this is intended, --force WHY (in Python force=(who, why)) publishes anyway" in told[:600]
     assert "workers" not in told
     rows = np.flatnonzero(shop.log.item < len(shop.log.item_ids) // 2)
-    with pytest.raises(TableError, match=r"No setting differs from those of items v000001\. If this is meant, --force"):
+    with pytest.raises(TableError, match=r"No setting differs from those of items v000001\. If this is"):
         fit_pipeline(shop.log.take(rows), store=store, **SMALL)
     assert [info.version for info in store.list()] == ["v000001"] * 3
 
@@ -393,4 +393,4 @@ def test_refits_say_what_they_are_for(shop: Simulation, tmp_path: Path) -> None:
         ("refits, for guardrails", number, 3) for number in range(3)
     ]
     report = next(stage.report for stage in done.stages if stage.name == "refits")
-    assert report.startswith("3 on nine tenths of the sessions: how much the next run may differ")
+    assert report.startswith("3 on nine tenths of the sessions: the differences expected by the next run")

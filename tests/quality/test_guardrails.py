@@ -1,5 +1,4 @@
-"""compare_tables on tables whose differences are known; judge on planted faults and honest refits of a shop that the
-limits were not set on."""
+"""compare_tables on tables whose differences are known; judge on planted faults and fault-free refits of shops."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ import pytest
 from benchmarks.suite.planted_faults import Shop
 from traitcore import EmbeddingTable, TableError, TableStore, build_index, compare_tables, judge
 from traitcore.quality.comparison import TableComparison
-from traitcore.quality.guardrails import Noise, Thresholds
+from traitcore.quality.guardrails import SamplingNoise, Thresholds
 
 
 def random_table(n: int = 300, d: int = 8, seed: int = 0, **extra: Any) -> EmbeddingTable:
@@ -108,7 +107,7 @@ def refits(shop: Shop) -> list[TableComparison]:
     return shop.refits()
 
 
-def test_twenty_honest_refits_pass(shop: Shop, previous: EmbeddingTable) -> None:
+def test_twenty_fault_free_refits_pass(shop: Shop, previous: EmbeddingTable) -> None:
     for seed in range(1, 21):
         verdict = judge(shop.table(seed), previous)
         assert verdict.status == "pass", (seed, list(map(str, verdict.reasons)))
@@ -119,7 +118,7 @@ def small_shop(method: str) -> Shop:
 
 
 @pytest.mark.parametrize("method", ["item2vec", "ppmi"])
-def test_honest_refits_of_a_small_shop_pass(method: str) -> None:
+def test_fault_free_refits_of_a_small_shop_pass(method: str) -> None:
     small = small_shop(method)
     previous = small.table(0)
     for seed in range(1, 21):
@@ -128,7 +127,7 @@ def test_honest_refits_of_a_small_shop_pass(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["holes: rows missing", "holes: zero vectors", "shuffled id map", "another method, not told"]
+    "fault", ["holes: rows missing", "holes: zero vectors", "shuffled id map", "another method, not recorded"]
 )
 def test_faults_of_a_small_shop_fail(fault: str) -> None:
     small = small_shop("item2vec")
@@ -137,19 +136,19 @@ def test_faults_of_a_small_shop_fail(fault: str) -> None:
 
 
 def test_noise_shrinks_with_the_rows_and_with_correlation() -> None:
-    one, four = Noise(100), Noise(400)
+    one, four = SamplingNoise(100), SamplingNoise(400)
     assert one.percentile() == pytest.approx(2 * four.percentile())
     assert one.spectrum() == pytest.approx(2 * four.spectrum())
     assert one.skewness() == pytest.approx(2 * four.skewness())
     assert one.overlap(0.5, 10, 10) == pytest.approx(2 * one.overlap(0.5, 10, 40))
-    assert Noise(103).correlation("norm_popularity", 0.0, 0.0) == pytest.approx(np.sqrt(2) / 10)
-    assert Noise(103).correlation("norm_popularity", 1.0, -1.0) == 0.0
+    assert SamplingNoise(103).correlation("norm_popularity", 0.0, 0.0) == pytest.approx(np.sqrt(2) / 10)
+    assert SamplingNoise(103).correlation("norm_popularity", 1.0, -1.0) == 0.0
 
 
 @pytest.mark.parametrize(
     "fault",
     ["window far too wide", "sessions leak across users", "holes: rows missing", "holes: zero vectors",
-     "shuffled id map", "another method, not told", "context vectors for item vectors"],
+     "shuffled id map", "another method, not recorded", "context vectors for item vectors"],
 )  # fmt: skip
 def test_each_planted_fault_fails(
     shop: Shop, previous: EmbeddingTable, refits: list[TableComparison], fault: str
@@ -193,7 +192,7 @@ def test_judged_against_refits_a_shop_of_a_hundred_items(method: str) -> None:
     previous, refits = shop.table(0), shop.refits()
     verdicts = [judge(shop.table(seed), previous, refits=refits) for seed in range(1, 21)]
     assert [v for v in verdicts if v.status == "fail"] == []
-    # Three refits set the limits, so that one honest table in ten may lie beyond them.
+    # Three refits set the limits, so that one fault-free table in ten may lie beyond them.
     warned = [str(reason) for v in verdicts if v.status == "warn" for reason in v.reasons]
     assert sum(v.status == "warn" for v in verdicts) <= 2, warned
     for fault, make in shop.faults.items():
@@ -203,10 +202,10 @@ def test_judged_against_refits_a_shop_of_a_hundred_items(method: str) -> None:
 def test_reasons_tell_what_refits_do(shop: Shop, previous: EmbeddingTable) -> None:
     refits = [compare_tables(previous, shop.table(1))]
     verdict = judge(shop.faults["sessions leak across users"](1), previous, refits=refits)
-    told = {reason.check: str(reason) for reason in verdict.reasons}
-    assert "usual among refits" in told["overlap_of_refit"]
-    assert "honest refits" in told["shift_of_refit"]
-    assert "overlap" not in told  # the limits for all kinds are not asked
+    found = {reason.check: str(reason) for reason in verdict.reasons}
+    assert "usual among refits" in found["overlap_of_refit"]
+    assert "among refits" in found["shift_of_refit"]
+    assert "overlap" not in found  # the general limits are not used
 
 
 def test_the_worst_refit_counts() -> None:

@@ -98,10 +98,11 @@ def test_workers_and_samples() -> None:
     assert one.ranks.tobytes() == many.ranks.tobytes()
     assert one.as_dict() == many.as_dict()
     assert calls[-1] == 1.0
-    part = evaluate_retrieval(test, scorer, n_items=50, max_queries=40, seed=1)
+    part = evaluate_retrieval(test, scorer, n_items=50, max_queries=40, random_state=1)
     assert part.n_queries == 40
     assert set(part.ranks) <= set(one.ranks)
-    assert part.ranks.tolist() == evaluate_retrieval(test, scorer, n_items=50, max_queries=40, seed=1).ranks.tolist()
+    again = evaluate_retrieval(test, scorer, n_items=50, max_queries=40, random_state=1)
+    assert part.ranks.tolist() == again.ranks.tolist()
 
 
 def test_splits_cut_no_session_and_leak_no_time() -> None:
@@ -116,7 +117,7 @@ def test_splits_cut_no_session_and_leak_no_time() -> None:
     assert train.timestamps_us.max() < test.timestamps_us.min()  # type: ignore[union-attr]
     assert np.sort(np.concatenate([train.timestamps_us, test.timestamps_us])).tolist() == np.sort(times).tolist()
     assert test.owner_ids.tolist() == list(range(7))  # type: ignore[union-attr]
-    train, test = split_sequences(sequences, by="session", test_share=0.5, seed=3)
+    train, test = split_sequences(sequences, by="session", test_share=0.5, random_state=3)
     whole = sorted(map(tuple, lists))
     assert sorted(tuple(s.tolist()) for part in (train, test) for s in part) == [tuple(map(int, w)) for w in whole]
     with pytest.raises(ValueError, match="timestamps"):
@@ -130,7 +131,7 @@ def test_which_of_those_that_end_together_are_held_out_is_by_chance() -> None:
     assert sorted([*train.tokens.tolist(), *held_out]) == list(range(100))
     assert 10 < sum(token >= 50 for token in held_out) < 40  # by row all 50: the customers with the highest ids
     assert held_out == split_sequences(sequences, test_share=0.5)[1].tokens.tolist()
-    assert held_out != split_sequences(sequences, test_share=0.5, seed=1)[1].tokens.tolist()
+    assert held_out != split_sequences(sequences, test_share=0.5, random_state=1)[1].tokens.tolist()
 
 
 # -- events of one time ------------------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ def test_no_order_of_a_basket_can_better_the_figures() -> None:
 
     known = evaluate_retrieval(timed(baskets), after_the_last, n_items=100, ties="order")
     assert known.recall > 0.8
-    fair = [evaluate_retrieval(timed(b), after_the_last, n_items=100, seed=s) for s, b in ((0, baskets), (1, baskets))]
+    fair = [evaluate_retrieval(timed(baskets), after_the_last, n_items=100, random_state=seed) for seed in (0, 1)]
     assert [report.recall for report in fair] == pytest.approx([0.22, 0.22], abs=0.03)  # 20 of the 91 not given
     shuffled = [[basket[i] for i in rng.permutation(10)] for basket in baskets]
     again = evaluate_retrieval(timed(shuffled), after_the_last, n_items=100)

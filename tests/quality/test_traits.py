@@ -1,4 +1,4 @@
-"""The judge judged: its figures against slow twins, honest controls, and a choice of the number of traits."""
+"""evaluate_traits against slow twins and controls, and the choice of the number of traits."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def world():
 def test_planted_traits_pass_every_check(world):
     sequences, vocabulary, truth = world
     category = np.arange(len(vocabulary.item_ids)) % 4
-    told = []
+    stages = []
     found = tc.evaluate_traits(
         sequences, vocabulary, model=tc.TraitModel(5, ppmi_weight=0.3, max_iter=60), truth=truth, checks=CHECKS,
-        item_category=category, n_splits=2, n_refits=2, progress=lambda stage, done, total: told.append(stage),
+        item_category=category, n_splits=2, n_refits=2, progress=lambda stage, done, total: stages.append(stage),
     )  # fmt: skip
     assert found["recovery"] > 0.85
     assert found["npmi"] > found["npmi_random"] + 0.1
@@ -84,7 +84,7 @@ def test_planted_traits_pass_every_check(world):
     assert found["diversity"] > 0.8
     assert 0 <= found["category_hit"] <= 1
     assert found["support"] > 10
-    assert {"coherence", "stability", "nulls"} <= set(told)
+    assert {"coherence", "stability", "nulls"} <= set(stages)
     assert found.protocol["min_df"] == 5
     assert "npmi_popular" in str(found)
     assert found.as_dict()["protocol"]["method"] == "joint"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 
-def features(tokens, days, begin, end, vectors, action, log_idf, n_actions):
+def features(
+    tokens: Any, days: Any, begin: int, end: int, vectors: Any, action: Any, log_idf: Any, n_actions: int
+) -> NDArray[np.float64]:
     rows = []
     for event in range(begin, end):
         token = tokens[event]
@@ -18,13 +23,16 @@ def features(tokens, days, begin, end, vectors, action, log_idf, n_actions):
     return np.array(rows)
 
 
-def weights(theta, rows):
+def weights(theta: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
     scores = rows @ theta[: rows.shape[1]]
     exp = np.exp(scores - scores.max())
-    return exp / exp.sum()
+    return np.asarray(exp / exp.sum())
 
 
-def loss(theta, begins, ends, targets, negatives, tokens, days, vectors, contexts, action, log_idf, n_actions):
+def loss(
+    theta: NDArray[np.float64], begins: Any, ends: Any, targets: Any, negatives: Any, tokens: Any, days: Any,
+    vectors: Any, contexts: Any, action: Any, log_idf: Any, n_actions: int,
+) -> float:
     total = 0.0
     for begin, end, wanted, noise in zip(begins, ends, targets, negatives):
         rows = features(tokens, days, begin, end, vectors, action, log_idf, n_actions)

@@ -30,7 +30,7 @@ def cooccurrences(
                 if j == i or (j < i and not symmetric) or (not self_pairs and session[j] == center):
                     continue
                 value = weight(abs(j - i))
-                if actions is not None:
+                if actions is not None and action_weights is not None:
                     value *= action_weights[actions[s][min(i, j)], actions[s][max(i, j)]]
                 part[center, session[j]] += value
         scale = 1.0 if sequence_weights is None else sequence_weights[s]

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Pair = tuple[float, float]
 
 
-def objective(X, W, H, *, l1=(0.0, 0.0), l2=(0.0, 0.0), loss="frobenius", weights=None, observed=None):
+def objective(
+    X: Any, W: Any, H: Any, *, l1: Pair = (0.0, 0.0), l2: Pair = (0.0, 0.0), loss: str = "frobenius",
+    weights: Any = None, observed: Any = None,
+) -> float:
     """Loss plus penalties in float64; l1, l2 are (W's, H's); rows and their penalties weighted; unknown entries out."""
     X, W, H = (np.asarray(a, dtype=np.float64) for a in (X, W, H))
     s = np.ones(len(X)) if weights is None else np.asarray(weights, dtype=np.float64)
@@ -21,7 +30,7 @@ def objective(X, W, H, *, l1=(0.0, 0.0), l2=(0.0, 0.0), loss="frobenius", weight
     return float(s @ (cost.sum(axis=1) + penalty_W) + l1[1] * H.sum() + 0.5 * l2[1] * (H**2).sum())
 
 
-def sweep(X, W, H, l1=0.0, l2=0.0):
+def sweep(X: Array, W: Array, H: Array, l1: float = 0.0, l2: float = 0.0) -> tuple[Array, float]:
     """W after one cyclic sweep of coordinate descent, and the 1-norm of the projected gradient it met."""
     W = W.copy()
     gram, product = H @ H.T + l2 * np.eye(len(H)), X @ H.T - l1
@@ -35,7 +44,9 @@ def sweep(X, W, H, l1=0.0, l2=0.0):
     return W, violation
 
 
-def factorize(X, W, H, n_iter, l1=(0.0, 0.0), l2=(0.0, 0.0), weights=None):
+def factorize(
+    X: Array, W: Array, H: Array, n_iter: int, l1: Pair = (0.0, 0.0), l2: Pair = (0.0, 0.0), weights: Any = None
+) -> tuple[Array, Array]:
     """Plain coordinate descent; a row of weight s pulls on H as s rows would."""
     root = np.ones(len(X)) if weights is None else np.sqrt(weights)
     for _ in range(n_iter):
@@ -44,7 +55,9 @@ def factorize(X, W, H, n_iter, l1=(0.0, 0.0), l2=(0.0, 0.0), weights=None):
     return W, H
 
 
-def sweep_observed(X, W, H, observed, l1=0.0, l2=0.0):
+def sweep_observed(
+    X: Array, W: Array, H: Array, observed: Array, l1: float = 0.0, l2: float = 0.0
+) -> Array:
     """As `sweep`, each row against its observed columns alone."""
     W = W.copy()
     for i in range(len(W)):
@@ -53,15 +66,15 @@ def sweep_observed(X, W, H, observed, l1=0.0, l2=0.0):
     return W
 
 
-def poisson_update(X, W, H, observed=None, weights=None):
+def poisson_update(X: Array, W: Array, H: Array, observed: Any = None, weights: Any = None) -> Array:
     """W after one multiplicative update (Lee & Seung 2001), columns weighted."""
     s = np.ones(X.shape[1]) if weights is None else weights
     known = np.ones(X.shape, dtype=bool) if observed is None else observed
     ratio = np.where(known & (X > 0), np.where(known, X, 0) / np.maximum(W @ H, np.finfo(np.float32).eps), 0)
-    return W * ((ratio * s) @ H.T) / ((known * s) @ H.T)
+    return np.asarray(W * ((ratio * s) @ H.T) / ((known * s) @ H.T))
 
 
-def nndsvd_parts(U, S, V, small=1e-6):
+def nndsvd_parts(U: Array, S: Array, V: Array, small: float = 1e-6) -> tuple[Array, Array]:
     """W (n, k) and H (k, m) of an nndsvd start, by Boutsidis & Gallopoulos 2008, section 3, pair by pair."""
     W, H = np.zeros_like(U), np.zeros_like(V.T)
     W[:, 0], H[0] = np.sqrt(S[0]) * np.abs(U[:, 0]), np.sqrt(S[0]) * np.abs(V[:, 0])

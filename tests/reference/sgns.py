@@ -151,9 +151,10 @@ class ReferenceSgns:
             loss, pairs = loss + a, pairs + len(around)
         if target >= 0:
             run: list[int] = []
-            for i in [*(i for i in kept if start <= i < last), None]:
-                if i is not None and sequence[i] != target:
-                    run.append(i)
+            ends: list[int | None] = [*(i for i in kept if start <= i < last), None]
+            for end in ends:
+                if end is not None and sequence[end] != target:
+                    run.append(end)
                 elif run:
                     loss += self._target(target, [sequence[j] for j in run], mix64(words[run[0]] + GOLDEN), alpha)
                     pairs += len(run)

@@ -11,7 +11,7 @@ def with_spectrum(n: int, m: int, values: NDArray[np.float64], seed: int) -> NDA
     rng = np.random.default_rng(seed)
     U = np.linalg.qr(rng.standard_normal((n, len(values))))[0]
     V = np.linalg.qr(rng.standard_normal((m, len(values))))[0]
-    return (U * values) @ V.T
+    return np.asarray((U * values) @ V.T)
 
 
 def symmetric_with_spectrum(n: int, values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

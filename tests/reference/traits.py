@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+Array = NDArray[Any]
 
-def npmi(tokens, counts):
+
+def npmi(tokens: Sequence[int], counts: Array) -> float:
     """Mean NPMI of the pairs of `tokens` over the rows of a dense count matrix."""
     n, values = len(counts), []
     for a, b in itertools.combinations(tokens, 2):
@@ -25,27 +30,27 @@ def npmi(tokens, counts):
     return sum(values) / len(values) if values else -1.0
 
 
-def lift(weights, counts, trait, token, smoothing, power):
+def lift(weights: Array, counts: Array, trait: int, token: int, smoothing: float, power: float) -> float:
     """(sum over the token's customers of w / mean w + c) / (df + c), w being the weight to `power`."""
     weights = weights**power
     share = weights[:, trait].mean()
     have = [row for row in range(len(counts)) if counts[row][token] > 0]
     total = sum(weights[row, trait] / share if share > 0 else 1.0 for row in have)
     n = len(have) + smoothing
-    return (total + smoothing) / n if n > 0 else 1.0
+    return float((total + smoothing) / n) if n > 0 else 1.0
 
 
-def adjusted_rand(a, b):
+def adjusted_rand(a: Any, b: Any) -> float:
     """By counting pairs."""
     pairs = list(itertools.combinations(range(len(a)), 2))
     same_a = np.array([a[i] == a[j] for i, j in pairs])
     same_b = np.array([b[i] == b[j] for i, j in pairs])
     both, expected = (same_a & same_b).sum(), same_a.sum() * same_b.sum() / len(pairs)
     highest = (same_a.sum() + same_b.sum()) / 2
-    return (both - expected) / (highest - expected) if highest != expected else 1.0
+    return float((both - expected) / (highest - expected)) if highest != expected else 1.0
 
 
-def recall_at(scores, past, future, k):
+def recall_at(scores: Array, past: Array, future: Array, k: int) -> float:
     """Dense and one customer at a time; no ties allowed at the cut."""
     found = []
     for row in range(len(scores)):
@@ -58,7 +63,7 @@ def recall_at(scores, past, future, k):
     return float(np.mean(found))
 
 
-def joint_rows(histories, idf, token_item, tie):
+def joint_rows(histories: Sequence[list[int]], idf: Any, token_item: Any, tie: float) -> Array:
     """Unit rows of log(1 + count) idf of each customer's tokens, each then shared with the other tokens of its item."""
     rows = np.zeros((len(histories), len(idf)))
     for row, history in zip(rows, histories):
@@ -72,16 +77,14 @@ def joint_rows(histories, idf, token_item, tie):
     return rows
 
 
-def nndsvda_start(X, k):
+def nndsvda_start(X: Array, k: int) -> tuple[Array, Array]:
     """nndsvda: each singular pair's positive or negative parts, whichever weigh more; zeros filled with the mean."""
     U, S, Vt = np.linalg.svd(X, full_matrices=False)
     W, H = np.full((len(X), k), X.mean()), np.full((k, X.shape[1]), X.mean())
     for j in range(min(k, len(S))):
-        best = 0.0, None, None
-        for sign in (1, -1):
-            u, v = np.maximum(sign * U[:, j], 0), np.maximum(sign * Vt[j], 0)
-            best = max(best, (np.linalg.norm(u) * np.linalg.norm(v), u, v), key=lambda part: part[0])
-        mass, u, v = best
+        halves = [(np.maximum(sign * U[:, j], 0), np.maximum(sign * Vt[j], 0)) for sign in (1, -1)]
+        masses = [float(np.linalg.norm(u) * np.linalg.norm(v)) for u, v in halves]
+        mass, (u, v) = max(masses), halves[int(np.argmax(masses))]
         if mass > 0:
             scale = math.sqrt(S[j] * mass)
             large_u, large_v = u > 1e-5 * u.max(), v > 1e-5 * v.max()
@@ -90,7 +93,7 @@ def nndsvda_start(X, k):
     return W, H
 
 
-def counted_lately(sessions, n_tokens, decay):
+def counted_lately(sessions: Sequence[Sequence[int]], n_tokens: int, decay: float) -> Array:
     """One customer's sessions, in order of time: decay ** (filled sessions since the last one that has the token)."""
     filled = [session for session in sessions if len(session)]
     row = np.zeros(n_tokens)
@@ -100,7 +103,7 @@ def counted_lately(sessions, n_tokens, decay):
     return row
 
 
-def token_rates(weights, lately, token_item, tie):
+def token_rates(weights: Array, lately: Array, token_item: Any, tie: float) -> Array:
     """Of each token, the non-negative least-squares weights of the traits in who has it; all rows of length 1."""
     have = lately / np.maximum(np.linalg.norm(lately, axis=1, keepdims=True), 1e-300)
     unit = weights / np.maximum(np.linalg.norm(weights, axis=1, keepdims=True), 1e-300)
@@ -109,20 +112,20 @@ def token_rates(weights, lately, token_item, tie):
     return np.array([nnls(unit, taken[:, token])[0] for token in range(len(token_item))]).T
 
 
-def split_half_reliability(first, second):
-    """Correlation of the shares by either half, of the customers that both halves tell of; mean over traits."""
-    told = [i for i in range(len(first)) if first[i].sum() > 0 and second[i].sum() > 0]
-    a, b = (np.array([w[i] / w[i].sum() for i in told]).reshape(len(told), -1) for w in (first, second))
+def split_half_reliability(first: Array, second: Array) -> float:
+    """Correlation of the shares by either half, of the customers with weights in both halves; mean over traits."""
+    known = [i for i in range(len(first)) if first[i].sum() > 0 and second[i].sum() > 0]
+    a, b = (np.array([w[i] / w[i].sum() for i in known]).reshape(len(known), -1) for w in (first, second))
     alike = [np.ptp(a[:, t]) == 0 or np.ptp(b[:, t]) == 0 for t in range(a.shape[1])]
     return float(np.mean([0.0 if same else np.corrcoef(a[:, t], b[:, t])[0, 1] for t, same in enumerate(alike)]))
 
 
-def merge_components(W, H, k):
+def merge_components(W: Array, H: Array, k: int) -> Array:
     """The pair of rows of H with the largest cosine is merged first, each as strong as it is in W H."""
     parts = [(W[:, j].astype(float) * np.linalg.norm(H[j]), H[j] / np.linalg.norm(H[j])) for j in range(len(H))]
     while len(parts) > k:
         close = {(a, b): parts[a][1] @ parts[b][1] for b in range(len(parts)) for a in range(b)}
-        a, b = max(close, key=close.get)
+        a, b = max(close, key=lambda pair: close[pair])
         one = sum(np.linalg.norm(parts[j][0]) * parts[j][1] for j in (a, b))
         merged = parts[a][0] + parts[b][0], one / np.linalg.norm(one)
         parts = [part for j, part in enumerate(parts) if j not in (a, b)] + [merged]

@@ -101,8 +101,8 @@ def walk(
             if chosen < 0 and out < 1 and 8 * len(rows[previous][0]) < len(nbrs):
                 chosen = by_parts(rng, nbrs, chances[node], rows[previous][0], previous, tables[node], back, out)
             elif chosen < 0:
-                factor = {x: factor_of(rows, previous, x, back, out) for x in nbrs}
-                chosen = by_scan(rng, {x: w * factor[x] for x, w in chances[node].items()})
+                factors = {x: factor_of(rows, previous, x, back, out) for x in nbrs}
+                chosen = by_scan(rng, {x: w * factors[x] for x, w in chances[node].items()})
         previous, node = node, chosen
         path.append(node)
     return path

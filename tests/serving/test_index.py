@@ -93,7 +93,7 @@ def test_most_similar_is_the_tables(ints: bool) -> None:
         assert index.most_similar(t.ids[1], 9, **options) == t.most_similar(t.ids[1], 9, **options)
     with pytest.raises(KeyError, match="no row for"):
         index.most_similar("unknown")
-    with pytest.raises(ValueError, match="'topn' parameter of Index"):
+    with pytest.raises(ValueError, match="'k' parameter of Index"):
         index.most_similar(t.ids[1], 0)
     with pytest.raises(ValueError, match="'allowed' parameter of Index"):
         index.search(t.vectors[:1], allowed=np.ones(3, dtype=bool))

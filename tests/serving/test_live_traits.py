@@ -121,7 +121,7 @@ def test_a_damaged_or_foreign_snapshot_is_refused(models: Any, tokens: Any) -> N
         with pytest.raises(TableError, match="not a snapshot"):
             live.restore(EmbeddingTable(good.ids, good.vectors, arrays=arrays, metadata=good.metadata))
     arrays = {key: array for key, array in good.arrays.items() if key != "pair_row"}
-    with pytest.raises(TableError, match="not a whole snapshot"):
+    with pytest.raises(TableError, match="not a complete snapshot"):
         live.restore(EmbeddingTable(good.ids, good.vectors, arrays=arrays, metadata=good.metadata))
     live.restore(good)
 

@@ -41,7 +41,7 @@ def test_every_method_answers_as_gensim(ints: bool) -> None:
     same(t.most_similar(a, 7), kv.most_similar(str(a), topn=7))
     same(t.most_similar([a, b], 7), kv.most_similar(as_theirs[:2], topn=7))
     same(t.most_similar(positive=a, negative=b), kv.most_similar(positive=str(a), negative=str(b)))
-    same(t.most_similar(positive=[a, b], negative=[c], topn=9), kv.most_similar(as_theirs[:2], as_theirs[2:3], topn=9))
+    same(t.most_similar(positive=[a, b], negative=[c], k=9), kv.most_similar(as_theirs[:2], as_theirs[2:3], topn=9))
     same(t.most_similar(a, 9, positive=[b], negative=[c, e]), kv.most_similar(as_theirs[:2], as_theirs[2:], topn=9))
     same(t.most_similar(negative=[a, b]), kv.most_similar(negative=as_theirs[:2]))
     weighed = [(a, 0.5), b, (c, -2)]
@@ -71,7 +71,7 @@ def test_the_analogy_of_the_textbook() -> None:
     vectors = [[1, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1], [-1, 0, 0]]
     t = EmbeddingTable(["king", "man", "woman", "queen", "far"], vectors)
     for metric in ("cosine", "dot", "euclidean"):
-        assert t.most_similar(positive=["king", "woman"], negative=["man"], topn=1, metric=metric)[0][0] == "queen"
+        assert t.most_similar(positive=["king", "woman"], negative=["man"], k=1, metric=metric)[0][0] == "queen"
     found = t.most_similar(positive=["man", "woman"], metric="euclidean")  # their midpoint (0, .5, .5)
     assert dict(found)["king"] == pytest.approx(np.sqrt(1.5), rel=1e-6)
 
@@ -87,14 +87,14 @@ def test_ids_are_never_a_vector_nor_rows(d: int) -> None:
         for form in (list, tuple, np.array):
             found = t.most_similar(form(some), 6)
             assert {one for one, _ in found} == set(ids[d:])
-            assert found == t.most_similar(positive=some, topn=6)
+            assert found == t.most_similar(positive=some, k=6)
             np.testing.assert_array_equal(t[form(some)], t.vectors[:d])
             assert t.most_similar(ids[0], exclude=form(some)) == t.most_similar(ids[0], exclude=some)
         assert [one for one, _ in t.most_similar(t[ids[0]], 1)] == [ids[0]] or d == 1  # a vector of floats is one
         assert len(t.most_similar(t[ids[0]].tolist(), 6)) == 6
     ints = EmbeddingTable([50, 40, 30, 20, 10, 7], v)
     pair = ints.most_similar((50, 0.5), 6)  # an id and its weight, also where d is 2
-    assert pair == ints.most_similar(positive=[(50, 0.5)], topn=6)
+    assert pair == ints.most_similar(positive=[(50, 0.5)], k=6)
     assert {one for one, _ in pair} == {40, 30, 20, 10, 7}
     for row in (0, 5):
         for ask in (lambda row=row: ints[row], lambda row=row: ints[[row]], lambda row=row: ints.most_similar([row])):
@@ -186,7 +186,7 @@ def test_refusals_name_the_parameter() -> None:
         ints.most_similar(positive=["5"])
     for parameter, options in {
         "token": {"token": np.ones(3)}, "positive": {"positive": [0.5, 0.5]}, "negative": {"negative": [np.ones(4)]},
-        "allowed": {"token": "i1", "allowed": np.ones(3, dtype=bool)}, "topn": {"token": "i1", "topn": 0},
+        "allowed": {"token": "i1", "allowed": np.ones(3, dtype=bool)}, "k": {"token": "i1", "k": 0},
         "metric": {"token": "i1", "metric": "taxi"}, "against": {"token": "i1", "against": "sides"},
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=f"'{parameter}' parameter of EmbeddingTable"):

@@ -253,14 +253,14 @@ def test_symbolic_links_are_refused(tmp_path: Path) -> None:
 def test_two_publishers_of_one_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have written all their files; one renames first, the other is told."""
     store, meet = TableStore(tmp_path), threading.Barrier(2)
-    real = store_module._write_arrays
+    real = store_module.write_arrays
 
     def both_written(*args: Any) -> Any:
         entries = real(*args)
         meet.wait(timeout=30)
         return entries
 
-    monkeypatch.setattr(store_module, "_write_arrays", both_written)
+    monkeypatch.setattr(store_module, "write_arrays", both_written)
     outcomes: list[Any] = []
 
     def publish(fill: float) -> None:

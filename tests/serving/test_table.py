@@ -47,7 +47,7 @@ def test_similarity() -> None:
         t.similarities(["x"], ["x", "y"])
 
 
-def test_subset_and_normalised() -> None:
+def test_subset_and_normalized() -> None:
     t = table()
     part = t.subset(["i7", "i2"])
     assert part.ids.tolist() == ["i7", "i2"]
@@ -55,9 +55,9 @@ def test_subset_and_normalised() -> None:
     np.testing.assert_array_equal(part.arrays["counts"], [7, 2])
     assert part.arrays["loadings"].shape == (2, 3)
     assert part.metadata == t.metadata
-    unit = t.normalised()
+    unit = t.normalized()
     np.testing.assert_allclose(np.linalg.norm(unit.vectors, axis=1), 1.0, rtol=1e-6)
-    assert EmbeddingTable(["z"], [[0.0]]).normalised().vectors.tolist() == [[0.0]]
+    assert EmbeddingTable(["z"], [[0.0]]).normalized().vectors.tolist() == [[0.0]]
     assert len(t.subset([])) == 0
 
 

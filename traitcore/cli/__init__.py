@@ -1,7 +1,7 @@
 """The command line: demo, simulate, fit, similar, traits, customer, recommend, follow, evaluate, store, index.
 
-Answers go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (one line says what),
-2 a command line that can't be read.
+Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (with one line of
+explanation), 2 a wrong command line.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
         sys.stdout.flush()
         return 0
-    except BrokenPipeError:  # `traitcore ... | head` has read enough
+    except BrokenPipeError:  # `traitcore ... | head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -77,7 +77,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    try:  # what an unfinished answer left in the buffer must not fail again at exit
+    try:  # unwritten output left in the buffer must not fail again at exit
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,12 +1,15 @@
-"""Commands about the store itself: list, verify, rollback, prune; and indexes beside its tables."""
+"""Commands on the store: list, verify, rollback, prune; and indexes of its tables."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .options import add_common
 from .render import table, write_json
+
+if TYPE_CHECKING:
+    from ..serving.store import TableStore
 
 
 def add_commands(commands: Any) -> None:
@@ -16,7 +19,7 @@ def add_commands(commands: Any) -> None:
     for name, text, run in (
         ("list", "all versions of all tables", run_list),
         ("verify", "hash every file of the latest versions, or of one", run_verify),
-        ("rollback", "make the version before the latest, or a stated one, the latest again", run_rollback),
+        ("rollback", "make the previous version, or a given one, the latest again", run_rollback),
         ("prune", "remove old versions", run_prune),
     ):
         parser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
@@ -25,37 +28,36 @@ def add_commands(commands: Any) -> None:
         if name in ("verify", "rollback"):
             parser.add_argument("--version", metavar="V", help="a version, e.g. v000002")
         if name == "prune":
-            parser.add_argument("--keep", type=int, required=True, help="how many of the newest versions stay")
+            parser.add_argument("--keep", type=int, required=True, help="number of newest versions to keep")
         add_common(parser)
         parser.set_defaults(run=run)
 
     index = commands.add_parser(
-        "index", help="build an index for approximate search beside a published table",
-        description="Cosine search over a version of a table, kept beside it and pruned with it. It answers for that "
-        "very version alone; `traitcore similar --index` asks it. Recall@10 is the mean share of the ten exact "
-        "neighbours that it finds.",
+        "index", help="build an index for approximate search over a published table",
+        description="Builds a cosine index of one version of a table, stored beside it and pruned with it; `traitcore "
+        "similar --index` uses it. Recall@10 is the mean share of the ten exact neighbours that it finds.",
         epilog="example:\n  traitcore index items --store shop", formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     index.add_argument("name", metavar="TABLE", help="tokens, items or customers")
     index.add_argument("--version", default="latest", metavar="V", help="a version of the table (%(default)s)")
-    text = "hnsw: a graph, by faiss (ann extra); exact: brute force (%(default)s)"
+    text = "hnsw: a graph, by faiss (extra `ann`); exact: brute force (%(default)s)"
     index.add_argument("--kind", choices=("hnsw", "exact"), default="hnsw", help=text)
     for flag, default, text in (
         ("--links", 32, "links of each row in the graph (HNSW's M)"),
-        ("--ef-construction", 200, "candidates looked at when a row is linked"),
-        ("--ef-search", 64, "candidates looked at by a search: more find more, and take longer"),
+        ("--ef-construction", 200, "candidates when a row is linked"),
+        ("--ef-search", 64, "candidates of a search: more is slower and more exact"),
         ("--sample", 500, "rows on which recall is measured"),
-        ("--seed", 0, "draws that sample"),
+        ("--seed", 0, "seed of that sample"),
         ("--workers", 1, "threads; -1: all cores"),
     ):
         index.add_argument(flag, type=int, default=default, metavar="N", help=f"{text} (%(default)s)")
-    index.add_argument("--as", dest="label", metavar="NAME", help="its name beside the table (default: its kind)")
+    index.add_argument("--as", dest="label", metavar="NAME", help="name of the index (default: its kind)")
     add_common(index)
     index.set_defaults(run=run_index)
 
 
-def _open(args: argparse.Namespace) -> tuple[Any, list[str]]:
-    """The store, and the tables asked about."""
+def _open(args: argparse.Namespace) -> tuple[TableStore, list[str]]:
+    """The store, and the names of the tables to use."""
     from .._errors import TableError
     from ..serving.store import TableStore
 
@@ -87,7 +89,7 @@ def run_verify(args: argparse.Namespace) -> None:
         write_json(infos)
         return
     for info in infos:
-        print(f"{info.name} {info.version}: every file is as it was published ({info.size_bytes / 1e6:,.1f} MB)")
+        print(f"{info.name} {info.version}: all files are as published ({info.size_bytes / 1e6:,.1f} MB)")
 
 
 def run_rollback(args: argparse.Namespace) -> None:
@@ -119,12 +121,13 @@ def run_index(args: argparse.Namespace) -> None:
 
     store, _ = _open(args)
     opened = store.open(args.name, args.version)
+    assert opened.version is not None
     path = store.index_path(args.name, opened.version, args.label or args.kind)
-    if os.path.lexists(path):  # told now, not after the build
-        raise TableError(f"{path} exists: an index is never overwritten; --as NAME builds one beside it.")
+    if os.path.lexists(path):  # before the build, not after it
+        raise TableError(f"{path} exists: an index is never overwritten; --as NAME builds another one.")
     index = build_index(
         opened, kind=args.kind, links=args.links, ef_construction=args.ef_construction, ef_search=args.ef_search,
-        sample=args.sample, seed=args.seed, workers=args.workers,
+        sample=args.sample, random_state=args.seed, workers=args.workers,
     )  # fmt: skip
     index.save(path)
     if args.json:

@@ -1,13 +1,22 @@
-"""traitcore evaluate: is it good enough? Next items and traits, judged by what was held out, controls beside."""
+"""traitcore evaluate: next items and traits judged on held-out data, beside controls."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from .options import add_common, add_learning_options, add_log_options, config_of, read_log
 from .progress import ProgressLine
 from .render import table, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..events.log import EventLog
+    from ..events.sequences import Sequences
+    from ..pipeline import PipelineConfig
 
 CHECKS = ("coherence", "stability", "support", "prediction", "invariance", "nulls")
 
@@ -16,25 +25,27 @@ def add_commands(commands: Any) -> None:
     """Add this module's command."""
     parser = commands.add_parser(
         "evaluate", help="judge item vectors and traits on held-out data",
-        description="Item vectors: the next item of held-out sessions, all items ranked, beside next-item "
-        "counts (NextItemCounts, no vectors) and popularity. Traits: fitted and named on "
-        "half of the customers, judged on the other half, with controls.",
+        description="Item vectors: all items are ranked as the next item of held-out sessions, beside next-item counts "
+        "(NextItemCounts, no vectors) and popularity. Traits: fitted and named on half of the customers, judged on the "
+        "other half, beside controls.",
         epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add_log_options(parser, items=False)
     add_learning_options(parser)
     group = parser.add_argument_group("evaluation")
-    group.add_argument("--only", choices=("items", "traits"), help="judge these alone")
+    group.add_argument("--only", choices=("items", "traits"), help="judge only these")
     text = "hold out the latest sessions, or random ones (time, if known)"
     group.add_argument("--by", choices=("time", "session"), help=text)
-    group.add_argument("--test-share", type=float, default=0.2, metavar="X", help="of the sessions (%(default)s)")
+    text = "share of sessions held out (%(default)s)"
+    group.add_argument("--test-share", type=float, default=0.2, metavar="X", help=text)
     group.add_argument("-k", type=int, default=20, metavar="N", help="length of the lists (%(default)s)")
-    group.add_argument("--exclude-seen", action="store_true", help="items of the session so far can't be listed")
-    group.add_argument("--max-queries", type=int, default=20_000, metavar="N", help="a sample of so many (%(default)s)")
+    group.add_argument("--exclude-seen", action="store_true", help="don't list items of the session so far")
+    text = "use a sample of this many (%(default)s)"
+    group.add_argument("--max-queries", type=int, default=20_000, metavar="N", help=text)
     group.add_argument(
         "--checks", default="coherence,stability,support,prediction", metavar="LIST",
-        help=f"of traits, any of {','.join(CHECKS)} (%(default)s)",
+        help=f"checks of the traits, any of {','.join(CHECKS)} (%(default)s)",
     )  # fmt: skip
     group.add_argument("--splits", type=int, default=5, metavar="N", help="halvings of the customers (%(default)s)")
     add_common(parser, store=False)
@@ -72,8 +83,10 @@ def run_evaluate(args: argparse.Namespace) -> None:
         print(table(list(answer["traits"]["figures"].items()), ("figure", "value"), indent=2))
 
 
-def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: ProgressLine) -> dict[str, Any]:
-    """Vectors and counts learned from the other sessions, asked for the next item of each; popularity as control."""
+def judge_items(
+    log: EventLog, config: PipelineConfig, args: argparse.Namespace, progress: ProgressLine
+) -> dict[str, Any]:
+    """Next items of held-out sessions by vectors and counts of the other sessions; popularity as control."""
     import numpy as np
 
     from ..pipeline import make_embedder, prepare_corpus
@@ -82,7 +95,7 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
     corpus = prepare_corpus(log, config.with_options({"tokens": "item", "customers": "auto"}))
     n_items = len(corpus.vocabulary)
     by = args.by or ("session" if corpus.sequences.timestamps_us is None else "time")
-    train, test = split_sequences(corpus.sequences, by=by, test_share=args.test_share, seed=config.seed)
+    train, test = split_sequences(corpus.sequences, by=by, test_share=args.test_share, random_state=config.seed)
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
     counts = train.token_counts(n_items)
     popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
@@ -97,7 +110,7 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
         name: evaluate_retrieval(
             test, scorer, n_items=n_items, k=args.k, repeats="exclude" if args.exclude_seen else "keep",
             ties="order" if known else "set",
-            popularity=counts, max_queries=args.max_queries, seed=config.seed, workers=config.workers,
+            popularity=counts, max_queries=args.max_queries, random_state=config.seed, workers=config.workers,
             progress=progress,
         )
         for name, scorer in scorers.items()
@@ -108,11 +121,13 @@ def judge_items(log: Any, config: Any, args: argparse.Namespace, progress: Progr
     }  # fmt: skip
 
 
-def next_item_scorer(train: Any, n_items: int, workers: int) -> Any:
-    """`NextItemCounts` of the preset "next_click", for `evaluate_retrieval`; without times no session is old.
+def next_item_scorer(train: Sequences, n_items: int, workers: int) -> Callable[[Sequences], NDArray[Any]]:
+    """`NextItemCounts` of the preset "next_click" as a scorer; without times, sessions don't age.
 
-    The counts want the oldest session first: sessions come in order of their owners.
+    The counts take the oldest session first; sessions are in order of their owners.
     """
+    import numpy as np
+
     from ..items.next_item import NextItemCounts
     from ..quality.retrieval import oldest_first
 
@@ -121,16 +136,18 @@ def next_item_scorer(train: Any, n_items: int, workers: int) -> Any:
         model.set_params(age_scale=1e9)
     else:
         train = oldest_first(train)
-    model.fit(train, n_items=n_items).set_params(workers=1)  # blocks of queries have the threads
+    model.fit(train, n_items=n_items).set_params(workers=1)  # the queries are in parallel
 
-    def score(prefixes: Any) -> Any:
-        return model.score(prefixes).toarray()
+    def score(prefixes: Sequences) -> NDArray[Any]:
+        return np.asarray(model.score(prefixes).toarray())
 
     return score
 
 
-def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: ProgressLine) -> dict[str, Any]:
-    """The strict protocol of `evaluate_traits`."""
+def judge_traits(
+    log: EventLog, config: PipelineConfig, args: argparse.Namespace, progress: ProgressLine
+) -> dict[str, Any]:
+    """The figures of `evaluate_traits`."""
     from ..customers.traits import NEED_VECTORS, TraitModel
     from ..pipeline import make_embedder, prepare_corpus
     from ..quality.traits import evaluate_traits
@@ -138,7 +155,7 @@ def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: Prog
     corpus = prepare_corpus(log, config)
     n_tokens = len(corpus.vocabulary)
 
-    def embed(part: Any) -> Any:
+    def embed(part: Sequences) -> NDArray[np.float32]:
         return make_embedder(config, corpus.window).fit(part, n_items=n_tokens).item_vectors_
 
     found = evaluate_traits(
@@ -147,7 +164,7 @@ def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: Prog
             config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
         ),
         embed=embed if config.trait_method in NEED_VECTORS else None,
-        checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, seed=config.seed,
+        checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, random_state=config.seed,
         progress=progress,
     )  # fmt: skip
     return {"method": config.trait_method, **found.as_dict()}

@@ -1,4 +1,4 @@
-"""Commands that learn: demo, simulate, fit, evaluate."""
+"""Commands demo, simulate and fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def add_commands(commands: Any) -> None:
     """Add this module's commands."""
     demo = commands.add_parser(
         "demo", help="a simulated shop, from its log to readable traits, in under a minute",
-        description="A shop with planted traits: learn from its log, publish, ask, and tell what was recovered.",
+        description="Simulates a shop with planted traits, learns from its log, publishes, shows results, and compares "
+        "the traits found with the planted ones.",
     )  # fmt: skip
     demo.add_argument("--store", metavar="DIR", help="keep the published tables here (default: a temporary folder)")
     demo.add_argument("--seed", type=int, default=0, help="(%(default)s)")
@@ -40,19 +41,19 @@ def add_commands(commands: Any) -> None:
     for flag, name, default in (("--users", "n_users", 2000), ("--items", "n_items", 1000), ("--traits", "n_traits", 8),
                                 ("--seed", "seed", 0)):  # fmt: skip
         simulate.add_argument(flag, dest=name, type=int, default=default, metavar="N", help="(%(default)s)")
-    text = "share of events that no trait drew (%(default)s)"
+    text = "share of events that are independent of traits (%(default)s)"
     simulate.add_argument("--noise", type=float, default=0.35, metavar="X", help=text)
-    text = "also write text, category and price of every item, as CSV"
+    text = "also write the text, category and price of every item, as CSV"
     simulate.add_argument("--catalogue", metavar="FILE", help=text)
     add_common(simulate, store=False)
     simulate.set_defaults(run=run_simulate)
 
     fit = commands.add_parser(
         "fit", help="learn from a log and publish item vectors and customer traits",
-        description="Log in; tables of tokens, items and customers with their traits out, as new versions in a store. "
-        "Items are trained three times more (once for over a million events), on nine tenths of the sessions: how "
-        "far those trainings lie apart is what the guardrails judge the next run by, and the tenth left out chooses "
-        "how `similar --next` and `recommend --next` rank.",
+        description="Learns from a log and publishes tables of tokens, items and customers with their traits as new "
+        "versions in a store. Items are trained three times more (once for over a million events), on nine tenths of "
+        "the sessions. The guardrails of the next run use the differences of these trainings; the sessions held out "
+        "choose how `similar --next` and `recommend --next` rank.",
         epilog="examples:\n"
         "  traitcore fit events.csv --store shop --workers -1\n"
         "  traitcore fit orders.parquet --user CustomerID --timestamp InvoiceDate --item StockCode \\\n"
@@ -63,7 +64,7 @@ def add_commands(commands: Any) -> None:
     )  # fmt: skip
     add_log_options(fit)
     add_learning_options(fit)
-    fit.add_argument("--force", metavar="WHY", help="publish in spite of the guardrails, and record who and why")
+    fit.add_argument("--force", metavar="WHY", help="publish although the guardrails fail; who and why are recorded")
     add_common(fit)
     fit.set_defaults(run=run_fit)
 
@@ -111,14 +112,16 @@ def run_fit(args: argparse.Namespace) -> None:
 
 
 def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
-    """What `fit --json` says."""
+    """The result of `fit --json`."""
+    from .._protocols import Report
+
     return {
         "store": store,
         "published": result.published,
         "log": log.report,
         "stages": [
             {"name": s.name, "seconds": s.seconds,
-             "report": s.report.as_dict() if hasattr(s.report, "as_dict") else s.report}
+             "report": s.report.as_dict() if isinstance(s.report, Report) else s.report}
             for s in result.stages
         ],
         "tokens": len(result.tokens),
@@ -139,6 +142,7 @@ def print_stages(result: PipelineResult) -> None:
 
 
 def report_lines(report: Any) -> list[str]:
+    """A stage's report as lines; that of SGNS is shortened to one."""
     if report is None:
         return []
     if hasattr(report, "pairs_per_second"):
@@ -179,26 +183,26 @@ def _demo(args: argparse.Namespace, store: str) -> None:
     print(f"A simulated shop: {len(sim):,} events, 2,000 customers, 600 items, 8 planted traits, 35% noise.\n")
     print_stages(result)
     published = Published(store)
-    example = argparse.Namespace(store=store, version="latest", json=False, topn=5, next=False, index=None)
+    example = argparse.Namespace(store=store, version="latest", json=False, k=5, next=False, index=None)
     example.token = str(result.tokens.ids[0])
     print("\n$ traitcore similar", example.token)
     run_similar(example)
     row = int(result.customers.arrays["events"].argmax()) if result.customers is not None else 0
-    example.id, example.topn = str(published.customers.ids[row]), 3
+    example.id, example.k = str(published.customers.ids[row]), 3
     print("\n$ traitcore customer", example.id)
     run_customer(example)
-    print("\nPlanted traits and what was found (correlation over customers; matched one to one)")
+    print("\nPlanted traits and the traits found (correlation over customers; matched one to one)")
     print(table(
         [(pair["correlation"], pair["planted"], pair["found"]) for pair in found["pairs"]],
         ("correlation", "planted", "found"), indent=2,
     ))  # fmt: skip
-    print(f"mean correlation {found['mean']:.3f}; {found['ceiling']:.3f} is what the log itself shows of the mixtures")
+    print(f"mean correlation {found['mean']:.3f}; {found['ceiling']:.3f} is that of the log's own events")
     if args.store is not None:
-        print(f"\nAsk more: traitcore traits --store {store}")
+        print(f"\nNext: traitcore traits --store {store}")
 
 
 def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
-    """How well the found profiles follow the planted mixtures, and "ceiling": how well the log itself shows them."""
+    """Correlation of found profiles and planted mixtures, and "ceiling": the same for the shares in the log itself."""
     import numpy as np
     from scipy.optimize import linear_sum_assignment
 

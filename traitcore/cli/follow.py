@@ -1,4 +1,4 @@
-"""The command that keeps traits fresh: follow."""
+"""traitcore follow: traits updated by each new event."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from .options import NONE, add_common, add_log_options, column_advice, read_log
 from .progress import ProgressLine
 from .render import plain, show
 
 if TYPE_CHECKING:
-    from ..serving.live import LiveCustomers
+    from ..pipeline import PipelineConfig
+    from ..serving.live_customers import LiveCustomers
     from .published import Published
 
 SAVED = "live"  # the table that --save publishes
@@ -24,26 +25,26 @@ SAVED = "live"  # the table that --save publishes
 def add_commands(commands: Any) -> None:
     """Add this module's commands."""
     follow = commands.add_parser(
-        "follow", help="events as they come, and after each its customer's traits as they are now",
-        description="Reads events and tells, after each, the shares of its customer's traits and how they moved, "
-        "without a refit: exactly what a refit of the customer by the published traits would give. A customer's events "
-        "before these come from --history (the log that was fitted), else from where the last `follow --save` ended "
-        "(table 'live' of the store), else there are none. Ctrl-C ends the following as the end of the events does.",
+        "follow", help="read new events and print each customer's updated traits",
+        description="Reads events and prints, after each, its customer's trait shares and their changes: what a refit "
+        "of the customer by the published traits would give, without the refit. Earlier events of a customer come from "
+        "--history (the log that was fitted), else from the last `follow --save` (table 'live' of the store), else "
+        "there are none. Ctrl-C ends the command like the end of the events.",
         epilog="examples:\n"
         "  traitcore follow new_events.csv --history events.csv --store shop --save\n"
         "  tail -n +1 -f new_events.csv | traitcore follow - --store shop --save --json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add_log_options(follow, items=False, log="CSV with a header line, read as it grows; '-': standard input")
-    follow.add_argument("--history", metavar="LOG", help="log of the same columns with the events before these")
-    follow.add_argument("--save", action="store_true", help="at the end, keep what is known of customers in the store")
-    follow.add_argument("-n", "--topn", type=int, default=3, help="traits told after each event (%(default)s)")
+    follow.add_argument("--history", metavar="LOG", help="log with the same columns and the earlier events")
+    follow.add_argument("--save", action="store_true", help="at the end, publish the customers' state to the store")
+    follow.add_argument("-k", type=int, default=3, metavar="N", help="traits printed after each event (%(default)s)")
     add_common(follow)
     follow.set_defaults(run=run_follow)
 
 
 class Event(NamedTuple):
-    """One row of the stream; `token` None where its action is mapped to nothing."""
+    """One row of the stream; `token` is None where its action is dropped."""
 
     customer: int | str
     token: int | str | None
@@ -53,16 +54,16 @@ def run_follow(args: argparse.Namespace) -> None:
     from ..pipeline import PipelineConfig, live_customers
     from .published import Published
 
-    if args.topn < 1:
-        raise ValueError(f"--topn must be at least 1. Got {args.topn} instead.")
+    if args.k < 1:
+        raise ValueError(f"-k must be at least 1. Got {args.k} instead.")
     published = Published(args.store)
     config = PipelineConfig(**published.tokens.metadata["config"])
     if config.customers == "sessions":
-        raise ValueError("This store's customers are sessions, which end: there is nobody to follow. Fit a log with "
-                         "users, and --customers users.")  # fmt: skip
+        raise ValueError("This store holds sessions, not users, so live updates are not available. Fit a log with "
+                         "users, and --customers users.")
     live = live_customers(published.tokens)
     _begin(live, published, config, args)
-    told = left_out = 0
+    followed = left_out = 0
     with _opened(args.log) as lines:
         try:
             for line, event in read_stream(lines, published, config, args):
@@ -70,19 +71,19 @@ def run_follow(args: argparse.Namespace) -> None:
                     left_out += 1
                     print(f"traitcore: line {line} left out: {show(event)}", file=sys.stderr)
                 elif event.token is not None:
-                    tell(follow_event(live, published, event, args.topn), args)
-                    told += 1
-        except KeyboardInterrupt:  # how one stops following
+                    print_answer(follow_event(live, published, event, args.k), args)
+                    followed += 1
+        except KeyboardInterrupt:  # the usual end
             pass
     version = published.store.publish(live.snapshot(), SAVED) if args.save and len(live) else None
     saved = "" if version is None else f"; saved as {SAVED} {version}"
     if not args.quiet:
-        print(f"{told:,} events followed, {left_out:,} lines left out; {len(live):,} customers known{saved}",
+        print(f"{followed:,} events followed, {left_out:,} lines left out; {len(live):,} customers known{saved}",
               file=sys.stderr)  # fmt: skip
 
 
-def _begin(live: LiveCustomers, published: Published, config: Any, args: argparse.Namespace) -> None:
-    """Give the customers their past."""
+def _begin(live: LiveCustomers, published: Published, config: PipelineConfig, args: argparse.Namespace) -> None:
+    """Load the customers' earlier events."""
     import numpy as np
 
     from ..pipeline import prepare_corpus
@@ -91,7 +92,7 @@ def _begin(live: LiveCustomers, published: Published, config: Any, args: argpars
         progress = ProgressLine(args.quiet or None)
         try:
             log = read_log(argparse.Namespace(**vars(args) | {"log": args.history}), progress)
-            corpus = prepare_corpus(log, config)  # as the run did: the same events count
+            corpus = prepare_corpus(log, config)  # as in the fit: the same events count
         finally:
             progress.clear()
         sequences = corpus.sequences
@@ -103,13 +104,13 @@ def _begin(live: LiveCustomers, published: Published, config: Any, args: argpars
         try:
             live.restore(published.store.open(SAVED))
         except TableError as error:
-            raise TableError(f"{error} It was saved under an earlier fit: --history LOG begins anew.") from error
+            raise TableError(f"{error} It was saved with an earlier fit: --history LOG starts again.") from error
     elif not args.quiet:
-        print("traitcore: no --history and nothing saved: customers begin without events", file=sys.stderr)
+        print("traitcore: no --history and nothing saved: customers start without events", file=sys.stderr)
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[Any]:
+def _opened(path: str) -> Iterator[TextIO]:
     if path == NONE:
         yield sys.stdin
         return
@@ -118,9 +119,9 @@ def _opened(path: str) -> Iterator[Any]:
 
 
 def read_stream(
-    lines: Any, published: Published, config: Any, args: argparse.Namespace
+    lines: TextIO, published: Published, config: PipelineConfig, args: argparse.Namespace
 ) -> Iterator[tuple[int, Event | str]]:
-    """(line, event) for each row of a CSV, or (line, what is wrong with it)."""
+    """(line, event) for each row of a CSV, or (line, error)."""
     reader = csv.reader(iter(lines.readline, ""), delimiter=args.delimiter.replace("\\t", "\t"))
     heads = next(reader, None)
     if heads is None:
@@ -158,8 +159,10 @@ def read_stream(
         yield reader.line_num, Event(customer, token)
 
 
-def _token(published: Published, item: str, action: str | None, renamed: Any) -> int | str | None:
-    """The name of an event's token in the published table; None where its action is mapped to nothing."""
+def _token(
+    published: Published, item: str, action: str | None, renamed: Mapping[str, str | None] | None
+) -> int | str | None:
+    """The name of an event's token in the published table; None where its action is dropped."""
     vocabulary = published.vocabulary
     if action is None:
         return int(item) if vocabulary.item_ids.dtype.kind == "i" and item.lstrip("-").isdigit() else item
@@ -172,8 +175,8 @@ def _token(published: Published, item: str, action: str | None, renamed: Any) ->
         return f"{name}_{item}"
 
 
-def follow_event(live: LiveCustomers, published: Published, event: Event, topn: int) -> dict[str, Any]:
-    """Add an event; its customer's largest traits now, and how much each has moved."""
+def follow_event(live: LiveCustomers, published: Published, event: Event, k: int) -> dict[str, Any]:
+    """Add an event; its customer's largest traits and their changes."""
     import numpy as np
 
     customer, token = event
@@ -182,7 +185,7 @@ def follow_event(live: LiveCustomers, published: Published, event: Event, topn: 
     unknown = live.n_unknown
     live.update(customer, token)
     now = live.profiles([customer])[0] if customer in live else before
-    best = [int(t) for t in (-now).argsort(kind="stable")[:topn] if now[t] > 0]
+    best = [int(t) for t in (-now).argsort(kind="stable")[:k] if now[t] > 0]
     return {
         "customer": customer,
         "token": token,
@@ -193,14 +196,14 @@ def follow_event(live: LiveCustomers, published: Published, event: Event, topn: 
     }
 
 
-def tell(answer: dict[str, Any], args: argparse.Namespace) -> None:
-    """One line for an event, written at once."""
+def print_answer(answer: dict[str, Any], args: argparse.Namespace) -> None:
+    """One line for an event, flushed."""
     if args.json:
         print(json.dumps(plain(answer), ensure_ascii=True, allow_nan=False), flush=True)
         return
     parts = [f"trait {t['trait']} {t['share']:.0%} ({100 * t['change']:+.1f})" for t in answer["traits"]]
     if not answer["known"]:
-        parts.insert(0, "not in the tables, nothing moved")
+        parts.insert(0, "not in the tables, nothing changed")
     most = f"  {answer['traits'][0]['name']}" if answer["traits"] else ""
     head = f"{show(str(answer['customer']))}  {show(str(answer['token']))}"
     print(f"{head}  {', '.join(parts) or 'no trait yet'}{show(most)}", flush=True)

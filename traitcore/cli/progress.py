@@ -1,4 +1,4 @@
-"""Progress on a terminal: one line, rewritten, with rate and remaining time; silent anywhere else."""
+"""Progress on a terminal: one line, rewritten, with rate and remaining time; silent elsewhere."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ProgressLine:
         self._length = len(text)
 
     def clear(self) -> None:
-        """Take the line away, so that an answer or an error starts on a clean one."""
+        """Erase the line, so that output or an error starts on an empty one."""
         if self.active and self._length:
             self.stream.write("\r" + " " * self._length + "\r")
             self.stream.flush()

@@ -1,4 +1,4 @@
-"""What the commands that answer questions read: the published tables, as one."""
+"""The published tables, as the commands read them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from ..serving.table import EmbeddingTable
 
 
 class Published:
-    """The latest tables of a store.
-
-    With `customers`, tokens and items are those that the customers were learned with, else simply the latest.
+    """The tables of a store. With `customers`, tokens and items are the versions that belong to the customers.
     """
 
     def __init__(self, store: str, version: str = "latest", *, customers: bool = True) -> None:

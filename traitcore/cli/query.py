@@ -1,4 +1,4 @@
-"""Commands that answer questions from published tables: similar, traits, customer, recommend."""
+"""Commands on published tables: similar, traits, customer, recommend."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ if TYPE_CHECKING:
     from .published import Published
 
 
-_SCORES = {"cosine": "cosine", "context": "score"}  # what the numbers of a ranking are called
+_SCORES = {"cosine": "cosine", "context": "score"}  # heading of the scores
 
 
 def add_commands(commands: Any) -> None:
     """Add this module's commands."""
     similar = commands.add_parser(
-        "similar", help="what is like a token or item",
-        description="Nearest tokens (view_prod_0012) or, for an item's id, nearest items, by cosine. --next ranks as "
-        "found more on held-out sessions when the table was fitted: by cosine, or by context vectors (also where an "
-        "older table doesn't say).",
+        "similar", help="nearest neighbours of a token or item",
+        description="Nearest tokens of a token (view_prod_0012), or nearest items of an item's id, by cosine. --next "
+        "lists what comes next, ranked by cosine or by context vectors, whichever found more on held-out sessions when "
+        "the table was fitted (context vectors for tables without that record).",
         epilog="examples:\n  traitcore similar view_prod_0012\n  traitcore similar prod_0012 --next",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     similar.add_argument("token", metavar="TOKEN", help="a token such as view_prod_0012, or an item's id")
-    similar.add_argument("-n", "--topn", type=int, default=10, help="how many (%(default)s)")
-    similar.add_argument("--next", action="store_true", help="what tends to come next to it, not what is like it")
-    text = "ask this index of the table (see `traitcore index`), not every row"
+    similar.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
+    similar.add_argument("--next", action="store_true", help="what tends to come next, not what is similar")
+    text = "use this index of the table (see `traitcore index`)"
     similar.add_argument("--index", metavar="NAME", help=text)
     similar.set_defaults(run=run_similar)
 
     traits = commands.add_parser(
         "traits", help="the traits: name, share of customers, top tokens with lift",
-        description="Each trait with the tokens that set its customers apart; lift 3: three times as common with them.",
+        description="Each trait with its most characteristic tokens. Lift 3: three times as common with its customers.",
     )  # fmt: skip
-    traits.add_argument("-n", "--topn", type=int, default=5, help="tokens of each trait (%(default)s)")
-    traits.add_argument("--picture", metavar="FILE", help="draw them as well: .png, .svg or .pdf (report extra)")
+    traits.add_argument("-k", type=int, default=5, metavar="N", help="tokens of each trait (%(default)s)")
+    traits.add_argument("--picture", metavar="FILE", help="also draw them: .png, .svg or .pdf (extra `report`)")
     traits.set_defaults(run=run_traits)
 
     customer = commands.add_parser(
         "customer", help="one customer: traits, latest events, similar customers, recommendations",
-        description="What is known of one customer.",
+        description="One customer: traits, latest events, similar customers, recommendations.",
     )  # fmt: skip
     customer.add_argument("id", metavar="ID", help="the customer's id, as in the log")
-    customer.add_argument("-n", "--topn", type=int, default=5, help="rows of each list (%(default)s)")
+    customer.add_argument("-k", type=int, default=5, metavar="N", help="rows of each list (%(default)s)")
     customer.set_defaults(run=run_customer)
 
     recommend = commands.add_parser(
         "recommend", help="products for a customer",
         description="Products by the customer's traits, without those bought; or by the latest events (--next), ranked "
-        "as found more on held-out sessions when the table was fitted. Products that nothing speaks for are not "
-        "listed, unless --fallback says so.",
+        "by cosine or context vectors, whichever found more on held-out sessions. Products without evidence are listed "
+        "only with --fallback.",
     )  # fmt: skip
     recommend.add_argument("id", metavar="ID", help="the customer's id, as in the log")
-    recommend.add_argument("-n", "--topn", type=int, default=10, help="how many (%(default)s)")
+    recommend.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     recommend.add_argument("--next", action="store_true", help="by the latest events, not by traits")
     recommend.add_argument("--keep-bought", action="store_true", help="products already bought may be recommended")
     recommend.add_argument("--allow", action="append", metavar="ITEM", help="only these items (repeat)")
     recommend.add_argument("--deny", action="append", metavar="ITEM", help="none of these items (repeat)")
-    text = "fill up with the products of most events, and say so; also for a customer that the store doesn't know"
+    text = "fill the list with the products of most events, also for a customer not in the store"
     recommend.add_argument("--fallback", choices=("popular",), help=text)
     recommend.set_defaults(run=run_recommend)
     for parser in (similar, traits, customer, recommend):
@@ -76,12 +76,12 @@ def _published(args: argparse.Namespace, *, customers: bool = True) -> Published
 
 def run_similar(args: argparse.Namespace) -> None:
     if args.index is not None and args.next:
-        raise ValueError("--index knows what is like a token, not what comes next to it: leave out --next.")
-    answer = similar_rows(_published(args, customers=False), args.token, args.topn, args.next, args.index)
+        raise ValueError("--index finds similar rows, not next ones: leave out --next.")
+    answer = similar_rows(_published(args, customers=False), args.token, args.k, args.next, args.index)
     if args.json:
         write_json(answer)
         return
-    heads = ("next to" if args.next else "like", _SCORES[answer["by"]], "events", "description")
+    heads = ("next" if args.next else "similar", _SCORES[answer["by"]], "events", "description")
     title = f"{show(str(answer['token']))}  {show(answer['description'])}".rstrip()
     print(f"{title}  ({answer['events']:,} events)")
     rows = [(str(r["token"]), r["score"], r["events"], r["description"]) for r in answer["found"]]
@@ -89,7 +89,7 @@ def run_similar(args: argparse.Namespace) -> None:
 
 
 def similar_rows(
-    published: Published, text: str, topn: int, following: bool, index: str | None = None
+    published: Published, text: str, k: int, following: bool, index: str | None = None
 ) -> dict[str, Any]:
     """The nearest tokens of a token, or the nearest items of an item's id; `index` names one beside their table."""
     from ..pipeline import recorded_choice
@@ -111,20 +111,20 @@ def similar_rows(
         source, own, describe = published.tokens, rows, vocabulary.text_of
     counts = source.arrays["counts"]
     by = recorded_choice(source, "similar") if following else "cosine"
-    if following:  # nothing has come next to rows without events
+    if following:  # rows without events never came next
         how = {"metric": "cosine"} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
-        found = source.most_similar(source.ids[own], topn, exclude=source.ids[counts == 0], **how)
+        found = source.most_similar(source.ids[own], k, exclude=source.ids[counts == 0], **how)
     elif index is not None:
-        found = published.index(source, index).most_similar(source.ids[own], topn)
+        found = published.index(source, index).most_similar(source.ids[own], k)
     else:
-        found = source.most_similar(source.ids[own], topn)
+        found = source.most_similar(source.ids[own], k)
 
     def row(token: Any, score: float | None) -> dict[str, Any]:
         place = source.row(token)
         return {"token": token, "score": score, "events": int(counts[place]), "description": describe(place)}
 
-    head = {k: v for k, v in row(source.ids[own], None).items() if k != "score"}
-    return {**head, "by": by, "found": [row(t, s) for t, s in found if s != 0]}  # a row without a vector is like none
+    head = {name: value for name, value in row(source.ids[own], None).items() if name != "score"}
+    return {**head, "by": by, "found": [row(t, s) for t, s in found if s != 0]}  # 0: no vector
 
 
 def run_traits(args: argparse.Namespace) -> None:
@@ -133,7 +133,7 @@ def run_traits(args: argparse.Namespace) -> None:
     if args.picture:
         from ..customers.trait_plot import plot_traits
 
-        plot_traits(published.described, args.picture, n_top=args.topn)
+        plot_traits(published.described, args.picture, n_top=args.k)
     if args.json:
         write_json({"customers": len(published.customers), "traits": found})
         return
@@ -143,7 +143,7 @@ def run_traits(args: argparse.Namespace) -> None:
         print(trait_title(trait))
         for line in trait_notes(published, trait):
             print("    " + show(line))
-        print(table(trait_rows(published, trait, args.topn), ("token", "lift", "customers", "description"), indent=4))
+        print(table(trait_rows(published, trait, args.k), ("token", "lift", "customers", "description"), indent=4))
 
 
 def trait_title(trait: dict[str, Any]) -> str:
@@ -155,7 +155,7 @@ def trait_title(trait: dict[str, Any]) -> str:
 
 
 def trait_notes(published: Published, trait: dict[str, Any]) -> list[str]:
-    """How its customers act, which categories they like, who shows it most."""
+    """The actions and categories of its customers, and its strongest customers."""
     lifts = trait["action_lifts"]
     acts = [f"{name} {share:.0%} ({lifts[name]:.1f}x)" for name, share in trait["action_shares"].items()]
     likes = [f"{name} {lift:.1f}x" for name, lift in trait["categories"][:3]]
@@ -164,10 +164,10 @@ def trait_notes(published: Published, trait: dict[str, Any]) -> list[str]:
     return [head + ", ".join(parts) for head, parts in notes if parts]
 
 
-def trait_rows(published: Published, trait: dict[str, Any], topn: int) -> list[tuple[Any, ...]]:
+def trait_rows(published: Published, trait: dict[str, Any], k: int) -> list[tuple[Any, ...]]:
     return [
         (str(t["token"]), t["lift"], t["customers"], published.vocabulary.text_of(t["row"]))
-        for t in trait["tokens"][:topn]
+        for t in trait["tokens"][:k]
     ]
 
 
@@ -178,10 +178,10 @@ def run_customer(args: argparse.Namespace) -> None:
     customers, row = _customer(published, args.id)
     profile = customers.vectors[row]
     names = [trait["name"] for trait in published.traits]
-    best = [int(t) for t in (-profile).argsort(kind="stable")[: args.topn] if profile[t] > 0]
-    near = find_similar_customers(customers.vectors, row, k=min(args.topn, max(1, len(customers) - 1)))
+    best = [int(t) for t in (-profile).argsort(kind="stable")[: args.k] if profile[t] > 0]
+    near = find_similar_customers(customers.vectors, row, k=min(args.k, max(1, len(customers) - 1)))
     alike = [(int(r), float(s)) for r, s in zip(near.rows, near.scores) if r >= 0]
-    latest = [int(t) for t in customers.arrays["recent"][row] if t >= 0][: args.topn]
+    latest = [int(t) for t in customers.arrays["recent"][row] if t >= 0][: args.k]
     answer = {
         "customer": customers.ids[row],
         "events": int(customers.arrays["events"][row]),
@@ -189,7 +189,7 @@ def run_customer(args: argparse.Namespace) -> None:
         "latest": [_token_row(published, t) for t in latest],
         "similar": [{"customer": customers.ids[r], "cosine": s, "most": names[int(customers.vectors[r].argmax())]}
                     for r, s in alike],
-        "recommended": recommended_rows(published, row, args.topn),
+        "recommended": recommended_rows(published, row, args.k),
     }  # fmt: skip
     if args.json:
         write_json(answer)
@@ -217,20 +217,20 @@ def run_recommend(args: argparse.Namespace) -> None:
             raise
         who, row = args.id, None
     rows = recommended_rows(
-        published, row, args.topn, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny,
+        published, row, args.k, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny,
         fallback=args.fallback,
     )  # fmt: skip
     if args.json:
         write_json({"customer": who, "recommended": rows})
         return
-    print(f"for customer {show(str(who))}" + (", whom the store doesn't know" if row is None else ""))
+    print(f"for customer {show(str(who))}" + (", who is not in the store" if row is None else ""))
     _print_recommended(rows)
 
 
 def _print_recommended(rows: list[dict[str, Any]]) -> None:
     if not rows:
-        print("  nothing speaks for any product that may be listed; `traitcore recommend ID --fallback popular` lists "
-              "those of most events")  # fmt: skip
+        print("  no evidence for any product that may be listed; `traitcore recommend ID --fallback popular` lists "
+              "those of most events")
         return
     print(table([(str(r["item"]), r["score"], r["why"], r["description"]) for r in rows],
                 ("item", "score", "because of", "description"), indent=2))  # fmt: skip
@@ -258,10 +258,10 @@ def _token_row(published: Published, row: int) -> dict[str, Any]:
 
 
 def recommended_rows(
-    published: Published, row: int | None, topn: int, *, following: bool = False, keep_bought: bool = False,
+    published: Published, row: int | None, k: int, *, following: bool = False, keep_bought: bool = False,
     allow: list[str] | None = None, deny: list[str] | None = None, fallback: str | None = None,
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """Products for a customer, None for one that isn't known, with what speaks most for each."""
+    """Products for a customer (`row` None: not in the store), each with its main reason."""
     import numpy as np
 
     from .published import parse_id
@@ -272,7 +272,7 @@ def recommended_rows(
         start, stop = customers.arrays["bought_offsets"][row : row + 2]
         bought = customers.arrays["bought_items"][start:stop].astype(np.int64)
     counts = items.arrays["counts"]
-    options: dict[str, Any] = {"k": topn, "fallback": fallback, "popularity": None if fallback is None else counts}
+    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
     for name, ids in (("allow", allow), ("deny", deny)):
         options[name] = None if ids is None else items.rows([parse_id(items, i) for i in ids])
     found, why = (_by_events if following else _by_traits)(published, row, bought, options)
@@ -284,14 +284,14 @@ def recommended_rows(
             "description": published.text_of_item(r),
         }
         for place, (r, s, popular) in enumerate(zip(
-            found.rows.tolist(), found.scores.tolist(), [False] * topn if fallback is None else found.fallback.tolist()
+            found.rows.tolist(), found.scores.tolist(), [False] * k if fallback is None else found.fallback.tolist()
         ))
         if r >= 0
     ]  # fmt: skip
 
 
 def _by_events(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    """What comes next to a customer's latest events, ranked as recorded; and why, by place."""
+    """Products next to a customer's latest events, ranked as recorded; and the reason by place."""
     import numpy as np
 
     from ..pipeline import recorded_choice
@@ -300,15 +300,15 @@ def _by_events(published: Published, row: int | None, bought: Any, options: dict
     items, vocabulary = published.items, published.vocabulary
     latest = np.zeros(0, np.int64) if row is None else published.customers.arrays["recent"][row]
     history = vocabulary.token_item[latest[latest >= 0]][::-1]
-    silent = np.flatnonzero(items.arrays["counts"] == 0)  # nothing has been seen to come before them
+    without_events = np.flatnonzero(items.arrays["counts"] == 0)  # without events they have no context
     denied = np.zeros(0, np.int64) if options["deny"] is None else options["deny"]
     context = items.context_vectors if recorded_choice(items, "recommend") == "context" else None
-    closed = np.concatenate([silent, bought, denied])
-    return next_items(history, items.vectors, context, **options | {"deny": closed}), lambda place: "latest events"
+    options = options | {"deny": np.concatenate([without_events, bought, denied])}
+    return next_items(history, items.vectors, context, **options), lambda place: "latest events"
 
 
 def _by_traits(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Products by a customer's traits; and why, by place."""
+    """Products by a customer's traits; and the reason by place."""
     import numpy as np
 
     from ..serving.recommend import product_affinity, recommend_products

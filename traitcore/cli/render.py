@@ -1,4 +1,4 @@
-"""How answers look: aligned tables for people, JSON for machines."""
+"""Output: aligned tables and JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 
 def show(value: Any) -> str:
-    """One cell: numbers short, counts with commas, missing as "-"; control characters can't disturb a terminal."""
+    """One cell: numbers short, counts with commas, missing as "-"; control characters are escaped."""
     if value is None:
         return "-"
     if isinstance(value, (bool, np.bool_)):
@@ -46,7 +46,7 @@ def cut(text: str, width: int) -> str:
 
 
 def table(rows: Sequence[Sequence[Any]], heads: Sequence[str], *, width: int | None = None, indent: int = 0) -> str:
-    """Aligned columns: numbers to the right, text to the left; the last text column gives way on a narrow terminal."""
+    """Aligned columns: numbers to the right, text to the left; the last text column shrinks on a narrow terminal."""
     cells = [[show(value) for value in row] for row in rows]
     right = [all(map(_is_number, column)) for column in zip(*rows)] or [False] * len(heads)
     widths = [max(width_of(line[i]) for line in [list(heads), *cells]) for i in range(len(heads))]
@@ -71,7 +71,7 @@ def _is_number(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold: NumPy scalars and arrays, dataclasses, tuples; NaN and infinity become null."""
+    """A value for JSON: NumPy scalars and arrays, dataclasses, tuples; NaN and infinity become null."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, Mapping):
@@ -90,6 +90,6 @@ def plain(value: Any) -> Any:
 
 
 def write_json(value: Any, stream: TextIO | None = None) -> None:
-    """One JSON document on one line's end; what can't be printed in the stream's encoding is escaped."""
+    """One JSON document and a newline, in ASCII."""
     stream = sys.stdout if stream is None else stream
     stream.write(json.dumps(plain(value), ensure_ascii=True, allow_nan=False, indent=1) + "\n")

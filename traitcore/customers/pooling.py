@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,9 @@ from .. import _core
 from .._errors import parameter_message
 from .._kernels.pooling import age_weights, position_weights
 from .._parallel import priced_blocks, resolve_workers, run_blocks
+from .._protocols import EventWeights
 from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real
 from ..events.sequences import Sequences
-
-if TYPE_CHECKING:
-    from .attention import AttentionPooling
 
 OWNER = "customer_vectors"
 METHODS = ("mean", "tfidf", "recency", "attention")
@@ -104,7 +102,7 @@ def customer_vectors(
     half_life_days: float | None = None,
     token_action: Any = None,
     action_weights: Any = None,
-    attention: AttentionPooling | None = None,
+    attention: EventWeights | None = None,
     workers: int = 1,
 ) -> CustomerVectors:
     """Weighted mean of the vectors of each customer's tokens: sum(w_e v_e) / sum(w_e) over the customer's events.

@@ -1,4 +1,4 @@
-"""What a shop knows of its items besides their events: descriptions, categories, brands, prices, content vectors."""
+"""What is known of items besides their events: descriptions, categories, brands, prices, content vectors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FIELDS = ("text", "category", "brand", "price")
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """Items and what is known of them; new items, which no log has seen yet, among them.
+    """Items with descriptions, also items that are in no log yet.
 
     Attributes
     ----------
     item_ids : (n,) distinct ids, all ints or all str, as in the log.
     texts, categories, brands : (n,) str, "" or None where unknown; or None. prices : (n,) numbers, NaN where unknown.
-    vectors : (n, c) float32 content vectors of the shop's own, or None: made of the fields above (`content_features`).
+    vectors : (n, c) float32 content vectors, or None: made from the fields above by `content_features`.
     """
 
     item_ids: Any
@@ -52,7 +52,7 @@ class Catalogue:
         object.__setattr__(self, "item_ids", ids)
 
     def fields(self) -> dict[str, Any]:
-        """The fields that are known, as `content_features` takes them."""
+        """The known fields, as keyword arguments of `content_features`."""
         given = {"categories": self.categories, "brands": self.brands}
         fields = {name: [v or None for v in value] for name, value in given.items() if value is not None}
         if self.texts is not None:
@@ -68,7 +68,7 @@ class Catalogue:
         return content_features(**self.fields(), random_state=seed)
 
     def of(self, item_ids: NDArray[Any], name: str) -> list[Any]:
-        """The field `name` of these items; None where it isn't known."""
+        """The field `name` of these items, None where unknown."""
         known = dict(zip(self.item_ids.tolist(), getattr(self, name)))
         return [known.get(key) or None for key in item_ids.tolist()]
 
@@ -86,8 +86,8 @@ def read_catalogue(
 ) -> Catalogue:
     """A catalogue from a CSV with a column of item ids and any of "text", "category", "brand" and "price".
 
-    Raises InputError (file, line, column) for a missing column, an id that repeats or isn't an integer where the
-    log's are, or a price that is no number; FileNotFoundError.
+    Raises InputError (with file, line, column) for a missing column, an id that repeats or isn't an integer like the
+    log's, a price that isn't a number; FileNotFoundError.
     """
     source = Path(path).name
     columns: dict[str, list[Any]] = {}
@@ -102,7 +102,7 @@ def read_catalogue(
             for row in reader:
                 key = _item_id(row[item], integer_ids, f"{source}, line {reader.line_num}: column {item!r}")
                 if key in seen:
-                    raise InputError(f"{source}, line {reader.line_num}: {item} {key!r} was in line {seen[key]} too.")
+                    raise InputError(f"{source}, line {reader.line_num}: {item} {key!r} is in line {seen[key]} too.")
                 seen[key] = reader.line_num
                 for name, values in columns.items():
                     place = f"{source}, line {reader.line_num}: column {name!r}"
@@ -141,12 +141,12 @@ def _price(text: str | None, place: str) -> float:
 
 
 def with_content(catalogue: Catalogue, *, seed: int) -> Catalogue:
-    """The catalogue with its content vectors made, so that no table makes them again."""
+    """The catalogue with its content vectors computed, once for all tables."""
     return replace(catalogue, vectors=catalogue.content(seed=seed))
 
 
 def with_texts(vocabulary: Vocabulary, catalogue: Catalogue | None) -> Vocabulary:
-    """The vocabulary with the catalogue's descriptions where it has them, else the log's."""
+    """The vocabulary with the catalogue's descriptions, or the log's where it has none."""
     if catalogue is None or catalogue.texts is None:
         return vocabulary
     logged = [""] * len(vocabulary.item_ids) if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
@@ -161,8 +161,8 @@ def complete_vectors(
 ) -> tuple[NDArray[Any], NDArray[np.int64], SourcedVectors]:  # fmt: skip
     """(ids, (n,) row of each in `vectors` or -1, vectors): all items of the log's vocabulary and of the catalogue.
 
-    content="backfill": items without events get vectors from their content, or else their category; "fuse" also mixes
-    content into the others, the more the rarer they are.
+    content="backfill": items without events get vectors from their content or category; "fuse" also mixes content into
+    the others, more into rarer ones.
     """
     if (catalogue.item_ids.dtype.kind in "iu") != (item_ids.dtype.kind in "iu"):
         kind = "integers" if item_ids.dtype.kind in "iu" else "strings"

@@ -1,4 +1,4 @@
-"""Every choice of a run, with its default."""
+"""PipelineConfig: every option of a run, with its default."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ CUSTOMERS = ("auto", "users", "sessions", "none")
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """Every choice of a run, with its default; `fit_pipeline(log, n_traits=8)` changes one.
+    """Every option of a run, with its default; `fit_pipeline(log, n_traits=8)` changes one.
 
     Attributes
     ----------
     gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
-        drop_duplicates, ties : of `split_sessions`, whose `seed` is that of the run. Limits that the log can't be
-        held to (it has no times, no users) rest.
+        drop_duplicates, ties : of `split_sessions`, whose `seed` is that of the run. Limits that need times or
+        users are ignored when the log has none.
     action_map, tokens, min_count : of `tokenize`.
     method : how token vectors are learned: "item2vec", "ppmi" or "walks" (over the graph of co-occurrences).
-    vector_size, window, negative, epochs : of the embedder; "ppmi" has no use for the last two. window None: 5, or 20
-        where most neighbouring events have the same time (baskets, whose order says nothing). epochs None: 15, or 1
+    vector_size, window, negative, epochs : of the embedder; "ppmi" ignores the last two. window None: 5, or 20 where
+        most neighbouring events have the same time (baskets, whose order says nothing). epochs None: 15, or 1
         over walks.
-    content : what a catalogue is for: "backfill" gives vectors to items without events, "fuse" also mixes content into
-        the others by `behaviour_weight`, the more the rarer they are; "none": its texts only.
+    content : how a catalogue is used: "backfill" gives vectors to items without events; "fuse" also mixes content into
+        the others by `behaviour_weight`, more into rarer ones; "none" uses its texts only.
     customers : "users", "sessions" (each session is its own customer), "none" (item vectors only), or "auto": users
         where the log has them, else none.
-    pooling : method of `customer_vectors`; "attention" is learned first and needs customers of two sessions or more.
+    pooling : method of `customer_vectors`; "attention" is learned first and needs customers with two sessions or more.
     n_traits, trait_method : of `TraitModel`.
-    recent : how many latest tokens are kept with each customer, for recommendations.
+    recent : number of latest tokens kept with each customer, for recommendations.
     workers, seed : threads (-1: all cores), and the seed of every stage.
     """
 
@@ -68,7 +68,7 @@ class PipelineConfig:
     seed: int = 0
 
     def with_options(self, options: Mapping[str, Any]) -> PipelineConfig:
-        """This configuration with some choices changed; an unknown name is a TypeError that lists the known ones."""
+        """This configuration with some options changed; TypeError for an unknown name."""
         known = [f.name for f in fields(self)]
         for name in options:
             if name not in known:
@@ -76,7 +76,7 @@ class PipelineConfig:
         return replace(self, **options)
 
     def check(self) -> None:
-        """Refuse what no stage would: each stage checks its own parameters when its turn comes."""
+        """Check before the first stage; each stage also checks its own parameters."""
         check_choice("method", OWNER, self.method, METHODS)
         check_choice("content", OWNER, self.content, CONTENT)
         check_real("behaviour_weight", OWNER, self.behaviour_weight, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""From a log to the corpus that a run learns from."""
+"""From a log to the corpus of a run: sessions and tokens."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .stages import Run
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """What a run learns from: sequences whose owners are the customers that have any, their vocabulary, the window."""
+class TokenizedLog:
+    """The corpus of a run: sequences, owned by the customers that have any, their vocabulary, and the window."""
 
     sequences: Sequences
     vocabulary: Vocabulary
     window: int
 
 
-def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> Prepared:
+def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
     """Sessions and tokens of a log; owners are the customers that have any, and "sessions" makes each session one."""
     run = Run(None) if run is None else run
     if config.customers == "sessions" and log.session is not None:
         log = replace(log, user=log.session, user_ids=log.session_ids)
     has_times, has_users = log.timestamp_us is not None, log.user is not None
     with run.stage("sessions") as kept, warnings.catch_warnings():
-        warnings.simplefilter("ignore", TiedEventsWarning)  # the window follows the report, which says it too
+        warnings.simplefilter("ignore", TiedEventsWarning)  # the window follows the report, which has the same warning
         sessions = split_sessions(
             log,
             # A log that has its own sessions, or no times to cut at, is not cut again.
@@ -48,7 +48,7 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
             ties=config.ties,
             seed=config.seed,
             workers=config.workers,
-            progress=run.tell("sessions"),
+            progress=run.stage_progress("sessions"),
         )
         kept["report"] = sessions.report
     with run.stage("tokens") as kept:
@@ -59,10 +59,11 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
         kept["report"] = corpus.report
     by_session = config.customers == "sessions" and log.session is None
     window = config.window or sessions.report.advised_window
-    return Prepared(_compact_owners(corpus.sequences, by_session), corpus.vocabulary, window)
+    return TokenizedLog(_compact_owners(corpus.sequences, by_session), corpus.vocabulary, window)
 
 
 def with_customers(config: PipelineConfig, log: EventLog) -> bool:
+    """Whether the run makes customers."""
     if config.customers == "users" and log.user is None:
         raise InputError(
             "customers='users' needs a log with users. 'sessions' makes each session its own customer, 'none' makes "
@@ -72,7 +73,7 @@ def with_customers(config: PipelineConfig, log: EventLog) -> bool:
 
 
 def _compact_owners(sequences: Sequences, by_session: bool) -> Sequences:
-    """Owners numbered by those that have sequences; what became of the others stands in the reports."""
+    """Owners renumbered, without those that have no sequences; the reports count these."""
     if sequences.owner is None or by_session:
         return replace(sequences, owner=None, owner_ids=np.arange(len(sequences)))
     present, owner = np.unique(sequences.owner, return_inverse=True)

@@ -1,4 +1,4 @@
-"""fit_pipeline: the whole way, a call into each room in turn."""
+"""fit_pipeline: runs all stages, from the log to published tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .._errors import InputError, parameter_message
 from .._progress import Progress
+from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
 from ..customers.describe import TraitDescription, describe_traits
 from ..customers.pooling import customer_vectors
@@ -27,7 +28,7 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import OWNER, PipelineConfig
-from .corpus import Prepared, prepare_corpus, with_customers
+from .corpus import TokenizedLog, prepare_corpus, with_customers
 from .next_choice import KEY as NEXT
 from .publish import TABLES, publish_tables
 from .refits import compare_refits
@@ -41,13 +42,14 @@ class PipelineResult:
 
     Attributes
     ----------
-    config : PipelineConfig used. stages : what happened, in order, with times and reports.
-    sequences, vocabulary : the corpus that all was learned from; `sequences.owner` are rows of `customers`.
+    config : the PipelineConfig used. stages : the stages in order, with times and reports.
+    sequences, vocabulary : the corpus; `sequences.owner` are rows of `customers`.
     tokens : EmbeddingTable of the tokens ("view_prod_001"): vectors, context vectors, counts, loadings of the traits.
-    items : EmbeddingTable of the items: the mean of their tokens, by count.
-    customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without.
-    traits : descriptions, None without customers. model : the TraitModel behind them.
-    verdict : of the guardrails against the items published before. published : version by table. Neither without store.
+    items : EmbeddingTable of the items: the mean of their tokens' vectors, by count.
+    customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without
+        customers.
+    traits : descriptions of the traits, () without customers. model : the TraitModel.
+    verdict : the guardrails', against the items published before; None without a store. published : version by table.
     """
 
     config: PipelineConfig
@@ -66,7 +68,7 @@ class PipelineResult:
     def profiles(self) -> NDArray[np.float32]:
         """(n_customers, n_traits) float32, rows adding up to 1."""
         if self.customers is None:
-            raise InputError("The run made no customers: the log has no users, or customers='none' was asked for.")
+            raise InputError("The run made no customers: the log has no users, or customers='none' was given.")
         return self.customers.vectors
 
 
@@ -80,25 +82,37 @@ def fit_pipeline(
     progress: Progress | None = None,
     **options: Any,
 ) -> PipelineResult:
-    """Learn token, item and customer vectors and traits from a log, and publish them where a store is given.
+    """Learn token, item and customer vectors and traits from a log, and publish them if a store is given.
 
     Parameters
     ----------
     log : EventLog. config : PipelineConfig, or None for its defaults. options : changes to it, by name.
-    catalogue : Catalogue of descriptions, categories, prices or content vectors, for items without events and names.
-    store : TableStore or its directory; "tokens", "items" and, with customers, "customers" become new versions there,
-        or, where any stage fails or the guardrails object, none does. The items are then trained three times more
-        (once for more than a million events), with other seeds on nine tenths of the sessions (stage "refits"): how
-        much tables differ from training to training is what the guardrails judge the next run by, and the tenth that
-        the first hasn't seen tells whether what comes next is found better by context vectors or by cosine
-        (`metadata["next"]` of tokens and items, which `traitcore similar --next` and `recommend --next` follow).
-    force : (who, why): publish in spite of the guardrails; both are recorded.
+    catalogue : Catalogue of descriptions, categories, prices or content vectors, for items without events.
+    store : TableStore or its directory. "tokens", "items" and, with customers, "customers" become new versions there,
+        or none of them if a stage or the guardrails fail. The stage "refits" then trains the items three times more
+        (once for more than a million events), with other seeds on nine tenths of the sessions. The next run's
+        guardrails use their differences. The sessions held out from the first refit choose how next items are ranked,
+        by context vectors or by cosine (`metadata["next"]` of tokens and items, used by `traitcore similar --next` and
+        `recommend --next`).
+    force : (who, why): publish although the guardrails fail; both are recorded.
     progress : callback `progress(stage, done, total)`.
 
     Raises
     ------
-    InputError : no session or token is left. TableError : the guardrails object, the disk is full, another publisher
-        was first. TypeError, ValueError : an option.
+    InputError : no session or token is left. TableError : the guardrails fail, the disk is full, another publisher was
+        first. TypeError, ValueError : an option.
+
+    See Also
+    --------
+    read_events : reads a log. TableStore : reads what was published. Item2Vec, TraitModel : the models.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> shop = tc.simulate_events(n_users=80, n_items=40, n_traits=3, seed=0)
+    >>> result = tc.fit_pipeline(shop.log, method="ppmi", vector_size=8, n_traits=3, trait_method="counts")
+    >>> result.items.dimension, result.profiles.shape[1], len(result.traits)
+    (8, 3, 3)
     """
     if not isinstance(log, EventLog):
         raise TypeError(parameter_message("log", OWNER, "an EventLog", type(log).__name__))
@@ -115,7 +129,7 @@ def fit_pipeline(
             kept["report"] = "{:,} items of the catalogue, d={}".format(*catalogue.vectors.shape)
     with run.stage(config.method) as kept:
         embedder = make_embedder(config, corpus.window)
-        embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.tell(config.method))
+        embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.stage_progress(config.method))
         kept["report"] = getattr(embedder, "report_", None)
     learned = _learn_customers(corpus, embedder, config, catalogue, run) if with_customers(config, log) else None
     with run.stage("tables") as kept:
@@ -126,8 +140,8 @@ def fit_pipeline(
             result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
             chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
             kept["report"] = (
-                f"{len(refits.comparisons)} on nine tenths of the sessions: how much the next run may differ, for its "
-                f"guardrails\nwhat comes next in the others: {chosen}"
+                f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
+                f"guardrails\nnext items in the held-out sessions: {chosen}"
             )
         verdict, published = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
@@ -145,21 +159,21 @@ class _Learned:
 
 
 def _learn_customers(
-    corpus: Prepared, embedder: Any, config: PipelineConfig, catalogue: Catalogue | None, run: Run
+    corpus: TokenizedLog, embedder: Embedder, config: PipelineConfig, catalogue: Catalogue | None, run: Run
 ) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     attention = None
     if config.pooling == "attention":
         with run.stage("attention") as kept:
             attention = AttentionPooling(seed=config.seed, workers=config.workers).fit(
-                sequences, vectors, embedder.context_vectors_, progress=run.tell("attention"),
+                sequences, vectors, embedder.context_vectors_, progress=run.stage_progress("attention"),
                 token_action=vocabulary.token_action if vocabulary.actions else None,
             )  # fmt: skip
             start, recall = attention.start_, attention.validation_recall_
-            told = f"Recall@20 of the next token {recall:.3f}, from {attention.start_recalls_[start]:.3f} by {start}"
-            kept["report"] = told
+            before = f"{attention.start_recalls_[start]:.3f} by {start}"
+            kept["report"] = f"Recall@20 of the next token {recall:.3f}, from {before}"
     with run.stage("customers") as kept:
-        # The vocabulary has counted its customers already, unless sessions were made customers since.
+        # The vocabulary's counts are of these customers, unless sessions became customers.
         counted = config.pooling == "tfidf" and vocabulary.n_documents == sequences.n_owners
         pooled = customer_vectors(
             sequences, vectors, method=config.pooling, workers=config.workers, attention=attention,
@@ -170,7 +184,7 @@ def _learn_customers(
     with run.stage("traits"):
         model = TraitModel(
             config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
-        ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.tell("traits"))
+        ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.stage_progress("traits"))
     with run.stage("descriptions"):
         categories = None
         if catalogue is not None and catalogue.categories is not None:
@@ -180,7 +194,7 @@ def _learn_customers(
 
 
 def _as_tables(
-    corpus: Prepared, embedder: Any, learned: _Learned | None, config: PipelineConfig, log: EventLog,
+    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig, log: EventLog,
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:  # fmt: skip
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
@@ -198,7 +212,7 @@ def _as_tables(
         customers = customer_table(
             sequences, vocabulary, learned.vectors, learned.model, learned.traits, config, metadata
         )
-    items, told = item_table(vocabulary, embedder, metadata, config, catalogue)
+    items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
     result = PipelineResult(
         config=config,
         stages=tuple(run.stages),
@@ -210,10 +224,10 @@ def _as_tables(
         traits=() if learned is None else learned.traits,
         model=model,
     )
-    return result, told
+    return result, summary
 
 
-def make_embedder(config: PipelineConfig, window: int) -> Any:
+def make_embedder(config: PipelineConfig, window: int) -> Embedder:
     """The embedder that a configuration asks for; after `fit` it has item_vectors_ and context_vectors_."""
     size, seed, workers = config.vector_size, config.seed, config.workers
     if config.method == "ppmi":

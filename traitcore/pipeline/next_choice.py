@@ -1,4 +1,4 @@
-"""How a published table ranks what comes next: by its context vectors or by cosine, whichever finds more."""
+"""How a published table ranks next items: by context vectors or by cosine, whichever has more recall."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from ..serving.table import EmbeddingTable
 
 KEY = "next"  # in the metadata of tokens and items
 CONTEXT, COSINE = "context", "cosine"
-DEFAULT = CONTEXT  # of tables without a record: as they were ranked before there was one
+DEFAULT = CONTEXT  # for tables without a record
 K = 20
 MAX_QUERIES = 2000
 # Bounds the time on large shops: 40 million scores are ranked in about half a second. More would rarely change the
-# choice: the standard error of a recall of .1 is .007 over 2,000 queries, .015 over the 400 that 100,000 items leave.
+# choice: the standard error of a recall of .1 is .007 over 2,000 queries, and .015 over the 400 queries that 100,000
+# items leave.
 MOST_SCORES = 40_000_000
 Sides = tuple[NDArray[np.float32], NDArray[np.float32]]  # vectors and context vectors, (n, d) each
 
 
 def recorded_choice(table: EmbeddingTable, query: str) -> str:
-    """"context" or "cosine": what held-out sessions chose when the table was fitted; "context" where no record is.
+    """"context" or "cosine", chosen on held-out sessions when the table was fitted; "context" without a record.
 
-    query : "similar" (what comes next to one row) or "recommend" (to a customer's latest events).
+    query : "similar" (next to one row) or "recommend" (next to a customer's latest events).
     """
     recorded = table.metadata.get(KEY)
     found = recorded.get(query) if isinstance(recorded, dict) else None
@@ -38,18 +39,17 @@ def recorded_choice(table: EmbeddingTable, query: str) -> str:
 def choose_next(
     tokens: Sides, items: Sides, held_out: Sequences, vocabulary: Vocabulary, *, seed: int, workers: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(record for tokens, record for items): Recall@20 of both rankings on sessions that nothing was trained on.
+    """(record for tokens, record for items): Recall@20 of both rankings on held-out sessions.
 
-    Each query is judged as it is asked. "similar": the next row that differs, after one row, itself left out.
-    "recommend": the next item of a session, its own items among the candidates. The first rows of `items` are the
-    vocabulary's.
+    "similar": the next different row after one row, which is left out itself. "recommend": the next item of a session,
+    its own items included. The first rows of `items` are the vocabulary's.
     """
     n_items = len(vocabulary.item_ids)
     by_item = replace(held_out, tokens=vocabulary.token_item[held_out.tokens].astype(np.int32))
-    options: dict[str, Any] = {"seed": seed, "workers": workers}
+    options: dict[str, Any] = {"random_state": seed, "workers": workers}
     known = items[0][:n_items], items[1][:n_items]
     for_tokens = {"similar": _judge(tokens, _steps(held_out), "exclude", options)}
-    # Without actions the items are the tokens in another order: the same question is asked once.
+    # Without actions the items are the tokens in another order: one evaluation will do.
     alike = len(tokens[0]) == n_items
     alike = alike and all(np.array_equal(a, b[vocabulary.token_item]) for a, b in zip(tokens, known))
     for_items = {

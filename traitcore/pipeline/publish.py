@@ -1,4 +1,4 @@
-"""All tables of a run become new versions, or none does."""
+"""Publication of a run: all its tables become new versions, or none does."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from .config import PipelineConfig
 from .refits import KEY, as_metadata, kept_refits
 from .stages import Run
 
-TABLES = ("tokens", "items", "customers")  # in the order of publication: a reader begins at the last
+TABLES = ("tokens", "items", "customers")  # in the order of publication: readers start from the last
 
 
 def publish_tables(
     tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
     force: tuple[str, str] | None, refits: list[TableComparison], run: Run,
 ) -> tuple[Verdict, dict[str, str]]:  # fmt: skip
-    """(verdict, version by table). The items are judged first; the verdict on them stands for all tables of the run.
+    """(verdict, version by table). The verdict on the items holds for all tables of the run.
 
-    A failing verdict without `force` is a TableError that says which settings differ from those of the version before,
-    and how to publish all the same. Where a table can't be published, those before it are taken back. Each table's
-    metadata names the versions of those before it ("versions"), so that a reader of customers finds the tokens they
-    were learned with. `refits` are kept for the next run, which is judged against them; this one is against those of
-    the run before.
+    A failing verdict without `force` is a TableError that lists the changed settings and how to force. If a table can't
+    be published, those before it are withdrawn. Each table's metadata names the versions published before it
+    ("versions"), so that a reader of customers finds their tokens. This run is judged by the previous run's refits;
+    `refits` are kept for the next run.
     """
     with run.stage("guardrails") as kept:
         previous = store.open("items") if _has(store, "items") else None
         tables["items"].metadata[KEY] = as_metadata(refits)
         verdict = judge(
-            tables["items"], previous, refits=kept_refits(previous), seed=config.seed, workers=config.workers
+            tables["items"], previous, refits=kept_refits(previous), random_state=config.seed, workers=config.workers
         )
         kept["report"] = "".join([verdict.status, *(f"\n{reason}" for reason in verdict.reasons)])
     if verdict.status == "fail" and force is None:
@@ -68,18 +67,18 @@ def _refusal(verdict: Verdict, previous: EmbeddingTable | None, config: Pipeline
         changed = changed_settings(previous.metadata.get("config"), config)
         settings = f" No setting differs from those of items {previous.version}."
         if changed:
-            told = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
-            settings = f" Settings that differ from those of items {previous.version}: {told}."
-    force = "If this is meant, --force WHY (in Python force=(who, why)) publishes all the same, and records it."
+            listed = ", ".join(f"{name} {old!r} -> {new!r}" for name, (old, new) in changed.items())
+            settings = f" Settings that differ from those of items {previous.version}: {listed}."
+    force = "If this is intended, --force WHY (in Python force=(who, why)) publishes anyway and records it."
     others = f" Also {'; '.join(reasons[1:5])}." if len(reasons) > 1 else ""
-    return f"The guardrails object, and nothing was published: {reasons[0]}.{settings} {force}{others}"
+    return f"The guardrails failed, and nothing was published: {reasons[0]}.{settings} {force}{others}"
 
 
 def changed_settings(recorded: Any, config: PipelineConfig) -> dict[str, tuple[Any, Any]]:
     """{setting: (recorded, now)} where a published configuration and this one differ; {} where none is recorded.
 
-    `workers` changes nothing, and what an older version had no setting for isn't compared. Of a mapping only the keys
-    that differ are named.
+    `workers` changes no result and isn't compared, nor are settings that the older version didn't have. Of a mapping
+    only the keys that differ are named.
     """
     found: dict[str, tuple[Any, Any]] = {}
     if not isinstance(recorded, dict):

@@ -1,5 +1,7 @@
-"""Trainings on nine tenths of the sessions: how far they lie apart is what the next run's guardrails judge against,
-and the tenth they haven't seen chooses how `--next` ranks."""
+"""Refits of the items on nine tenths of the sessions.
+
+The next run's guardrails use the differences between them. The tenth held out chooses how `--next` ranks.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._progress import Progress
+from .._protocols import Embedder
 from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
-from .corpus import Prepared
+from .corpus import TokenizedLog
 from .next_choice import choose_next
 from .tables import item_table
 
 REFITS = 3
 SHARE = 0.9
-# Trained in a few seconds. On a larger log one refit must do: over many items, refits hardly differ from each other.
-# None would not do: of 5,000 items with 140 events each, honest tables by item2vec share 18 to 20% of their neighbours
-# and those by walks 7%, which no limit for all kinds of table tells from a fault.
+# Up to here a refit takes seconds. A larger log gets one refit: over many items, refits hardly differ. One is needed:
+# of 5,000 items with 140 events each, fault-free tables by item2vec share 18 to 20% of their neighbours and those by
+# walks 7%, so no limit for all methods separates them from faults.
 MOST_EVENTS = 1_000_000
-STAGE = "refits, for guardrails"  # what progress calls them
+STAGE = "refits, for guardrails"  # name in progress
 KEY = "refits"  # in the metadata of the items
 
 
 class Refits(NamedTuple):
-    """What the refits say: comparisons with the table of items, and `next_choice` records for tokens and items."""
+    """Comparisons with the table of items, and `next_choice` records for tokens and items."""
 
     comparisons: list[TableComparison]
     next_tokens: dict[str, Any]
@@ -38,11 +41,13 @@ class Refits(NamedTuple):
 
 
 def compare_refits(
-    items: EmbeddingTable, corpus: Prepared, make: Callable[[PipelineConfig, int], Any], config: PipelineConfig,
-    catalogue: Catalogue | None, progress: Progress | None = None,
-) -> Refits:  # fmt: skip
-    """`items` against tables trained with other seeds on nine tenths of the sessions; the first of them is also asked
-    what comes next in the tenth that it hasn't seen. `catalogue` has its content vectors already (`with_content`)."""
+    items: EmbeddingTable, corpus: TokenizedLog, make: Callable[[PipelineConfig, int], Embedder],
+    config: PipelineConfig, catalogue: Catalogue | None, progress: Progress | None = None,
+) -> Refits:
+    """Compare `items` with tables trained with other seeds on nine tenths of the sessions.
+
+    The first of them is also evaluated on next items of its held-out tenth. `catalogue` has its content vectors.
+    """
     vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
     chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     for number in range(1, wanted + 1):
@@ -53,7 +58,7 @@ def compare_refits(
         trained, held_out = _split(len(corpus.sequences), other.seed)
         embedder.fit(corpus.sequences.take(trained), n_items=len(vocabulary))
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
-        found.append(compare_tables(items, table, seed=config.seed, workers=config.workers))
+        found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
@@ -63,7 +68,7 @@ def compare_refits(
 
 
 def kept_refits(previous: EmbeddingTable | None) -> list[TableComparison]:
-    """What was kept with a published table of items; [] where nothing was."""
+    """The comparisons kept with a published table of items; [] without."""
     kept = [] if previous is None else previous.metadata.get(KEY, [])
     return [TableComparison.of_dict(plain) for plain in kept]
 

@@ -1,4 +1,4 @@
-"""The stages of a run: timed, reported, told about as they go on."""
+"""The stages of a run, with their times, reports and progress."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from .._progress import Progress
 
@@ -17,27 +16,27 @@ class Stage:
 
     name: str
     seconds: float
-    report: Any = None
+    report: object = None
 
 
 class Run:
-    """The stages so far, and where to tell about them."""
+    """The stages so far, and the progress callback."""
 
     def __init__(self, progress: Progress | None) -> None:
         self.progress = progress
         self.stages: list[Stage] = []
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """Time a stage; what is put under "report" becomes its report."""
-        kept: dict[str, Any] = {}
+    def stage(self, name: str) -> Iterator[dict[str, object]]:
+        """Time a stage; the value stored under "report" becomes its report."""
+        kept: dict[str, object] = {}
         began = time.perf_counter()
         if self.progress is not None:
             self.progress(name, 0, 1)
         yield kept
         self.stages.append(Stage(name, time.perf_counter() - began, kept.get("report")))
 
-    def tell(self, name: str) -> Progress | None:
-        """A progress callback that speaks of a stage by the pipeline's name for it."""
+    def stage_progress(self, name: str) -> Progress | None:
+        """A progress callback that reports under the pipeline's name of the stage."""
         progress = self.progress
         return None if progress is None else lambda _, done, total: progress(name, done, total)

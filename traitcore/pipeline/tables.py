@@ -1,4 +1,4 @@
-"""What a run publishes: tables of tokens, of items and of customers."""
+"""The tables that a run publishes: tokens, items and customers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import TableError
+from .._protocols import Embedder
 from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
@@ -24,12 +25,12 @@ from .config import PipelineConfig
 
 
 def token_table(
-    vocabulary: Vocabulary, embedder: Any, model: TraitModel | None, metadata: dict[str, Any]
+    vocabulary: Vocabulary, embedder: Embedder, model: TraitModel | None, metadata: dict[str, Any]
 ) -> EmbeddingTable:
-    """Rows are tokens; the vocabulary itself goes along, so that the table can be read without the log.
+    """Rows are tokens; the vocabulary is stored too, so that the table can be read without the log.
 
-    arrays["loadings"] (n_tokens, n_traits): how readily each trait's customers take up the token, for recommendations.
-    arrays["live_..."]: what `live_customers` needs.
+    arrays["loadings"] (n_tokens, n_traits): `TraitModel.token_rates_` transposed, for recommendations.
+    arrays["live_..."]: for `live_customers`.
     """
     arrays: dict[str, NDArray[Any]] = {"counts": vocabulary.counts}
     arrays |= {f"vocabulary_{name}": array for name, array in vocabulary.to_arrays().items()}
@@ -44,7 +45,7 @@ def token_table(
 
 
 def vocabulary_of(tokens: EmbeddingTable) -> Vocabulary:
-    """The vocabulary that a published table of tokens was made with."""
+    """The vocabulary stored in a published table of tokens."""
     prefix = "vocabulary_"
     arrays = {name.removeprefix(prefix): a for name, a in tokens.arrays.items() if name.startswith(prefix)}
     if not arrays:
@@ -53,12 +54,14 @@ def vocabulary_of(tokens: EmbeddingTable) -> Vocabulary:
 
 
 def item_table(
-    vocabulary: Vocabulary, embedder: Any, metadata: dict[str, Any], config: PipelineConfig, catalogue: Catalogue | None
+    vocabulary: Vocabulary, embedder: Embedder, metadata: dict[str, Any], config: PipelineConfig,
+    catalogue: Catalogue | None,
 ) -> tuple[EmbeddingTable, str]:
-    """Rows are items, each the mean of its tokens' vectors by count; with a catalogue its other items too.
+    """The table of items, and a sentence on where its vectors come from.
 
-    Also says in words where the vectors come from. `arrays["source"]` has it by row, a place in
-    `metadata["sources"]`. Items that nothing is known of have no row. The vocabulary's items come first, in its order.
+    Rows are the vocabulary's items in its order, each the mean of its tokens' vectors by count; then the catalogue's
+    other items. `arrays["source"]` is each row's place in `metadata["sources"]`. Items without events or content have
+    no row.
     """
     n_items, n_tokens = len(vocabulary.item_ids), len(vocabulary)
     counts = np.bincount(vocabulary.token_item, weights=vocabulary.counts, minlength=n_items).astype(np.int64)
@@ -66,7 +69,7 @@ def item_table(
     means = sparse.csr_array((shares, (vocabulary.token_item, np.arange(n_tokens))), shape=(n_items, n_tokens))
     vectors = sparse_dense(means, embedder.item_vectors_, workers=config.workers)
     context = sparse_dense(means, embedder.context_vectors_, workers=config.workers)
-    ids, source, told = vocabulary.item_ids, np.zeros(n_items, dtype=np.uint8), f"{n_items:,} items with events"
+    ids, source, summary = vocabulary.item_ids, np.zeros(n_items, dtype=np.uint8), f"{n_items:,} items with events"
     texts = None if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
     if catalogue is not None and config.content != "none":
         ids, own, completed = complete_vectors(
@@ -75,7 +78,7 @@ def item_table(
         )  # fmt: skip
         source = np.asarray([SOURCES.index(name) for name in completed.source.tolist()], dtype=np.uint8)
         found = (completed.source != "missing") | (own >= 0)
-        told = ", ".join(f"{n:,} {name}" for name, n in completed.source_counts().items() if n)
+        summary = ", ".join(f"{n:,} {name}" for name, n in completed.source_counts().items() if n)
         ids, own, source, vectors = ids[found], own[found], source[found], completed.vectors[found]
         context = np.concatenate([context, np.zeros((len(ids) - n_items, context.shape[1]), dtype=np.float32)])
         counts = np.concatenate([counts, np.zeros(len(ids) - n_items, dtype=np.int64)])
@@ -85,7 +88,7 @@ def item_table(
         ids, vectors, context_vectors=context, arrays={"counts": counts, "source": source},
         metadata=metadata | {"kind": "items", "texts": texts, "sources": list(SOURCES)},
     )  # fmt: skip
-    return table, told
+    return table, summary
 
 
 def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> list[str]:
@@ -99,7 +102,7 @@ def customer_table(
     sequences: Sequences, vocabulary: Vocabulary, vectors: NDArray[np.float32], model: TraitModel,
     traits: tuple[TraitDescription, ...], config: PipelineConfig, metadata: dict[str, Any],
 ) -> EmbeddingTable:  # fmt: skip
-    """Rows are customers: their profile, raw weights, vector, latest tokens (-1: no more) and items bought."""
+    """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first) and items bought."""
     owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n = sequences.n_owners
     bought = sparse.csr_array((n, len(vocabulary.item_ids)), dtype=np.float32)
@@ -124,9 +127,9 @@ def customer_table(
 
 
 def latest_tokens(sequences: Sequences, n_latest: int) -> NDArray[np.int32]:
-    """(n_owners, n_latest) int32: each owner's last tokens, the latest first, -1 where there are no more."""
+    """(n_owners, n_latest) int32: each owner's last tokens, the latest first, then -1."""
     owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
-    # Sequences of an owner stand in order of time; a stable sort brings them together.
+    # An owner's sequences are in order of time, which a stable sort keeps.
     order = np.argsort(owner_of_event, kind="stable")
     ends = np.cumsum(np.bincount(owner_of_event, minlength=sequences.n_owners))
     back = ends[owner_of_event[order]] - 1 - np.arange(len(order))

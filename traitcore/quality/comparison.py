@@ -1,4 +1,4 @@
-"""Two versions of a table side by side: who came and went, whose neighbours changed, what shape each space has."""
+"""Two versions of a table compared: ids gained and lost, neighbours that changed, the geometry of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._parallel import resolve_workers
@@ -22,18 +22,18 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class Geometry:
-    """The shape of one table's space, on a sample of its rows.
+    """The geometry of one table's vectors, on a sample of its rows.
 
     zero_rows : share of rows whose vector is zero: items without an embedding.
-    duplicate_rows : share of rows whose vector another row has too (zero rows left out).
-    norm_spread : 95th over 5th percentile of the norms of the other rows.
+    duplicate_rows : share of nonzero rows that repeat another row's vector.
+    norm_spread : 95th over 5th percentile of the nonzero norms.
     norm_popularity : Spearman correlation of norm and popularity; None without popularity.
     hubness : skewness of the k-occurrences (how often an item is among others' k nearest; Radovanovic et al. 2010).
-    largest_hub : largest share of the lists that one item stands in.
+    largest_hub : largest share of the lists that contain one and the same item.
     popularity_correlation : Spearman correlation of an item's popularity with the mean popularity of its neighbours.
-    neighbour_popularity : mean popularity percentile of neighbours; 0.5 where popularity plays no part.
-    mean_cosine : mean cosine of two random rows; near 1 the space has collapsed.
-    spectrum : shares of variance along the principal axes of the unit rows, falling.
+    neighbour_popularity : mean popularity percentile of neighbours; 0.5 where it is independent of popularity.
+    mean_cosine : mean cosine of two random rows; near 1 all vectors point one way.
+    spectrum : shares of variance along the principal axes of the unit rows, in falling order.
     """
 
     zero_rows: float
@@ -49,7 +49,7 @@ class Geometry:
 
     @property
     def effective_dimension(self) -> float:
-        """Participation ratio of the spectrum, 1 / sum(share^2): how many axes carry the variance."""
+        """Participation ratio of the spectrum, 1 / sum(share^2): the number of axes that carry the variance."""
         return 1.0 / max(sum(s * s for s in self.spectrum), _TINY)
 
 
@@ -58,9 +58,10 @@ class TableComparison:
     """What `compare_tables` found. Shares are in [0, 1].
 
     n_old, n_new, n_common : rows of each table and ids in both. gained, lost : how many; *_examples : the first ten.
-    overlap : mean share of an item's k nearest, among the ids of both tables, that stayed.
-    overlap_by_popularity : the same by tenth of popularity, rarest first; None where none fell, empty without it.
-    overlap_by_chance : what two unrelated tables would have, k / (n_common - 1).
+    overlap : mean share of an item's k nearest, among the ids of both tables, that are the same in both.
+    overlap_by_popularity : the same by tenth of popularity, rarest first; None for a tenth without items, empty
+        without popularity.
+    overlap_by_chance : the overlap of two unrelated tables, k / (n_common - 1).
     shift_median, shift_p95 : cosine distance (0 to 2) of an item's two vectors after the best rotation (orthogonal
         Procrustes, Schonemann 1966). most_moved : (id, shift) of the ten largest of the sample.
     spectrum_distance : half the sum of absolute differences of the two spectra: 0 the same, 1 nothing in common.
@@ -99,7 +100,7 @@ class TableComparison:
 
     @classmethod
     def of_dict(cls, plain: Mapping[str, Any]) -> TableComparison:
-        """What `as_dict` gave, also after JSON, but for `inspection`; ValueError where it isn't that."""
+        """From what `as_dict` returned, also after JSON, without `inspection`; ValueError for anything else."""
         try:
             sides = {
                 side: Geometry(**{**plain[side], "spectrum": tuple(plain[side]["spectrum"])}) for side in ("old", "new")
@@ -107,8 +108,8 @@ class TableComparison:
             listed = {key: tuple(plain[key]) for key in ("gained_examples", "lost_examples", "overlap_by_popularity")}
             moved = tuple((one, float(shift)) for one, shift in plain["most_moved"])
             changed = {name: (a, b) for name, (a, b) in plain["changed_parameters"].items()}
-            told = {**plain, **sides, **listed, "most_moved": moved, "changed_parameters": changed, "inspection": {}}
-            return cls(**told)
+            rest = {"most_moved": moved, "changed_parameters": changed, "inspection": {}}
+            return cls(**{**plain, **sides, **listed, **rest})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"This is not a comparison of tables as a dict: {error!r}.") from error
 
@@ -119,9 +120,9 @@ def compare_tables(
     *,
     k: int = 10,
     sample: int = 2000,
-    popularity: Any = None,
+    popularity: ArrayLike | None = None,
     inspect: Sequence[Any] = (),
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
 ) -> TableComparison:
     """Compare two tables on the ids they share, by cosine.
@@ -129,16 +130,36 @@ def compare_tables(
     Parameters
     ----------
     k : length of the neighbour lists.
-    sample : items whose lists are compared (drawn by `seed`); their neighbours are sought among all shared items.
-    popularity : (len(new),) counts of the rows of `new`; None: `new.arrays["counts"]`, else left out.
-    inspect : ids whose neighbours are listed side by side; ids that a table lacks get an empty list.
+    sample : number of items whose lists are compared; their neighbours are searched among all shared items.
+    random_state : int, the seed of the sample.
+    popularity : (len(new),) counts of the rows of `new`; None: `new.arrays["counts"]` if present.
+    inspect : ids whose neighbours in both tables are listed; ids that a table lacks get an empty list.
 
     Raises
     ------
     ValueError, TypeError : empty tables, ids of two kinds (see `EmbeddingTable.id_kind`), bad parameters.
+
+    See Also
+    --------
+    judge : a verdict on the comparison.
+
+    References
+    ----------
+    Radovanovic, Nanopoulos & Ivanovic 2010, "Hubs in space"; Schonemann 1966, "A generalized solution of the orthogonal
+    Procrustes problem".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> vectors = [[1.0, 0.0], [0.9, 0.1], [0.1, 0.9], [0.0, 1.0]]
+    >>> old = tc.EmbeddingTable(["cup", "mug", "tie", "hat"], vectors)
+    >>> new = tc.EmbeddingTable(["cup", "mug", "tie"], vectors[:3])
+    >>> found = tc.compare_tables(old, new, k=1)
+    >>> found.lost_examples, round(found.overlap, 2)
+    (('hat',), 1.0)
     """
     k, sample = check_int("k", OWNER, k, 1), check_int("sample", OWNER, sample, 1)
-    rng = np.random.default_rng(check_seed("seed", OWNER, seed))
+    rng = np.random.default_rng(check_seed("random_state", OWNER, random_state))
     resolve_workers(workers, OWNER)
     _check_pair(old, new)
     counts = _popularity(new, popularity)
@@ -213,7 +234,7 @@ def _neighbours(unit: NDArray[np.float32], picked: NDArray[Any], k: int, workers
 
 
 def _overlaps(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(m,) share of each row's entries that stand in both lists."""
+    """(m,) share of each row's entries that are in both lists."""
     known = (a >= 0).sum(axis=1)
     both = ((a[:, :, None] == b[:, None, :]) & (a[:, :, None] >= 0)).sum(axis=(1, 2))
     return np.asarray(both[known > 0] / known[known > 0])
@@ -229,7 +250,7 @@ def _by_decile(
 
 
 def _shifts(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(n,) cosine distance of the rows of y from those of x once x is turned onto y; zero rows count as not moved."""
+    """(n,) cosine distance of the rows of y from those of x after the best rotation; 0 for zero rows."""
     u, _, vt = np.linalg.svd((x.T @ y).astype(np.float64), full_matrices=False)
     cosine = np.einsum("ij,ij->i", (x @ (u @ vt).astype(np.float32)).astype(np.float64), y)
     both = (np.abs(x).sum(1) > 0) & (np.abs(y).sum(1) > 0)

@@ -1,4 +1,4 @@
-"""Guardrails: a candidate table is judged against the published one before anyone reads it."""
+"""Guardrails: a candidate table is compared with the published one before it is published."""
 
 from __future__ import annotations
 
@@ -8,40 +8,42 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._errors import parameter_message
+from .._protocols import VectorIndex
 from .._validate import check_real
-from ..serving.ids import Ids
+from ..serving.row_ids import RowIds
 from ..serving.table import EmbeddingTable
 from .comparison import Geometry, TableComparison, compare_tables
 
 __all__ = ["Reason", "Thresholds", "Verdict", "compare_tables", "judge"]
 
 OWNER = "judge"
-_STILL = 0.005  # a median shift (cosine distance) below which multiples of it mean nothing
+MIN_MEANINGFUL_SHIFT = 0.005  # median shift (cosine distance) below which ratios of shifts are noise
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Limits as (warn, fail); a figure beyond one says so. `replace` or a mapping changes some of them.
+    """Limits as (warn, fail). Change some of them by `dataclasses.replace` or by a mapping.
 
-    The defaults were set between honest refits (other seeds, a grown log) and planted faults on simulated shops; the
-    job `guardrails` of the benchmarks prints both sides. They are the limits of a large table: among few rows the
-    figures of two honest tables differ by chance too, so the sampling error for as many rows as were compared is
-    added to those marked +noise (see `Noise`). Agreement by chance (10 of 59 neighbours) counts as none.
+    The defaults lie between the figures of fault-free refits (other seeds, a grown log) and of planted faults on
+    simulated shops; the benchmark job `guardrails` prints both. They are meant for large tables: with few rows, figures
+    also differ by chance, so the sampling error is added to the limits marked +noise (see `SamplingNoise`). Agreement
+    by chance (10 of 59 neighbours) counts as none.
 
-    lost_rows, lost_popularity : share of the old ids that are gone, by number and by popularity.
+    lost_rows, lost_popularity : share of the old ids that are missing, by number and by popularity.
     missing_items : share of `expected_ids` without a row or with a zero vector. zero_rows : share of zero vectors.
-    duplicate_rows : share of vectors that another row has too.
-    overlap : mean neighbour overlap@k beyond chance, (overlap - chance) / (1 - chance), below. overlap_popular : the
-        same for the most popular tenth, below (+noise).
-    shift_median : median Procrustes-aligned shift.
-    overlap_of_refit, shift_of_refit : overlap below, shift above, such a multiple of the worst of honest refits; used
-        in place of the three before where `judge` is given some.
+    duplicate_rows : share of vectors that repeat another row's.
+    overlap : mean neighbour overlap@k beyond chance, (overlap - chance) / (1 - chance); a lower limit.
+    overlap_popular : the same for the most popular tenth; a lower limit (+noise).
+    shift_median : median shift after Procrustes alignment.
+    overlap_of_refit, shift_of_refit : ratio to the worst overlap (a lower limit) and the worst shift among refits; used
+        instead of the three limits before where `judge` is given `refits`.
     popularity_correlation : rise of the correlation between an item's popularity and its neighbours' (+noise).
     neighbour_popularity : rise of the mean popularity percentile of neighbours (+noise).
     hubness : ratio of k-occurrence skewness, new to old (+noise).
-    mean_cosine : change of the mean cosine of random rows (the space narrowed, or widened).
+    mean_cosine : change of the mean cosine of random rows, up or down.
     spectrum_distance : distance of the spectra (+noise). norm_popularity : change of the norm-popularity correlation
         (+noise).
     """
@@ -65,7 +67,7 @@ class Thresholds:
 
     @classmethod
     def of(cls, thresholds: Thresholds | Mapping[str, Any] | None) -> Thresholds:
-        """The defaults with some changed; an unknown name, or a pair that isn't two numbers, is an error."""
+        """The defaults with some limits replaced; ValueError for an unknown name or a pair that isn't two numbers."""
         if thresholds is None or isinstance(thresholds, Thresholds):
             return thresholds or cls()
         known = {f.name for f in fields(cls)}
@@ -81,24 +83,23 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """How far figures of two tables of `n` common rows lie apart by chance.
+class SamplingNoise:
+    """How much the figures of two tables of `n` common rows differ by chance.
 
-    Where there are `refits`, as far as the furthest of them did. Else one standard error of the difference of two
-    independent samples; refits share their items and log and differ by less, so one error beyond the limits of a large
-    table is enough. They shrink with 1 / sqrt(n).
+    With `refits`, the largest difference among them. Else one standard error of the difference of two independent
+    samples, falling with 1 / sqrt(n): refits share items and log and differ by less.
     """
 
     n: int
     refits: tuple[TableComparison, ...] = ()
 
-    def seen(self, figure: Callable[[TableComparison], float | None]) -> float:
+    def largest(self, figure: Callable[[TableComparison], float | None]) -> float:
         """The largest size of a figure among the refits."""
         return max((abs(figure(c) or 0.0) for c in self.refits), default=0.0)
 
     def rise(self, name: str) -> float:
         """The largest difference of a figure of the geometry among the refits."""
-        return self.seen(lambda c: (getattr(c.new, name) or 0.0) - (getattr(c.old, name) or 0.0))
+        return self.largest(lambda c: (getattr(c.new, name) or 0.0) - (getattr(c.old, name) or 0.0))
 
     def correlation(self, name: str, a: float, b: float) -> float:
         """Of two Spearman correlations: (1 - r^2) sqrt((1 + r^2 / 2) / (n - 3)) each (Bonett and Wright 2000)."""
@@ -116,13 +117,16 @@ class Noise:
         return math.sqrt(12.0 / max(self.n, 1)) + self.rise("hubness")
 
     def spectrum(self) -> float:
-        """Of two spectra. An eigenvalue's relative error is sqrt(2 / n) (Anderson 1963), so those of two independent
-        samples lie sqrt(2 / (pi n)) = 0.80 / sqrt(n) apart. Refits of item2vec and PPMI came to 0.35 / sqrt(n) at most
-        on trained shops of 60 to 800 items, and sessions that leak to 0.96 / sqrt(n) and more on shops of 300 and 400:
-        hence 0.35. Walks over a small graph vary far more: only refits tell, and a quarter is added to the worst of a
-        few, which one in five honest tables exceeded on a shop of 100 items."""
+        """Of two spectra.
+
+        An eigenvalue's relative error is sqrt(2 / n) (Anderson 1963), so the spectra of two independent samples differ
+        by sqrt(2 / (pi n)) = 0.80 / sqrt(n). Measured: at most 0.35 / sqrt(n) for refits of item2vec and PPMI on shops
+        of 60 to 800 items, 0.96 / sqrt(n) and more for leaking sessions on shops of 300 and 400 items; hence 0.35.
+        Walks over a small graph vary more, which only refits show. Their worst is raised by a quarter: on a shop of 100
+        items one fault-free table in five exceeded it.
+        """
         if self.refits:
-            return 1.25 * self.seen(lambda c: c.spectrum_distance)
+            return 1.25 * self.largest(lambda c: c.spectrum_distance)
         return 0.35 / math.sqrt(max(self.n, 1))
 
     def overlap(self, mean: float, k: int, lists: float) -> float:
@@ -167,40 +171,63 @@ def judge(
     previous: EmbeddingTable | None = None,
     thresholds: Thresholds | Mapping[str, Any] | None = None,
     *,
-    popularity: Any = None,
+    popularity: ArrayLike | None = None,
     expected_ids: Any = None,
-    index: Any = None,
+    index: VectorIndex | None = None,
     comparison: TableComparison | None = None,
     refits: Sequence[TableComparison] = (),
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
 ) -> Verdict:
-    """Pass, warn or fail, with reasons.
+    """A verdict on a table before it is published: pass, warn or fail, with reasons.
 
     Parameters
     ----------
-    candidate : the table about to be published. previous : the one it would replace; None: the first, judged alone.
+    candidate : the table to publish. previous : the table it would replace; None: there is none yet.
     thresholds : `Thresholds`, or a mapping of the (warn, fail) limits to change.
     popularity : (len(candidate),) counts; None: `candidate.arrays["counts"]` where present.
-    expected_ids : ids that should have a vector (the items of the log): those without are cold-start holes.
-    index : an index that will serve the candidate; one built on another table, order or version fails.
-    comparison : of `compare_tables(previous, candidate)`, where made already.
-    refits : of `compare_tables` between honest trainings of this kind (another seed, a random nine tenths of the
-        sessions: another day's log): how far such tables differ by chance alone. What two tables share is then judged
-        against that, not against limits for all kinds: among a few hundred items only so are faults and chance told
-        apart, and users' sessions run together surely seen. Three are enough; their worst counts.
+    expected_ids : ids that should have a vector, e.g. the items of the log.
+    index : an index that will serve the candidate; one built from another table, order or version fails.
+    comparison : the result of `compare_tables(previous, candidate)`, if there is one.
+    refits : results of `compare_tables` between fault-free trainings of this kind (another seed, a random nine tenths
+        of the sessions). They show how much such tables differ by chance, and replace the general limits on overlap and
+        shift: with a few hundred items, only this separates faults from noise. Three are enough; the worst counts.
+    random_state, workers : of `compare_tables`.
+
+    Returns
+    -------
+    Verdict : `status`, `reasons` and the comparison; `TableStore.publish(report=...)` takes it.
+
+    Raises
+    ------
+    ValueError, TypeError : no table, an unknown limit, bad parameters of `compare_tables`.
+
+    See Also
+    --------
+    compare_tables : the figures. Thresholds : the limits.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> table = tc.EmbeddingTable(["cup", "mug", "tie"], [[1.0, 0.0], [0.6, 0.8], [0.0, 0.0]])
+    >>> verdict = tc.judge(table)
+    >>> for reason in verdict.reasons:
+    ...     print(reason)
+    fail: 1 items have a zero vector (zero_rows 0.333, limit 0.02)
     """
     limits = Thresholds.of(thresholds)
     if not isinstance(candidate, EmbeddingTable):
         raise TypeError(parameter_message("candidate", OWNER, "an EmbeddingTable", candidate))
     if previous is not None and comparison is None:
-        comparison = compare_tables(previous, candidate, popularity=popularity, seed=seed, workers=workers)
+        comparison = compare_tables(
+            previous, candidate, popularity=popularity, random_state=random_state, workers=workers
+        )
     reasons = _Reasons(limits)
     _judge_alone(reasons, candidate, expected_ids, index)
     if comparison is not None:
         _judge_coverage(reasons, comparison)
         _judge_neighbours(reasons, comparison, refits)
-        noise = Noise(comparison.n_common, tuple(refits))
+        noise = SamplingNoise(comparison.n_common, tuple(refits))
         _judge_geometry(reasons, comparison.old, comparison.new, noise)
         _judge_method(reasons, comparison, noise)
     found = tuple(reasons.found)
@@ -210,7 +237,7 @@ def judge(
 
 
 class _Reasons:
-    """Collects what is beyond its limit."""
+    """Collects the figures beyond their limits."""
 
     def __init__(self, limits: Thresholds) -> None:
         self.limits = limits
@@ -232,7 +259,7 @@ class _Reasons:
                 return
 
 
-def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, index: Any) -> None:
+def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, index: VectorIndex | None) -> None:
     zero = ~np.any(table.vectors, axis=1) if len(table) else np.zeros(0, dtype=bool)
     if not len(table):
         reasons.found.append(Reason("fail", "missing_items", 1.0, 0.0, "the table is empty"))
@@ -241,21 +268,21 @@ def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, in
     if len(zero):
         reasons.above("zero_rows", float(zero.mean()), f"{int(zero.sum())} items have a zero vector")
     if expected_ids is not None:
-        wanted = Ids.from_values(expected_ids, OWNER, "expected_ids")
+        wanted = RowIds.from_values(expected_ids, OWNER, "expected_ids")
         rows = table.rows(wanted, missing="mark")
         holes = (rows < 0) | (zero[rows] if len(zero) else True)
         if len(wanted):
-            message = f"{int(holes.sum())} of {len(wanted)} items have no vector (cold-start holes)"
+            message = f"{int(holes.sum())} of {len(wanted)} items have no vector"
             reasons.above("missing_items", float(holes.mean()), message)
     if index is not None and index.fingerprint != table.fingerprint:
-        message = "the index was built over other ids, another order or another version"
+        message = "the index was built from other ids, another order or another version"
         reasons.found.append(Reason("fail", "index", 1.0, 0.0, message))
 
 
 def _judge_coverage(reasons: _Reasons, c: TableComparison) -> None:
     share = c.lost / max(c.n_old, 1)
-    reasons.above("lost_rows", share, f"{c.lost} of {c.n_old} ids are gone, e.g. {list(c.lost_examples[:3])}")
-    reasons.above("lost_popularity", c.lost_popularity, "the ids that are gone were in use")
+    reasons.above("lost_rows", share, f"{c.lost} of {c.n_old} ids are missing, e.g. {list(c.lost_examples[:3])}")
+    reasons.above("lost_popularity", c.lost_popularity, "the missing ids were in use")
 
 
 def _judge_neighbours(reasons: _Reasons, c: TableComparison, refits: Sequence[TableComparison]) -> None:
@@ -270,15 +297,15 @@ def _judge_neighbours(reasons: _Reasons, c: TableComparison, refits: Sequence[Ta
         if overlaps and c.overlap_by_chance < 1.0:
             usual = max(min(share or 0.0 for share in overlaps), 0.02)
             share = _beyond_chance(c.overlap, c)
-            told = f"{kept}; of those not by chance {usual:.0%} is usual among refits"
-            reasons.below("overlap_of_refit", None if share is None else share / usual, told)
-        shift = None if c.shift_median is None else c.shift_median / max(*shifts, _STILL)
-        reasons.above("shift_of_refit", shift, "items moved further than among honest refits, after the best rotation")
+            message = f"{kept}; beyond chance, {usual:.0%} is usual among refits"
+            reasons.below("overlap_of_refit", None if share is None else share / usual, message)
+        shift = None if c.shift_median is None else c.shift_median / max(*shifts, MIN_MEANINGFUL_SHIFT)
+        reasons.above("shift_of_refit", shift, "items moved further than among refits, after the best rotation")
         return
-    if c.overlap_by_chance < 1.0:  # with no more than k others every list holds them all
+    if c.overlap_by_chance < 1.0:  # else there are at most k others, and every list holds all of them
         reasons.below("overlap", _beyond_chance(c.overlap, c), kept)
         popular = c.overlap_by_popularity[-1] if c.overlap_by_popularity else None
-        noise = Noise(c.n_common).overlap(popular or 0.0, c.k, c.n_common / 10.0)
+        noise = SamplingNoise(c.n_common).overlap(popular or 0.0, c.k, c.n_common / 10.0)
         message = "the most popular items changed their neighbours"
         reasons.below("overlap_popular", _beyond_chance(popular, c), message, noise)
     reasons.above("shift_median", c.shift_median, "items moved, after the best rotation")
@@ -288,14 +315,14 @@ def _beyond_chance(overlap: float | None, c: TableComparison) -> float | None:
     return None if overlap is None else (overlap - c.overlap_by_chance) / (1.0 - c.overlap_by_chance)
 
 
-def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry, noise: Noise) -> None:
-    reasons.above("duplicate_rows", new.duplicate_rows, "items share one and the same vector")
+def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry, noise: SamplingNoise) -> None:
+    reasons.above("duplicate_rows", new.duplicate_rows, "items share their vector with others")
     if old.popularity_correlation is not None and new.popularity_correlation is not None:
         rise = new.popularity_correlation - old.popularity_correlation
         by_chance = noise.correlation(
             "popularity_correlation", old.popularity_correlation, new.popularity_correlation
         )
-        message = "neighbours are chosen by popularity (window too wide?)"
+        message = "neighbours follow popularity (window too wide?)"
         reasons.above("popularity_correlation", rise, message, by_chance)
     if old.neighbour_popularity is not None and new.neighbour_popularity is not None:
         rise = new.neighbour_popularity - old.neighbour_popularity
@@ -303,18 +330,19 @@ def _judge_geometry(reasons: _Reasons, old: Geometry, new: Geometry, noise: Nois
     hub = max(new.hubness - noise.skewness(), 0.0) / max(old.hubness, 0.5)
     reasons.above("hubness", hub, "a few items are everyone's neighbours")
     change = new.mean_cosine - old.mean_cosine
-    told = f"the space has {'narrowed' if change > 0 else 'widened'}"
-    reasons.above("mean_cosine", abs(change), told, noise.rise("mean_cosine"))
+    message = f"vectors point more {'the same way' if change > 0 else 'apart'} than before"
+    reasons.above("mean_cosine", abs(change), message, noise.rise("mean_cosine"))
 
 
-def _judge_method(reasons: _Reasons, c: TableComparison, noise: Noise) -> None:
+def _judge_method(reasons: _Reasons, c: TableComparison, noise: SamplingNoise) -> None:
     if c.changed_parameters:
-        told = ", ".join(f"{name} from {a!r} to {b!r}" for name, (a, b) in c.changed_parameters.items())
-        reasons.found.append(Reason("warn", "changed_parameters", len(c.changed_parameters), 0.0, f"changed: {told}"))
-    message = "the space has another shape (another method?)"
+        changed = ", ".join(f"{name} from {a!r} to {b!r}" for name, (a, b) in c.changed_parameters.items())
+        message = f"changed: {changed}"
+        reasons.found.append(Reason("warn", "changed_parameters", len(c.changed_parameters), 0.0, message))
+    message = "the spectrum has changed (another method?)"
     reasons.above("spectrum_distance", c.spectrum_distance, message, noise.spectrum())
     if c.old.norm_popularity is not None and c.new.norm_popularity is not None:
         change = abs(c.new.norm_popularity - c.old.norm_popularity)
         by_chance = noise.correlation("norm_popularity", c.old.norm_popularity, c.new.norm_popularity)
-        message = "norms follow popularity in another way (another method?)"
+        message = "the relation of norms to popularity has changed (another method?)"
         reasons.above("norm_popularity", change, message, by_chance)

@@ -1,4 +1,4 @@
-"""How many traits: stability over restarts and bootstraps, against coherence and held-out error, with a picture."""
+"""choose_n_traits: the number of traits, by stability of refits and held-out error."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..customers.describe import token_lift
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, with_blend_chosen
+from .trait_coherence import Embed, NamingRules, with_blend_chosen
 from .trait_prediction import take_sequences
 
 OWNER = "choose_n_traits"
@@ -38,8 +38,8 @@ class TraitChoice:
     candidates : (n,) int64 numbers of traits tried.
     stability : (n,) mean matched cosine of the token loadings of refits on half of the customers; weakest : the least
         cosine of any trait, averaged over pairs of refits.
-    coherence : (n,) NPMI of names over the customers each refit didn't see.
-    error : (n,) share of the held-out halves of unseen customers' histories that their other halves don't predict.
+    coherence : (n,) NPMI of the names over the customers held out from each refit.
+    error : (n,) share of half a held-out customer's history that the other half doesn't predict.
     """
 
     n_traits: int
@@ -55,7 +55,7 @@ class TraitChoice:
         return "\n".join([head, *(f"  {k:6d}  {s:9.3f}  {w:7.3f}  {c:9.3f}  {e:14.4f}" for k, s, w, c, e in rows)])
 
     def plot(self, path: str | Path) -> None:
-        """Write the picture (PNG, SVG or PDF by the name's ending); needs the `report` extra (matplotlib)."""
+        """Draw the figures to a PNG, SVG or PDF file; needs matplotlib (the extra `report`)."""
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
@@ -87,35 +87,52 @@ def choose_n_traits(
     n_refits: int = 4,
     tolerance: float = 0.1,
     max_customers: int | None = 10_000,
-    seed: int = 0,
+    random_state: int = 0,
     progress: Progress | None = None,
 ) -> TraitChoice:
-    """Choose the number of traits that customers bear out.
+    """Choose the number of traits by stability and held-out error.
 
-    Refits on halves of the customers (with other seeds, so restarts are in it) are compared pair by pair. The choice
-    is the candidate of least held-out error among those whose stability is within `tolerance` of the best: with
-    fewer traits some that are there are merged, with more some are split by chance, and either shows in both.
+    Refits on halves of the customers, with different seeds, are compared pair by pair. The choice is the candidate of
+    least held-out error among those whose stability is within `tolerance` of the best. With too few traits real ones
+    are merged, with too many they are split at random; both lower the stability and raise the error.
 
     Parameters
     ----------
-    sequences, vocabulary, embed, max_customers, seed : as in `evaluate_traits`.
+    sequences, vocabulary, embed, max_customers, random_state : as in `evaluate_traits`.
     candidates : numbers of traits to try, rising. model : TraitModel whose other parameters are used.
-    n_refits : even number of refits per candidate. tolerance : of stability, see above.
+    n_refits : refits per candidate. tolerance : of the stability, see above.
+    progress : callback `progress(stage, done, total)`.
 
     Returns
     -------
-    TraitChoice : the choice, the figures behind it, and `plot(path)`.
+    TraitChoice : the choice and the figures of all candidates; `plot(path)` draws them.
 
     Raises
     ------
-    ValueError, TypeError : no or falling candidates, too few customers, parameters out of range.
+    ValueError, TypeError : no candidates or not rising ones, too few customers, parameters out of range.
+
+    See Also
+    --------
+    evaluate_traits : judges one model in detail.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> shop = tc.simulate_events(n_users=80, n_items=40, n_traits=3, seed=0)
+    >>> corpus = tc.tokenize(tc.split_sessions(shop.log), min_count=3)
+    >>> model = tc.TraitModel(method="counts", max_iter=20)
+    >>> choice = tc.choose_n_traits(
+    ...     corpus.sequences, corpus.vocabulary, candidates=(2, 3), model=model, n_refits=2
+    ... )
+    >>> choice.n_traits in choice.candidates
+    True
     """
     tried = [check_int("candidates", OWNER, k, 1) for k in candidates]
     if not tried or any(b <= a for a, b in pairwise(tried)):
         raise ValueError(parameter_message("candidates", OWNER, "a rising sequence of ints", candidates))
     n_refits = check_int("n_refits", OWNER, n_refits, 2)
     tolerance = check_real("tolerance", OWNER, tolerance, 0.0)
-    seed = check_seed("seed", OWNER, seed)
+    seed = check_seed("random_state", OWNER, random_state)
     template = TraitModel() if model is None else model
     rng = np.random.default_rng([seed, 5])
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
@@ -126,7 +143,7 @@ def choose_n_traits(
     pairs = [split_halves(sequences, active, rng) for _ in range((n_refits + 1) // 2)]
     sides = [side for a, b in pairs for side in ((a, b), (b, a))][:n_refits]
     halfway = type(template)(**template.get_params()).set_params(n_traits=tried[len(tried) // 2])
-    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, Naming())
+    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, NamingRules())
     figures = np.zeros((len(tried), 4))
     for row, k in enumerate(tried):
         figures[row] = _judged(template, k, sequences, vocabulary, embed, sides, seed)
@@ -157,19 +174,19 @@ def _judged(
 
 
 def _completion_error(model: TraitModel, unseen: Sequences, n_tokens: int) -> float:
-    """Share of squares of the odd sequences' tokens that the even sequences' profiles, freely scaled, leave over."""
+    """Share of squares of the odd sequences' tokens not explained by the even sequences' profiles, best scaled."""
     nth = _nth_of_owner(unseen)
     even, odd = (take_sequences(unseen, nth % 2 == parity) for parity in (0, 1))
     predicted = model.transform_raw(even) @ model.token_rates_
     wanted = unit_rows(presence(count_tokens(odd, n_tokens=n_tokens)))
     norms = np.linalg.norm(predicted, axis=1)
-    asked = (np.diff(wanted.indptr) > 0) & (norms > 0)
-    if not asked.any():
+    used = (np.diff(wanted.indptr) > 0) & (norms > 0)
+    if not used.any():
         return 1.0
     rows = np.repeat(np.arange(wanted.shape[0]), np.diff(wanted.indptr))
     along = np.bincount(rows, weights=wanted.data * predicted[rows, wanted.indices], minlength=wanted.shape[0])
     cosine = np.divide(along, norms, out=np.zeros_like(along), where=norms > 0)
-    return float(1.0 - (cosine[asked] ** 2).mean())
+    return float(1.0 - (cosine[used] ** 2).mean())
 
 
 def _nth_of_owner(sequences: Sequences) -> NDArray[np.int64]:

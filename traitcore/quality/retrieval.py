@@ -1,4 +1,4 @@
-"""Next-item retrieval: is what comes next in a session near the top of what the model would show?"""
+"""Next-item retrieval: how high a model ranks the items that come next in held-out sessions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
@@ -20,7 +20,7 @@ OWNER = "evaluate_retrieval"
 _BLOCK = 128
 
 Scorer = Callable[[Sequences], Any]
-"""Sequences (m prefixes) -> (m, n_items) scores of what comes next, larger is better."""
+"""Sequences (m prefixes) -> (m, n_items) scores of the next item, larger is better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,16 +29,14 @@ class RetrievalReport:
 
     Attributes
     ----------
-    k, n_queries : list length and number of prefixes asked.
-    recall, mrr, ndcg : hit rate, mean reciprocal rank and NDCG at k. Each query asks for one right answer, so recall is
-        the hit rate and the ideal DCG is 1. A tie counts as the mean of the ranks it spans.
-    coverage : share of the items that stand in at least one list of k. A list has fewer than k where fewer may be
-        listed.
-    popularity_bias : mean popularity percentile of the items listed minus that of the right answers; 0 shows items as
-        popular as what customers choose, above 0 favours hits. None where `popularity` was not given, or no item may
-        be listed.
-    ranks : (n_queries,) float64 rank of each right answer (infinite: it could not be listed), for other figures.
-    n_unknown : right answers that the model does not know, counted as misses.
+    k, n_queries : length of the lists and number of queries.
+    recall, mrr, ndcg : hit rate, mean reciprocal rank and NDCG at k. Each query has one right answer, so recall is the
+        hit rate and the ideal DCG is 1. Tied items share the mean of their ranks.
+    coverage : share of the items that are in at least one list of k. A list is shorter where fewer may be listed.
+    popularity_bias : mean popularity percentile of the items listed minus that of the right answers; above 0, popular
+        items are listed too often. None without `popularity`, or if no item may be listed.
+    ranks : (n_queries,) float64 rank of each right answer, infinite if it could not be listed.
+    n_unknown : right answers without a row in the model, counted as misses.
     """
 
     k: int
@@ -66,13 +64,15 @@ class RetrievalReport:
 class VectorScorer:
     """Scores by vectors: a session is the sum of its items' vectors, weighted by `decay` per step back.
 
-    Where the prefixes have times, items of one time are one step, so that their order is nothing.
+    Where the prefixes have times, items of one time count as one step, in no order.
 
     item_vectors : (n_items, d) float32. context_vectors : (n_items, d) or None; where given the next item's score is
-    session . context, else the cosine between the session and the item.
+    session . context, else the cosine between the session and the item. `evaluate_retrieval` takes it as a scorer.
     """
 
-    def __init__(self, item_vectors: Any, context_vectors: Any = None, *, decay: float = 0.5) -> None:
+    def __init__(
+        self, item_vectors: ArrayLike, context_vectors: ArrayLike | None = None, *, decay: float = 0.5
+    ) -> None:
         owner = "VectorScorer"
         self._items = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
         self.decay = check_real("decay", owner, decay, 0.0, 1.0)
@@ -105,40 +105,49 @@ def evaluate_retrieval(
     k: int = 20,
     repeats: str = "keep",
     ties: str = "set",
-    popularity: Any = None,
+    popularity: ArrayLike | None = None,
     max_queries: int | None = None,
     n_unknown: int = 0,
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
 ) -> RetrievalReport:
-    """Every prefix of each test sequence asks for its next item; all items are ranked.
+    """Rank all items as the next one of every prefix of each test sequence.
 
-    Events of one time are a set, so that no order among them (that of their ids, say) can better the figures. Each
-    item of the set is asked for once, given what was before all of them, and the others of the set, just as right,
-    don't count against it (the "filtered" ranks of Bordes et al. 2013, section 4.1). Where a sequence begins with a
-    set, a basket, nothing was before: each of its items is asked for given the others, in random order ("all but 1"
-    of Breese, Heckerman & Kadie 1998, section 3.1).
+    Events of one time are a set: an order among them, e.g. that of their ids, can't improve the figures. Each item of
+    the set is one query, given the events before the set. The set's other items are right too and don't count as ranked
+    above it ("filtered" ranks). A set at the start of a sequence, a basket, has nothing before it: each of its items is
+    a query given the others in random order ("all but 1").
 
     Parameters
     ----------
-    sequences : the test sessions, tokens in [0, n_items). Without timestamps_us, the order is taken to be known.
-    scorer : prefixes (Sequences) -> (m, n_items) scores, ints, floats or bools, without NaN; -inf: not to be listed;
-        e.g. a `VectorScorer`.
-    k : length of the list.
+    sequences : the test sessions, tokens in [0, n_items). Without timestamps_us, the order is taken as given.
+    scorer : callable, prefixes (Sequences) -> (m, n_items) scores: ints, floats or bools without NaN; -inf for items
+        not to list. For example a `VectorScorer`.
+    k : length of the lists.
     ties : "set"; or "order": the order of events of one time is known (from an order column of the log, or its rows),
-        and each is asked for given those before it.
-    repeats : "keep", or "exclude": items already in the prefix can't be listed (a right answer among them is a miss).
+        and each is a query given those before it.
+    repeats : "keep", or "exclude": items already in the prefix are not listed (a right answer among them is a miss).
     popularity : (n_items,) counts in the training data, for the popularity bias.
-    max_queries : ask a random sample of so many prefixes; None: all.
-    seed : of the sample, and of the order of each set.
-    n_unknown : next items dropped before because the model has no row for them; counted as misses.
+    max_queries : use a random sample of this many queries; None: all.
+    random_state : int, the seed of the sample and of the order of each set.
+    n_unknown : number of next items dropped earlier because the model has no row for them; counted as misses.
     workers : threads; the result doesn't depend on it.
 
     Raises
     ------
-    ValueError : no prefix to ask (every session shorter than 2), a token outside [0, n_items), scores of a wrong shape
-        or with NaN.
+    ValueError : no query (all sessions are shorter than 2), a token outside [0, n_items), scores of a wrong shape or
+        with NaN.
+
+    See Also
+    --------
+    next_items, NextItemCounts : models to evaluate. evaluate_traits : the same question for traits.
+
+    References
+    ----------
+    Bordes et al. 2013, "Translating embeddings for modeling multi-relational data", section 4.1 (filtered ranks);
+    Breese, Heckerman & Kadie 1998, "Empirical analysis of predictive algorithms for collaborative filtering", section
+    3.1 (all but 1).
 
     Examples
     --------
@@ -151,7 +160,7 @@ def evaluate_retrieval(
     k = check_int("k", OWNER, k, 1)
     check_choice("repeats", OWNER, repeats, ("keep", "exclude"))
     check_choice("ties", OWNER, ties, ("set", "order"))
-    seed = check_seed("seed", OWNER, seed)
+    seed = check_seed("random_state", OWNER, random_state)
     n_unknown = check_int("n_unknown", OWNER, n_unknown, 0, COUNT_MAX)
     threads = resolve_workers(workers, OWNER)
     largest = sequences.largest_token()
@@ -189,7 +198,7 @@ def mean_ranks(
 ) -> NDArray[np.float64]:
     """(m,) rank, from 1, of each row's target; equal scores share the mean of their ranks.
 
-    may : (m, n) bool, which items count; None: those above -inf. A target that doesn't has rank inf.
+    may : (m, n) bool, the items that count; None: those above -inf. A target that doesn't count has rank inf.
     """
     may = scores > -np.inf if may is None else may
     rows = np.arange(len(targets))
@@ -200,9 +209,9 @@ def mean_ranks(
 
 
 def best_rows(scores: NDArray[Any], may: NDArray[np.bool_], k: int) -> NDArray[np.int32]:
-    """(m, k) the k items of highest score in each row, in no order, of those that `may` (m, n) be listed; -1: none.
+    """(m, k) the k items of highest score in each row, in no order, of those in `may` (m, n); -1 past their end.
 
-    Of equal scores the lower items, whatever the dtype.
+    Of equal scores, the lower items.
     """
     lowest = -np.inf if scores.dtype.kind == "f" else False if scores.dtype.kind == "b" else np.iinfo(scores.dtype).min
     held = scores if may.all() else np.where(may, scores, scores.dtype.type(lowest))
@@ -218,20 +227,20 @@ def best_rows(scores: NDArray[Any], may: NDArray[np.bool_], k: int) -> NDArray[n
 
 
 def split_sequences(
-    sequences: Sequences, *, by: str = "time", test_share: float = 0.2, seed: int = 0
+    sequences: Sequences, *, by: str = "time", test_share: float = 0.2, random_state: int = 0
 ) -> tuple[Sequences, Sequences]:
-    """(train, test) sequences, none cut in two. Owners and times go along.
+    """(train, test), whole sequences with their owners and times.
 
-    by : "time": the test set is the `test_share` of sequences that end last (needs timestamps_us); which of those that
-        end together is by chance, for rows are in order of their customers' ids. "session": a random share.
-    seed : of what is left to chance.
+    by : "time": the test set is the `test_share` of sequences that end last (needs timestamps_us), of those that end
+        together a random part: rows are in order of customer ids. "session": a random share.
+    random_state : int, the seed of the random choice.
     """
     owner = "split_sequences"
     check_choice("by", owner, by, ("time", "session"))
     share = check_real("test_share", owner, test_share, 0.0, 1.0)
     n = len(sequences)
     n_test = round(n * share)
-    chance = np.random.default_rng(check_seed("seed", owner, seed)).permutation(n)
+    chance = np.random.default_rng(check_seed("random_state", owner, random_state)).permutation(n)
     if by == "time":
         if sequences.timestamps_us is None:
             raise ValueError(parameter_message("by", owner, "'session': the sequences have no timestamps_us", by))
@@ -255,7 +264,7 @@ def _ends(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[np.
 
 
 def _begins_instant(sequences: Sequences) -> NDArray[np.bool_]:
-    """(n_tokens,) bool: does the event begin its sequence, or come later than the one before it?"""
+    """(n_tokens,) bool: whether the event begins its sequence or is later than the one before it."""
     begins = np.ones(sequences.n_tokens, dtype=bool)
     if sequences.timestamps_us is not None:
         begins[1:] = np.diff(sequences.timestamps_us) != 0
@@ -264,10 +273,9 @@ def _begins_instant(sequences: Sequences) -> NDArray[np.bool_]:
 
 
 class _Queries:
-    """The questions of some sequences: which places of `sequences.tokens` are asked for, and given what.
+    """The queries of some sequences: places of `sequences.tokens` to predict, and the prefix of each.
 
-    `sequences` are those given, each instant's items once and in random order: what was asked in another order would
-    be the same to the byte.
+    `sequences` holds the items of each instant once, in a random order that doesn't depend on the order given.
     """
 
     def __init__(self, sequences: Sequences, seed: int) -> None:
@@ -281,20 +289,20 @@ class _Queries:
         self._start = np.repeat(sequences.offsets[:-1], np.diff(sequences.offsets))
 
     def sample(self, max_queries: int | None, seed: int) -> NDArray[np.int64]:
-        """Places asked for, rising: those with something before their instant or beside them in it."""
+        """Places to predict, rising: those with events before their instant or other items in it."""
         places = np.flatnonzero((self._first > self._start) | (self._last - self._first > 1))
         if not len(places):
-            rule = "with at least one session of two or more items: nothing comes next in these"
+            rule = "with at least one session of two or more items"
             raise ValueError(parameter_message("sequences", OWNER, rule, repr(self.sequences)))
         if max_queries is not None and check_int("max_queries", OWNER, max_queries, 1) < len(places):
             places = np.sort(np.random.default_rng(seed).choice(places, max_queries, replace=False))
         return places.astype(np.int64)
 
     def prefixes(self, places: NDArray[np.int64]) -> Sequences:
-        """What is given with each question: the events before the instant, or else the others of it."""
+        """The prefix of each query: the events before the instant, or else the instant's other items."""
         start, first, last = self._start[places], self._first[places], self._last[places]
         alone = first == start
-        # Two runs of places each: what follows in the instant comes first, so that no item is always the latest.
+        # Two runs of places each. Later places of the instant come first, so that no item is always the latest.
         starts = np.stack((np.where(alone, places + 1, start), first), axis=1)
         stops = np.stack((np.where(alone, last, first), np.where(alone, places, first)), axis=1)
         at, lengths = _runs(starts.reshape(-1), stops.reshape(-1))
@@ -303,7 +311,7 @@ class _Queries:
         return Sequences(self.sequences.tokens[at], offsets, timestamps_us=None if times is None else times[at])
 
     def equally_right(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """(questions, items): the items of each question's instant, where they are not given with it."""
+        """(queries, items): the items of each query's instant, where they are not its prefix."""
         alone = self._first[places] == self._start[places]
         at, lengths = _runs(self._first[places], np.where(alone, self._first[places], self._last[places]))
         return np.repeat(np.arange(len(places)), lengths), self.sequences.tokens[at]
@@ -330,16 +338,16 @@ def _shuffled_sets(
     return replace(kept, tokens=kept.tokens[shuffled]), np.diff(instant, prepend=-1) != 0
 
 
-def _checked_scores(found: Any, shape: tuple[int, int]) -> NDArray[Any]:
+def _checked_scores(found: object, shape: tuple[int, int]) -> NDArray[Any]:
     if isinstance(found, np.ma.MaskedArray):
-        rule = "a callable that gives a plain array (what must not be listed scores -inf)"
+        rule = "a callable that returns a plain array (-inf for items not to list)"
         raise ValueError(parameter_message("scorer", OWNER, rule, "a masked array"))
     scores = np.asarray(found)
     if scores.shape != shape or scores.dtype.kind not in "iufb":
-        rule = f"a callable that gives numbers of shape {shape}"
+        rule = f"a callable that returns numbers of shape {shape}"
         raise ValueError(parameter_message("scorer", OWNER, rule, f"shape {scores.shape}, dtype {scores.dtype}"))
     if np.isnan(scores).any():
-        rule = "a callable that gives numbers without NaN (what must not be listed scores -inf)"
+        rule = "a callable that returns numbers without NaN (-inf for items not to list)"
         raise ValueError(parameter_message("scorer", OWNER, rule, "NaN"))
     return scores
 

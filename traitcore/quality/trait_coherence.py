@@ -1,4 +1,4 @@
-"""Coherence of traits by the strict protocol: fitted and named on half of the customers, judged by the other half."""
+"""Coherence of traits: fitted and named on half of the customers, judged on the other half."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Embed = Callable[[Sequences], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Naming:
-    """How traits are named while they are judged: fixed, and printed, for coherence depends on it."""
+class NamingRules:
+    """How traits are named while they are judged. Coherence depends on it, so it is recorded."""
 
-    n_top: int = 10
+    k: int = 10
     smoothing: float = 20.0
     min_df: int = 5
     min_count: int = 1
@@ -37,7 +37,7 @@ class Naming:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class NamedFit:
     """A model fitted on some customers, its names, and the counts behind them."""
 
     model: TraitModel
@@ -48,21 +48,21 @@ class Fit:
 
 
 def fit_and_name(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
-) -> Fit:
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None, seed: int
+) -> NamedFit:
     """A fresh model with the same parameters, fitted and named on these customers alone."""
     known = drop_rare(sequences, len(vocabulary), naming.min_count)
     fresh = type(model)(**model.get_params()).set_params(random_state=seed)
     fresh.fit(known, vocabulary, item_vectors=None if embed is None else embed(known))
     counts = count_tokens(known, n_tokens=len(vocabulary))
     lift = token_lift(fresh.raw_profiles_, counts, smoothing=naming.smoothing, min_df=naming.min_df)
-    return Fit(fresh, lift.top(naming.n_top), counts, lift.eligible, lift.document_frequencies)
+    return NamedFit(fresh, lift.top(naming.k), counts, lift.eligible, lift.document_frequencies)
 
 
-def with_blend_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming) -> TraitModel:
-    """The same parameters with what is "auto" of the joint recipe chosen once, on these customers.
-
-    The blend is a hyper-parameter: refits of one corpus that are compared with one another share it.
+def with_blend_chosen(
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules
+) -> TraitModel:
+    """The same model with parameters "auto" of the joint recipe chosen on these customers, for refits to share.
     """
     if model.method != "joint":
         return model
@@ -72,7 +72,7 @@ def with_blend_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocab
 
 
 def drop_rare(sequences: Sequences, n_tokens: int, min_count: int) -> Sequences:
-    """Without the tokens that occur fewer than `min_count` times here: the vocabulary these customers would have."""
+    """Without the tokens that occur fewer than `min_count` times: the vocabulary of these customers alone."""
     return sequences.keep(sequences.token_counts(n_tokens)[sequences.tokens] >= min_count)
 
 
@@ -80,16 +80,16 @@ def judge_coherence(
     model: TraitModel,
     sequences: Sequences,
     vocabulary: Vocabulary,
-    naming: Naming,
+    naming: NamingRules,
     embed: Embed | None,
     n_splits: int,
     seed: int,
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Figures of the strict protocol over `n_splits` random halvings, each judged both ways, with 95% intervals.
+    """Figures over `n_splits` random halvings, each judged both ways, with 95% intervals.
 
-    npmi, npmi_low, npmi_high, npmi_worst (mean of the weakest trait), npmi_without_heavy (judges without the 5% of
-    longest histories), diversity, and the controls of equal shape: random and most popular eligible tokens.
+    npmi, npmi_low, npmi_high, npmi_worst (mean of the weakest trait), npmi_without_heavy (without the longest 5% of
+    histories), diversity, and as controls names of the same shape from random and from popular eligible tokens.
     """
     rng = np.random.default_rng([seed, 1])
     rows = []
@@ -106,14 +106,18 @@ def judge_coherence(
     return figures | interval("npmi", [row["npmi"] for row in rows])
 
 
-def _judged(fit: Fit, judges: sparse.csr_array, naming: Naming, rng: np.random.Generator) -> dict[str, float]:
+def _judged(fit: NamedFit, judges: sparse.csr_array, naming: NamingRules, rng: np.random.Generator) -> dict[str, float]:
     events = judges.sum(axis=1)
     light = sparse.csr_array(judges[events <= np.quantile(events, 1.0 - naming.heavy_share)])
     scores = npmi_coherence(fit.tops, judges)
-    shape = (len(fit.tops), naming.n_top)
+    shape = (len(fit.tops), naming.k)
     eligible = np.flatnonzero(fit.eligible)
     popular = eligible[np.argsort(-fit.document_frequencies[eligible], kind="stable")][: shape[0] * shape[1]]
     share = rows_to_shares(fit.model.raw_profiles_)
+
+    def control(tokens: NDArray[np.int64], counts: sparse.csr_array) -> float:
+        return float(npmi_coherence(_split_names(rng.permutation(tokens), shape), counts).mean())
+
     return {
         "npmi": float(scores.mean()),
         "npmi_worst": float(scores.min()),
@@ -121,21 +125,21 @@ def _judged(fit: Fit, judges: sparse.csr_array, naming: Naming, rng: np.random.G
         "diversity": name_diversity(fit.tops),
         "named_tokens": float(sum(len(rows) for rows in fit.tops)),
         "support_half": float((share > naming.support_weight).sum(axis=0).min()),
-        "npmi_random": float(npmi_coherence(_dealt(rng.permutation(eligible), shape), judges).mean()),
-        "npmi_popular": float(npmi_coherence(_dealt(rng.permutation(popular), shape), judges).mean()),
-        "npmi_popular_without_heavy": float(npmi_coherence(_dealt(rng.permutation(popular), shape), light).mean()),
+        "npmi_random": control(eligible, judges),
+        "npmi_popular": control(popular, judges),
+        "npmi_popular_without_heavy": control(popular, light),
         "eligible_tokens": float(len(eligible)),
     }
 
 
-def _dealt(tokens: NDArray[np.int64], shape: tuple[int, int]) -> list[NDArray[np.int64]]:
-    """Tokens dealt out as names of `shape`; fewer traits where there are not enough."""
+def _split_names(tokens: NDArray[np.int64], shape: tuple[int, int]) -> list[NDArray[np.int64]]:
+    """Tokens split into names of `shape`; fewer traits if there are not enough."""
     n_traits = min(shape[0], max(1, len(tokens) // shape[1]))
     return [tokens[t * shape[1] : (t + 1) * shape[1]] for t in range(n_traits)]
 
 
 def interval(name: str, values: list[float]) -> dict[str, float]:
-    """95% interval of the mean by Student's t over splits, which share customers: take it as a lower bound."""
+    """95% interval of the mean by Student's t over splits. They share customers, so its width is a lower bound."""
     if len(values) < 2:
         return {f"{name}_low": float("nan"), f"{name}_high": float("nan")}
     half = float(stdtrit(len(values) - 1, 0.975)) * float(np.std(values, ddof=1)) / np.sqrt(len(values))

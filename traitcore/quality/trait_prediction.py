@@ -1,4 +1,4 @@
-"""The price of interpretability: what traits predict of the next period, beside simpler and freer models."""
+"""Prediction of customers' next tokens by traits, beside models without the bottleneck of traits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.svd import randomized_svd
-from .trait_coherence import Embed, Naming, with_blend_chosen
+from .trait_coherence import Embed, NamingRules, with_blend_chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Periods:
         owners = sequences.owners()
         filled = np.flatnonzero(np.diff(sequences.offsets) > 0)
         last = np.full(sequences.n_owners, -1)
-        last[owners[filled]] = filled  # the last assignment of an owner stands
+        last[owners[filled]] = filled  # the last assignment of an owner wins
         several = np.bincount(owners[filled], minlength=sequences.n_owners) > 1
         held = np.zeros(len(sequences), dtype=bool)
         held[last[several]] = True
@@ -40,7 +40,7 @@ class Periods:
 
 
 def take_sequences(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
-    """Some of the sequences, the others emptied, with all the owners."""
+    """The kept sequences, the others emptied; all owners stay."""
     return sequences.keep(np.repeat(kept, np.diff(sequences.offsets)))
 
 
@@ -49,8 +49,8 @@ def recall_at(
 ) -> tuple[float, int]:
     """Mean share of a customer's new tokens (future, not past) among the k best-scored tokens not in their past.
 
-    Ties at the cut count by the share of the tied places that fall inside: no rank is given away. Returns the mean
-    and the number of customers with anything to find.
+    Ties at the cut count by the share of the tied places inside it. Returns the mean and the number of customers with
+    new tokens.
     """
     found = []
     for row in range(len(scores)):
@@ -81,16 +81,16 @@ def judge_prediction(
 
     recall: through the traits (profiles x token rates), mean over seeds; recall_popular: the most popular tokens;
     recall_pca: a truncated SVD of the same tf-idf counts with as many components; recall_counts: the counts
-    themselves, through token-token cosines, no bottleneck; recall_vectors: pooled vectors against token vectors,
-    where an embedding is given; price = recall / recall_pca. With `item_category`, category_hit: does the strongest
-    category by traits occur among the customer's last sequence's items (bought ones, where actions are known).
+    themselves, through token-token cosines, without a bottleneck; recall_vectors: pooled vectors against token vectors,
+    where an embedding is given; price = recall / recall_pca. With `item_category`, category_hit: the
+    share of customers whose strongest category by traits occurs in their last sequence (among purchases, if known).
     """
     n_tokens = len(vocabulary)
     periods = Periods.of(sequences, n_tokens)
     past = count_tokens(periods.past, n_tokens=n_tokens)
     item_past, item_future = (_by_item(c, vocabulary) for c in (past, periods.future))
     vectors = None if embed is None else embed(periods.past)
-    model = with_blend_chosen(model, periods.past, vocabulary, Naming())
+    model = with_blend_chosen(model, periods.past, vocabulary, NamingRules())
     recalls, item_recalls, hits = [], [], []
     for seed in seeds:
         fresh = type(model)(**model.get_params()).set_params(random_state=seed)

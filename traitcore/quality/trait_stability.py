@@ -1,4 +1,4 @@
-"""Would other customers, or another seed, have given the same traits?"""
+"""Stability of traits: refits on other customers and with other seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..customers.reliability import halve_histories, split_half_reliability
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Fit, Naming, fit_and_name, with_blend_chosen
+from .trait_coherence import Embed, NamedFit, NamingRules, fit_and_name, with_blend_chosen
 
 REFIT_SHARE = 0.8
 
@@ -59,7 +59,7 @@ def judge_stability(
     model: TraitModel,
     sequences: Sequences,
     vocabulary: Vocabulary,
-    naming: Naming,
+    naming: NamingRules,
     embed: Embed | None,
     n_refits: int,
     seed: int,
@@ -76,7 +76,7 @@ def judge_stability(
     model = with_blend_chosen(model, sequences, vocabulary, naming)
     rng = np.random.default_rng([seed, 2])
     n = sequences.n_owners
-    fits: list[Fit] = []
+    fits: list[NamedFit] = []
     weights: list[NDArray[np.float32]] = []
     reliable: list[float] = []
     for refit in range(n_refits):

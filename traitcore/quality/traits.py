@@ -1,13 +1,13 @@
-"""Are the traits real? One strict protocol, controls beside every figure, and nothing to take on faith."""
+"""evaluate_traits: traits are judged on held-out data, every figure beside controls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._progress import Progress
@@ -17,7 +17,7 @@ from ..customers.describe import correlation
 from ..customers.traits import NEED_VECTORS, TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence, with_blend_chosen
+from .trait_coherence import Embed, NamingRules, fit_and_name, interval, judge_coherence, with_blend_chosen
 from .trait_prediction import judge_prediction
 from .trait_stability import judge_stability, matched_correlation, matched_cosine
 
@@ -29,12 +29,12 @@ OWNER = "evaluate_traits"
 
 @dataclass(frozen=True, eq=False)
 class TraitEvaluation:
-    """Figures of one trait method on one corpus, and how they were taken.
+    """Figures of one trait method on one corpus, and the protocol by which they were measured.
 
     Attributes
     ----------
     figures : name -> number; see `evaluate_traits`.
-    protocol : what was fixed: min_df, min_count, smoothing, n_top, splits, refits, customers, seed.
+    protocol : the fixed parameters: min_df, min_count, smoothing, k, splits, refits, customers, random_state.
     """
 
     figures: dict[str, float]
@@ -60,62 +60,89 @@ def evaluate_traits(
     *,
     model: TraitModel | None = None,
     embed: Embed | None = None,
-    truth: Any = None,
-    item_category: Any = None,
+    truth: ArrayLike | None = None,
+    item_category: ArrayLike | None = None,
     checks: Sequence[str] = ("coherence", "stability", "support", "prediction"),
     n_splits: int = 5,
     n_refits: int = 4,
-    n_top: int = 10,
+    k: int = 10,
     min_df: int = 5,
     smoothing: float = 20.0,
     min_count: int | None = None,
     max_customers: int | None = 10_000,
-    seed: int = 0,
+    random_state: int = 0,
     progress: Progress | None = None,
 ) -> TraitEvaluation:
-    """Judge a trait method by data that shaped neither the traits nor their names.
+    """Judge a trait method on data that were used neither to fit nor to name the traits.
 
     Parameters
     ----------
     sequences, vocabulary : the corpus; owners are customers.
     model : TraitModel whose parameters are judged (it is refitted many times; default TraitModel()).
-    embed : callable Sequences -> (n_tokens, d) float32 vectors, called on each part that is fitted, so that the
-        embedding too never sees the judges. Needed by the methods that use vectors; else adds recall_vectors.
+    embed : callable, Sequences -> (n_tokens, d) float32 vectors, called on each part that is fitted, so that the
+        embedding doesn't see the held-out customers either. Required by methods over vectors; else adds recall_vectors.
     truth : (n_customers, n_traits) planted shares; adds recovery, the matched correlation with the fitted profiles.
     item_category : (n_items,) int; adds category_hit.
     checks : which of CHECKS to make.
-        coherence: npmi (names' 10 tokens, judged over the other half of the customers) with npmi_low, npmi_high;
-        npmi_without_heavy (judges without the longest 5% of histories); diversity; the controls npmi_random and
-        npmi_popular (popular tokens without any model).
+        coherence: npmi (of each name's tokens, over the other half of the customers) with npmi_low, npmi_high;
+        npmi_without_heavy (without the longest 5% of histories); diversity; the controls npmi_random and npmi_popular
+        (random and popular tokens without a model).
         stability: bootstrap_cosine, _low, _ari (+ _chance), _jaccard over refits on 80% of customers; seed_cosine;
-        reliability, how well shares read from two halves of an unseen customer's history agree.
+        reliability, the agreement of shares from two halves of an unseen customer's history.
         support: support, customers at weight > .3 of the least supported trait; activity, the largest correlation of
         a trait's weight with the length of the history.
-        prediction: recall (@20 of unseen tokens of the last sequence) with recall_popular, recall_pca,
-        recall_counts, recall_vectors, and price = recall / recall_pca.
-        invariance: order_change (customers permuted) and rotation_change (embedding rotated; methods with vectors):
+        prediction: recall (@20 of new tokens of the last sequence) with recall_popular, recall_pca, recall_counts,
+        recall_vectors, and price = recall / recall_pca.
+        invariance: order_change (customers permuted) and rotation_change (embedding rotated; methods over vectors):
         1 - matched cosine of the weights.
-        nulls: npmi_shuffled_tokens (all tokens dealt out anew) and npmi_shuffled_order (each customer's tokens dealt
-        out anew over their sessions), and sequence_gain = npmi - npmi_shuffled_order, with interval: only what is lost
-        there comes from sessions and order.
-    n_splits : random halvings. n_refits : refits for the stability, all pairs compared.
-    n_top, min_df, smoothing : of the names, fixed for every method that is compared: coherence depends on min_df.
-    min_count : tokens seen less often in the fitted half are dropped; None: the least count in `vocabulary`.
-    max_customers : a larger corpus is judged on a random sample of so many; None: on all.
+        nulls: npmi_shuffled_tokens (all tokens permuted), npmi_shuffled_order (each customer's tokens permuted over
+        their sessions), and sequence_gain = npmi - npmi_shuffled_order with its interval: what sessions and order add.
+    n_splits : random halvings. n_refits : refits for the stability; all pairs are compared.
+    k, min_df, smoothing : tokens per name, and parameters of naming. Coherence depends on them: compare methods by the
+        same values.
+    min_count : drop tokens seen less often in the fitted half; None: the least count in `vocabulary`.
+    max_customers : judge a larger corpus on a random sample of this many; None: on all.
+    random_state : int, the seed of all random choices.
+    progress : callback `progress(stage, done, total)`.
 
     Notes
     -----
-    What is "auto" of a joint model is a hyper-parameter, chosen once on the customers that a figure is fitted on, never
-    on its judges: for coherence and nulls on each fitting half, for stability and invariance on the whole corpus and
-    kept for the refits that are compared, for prediction on the past.
+    Parameters "auto" of a joint model are chosen once, on the customers that a figure is fitted on, never on held-out
+    ones: for coherence and nulls on each fitting half, for stability and invariance on the whole corpus (all refits
+    share the choice), for prediction on the past.
+
+    Returns
+    -------
+    TraitEvaluation : `figures` by name, and the `protocol`.
 
     Raises
     ------
     ValueError, TypeError : unknown checks, fewer than 4 customers, a missing `embed`, shapes that don't fit.
+
+    See Also
+    --------
+    TraitModel : the model. choose_n_traits : chooses their number. evaluate_retrieval : judges next items.
+
+    References
+    ----------
+    Bouma 2009, "Normalized (pointwise) mutual information in collocation extraction" (NPMI); Hubert & Arabie 1985,
+    "Comparing partitions" (adjusted Rand index).
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> shop = tc.simulate_events(n_users=80, n_items=40, n_traits=3, seed=0)
+    >>> corpus = tc.tokenize(tc.split_sessions(shop.log), min_count=3)
+    >>> model = tc.TraitModel(3, method="counts", max_iter=20)
+    >>> found = tc.evaluate_traits(
+    ...     corpus.sequences, corpus.vocabulary, model=model, checks=["coherence"], n_splits=1
+    ... )
+    >>> found["npmi"] > found["npmi_random"]
+    True
     """
-    seed = check_seed("seed", OWNER, seed)
-    naming = Naming(
-        n_top=check_int("n_top", OWNER, n_top, 2), min_df=check_int("min_df", OWNER, min_df, 0),
+    seed = check_seed("random_state", OWNER, random_state)
+    naming = NamingRules(
+        k=check_int("k", OWNER, k, 2), min_df=check_int("min_df", OWNER, min_df, 0),
         smoothing=check_real("smoothing", OWNER, smoothing, 0.0),
         min_count=_least_count(vocabulary) if min_count is None else check_int("min_count", OWNER, min_count, 1),
     )  # fmt: skip
@@ -136,14 +163,14 @@ def evaluate_traits(
     sequences, truth = _sampled(sequences, truth, max_customers, seed)
     common = (model, sequences, vocabulary, naming, embed)
 
-    def tell(stage: str, total: int) -> Any:
+    def of_stage(stage: str, total: int) -> Callable[[int], None]:
         return lambda done: None if progress is None else progress(stage, done, total)
 
     figures: dict[str, float] = {}
     if "coherence" in checks:
-        figures |= judge_coherence(*common, n_splits, seed, tell("coherence", n_splits))
+        figures |= judge_coherence(*common, n_splits, seed, of_stage("coherence", n_splits))
     if "stability" in checks:
-        figures |= judge_stability(*common, n_refits, seed, tell("stability", n_refits))
+        figures |= judge_stability(*common, n_refits, seed, of_stage("stability", n_refits))
     if "support" in checks or truth is not None:
         figures |= _judge_whole(*common, truth, seed)
     if "prediction" in checks:
@@ -151,10 +178,10 @@ def evaluate_traits(
     if "invariance" in checks:
         figures |= _judge_invariance(*common, seed)
     if "nulls" in checks:
-        figures |= _judge_nulls(*common, n_splits, seed, tell("nulls", n_splits))
+        figures |= _judge_nulls(*common, n_splits, seed, of_stage("nulls", n_splits))
     protocol = asdict(naming) | {
         "method": model.method, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
-        "customers": sequences.n_owners, "tokens": len(vocabulary), "seed": seed,
+        "customers": sequences.n_owners, "tokens": len(vocabulary), "random_state": seed,
     }  # fmt: skip
     return TraitEvaluation(figures, protocol)
 
@@ -178,10 +205,10 @@ def _sampled(
 
 
 def _judge_whole(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
     truth: NDArray[np.float64] | None, seed: int,
 ) -> dict[str, float]:  # fmt: skip
-    """Support, dependence on activity and recovery of planted shares, by one fit on everyone."""
+    """Support, dependence on activity and recovery of planted shares, by one fit on all customers."""
     fitted = fit_and_name(model, sequences, vocabulary, naming, embed, seed)
     profiles = fitted.model.profiles_
     events = np.log1p(fitted.counts.sum(axis=1))
@@ -197,7 +224,7 @@ def _judge_whole(
 
 
 def _judge_invariance(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None, seed: int
 ) -> dict[str, float]:
     rng = np.random.default_rng([seed, 3])
     model = with_blend_chosen(model, sequences, vocabulary, naming)
@@ -207,38 +234,38 @@ def _judge_invariance(
     figures = {"order_change": 1.0 - matched_cosine(first[order], moved)}
     if embed is not None and model.method in NEED_VECTORS:
         vectors = embed(sequences)
-        turn = np.linalg.qr(rng.standard_normal((vectors.shape[1], vectors.shape[1])))[0]
+        rotation = np.linalg.qr(rng.standard_normal((vectors.shape[1], vectors.shape[1])))[0]
 
-        def turned(_: Sequences) -> NDArray[np.float32]:
-            return np.ascontiguousarray(vectors @ turn, dtype=np.float32)
+        def rotated(_: Sequences) -> NDArray[np.float32]:
+            return np.ascontiguousarray(vectors @ rotation, dtype=np.float32)
 
         plain = fit_and_name(model, sequences, vocabulary, naming, lambda _: vectors, seed).model.raw_profiles_
-        other = fit_and_name(model, sequences, vocabulary, naming, turned, seed).model.raw_profiles_
+        other = fit_and_name(model, sequences, vocabulary, naming, rotated, seed).model.raw_profiles_
         figures["rotation_change"] = 1.0 - matched_cosine(plain, other)
     return figures
 
 
 def _judge_nulls(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
-    n_splits: int, seed: int, progress: Any,
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
+    n_splits: int, seed: int, progress: Callable[[int], None],
 ) -> dict[str, float]:  # fmt: skip
-    """The same protocol and splits, with the fitted corpus spoiled and the judges left as they are."""
+    """The same protocol and splits with the fitted half permuted and the held-out half as it is."""
     from ..customers.coherence import npmi_coherence
     from ..customers.counts import count_tokens
 
-    rng, spoil = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 4])
+    rng, shuffle = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 4])
     scores = np.zeros((n_splits, 3))
     for split in range(n_splits):
         fit_on, judge_on = split_halves(sequences, np.arange(sequences.n_owners), rng)
         half = take_owners(sequences, fit_on)
         judges = count_tokens(take_owners(sequences, judge_on), n_tokens=len(vocabulary))
-        spoiled = (
+        shuffled = (
             half,
-            replace(half, tokens=spoil.permutation(half.tokens)),
-            replace(half, tokens=half.tokens[_shuffled_within_owners(half, spoil)]),
+            replace(half, tokens=shuffle.permutation(half.tokens)),
+            replace(half, tokens=half.tokens[_shuffled_within_owners(half, shuffle)]),
         )
         chosen = with_blend_chosen(model, half, vocabulary, naming)
-        for column, corpus in enumerate(spoiled):
+        for column, corpus in enumerate(shuffled):
             fit = fit_and_name(chosen, corpus, vocabulary, naming, embed, seed + split)
             scores[split, column] = npmi_coherence(fit.tops, judges).mean()
         progress(split + 1)
@@ -248,7 +275,7 @@ def _judge_nulls(
 
 
 def _shuffled_within_owners(sequences: Sequences, rng: np.random.Generator) -> NDArray[np.int64]:
-    """A permutation of the events that keeps each within its owner: sessions keep their lengths, lose their content."""
+    """A permutation of the events within each owner: sessions keep their lengths, not their content."""
     owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     places = np.argsort(owner, kind="stable")
     mixed = np.lexsort((rng.random(len(owner)), owner))

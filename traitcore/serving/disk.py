@@ -1,4 +1,4 @@
-"""File operations of the store, each through `os`, so that tests can fail or kill the process at every one of them."""
+"""File operations of the store. Each goes through `os`, so that tests can fail or kill the process at any of them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from typing import Any
 from .._errors import TableError, parameter_message
 from .npy import CHUNK
 
-fcntl: Any = None  # Windows: renames stay atomic, but publishers are not ordered and leftovers stay
+fcntl: Any = None  # Windows: renames are atomic, but publishers are not ordered and leftovers stay
 with contextlib.suppress(ImportError):
     fcntl = importlib.import_module("fcntl")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}")
-# Names that mean something to the store or, on Windows, to the system.
+# Names reserved by the store or by Windows.
 _TAKEN = {"latest", "con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10))}
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _DIRECTORY = getattr(os, "O_DIRECTORY", 0)
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # a FIFO where a file should be must not hang the reader
 _BY_FD = os.open in os.supports_dir_fd
-LARGE = 16 << 20  # bytes from which a file is worth a second thread, and going past the page cache
+LARGE = 16 << 20  # bytes from which a file is worth a second thread and direct I/O
 _BUFFER = 2 << 20  # a multiple of any disk's block
 _AHEAD = 2  # blocks being read while one is hashed
 
@@ -50,10 +50,10 @@ def check_name(parameter: str, owner: str, value: object) -> str:
 
 
 def write_file(path: Path, chunks: Sequence[bytes | memoryview]) -> tuple[str, int]:
-    """Create `path` with these bytes, on the disk when this returns; gives (sha256, size). It must not exist.
+    """Create `path`, which must not exist, with these bytes; returns (sha256, size) once they are on the disk.
 
-    Many bytes go past the page cache where the system can (O_DIRECT): a new version then pushes nothing out of memory,
-    least of all the version being served, and doesn't wait for memory to hold what is not going to be read again here.
+    A large file bypasses the page cache where the system allows it (O_DIRECT): writing a new version then evicts
+    nothing, least of all the version being served.
     """
     pieces = [memoryview(c)[i : i + CHUNK] for c in chunks for i in range(0, len(c), CHUNK)]
     size = sum(map(len, pieces))
@@ -85,7 +85,7 @@ def _create(path: Path, *, direct: bool) -> int:
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
-            with contextlib.suppress(FileNotFoundError):  # some systems make the file before they say no
+            with contextlib.suppress(FileNotFoundError):  # some systems create the file before they refuse
                 os.unlink(path)
     return os.open(path, flags, 0o666)
 
@@ -98,7 +98,7 @@ def _write(fd: int, pieces: Iterable[memoryview]) -> None:
 
 
 def _write_past_the_cache(fd: int, pieces: Sequence[memoryview]) -> None:
-    """Whole blocks from a buffer that lies as O_DIRECT wants it (a map begins at a page); the rest the usual way."""
+    """Whole blocks from a page-aligned buffer, as O_DIRECT needs; the rest the usual way."""
     buffer = memoryview(mmap.mmap(-1, _BUFFER))  # unmapped with its last reference: errors hold one
     filled, direct = 0, True
     for piece in pieces:
@@ -116,7 +116,7 @@ def _write_past_the_cache(fd: int, pieces: Sequence[memoryview]) -> None:
 
 
 def _write_block(fd: int, block: memoryview, direct: bool) -> bool:
-    """Write it all; False when the rest must go through the cache: the disk has larger blocks, or is nearly full."""
+    """Write it all; False where further blocks must go through the cache: larger disk blocks, or a nearly full disk."""
     done = 0
     try:
         done = os.write(fd, block)
@@ -136,7 +136,7 @@ def _end_direct(fd: int) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a small file in place of another, or none, in one step that a crash can't halve."""
+    """Replace or create a small file atomically."""
     temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
         write_file(temporary, [content])
@@ -156,7 +156,7 @@ def sync_directory(path: Path) -> None:
     try:
         os.fsync(fd)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems know no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not supported by some network file systems
             raise
     finally:
         os.close(fd)
@@ -188,12 +188,12 @@ def _flock(fd: int, *, wait: bool) -> bool:
 
 
 class Workspace:
-    """A temporary sibling that its publisher holds by a lock, so that others can tell a leftover from work going on."""
+    """A temporary folder locked by its publisher, so that others can tell a leftover from work in progress."""
 
     PREFIX, TRASH = ".tmp-", ".trash-"
 
     def __init__(self, parent: Path) -> None:
-        """To be called under the parent's lock: between the folder and its lock nobody may look."""
+        """Call it under the parent's lock: a folder without its lock would look like a leftover."""
         self.path = parent / f"{self.PREFIX}{secrets.token_hex(8)}"
         self.content = self.path / "table"
         os.mkdir(self.path)
@@ -202,13 +202,13 @@ class Workspace:
         os.mkdir(self.content)
 
     def close(self) -> None:
-        """Remove what is left and let go of the lock."""
+        """Remove what is left and release the lock."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._fd)
 
     @classmethod
     def remove_leftovers(cls, parent: Path) -> int:
-        """Remove temporary folders whose publisher is dead, and what a pruning left; under the parent's lock."""
+        """Remove temporary folders of dead publishers and of interrupted pruning; call it under the parent's lock."""
         removed = 0
         for entry in sorted(os.listdir(parent)):
             path = parent / entry
@@ -250,7 +250,7 @@ def is_plain_directory(path: Path) -> bool:
 
 
 class Folder:
-    """An open directory: files are opened relative to it, so a folder replaced meanwhile can't mix into the reading."""
+    """An open directory. Files are opened relative to it, so that all come from it even if its path is replaced."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -276,8 +276,8 @@ class Folder:
     def sha256(self, name: str, size: int) -> str:
         """The hash of a regular file of `size` bytes; TableError where it can't be read.
 
-        A large one is read from the disk itself where the system can: what the page cache holds says nothing about
-        the disk, and hashing pushes nothing out of it. A bad sector is then an error; in a map it kills the process.
+        A large file is read from the disk itself where the system allows it: the page cache says nothing about the
+        disk. A bad sector is then an error; in a memory map it would kill the process.
         """
         if size >= LARGE:
             with self._opened(name, size, None) as (fd, _):
@@ -291,7 +291,7 @@ class Folder:
 
     @contextlib.contextmanager
     def _opened(self, name: str, size: int | None, at_most: int | None) -> Iterator[tuple[int, int]]:
-        """Descriptor and size of a file that has been found to be regular and of a size it may have."""
+        """Descriptor and size of a file, checked to be regular and of a permitted size."""
         path = self.path / name
         try:
             if _BY_FD:
@@ -316,7 +316,7 @@ class Folder:
 
 
 def _hash_past_the_cache(fd: int, size: int) -> str | None:
-    """sha256 of an open file, read block by block ahead of the hashing; None where the system can't read it so."""
+    """sha256 of an open file, read ahead in blocks by direct I/O; None where the system doesn't allow it."""
     if not _DIRECT or fcntl is None or not hasattr(os, "preadv"):
         return None
     try:
@@ -334,9 +334,9 @@ def _hash_past_the_cache(fd: int, size: int) -> str | None:
         try:
             for i, start in enumerate(starts):
                 whole = coming.popleft().result() == min(_BUFFER, size - start)
-                if not whole:  # cut meanwhile, or a disk that gives less at a time
+                if not whole:  # truncated meanwhile, or a short read
                     return None
-                if i + _AHEAD < len(starts):  # into the buffer that was hashed last
+                if i + _AHEAD < len(starts):  # into the buffer hashed before this one
                     coming.append(pool.submit(read, i + _AHEAD))
                 sha.update(buffers[i % len(buffers)][: size - start])
         except OSError as error:

@@ -1,6 +1,6 @@
 """Tables as files for other systems: Parquet and NumPy (word2vec's format is in word2vec.py).
 
-Every file is written beside its place and renamed into it, so a reader never sees half of one.
+Every file is written under a temporary name and renamed, so a reader never sees an incomplete one.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, versio
     types = {"id": columns["id"].type, "version": pa.string()} | {name: c.type for name, c in columns.items()}
     schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
     step = max(1, min(_GROUP_ROWS, _GROUP_BYTES // (4 * d)))
-    # Only the version repeats: a dictionary of distinct ids or numbers is built to be thrown away.
+    # Dictionary encoding pays for the version only: ids and numbers are distinct.
     with (
         whole_file(path) as temporary,
         parquet.ParquetWriter(os.fspath(temporary), schema, use_dictionary=["version"]) as writer,

@@ -1,4 +1,4 @@
-"""A table's ids and vectors as pandas and Arrow objects; the libraries are imported when asked for."""
+"""A table's ids and vectors as pandas and Arrow objects; the libraries are imported at the first use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
-from .ids import Ids
+from .row_ids import RowIds
 
 
 def pyarrow(purpose: str, module: str = "pyarrow") -> Any:
@@ -20,7 +20,7 @@ def pyarrow(purpose: str, module: str = "pyarrow") -> Any:
         raise ImportError(f"{purpose} needs pyarrow: pip install 'traitcore[io]'.") from error
 
 
-def arrow_table(ids: Ids, vectors: NDArray[np.float32], context: NDArray[np.float32] | None) -> Any:
+def arrow_table(ids: RowIds, vectors: NDArray[np.float32], context: NDArray[np.float32] | None) -> Any:
     """A pyarrow.Table over the same memory: id, vector, and context_vector where there is one."""
     pa = pyarrow("A table in Arrow's form")
     columns = {"id": arrow_ids(pa, ids), "vector": fixed_size_lists(pa, vectors)}
@@ -30,8 +30,8 @@ def arrow_table(ids: Ids, vectors: NDArray[np.float32], context: NDArray[np.floa
     return pa.Table.from_arrays(list(columns.values()), schema=schema)
 
 
-def data_frame(ids: Ids, vectors: NDArray[np.float32]) -> Any:
-    """A pandas.DataFrame of its own memory: a row for each id, which is the index, a column for each dimension."""
+def data_frame(ids: RowIds, vectors: NDArray[np.float32]) -> Any:
+    """A pandas.DataFrame, a copy: a row for each id (the index), a column for each dimension."""
     try:
         pandas = importlib.import_module("pandas")
     except ImportError as error:
@@ -47,8 +47,8 @@ def fixed_size_lists(pa: Any, vectors: NDArray[np.float32]) -> Any:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
 
 
-def arrow_ids(pa: Any, ids: Ids) -> Any:
-    """Ids as an Arrow array over the same memory: int64, or large_utf8, which is how strings lie there already."""
+def arrow_ids(pa: Any, ids: RowIds) -> Any:
+    """Ids as an Arrow array over the same memory: int64, or large_utf8, the layout of `RowIds`."""
     if ids.values is not None:
         return pa.array(ids.values)
     assert ids.offsets is not None

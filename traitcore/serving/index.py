@@ -1,4 +1,4 @@
-"""Indexes for approximate search, each bound to the very table it was built from."""
+"""Indexes for exact and approximate search. Each belongs to the table that it was built from."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class IndexInfo:
     """What an index is, and which table it belongs to.
 
     fingerprint : of the table (ids, order and numbers); name, version : where it was published, or None.
-    recall_at_10 : mean share of ten answers that are as near as the tenth exact neighbour, whichever of several equally
-        near rows they are; on a sample of `sample` rows, measured at the build.
+    recall_at_10 : mean share of the ten rows found that are at least as near as the tenth exact neighbour (of equally
+        near rows any counts), measured on `sample` rows when the index was built.
     """
 
     kind: str
@@ -55,10 +55,7 @@ class IndexInfo:
 
 
 class Index:
-    """Search over one table. Made by `build_index` or `open_index`.
-
-    `info` says what it is; `fingerprint` is its table's, which guardrails compare.
-    """
+    """Search over one table, made by `build_index` or `open_index`; `info` describes it."""
 
     def __init__(self, table: EmbeddingTable, info: IndexInfo, native: Any) -> None:
         self.table, self.info = table, info
@@ -67,7 +64,7 @@ class Index:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """The table, as it travels, and the bytes of the graph; the lock and the exact search are made anew."""
+        """The table and the bytes of the graph; the lock and the exact search are made anew."""
         with self._lock:
             graph = None if self._native is None else _faiss().serialize_index(self._native)
         return {"table": self.table, "info": self.info, "graph": graph}
@@ -90,10 +87,10 @@ class Index:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Rows (m, k) int64 and scores (m, k) float32 for queries (m, d), best first; -1 and NaN past the end.
 
-        As `top_k`, exactly for kind "exact" and approximately for "hnsw". Each kind finds k rows wherever k are
-        eligible: queries for which the graph of "hnsw" gives fewer are searched exactly.
+        As `top_k`, exactly for kind "exact" and approximately for "hnsw". Both find k rows wherever k are eligible:
+        queries for which the graph of "hnsw" finds fewer are searched exactly.
 
-        exclude : an id, or ids, that no query may find, or m lists of ids, one for each; unknown ones are ignored.
+        exclude : an id, or ids, to leave out of every result, or m lists of ids, one for each; unknown ids are ignored.
         allowed : None, the ids that may be found, or an (n,) bool mask over the table's rows.
         """
         queries = check_array("queries", "Index", queries, dtype=np.float32, shape=(None, self.info.dimension))
@@ -101,13 +98,13 @@ class Index:
         return self._search(queries, check_int("k", "Index", k, 1), mask, each, workers)
 
     def most_similar(
-        self, token: Any, topn: int = 10, *, exclude: Any = (), allowed: Any = None
+        self, token: Any, k: int = 10, *, exclude: Any = (), allowed: Any = None
     ) -> list[tuple[Any, float]]:
         """(id, score) of the nearest rows of an id, itself left out; `exclude` and `allowed` as in `search`."""
         row = self.table.row(token)
         mask, each = self.table._ids.restrict(exclude, allowed, 1, "Index")
         own = [np.append(each[0] if each else np.zeros(0, np.int64), row)]
-        rows, scores = self._search(self.table.vectors[[row]], check_int("topn", "Index", topn, 1), mask, own, 1)
+        rows, scores = self._search(self.table.vectors[[row]], check_int("k", "Index", k, 1), mask, own, 1)
         found = rows[0] >= 0
         return list(zip(self.table._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
 
@@ -115,13 +112,13 @@ class Index:
         self, queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None,
         each: list[NDArray[np.int64]] | None, workers: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-        """`each`: distinct rows that each query must not find."""
+        """`each`: distinct rows to leave out, for each query."""
         threads = resolve_workers(workers, "Index")
         if self._native is None:
             return self._exactly(queries, k, mask, each, workers)
         n, out = self.info.n_rows, np.array([len(one) for one in each or []], dtype=np.int64)
         eligible = n if mask is None else int(mask.sum())
-        # Of the rows that the graph finds, a share `eligible / n` may be given, less what is excluded.
+        # Of the rows that the graph finds, about a share `eligible / n` is eligible, less the excluded ones.
         fetch = k if mask is None else -(-k * n // max(eligible, 1))
         fetch = min(n, fetch + int(out.max(initial=0)))
         if fetch > k and 2 * self.info.links * fetch >= n:  # the graph would visit nearly every row
@@ -148,7 +145,7 @@ class Index:
         faiss = _faiss()
         if self.info.metric == "cosine":
             queries = _unit(queries)
-        with self._lock:  # the number of threads is faiss' own, global to a thread
+        with self._lock:  # faiss keeps one number of threads per thread
             faiss.omp_set_num_threads(threads)
             self._native.hnsw.efSearch = max(self.info.ef_search, k)
             scores, rows = self._native.search(queries, min(k, self.info.n_rows))
@@ -157,7 +154,7 @@ class Index:
         return rows, scores
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the index as a new folder `path`, whole or not at all; TableError where it exists."""
+        """Write the index as a new folder `path`, completely or not at all; TableError where it exists."""
         target = Path(path)
         if os.path.lexists(target):
             raise TableError(f"{target} exists: an index is never overwritten.")
@@ -187,21 +184,39 @@ def build_index(
     ef_construction: int = 200,
     ef_search: int = 64,
     sample: int = 500,
-    seed: int = 0,
+    random_state: int = 0,
     workers: int = 1,
 ) -> Index:
-    """An index over the rows of a table; its recall@10 is measured at once.
+    """Build an index over the rows of a table and measure its recall@10.
 
     Parameters
     ----------
-    kind : "exact" (brute force, no extra), or "hnsw" (faiss, through the extra `ann`; Malkov & Yashunin 2018).
-    metric, against : as `EmbeddingTable.most_similar`.
-    links, ef_construction, ef_search : HNSW's M, and its candidate lists when built and when searched.
-    sample : rows on which recall is measured, drawn by `seed`.
+    kind : "exact" (brute force), or "hnsw" (a graph, by faiss of the extra `ann`).
+    metric, against : as in `EmbeddingTable.most_similar`.
+    links, ef_construction, ef_search : HNSW's M, and the sizes of its candidate lists when building and searching.
+    sample : rows on which recall is measured. random_state : int, the seed by which they are drawn.
+    workers : threads.
 
     Raises
     ------
     ImportError : faiss is not installed. ValueError, TypeError : bad parameters, an empty table.
+
+    See Also
+    --------
+    open_index : opens what `Index.save` wrote. EmbeddingTable.most_similar : exact search without an index.
+
+    References
+    ----------
+    Malkov & Yashunin 2018, "Efficient and robust approximate nearest neighbor search using Hierarchical Navigable
+    Small World graphs".
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> table = tc.EmbeddingTable(["cup", "mug", "tie"], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> index = tc.build_index(table)
+    >>> index.most_similar("tie", 1)[0][0], index.info.recall_at_10
+    ('mug', 1.0)
     """
     check_choice("kind", OWNER, kind, KINDS)
     check_choice("metric", OWNER, metric, METRICS)
@@ -231,7 +246,7 @@ def build_index(
     draft = Index(table, describe(1.0), native)
     if native is None:
         return draft
-    rng = np.random.default_rng(check_seed("seed", OWNER, seed))
+    rng = np.random.default_rng(check_seed("random_state", OWNER, random_state))
     picked = np.sort(rng.choice(len(vectors), sample, replace=False))
     k = min(10, len(vectors))
     exact = Searcher(vectors, metric, owner=OWNER).search(vectors[picked], k, workers=workers)[0]
@@ -244,8 +259,22 @@ def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
 
     Raises
     ------
-    TableError : the index is missing or damaged, or belongs to another version, other ids, another order or other
-        numbers than `table`: an index that has fallen behind its table never answers.
+    TableError : the index is missing or damaged, or was built from another version, other ids, another order or other
+        vectors than those of `table`.
+
+    See Also
+    --------
+    build_index : makes indexes. TableStore.index_path : where to save one beside its table.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import traitcore as tc
+    >>> table = tc.EmbeddingTable(["cup", "mug", "tie"], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> path = tempfile.mkdtemp() + "/exact"
+    >>> tc.build_index(table).save(path)
+    >>> tc.open_index(path, table).most_similar("tie", 1)[0][0]
+    'mug'
     """
     folder_path = Path(path)
     try:
@@ -257,7 +286,7 @@ def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
     except OSError as error:
         raise TableError(f"{folder_path} can't be opened as an index: {error.strerror or error}.") from error
     info = IndexInfo(**fields["info"])
-    _refuse_skew(info, table, folder_path)
+    _check_built_for(info, table, folder_path)
     native = None
     if info.kind != "exact":
         native = _faiss().deserialize_index(np.frombuffer(raw, dtype=np.uint8))
@@ -267,7 +296,7 @@ def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
 def _read_meta(folder: disk.Folder) -> dict[str, Any]:
     path = folder.path / _META
     raw = bytes(folder.map(_META, at_most=manifest.MAX_BYTES))
-    manifest.check_sum(raw, path)
+    manifest.verify_checksum(raw, path)
     try:
         fields = json.loads(raw)
         if fields["kind"] != "traitcore index" or fields["format"] != _FORMAT or type(fields["size"]) is not int:
@@ -278,7 +307,8 @@ def _read_meta(folder: disk.Folder) -> dict[str, Any]:
     return fields  # type: ignore[no-any-return]
 
 
-def _refuse_skew(info: IndexInfo, table: EmbeddingTable, path: Path) -> None:
+def _check_built_for(info: IndexInfo, table: EmbeddingTable, path: Path) -> None:
+    """TableError unless the index was built from `table`."""
     built = f"{info.name}@{info.version}" if info.version else "another table"
     published = info.version is not None and table.version is not None
     if published and (info.name, info.version) != (table.name, table.version):
@@ -306,7 +336,7 @@ def _recall(
 ) -> float:  # fmt: skip
     """Mean share of the rows found (m, k) whose score is at least the worst of the exact ones (m, k).
 
-    Scores are taken anew in float64. Both searches choose by float32 sums of d products, each within
+    Scores are recomputed in float64. Both searches choose by float32 sums of d products, each within
     (d + 2) 2^-24 |q| |v| of the truth (Higham 2002, section 3.1; of a distance: within that share of its square), so
     scores nearer than twice that are equal to either.
     """
@@ -324,7 +354,7 @@ def _recall(
 def _merits(
     query: NDArray[np.float64], rows: NDArray[np.float32], metric: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of each row a float64 score that rises with its merit, and the product of norms behind it."""
+    """A float64 score of each row, larger is better, and the product of norms that bounds its error."""
     values = rows.astype(np.float64)
     if metric == "euclidean":
         return -((values - query) ** 2).sum(axis=1), np.zeros(len(rows))
@@ -339,7 +369,7 @@ def _eligible(
     rows: NDArray[np.int64], scores: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None,
     each: list[NDArray[np.int64]] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-    """The first k rows found that may be given, in their order."""
+    """The first k eligible rows of those found, in their order."""
     if mask is None and each is None:
         return _padded(rows, scores, k)
     keep = rows >= 0

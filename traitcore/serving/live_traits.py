@@ -1,7 +1,7 @@
-"""What live traits keep of a customer where the recipe reads token counts: k running sums, and which tokens they had.
+"""Live traits of recipes over token counts: for each customer k running sums and the counts of their tokens.
 
 A recipe's row of a customer is x / |x|, x the weighed tokens, and its weights W >= 0 minimise ||x / |x| - W H||. Only
-the part of x in the space that the k components span matters, and that is linear in the tokens: with H = R Q^T, Q
+the part of x in the span of the k components matters, and that is linear in the tokens: with H = R Q^T, Q
 (n_tokens, k) orthonormal, W depends on Q^T x and |x| alone. An event adds a row of Q to the one, a number to the other.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
-from .._kernels.live import add_token_events, move_pairs
+from .._kernels.running_sums import add_token_events, move_pairs
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
 from .table import EmbeddingTable
@@ -28,12 +28,12 @@ _FIRST_PLACES = 1 << 12
 
 @dataclass(frozen=True, eq=False)
 class TraitBasis:
-    """A fitted recipe as far as live traits need it: "joint", "counts" or "codes" of `TraitModel`.
+    """The part of a fitted recipe that live traits need: "joint", "counts" or "codes" of `TraitModel`.
 
     weights : (n_tokens,) float32, what a token weighs in a customer's row (its idf).
     basis : (n_tokens, k) float32, what one unit of a token adds to the customer's sums.
-    mixing : (k, k) float64, the components in that basis; None where the sums are the weights already ("codes").
-    counted : whether a token weighs log(1 + count) times as much, or the same however often it comes.
+    mixing : (k, k) float64, the components in that basis; None where the sums are already the weights ("codes").
+    counted : whether a token's weight is multiplied by log(1 + count), or counts once.
     """
 
     weights: NDArray[np.float32]
@@ -43,7 +43,7 @@ class TraitBasis:
 
     @classmethod
     def of(cls, model: TraitModel) -> TraitBasis:
-        """Of a fitted model; ValueError for a recipe that is not made of token counts alone."""
+        """From a fitted model; ValueError for a recipe that uses more than token counts."""
         arrays = model.to_arrays()  # NotFittedError before anything else
         method, _ = model._fitted_with
         if method not in METHODS:
@@ -73,14 +73,14 @@ class TraitBasis:
         return None if self.mixing is None else WeightSolver(self.mixing, tol=1e-6, max_iter=400)  # as `fold_in`
 
     def solve(self, sums: NDArray[np.float64], squares: NDArray[np.float64], workers: int) -> NDArray[np.float32]:
-        """(m, k) trait weights of rows whose sums and squared lengths these are; zero for a row of length 0."""
+        """(m, k) trait weights of customers with these sums and squared lengths; zero at length 0."""
         length = np.sqrt(squares)[:, None]
         rows = np.divide(sums, length, out=np.zeros_like(sums), where=length > 0)
         solved = rows if self._solver is None else self._solver(rows, workers=workers)
         return np.asarray(solved, dtype=np.float32)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays, to be published beside the tokens' vectors."""
+        """Plain arrays, to publish with the tokens' vectors."""
         arrays: dict[str, NDArray[Any]] = {
             "weights": self.weights, "basis": self.basis, "counted": np.array([self.counted]),
         }  # fmt: skip
@@ -116,7 +116,7 @@ class TokenPairs:
         self._counts = np.zeros(_FIRST_PLACES, dtype=np.int32)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Both arrays are written to, and joblib hands over large ones as read-only maps."""
+        """Both arrays must be writable; joblib passes large ones as read-only memory maps."""
         self.n = state["n"]
         keys, counts = np.asarray(state["_keys"]), np.asarray(state["_counts"])
         self._keys = np.require(keys, requirements=["C", "A", "W"])
@@ -126,14 +126,14 @@ class TokenPairs:
         self, rows: NDArray[np.int64], tokens: NDArray[np.int64], basis: TraitBasis, sums: NDArray[np.float64],
         squares: NDArray[np.float64],
     ) -> None:  # fmt: skip
-        """Count events, and move the sums of the customers they change."""
+        """Count events and update the sums of their customers."""
         self._reserve(self.n + len(rows))
         self.n += add_token_events(  # type: ignore[no-untyped-call]
             rows, tokens, basis.weights, basis.basis, basis.counted, self._keys, self._counts, sums, squares
         )
 
     def forget(self, rows: list[int]) -> None:
-        """Drop all pairs of these rows, before other customers take them."""
+        """Drop all pairs of these rows, before other customers get them."""
         keys, counts = self.items()
         keep = ~np.isin(keys >> 32, np.array(rows, dtype=np.int64))
         self.n, self._keys, self._counts = 0, np.full_like(self._keys, -1), np.zeros_like(self._counts)
@@ -157,7 +157,7 @@ class TokenPairs:
         self.n += len(keys)
 
     def _reserve(self, n: int) -> None:
-        """At most half of the places are taken, so that a search is short."""
+        """Grow so that at most half of the places are used: searches stay short."""
         if 2 * n <= len(self._keys):
             return
         keys, counts = self.items()

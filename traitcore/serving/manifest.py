@@ -1,7 +1,7 @@
-"""The manifest of a published version: what its files are, where it came from, and a checksum over itself.
+"""The manifest of a published version: its files, how it was made, and a checksum over the manifest itself.
 
 `manifest.json` is JSON whose first member is the sha256 of all bytes after that member's line; a byte changed anywhere
-is found before the JSON is parsed. Format version 1 is for ever: `tests/golden` holds its bytes.
+is found before the JSON is parsed. Format 1 never changes: `tests/data/golden` holds its bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import npy
 FORMAT = 1
 FILE = "manifest.json"
 METADATA = "metadata.json"
-# Limits on what a reader takes into memory before it knows the content to be good.
+# Limits on what a reader loads before it has checked the content.
 MAX_BYTES = 16 << 20
 MAX_METADATA_BYTES = 1 << 30
 MAX_ROWS = 1 << 40
@@ -49,7 +49,7 @@ def encode(fields: dict[str, Any]) -> bytes:
     return b'{\n "checksum": "' + hashlib.sha256(rest).hexdigest().encode("ascii") + b'",\n' + rest
 
 
-def check_sum(raw: bytes, path: Path) -> None:
+def verify_checksum(raw: bytes, path: Path) -> None:
     """TableError unless the checksum in the first line is that of the bytes after it."""
     head = _HEAD.match(raw)
     if head is None or hashlib.sha256(raw[head.end() :]).hexdigest().encode("ascii") != head[1]:
@@ -57,8 +57,8 @@ def check_sum(raw: bytes, path: Path) -> None:
 
 
 def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
-    """The checked fields of a manifest that must be that of `name` and `version`; `files` become FileEntry."""
-    check_sum(raw, path)
+    """The checked fields of the manifest of `name` and `version`; `files` become FileEntry."""
+    verify_checksum(raw, path)
     try:
         fields = json.loads(raw)
     except (ValueError, RecursionError) as error:

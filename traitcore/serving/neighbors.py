@@ -1,9 +1,9 @@
 """Exact nearest neighbours over rows of vectors.
 
 The product and the selection are one pass in C++ (csrc/include/traitcore/topk.hpp): a tile of scores is compared with
-each query's k-th best while still in registers. Rows that float32 can't rule out by distance are measured in float64
-and, where that can't tell them apart, compared exactly. numba has no masks of vector comparisons and no run-time choice
-of instruction set. This module is the only one that calls it.
+each query's k-th best while still in registers. Distances that float32 can't order are computed in float64 and, where
+that can't order them either, compared exactly. The kernel is in C++ because numba has neither masks of vector
+comparisons nor a run-time choice of instruction set. Only this module calls it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .. import _core
@@ -29,25 +29,24 @@ _THREADS_PAY = 1 << 23  # multiplications, half a millisecond of one core: start
 
 
 def top_k(
-    queries: Any,
-    vectors: Any,
+    queries: ArrayLike,
+    vectors: ArrayLike,
     k: int,
     *,
     metric: str = "cosine",
-    mask: Any = None,
+    mask: ArrayLike | None = None,
     exclude: Any = None,
     workers: int = 1,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The k nearest rows of `vectors` for each query: exact, best first, ties by row.
 
-    Distances are exact for any finite vectors: rows stand in the order of their true distances, which may be finer than
-    the scores (far from a query, rows of one float32 distance still come nearest first). Products and cosines are
-    compared as float32 sums.
+    By distance, rows are in the order of their true distances, even where their float32 scores are equal. Products and
+    cosines are compared as float32 sums.
 
     Parameters
     ----------
     queries : (m, d) float32; vectors : (n, d) float32, both finite.
-    k : rows wanted for each query.
+    k : number of rows for each query.
     metric : "cosine" (0 against a zero vector), "dot", or "euclidean" (scores are distances, smallest first).
     mask : (n,) bool or None, True where a row may be found.
     exclude : None, or for each query the rows it must not find: m sequences of rows, an (m, j) int array padded with
@@ -60,7 +59,18 @@ def top_k(
 
     Raises
     ------
-    ValueError, TypeError : shapes that don't meet, NaN or infinity, an excluded row outside [0, n).
+    ValueError, TypeError : shapes that don't fit, NaN or infinity, an excluded row outside [0, n).
+
+    See Also
+    --------
+    EmbeddingTable.most_similar : the same by ids. build_index : approximate search.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> rows, scores = tc.top_k([[1.0, 0.0]], [[0.0, 2.0], [3.0, 4.0], [5.0, 0.0]], 2)
+    >>> print(rows, scores.round(2))
+    [[2 1]] [[1.  0.6]]
     """
     vectors = check_array("vectors", "top_k", vectors, dtype=np.float32, shape=(None, None), finite=False)
     searcher = Searcher(vectors, metric, owner="top_k")
@@ -68,7 +78,7 @@ def top_k(
 
 
 class Searcher:
-    """`top_k` over one side of a table, (n, d) float32 in C order, with what depends on it alone computed once."""
+    """`top_k` over one side of a table, (n, d) float32 in C order, prepared once for many searches."""
 
     def __init__(self, vectors: NDArray[np.float32], metric: str, *, owner: str) -> None:
         self.metric = check_choice("metric", owner, metric, METRICS)
@@ -108,7 +118,7 @@ class Searcher:
         euclidean = self.metric == "euclidean"
         rows, scores = _search(queries, self.vectors, k, self.scale, bias, first, banned, threads, euclidean)
         if powers is not None:
-            with np.errstate(over="ignore"):  # a product beyond float32 is infinite, in its place all the same
+            with np.errstate(over="ignore"):  # a product beyond float32 is infinite, and ranked correctly
                 scores = np.ldexp(scores.astype(np.float64), -powers[:, None]).astype(np.float32)
         return rows, scores
 
@@ -116,7 +126,7 @@ class Searcher:
 def _in_range(
     vectors: NDArray[np.float32], norms: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Rows whose norm float32 can't divide by, times a power of two that brings the norm near 1; and all norms."""
+    """Rows with very large or small norms, scaled by a power of two to a norm near 1; and all norms."""
     wild = np.flatnonzero((norms > 2.0**60) | ((norms > 0) & (norms < 2.0**-60)))
     if not len(wild):
         return vectors, norms
@@ -130,7 +140,7 @@ def _in_range(
 def _with_products_in_range(
     queries: NDArray[np.float32], longest: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
-    """Queries whose products with the longest row may leave float32, times a power of two each; and the powers."""
+    """Queries whose products may leave float32's range, each scaled by a power of two; and the powers."""
     norms = np.linalg.norm(queries.astype(np.float64), axis=1)
     reach = norms * longest
     wild = (reach > 2.0**100) | ((reach > 0) & (reach < 2.0**-60))
@@ -146,7 +156,7 @@ def _search(
     bias: NDArray[np.float32], first: NDArray[np.int64] | None, banned: NDArray[np.int64] | None, threads: int,
     euclidean: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-    """Blocks of queries over the threads; few queries: the rows over the threads. No cut changes a result."""
+    """Threads share the queries, or the rows where queries are few; the split doesn't change the result."""
     m, n = len(queries), len(vectors)
     found = np.empty((m, k), dtype=np.int64), np.empty((m, k), dtype=np.float32)
     by_rows = threads > 1 and m < 2 * _LANES * threads and m * n * vectors.shape[1] > _THREADS_PAY

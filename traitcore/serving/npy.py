@@ -1,8 +1,8 @@
-"""The .npy files of a table, written and read by rule: their header is never parsed, only compared.
+"""The .npy files of a table. Their header is never parsed, only compared with the expected one.
 
 Format 1.0 of numpy.lib.format: magic, version, header length, a dict literal padded to 64 bytes, then the numbers,
-little-endian and C-contiguous. The manifest says dtype and shape; the header that follows from them must be there
-byte for byte, so no file can ask for an allocation, an object dtype or a pickle.
+little-endian and C-contiguous. The manifest holds dtype and shape. The file's header must be byte for byte the one
+that follows from them, so no file can cause an allocation, an object dtype or a pickle.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 RESERVED = frozenset({"ids", "ids_offsets", "ids_data", "vectors", "context_vectors"})
 # What a manifest may name, in numpy's spelling; one byte has no byte order.
-DTYPES = frozenset({"|b1", "|i1", "|u1"} | {f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)}
-                   | {"<f2", "<f4", "<f8"})  # fmt: skip
+DTYPES = frozenset(
+    {"|b1", "|i1", "|u1", "<f2", "<f4", "<f8"} | {f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)}
+)
 CHUNK = 8 << 20
 
 
@@ -43,7 +44,7 @@ def file_size(dtype: str, shape: tuple[int, ...]) -> int:
 
 
 def payload(array: NDArray[Any]) -> memoryview:
-    """The numbers as little-endian bytes in C order, without a copy where they are that already."""
+    """The numbers as little-endian bytes in C order; copied only if they are in another form."""
     array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
     return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
 

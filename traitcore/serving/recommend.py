@@ -1,10 +1,9 @@
-"""What to do with traits: similar customers, products for a customer, the next item of a session.
+"""Recommendations: similar customers, products for a customer, the next item of a session.
 
-One rule holds for every list, that of `NextItemCounts` included: a row is listed only where something speaks for it.
-Where fewer than k are left, the rest is row -1 with score NaN. Counts, profile x affinity and cosines of profiles speak
-for a row by a score above 0. Scores of vectors say so by any score but 0, which is what an empty session gives, or an
-item without a vector: their sign says nothing (skip-gram's scores are shifted by -log(negative), so that 99% of them,
-right answers among them, lie below 0).
+A row is listed only where there is evidence for it, here and in `NextItemCounts`. Where fewer than k rows qualify, the
+rest is row -1 with score NaN. For counts, profile x affinity and cosines of profiles, evidence is a score above 0. For
+scores of vectors it is any score but 0, the score of an empty session and of an item without a vector. Their sign says
+nothing: skip-gram's scores are shifted by -log(negative), so 99% of them lie below 0, right answers included.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
@@ -26,17 +25,16 @@ _BLOCK = 2_000_000  # scores held at once, about 8 MB
 
 
 @dataclass(frozen=True, eq=False)
-class Ranked:
+class Recommendations:
     """Rows found for each query, best first; ties by row.
 
     Attributes
     ----------
-    rows : (n_queries, k) int64, -1 where nothing speaks for any other row; (k,) for a single query.
-    scores : (n_queries, k) float32, NaN beside a row of -1 and beside one of the fallback.
-    by_trait : (n_queries, k, n_traits) float32 parts of each score, which add up to it (0 where the score is NaN); None
-        where no traits play.
-    fallback : (n_queries, k) bool, True where a row is there for its popularity alone; None where no fallback was
-        asked for.
+    rows : (n_queries, k) int64, -1 past the last row with evidence; (k,) for a single query.
+    scores : (n_queries, k) float32, NaN beside a row of -1 and beside a fallback row.
+    by_trait : (n_queries, k, n_traits) float32, each score split by trait (0 where the score is NaN); None without
+        traits.
+    fallback : (n_queries, k) bool, True where a row is listed for its popularity alone; None without a fallback.
     """
 
     rows: NDArray[np.int64]
@@ -44,33 +42,45 @@ class Ranked:
     by_trait: NDArray[np.float32] | None = None
     fallback: NDArray[np.bool_] | None = None
 
-    def __getitem__(self, query: int) -> Ranked:
+    def __getitem__(self, query: int) -> Recommendations:
         """The answer to one query of a batch."""
         of_trait = None if self.by_trait is None else self.by_trait[query]
-        return Ranked(
+        return Recommendations(
             self.rows[query], self.scores[query], of_trait, None if self.fallback is None else self.fallback[query]
         )
 
 
 def find_similar_customers(
-    profiles: Any, customers: Any, *, k: int = 10, include_self: bool = False
-) -> Ranked:
-    """The customers whose profiles point most nearly the same way (cosine).
+    profiles: ArrayLike, customers: ArrayLike, *, k: int = 10, include_self: bool = False
+) -> Recommendations:
+    """The customers whose trait profiles have the largest cosine with those of the given customers.
 
     Parameters
     ----------
-    profiles : (n_customers, n_traits) float32; a zero row is like nobody.
-    customers : row or (n,) rows of the customers asked about.
-    include_self : keep the customer in their own answer.
+    profiles : (n_customers, n_traits) float32; a zero row is similar to no other.
+    customers : row or (n,) rows of the customers to find others for.
+    k : number of customers listed.
+    include_self : list the customer too.
 
     Returns
     -------
-    Ranked : rows of customers, cosines above 0, and each cosine's parts by trait; -1 and NaN where fewer than `k`
-        customers share a trait.
+    Recommendations : rows of customers, cosines above 0, and each cosine's parts by trait; -1 and NaN where fewer than
+        `k` customers share a trait.
 
     Raises
     ------
     ValueError, TypeError : a customer outside the profiles, NaN, a bad `k`.
+
+    See Also
+    --------
+    recommend_products : products for a customer. EmbeddingTable.most_similar : the same for the rows of any table.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> found = tc.find_similar_customers([[0.9, 0.1], [0.8, 0.2], [0.0, 1.0]], 0, k=2)
+    >>> print(found.rows, found.scores.round(2))
+    [1 2] [0.99 0.11]
     """
     owner = "find_similar_customers"
     k = check_int("k", owner, k, 1)
@@ -82,25 +92,48 @@ def find_similar_customers(
         rule = f"rows in [0, {len(matrix) - 1}]"
         raise ValueError(parameter_message("customers", owner, rule, f"{asked.min()} ... {asked.max()}"))
     unit = _unit(matrix)
-    banned = None if keep else _one_each(asked, len(matrix))
-    found = _rank(unit[asked], np.ascontiguousarray(unit.T), k, None, banned, None)
+    excluded = None if keep else _one_each(asked, len(matrix))
+    found = _rank(unit[asked], np.ascontiguousarray(unit.T), k, None, excluded, None)
     return found[0] if single else found
 
 
 def product_affinity(
-    components: Any,
-    token_item: Any,
-    token_action: Any = None,
+    components: ArrayLike,
+    token_item: ArrayLike,
+    token_action: ArrayLike | None = None,
     *,
     actions: tuple[str, ...] = (),
     action_weights: Mapping[str, float] | None = None,
     n_items: int | None = None,
 ) -> NDArray[np.float32]:
-    """(n_traits, n_items) float32 affinity of traits to products, from the loadings of the products' tokens.
+    """Affinity of traits to products: the loadings of a product's tokens, weighted by action and added up.
 
-    Sum over a product's tokens of loading x weight of the token's action. By default every action counts 1, and
-    "remove" -1: taking a product out of the cart speaks against it. A product without tokens has affinity 0, so that
-    `recommend_products` lists it for nobody.
+    Parameters
+    ----------
+    components : (n_traits, n_tokens) float32 loadings, such as `TraitModel.token_rates_`.
+    token_item : (n_tokens,) row of the product that each token is of.
+    token_action : (n_tokens,) place in `actions` of each token's action, -1 for none; None: every token counts 1.
+    action_weights : weight by action; actions not named weigh 1. None: "remove" weighs -1, for a product taken out of
+        the cart is less wanted.
+    n_items : number of products; None: 1 + the largest row.
+
+    Returns
+    -------
+    (n_traits, n_items) float32. A product without tokens has affinity 0: `recommend_products` never lists it.
+
+    Raises
+    ------
+    ValueError, TypeError : lengths that differ, a product or action out of range, a weight of an unknown action.
+
+    See Also
+    --------
+    recommend_products : ranks products by profile x affinity.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> tc.product_affinity([[2.0, 1.0, 0.5]], [0, 0, 1], [0, 1, 0], actions=("view", "remove")).tolist()
+    [[1.0, 0.5]]
     """
     owner = "product_affinity"
     loadings = check_array("components", owner, components, dtype=np.float32, shape=(None, None))
@@ -126,44 +159,54 @@ def product_affinity(
 
 
 def recommend_products(
-    profiles: Any,
-    affinity: Any,
+    profiles: ArrayLike,
+    affinity: ArrayLike,
     *,
     k: int = 10,
     seen: Any = None,
-    allow: Any = None,
-    deny: Any = None,
-    item_category: Any = None,
-    categories: Any = None,
+    allow: ArrayLike | None = None,
+    deny: ArrayLike | None = None,
+    item_category: ArrayLike | None = None,
+    categories: ArrayLike | None = None,
     fallback: str | None = None,
-    popularity: Any = None,
-) -> Ranked:
-    """Products by profile x affinity.
-
-        found = tc.recommend_products(profiles, affinity, k=10, seen=bought, fallback="popular", popularity=counts)
+    popularity: ArrayLike | None = None,
+) -> Recommendations:
+    """Products ranked by profile x affinity.
 
     Parameters
     ----------
     profiles : (n_customers, n_traits) float32, or (n_traits,) for one customer.
     affinity : (n_traits, n_items) float32, see `product_affinity`.
-    seen : (n_customers, n_items) matrix, sparse or dense, not 0 at products not to recommend to each, e.g. bought ones
-        (a stored 0 is a 0); or, for one customer, rows of products or an (n_items,) bool mask.
-    allow, deny : rows of products, or (n_items,) bool masks; only allowed ones, and no denied one, are ever given.
+    k : number of products listed.
+    seen : products not to recommend, e.g. those bought: an (n_customers, n_items) matrix, sparse or dense, nonzero
+        there; or, for one customer, rows of products or an (n_items,) bool mask.
+    allow, deny : rows of products, or (n_items,) bool masks: only allowed products are listed, denied ones never.
     item_category : (n_items,) int category of each product, with `categories`, the categories to keep.
-    fallback : "popular" fills the places that nothing speaks for, all of them for a customer without traits, with the
-        products of most `popularity` among those allowed, not seen and not listed yet, and says so in
-        `Ranked.fallback`; None leaves them -1.
-    popularity : (n_items,) counts >= 0, with `fallback`; a product of popularity 0 is no fallback.
+    fallback : "popular" fills the remaining places (all of them for a customer without traits) with the most popular
+        products that may be listed, and marks them in `Recommendations.fallback`; None leaves them -1.
+    popularity : (n_items,) counts >= 0, for `fallback`; a product of popularity 0 is never a fallback.
 
     Returns
     -------
-    Ranked : rows of products, scores above 0, parts by trait; -1 and NaN where fewer than `k` score above 0 and pass
-        the filters.
+    Recommendations : rows of products, scores above 0, parts by trait; -1 and NaN where fewer than `k` score above 0
+        and pass the filters.
 
     Raises
     ------
     ValueError, TypeError : shapes that don't fit, rows out of range, categories without `item_category`, a fallback
         without `popularity`.
+
+    See Also
+    --------
+    product_affinity : makes `affinity`. next_items : by a session's items instead of traits.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> affinity = [[0.9, 0.4, 0.0], [0.0, 0.1, 0.8]]
+    >>> found = tc.recommend_products([0.7, 0.3], affinity, k=2, seen=[0])
+    >>> print(found.rows, found.scores.round(2))
+    [1 2] [0.31 0.24]
     """
     owner = "recommend_products"
     k = check_int("k", owner, k, 1)
@@ -171,63 +214,76 @@ def recommend_products(
     single = np.ndim(profiles) == 1
     rows = check_array("profiles", owner, np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
     n_items = table.shape[1]
-    open_ = _open(owner, n_items, allow, deny)
+    eligible = _allowed(owner, n_items, allow, deny)
     popular = _popular(owner, n_items, fallback, popularity)
     if categories is not None:
         if item_category is None:
             raise ValueError(parameter_message("item_category", owner, "given where categories are", None))
         category = check_array("item_category", owner, item_category, dtype=np.int64, shape=(n_items,))
-        open_ &= np.isin(category, np.atleast_1d(as_array("categories", owner, categories)))
-    banned = None if seen is None else _seen(owner, seen, len(rows), n_items, single)
-    found = _rank(rows, table, k, open_, banned, popular)
+        eligible &= np.isin(category, np.atleast_1d(as_array("categories", owner, categories)))
+    excluded = None if seen is None else _seen(owner, seen, len(rows), n_items, single)
+    found = _rank(rows, table, k, eligible, excluded, popular)
     return found[0] if single else found
 
 
 def next_items(
-    sessions: Any,
-    item_vectors: Any = None,
-    context_vectors: Any = None,
+    sessions: Sequences | ArrayLike,
+    item_vectors: ArrayLike | None = None,
+    context_vectors: ArrayLike | None = None,
     *,
     counts: Any = None,
     k: int = 20,
     decay: float = 0.5,
     exclude_seen: bool = False,
-    allow: Any = None,
-    deny: Any = None,
+    allow: ArrayLike | None = None,
+    deny: ArrayLike | None = None,
     fallback: str | None = None,
-    popularity: Any = None,
-) -> Ranked:
-    """The likely next items of a session: each item of it speaks, the latest loudest.
+    popularity: ArrayLike | None = None,
+) -> Recommendations:
+    """The likely next items of a session, its latest items weighing most.
 
-    Score of item j = sum over the session's items i, s steps back, of decay**s * (item_vectors[i] .
+    The score of item j is the sum, over the session's items i, s steps back, of decay**s * (item_vectors[i] .
     context_vectors[j]), or with `counts` of decay**s * counts[i, j]. Without `context_vectors` it is the cosine between
-    the sum of decay**s * (unit vector of i) and item j, as `VectorScorer` has it. Which of the two finds more next
-    items depends on the shop: `fit_pipeline` asks held-out sessions and records the answer.
+    the sum of decay**s * (unit vector of i) and item j, as in `VectorScorer`. Which of the two rankings finds more next
+    items depends on the shop: `fit_pipeline` measures both on held-out sessions and records the better one.
 
     Parameters
     ----------
     sessions : Sequences, or one session as an array of item rows.
     item_vectors, context_vectors : (n_items, d) float32.
     counts : (n_items, n_items) sparse weights, row i -> what follows i; instead of the vectors.
+    k : number of items listed.
     decay : in [0, 1].
-    exclude_seen : leave out the session's own items; shoppers come back to them, so the default keeps them.
-    allow, deny : rows of items, or (n_items,) bool masks; only allowed ones, and no denied one, are ever given.
-    fallback, popularity : as in `recommend_products`, for sessions that are empty or of items that nothing is known of.
+    exclude_seen : leave out the session's own items. Kept by default: shoppers come back to them.
+    allow, deny : rows of items, or (n_items,) bool masks: only allowed items are listed, denied ones never.
+    fallback, popularity : as in `recommend_products`, for empty sessions and for items without vectors or counts.
 
     Returns
     -------
-    Ranked : rows of items and scores; -1 and NaN where nothing speaks for another item: by counts where fewer than `k`
-        score above 0, by vectors where fewer score other than 0.
+    Recommendations : rows of items and scores; -1 and NaN where fewer than `k` items score above 0 (by counts) or
+        other than 0 (by vectors).
 
     Raises
     ------
     ValueError, TypeError : an item outside the vectors or counts, shapes that don't fit, neither vectors nor counts.
+
+    See Also
+    --------
+    NextItemCounts : learns and ranks by counts. evaluate_retrieval : measures a ranking on held-out sessions.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> vectors = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]]
+    >>> found = tc.next_items([2, 0], vectors, k=2, exclude_seen=True)
+    >>> print(found.rows, found.scores.round(2))
+    [ 1 -1] [0.98  nan]
     """
     owner = "next_items"
     k = check_int("k", owner, k, 1)
     decay = check_real("decay", owner, decay, 0.0, 1.0)
     single = not isinstance(sessions, Sequences)
-    batch = Sequences.from_lists([sessions]) if single else sessions
+    batch = sessions if isinstance(sessions, Sequences) else Sequences.from_lists([sessions])  # type: ignore[list-item]
     back = np.repeat(batch.offsets[1:], np.diff(batch.offsets)) - 1 - np.arange(batch.n_tokens)
     if counts is None:
         left = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
@@ -243,15 +299,15 @@ def next_items(
     if batch.n_tokens and batch.tokens.max() >= n_items:
         rule = f"items in [0, {n_items - 1}]"
         raise ValueError(parameter_message("sessions", owner, rule, f"item {batch.tokens.max()}"))
-    voices = sparse.csr_array(
+    weights = sparse.csr_array(
         (np.float32(decay) ** back.astype(np.float32), batch.tokens, batch.offsets), shape=(len(batch), n_items)
     )
-    open_, popular = _open(owner, n_items, allow, deny), _popular(owner, n_items, fallback, popularity)
-    banned = voices if check_bool("exclude_seen", owner, exclude_seen) else None  # also those that decay made 0
-    spoken = voices @ left
+    eligible, popular = _allowed(owner, n_items, allow, deny), _popular(owner, n_items, fallback, popularity)
+    excluded = weights if check_bool("exclude_seen", owner, exclude_seen) else None  # also at weight 0
+    scores = weights @ left
     if counts is None and context_vectors is None:
-        spoken = _unit(spoken)
-    found = _rank(spoken, table, k, open_, banned, popular, signed=counts is None)
+        scores = _unit(scores)
+    found = _rank(scores, table, k, eligible, excluded, popular, signed=counts is None)
     return found[0] if single else found
 
 
@@ -261,7 +317,7 @@ def _unit(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.divide(matrix, norms, out=np.zeros(matrix.shape), where=norms > 0), dtype=np.float32)
 
 
-def _open(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
+def _allowed(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
     flags = np.ones(n_items, dtype=bool) if allow is None else _flags("allow", owner, allow, n_items)
     if deny is not None:
         flags &= ~_flags("deny", owner, deny, n_items)
@@ -269,7 +325,7 @@ def _open(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
 
 
 def _popular(owner: str, n_items: int, fallback: Any, popularity: Any) -> NDArray[np.int64] | None:
-    """Rows of what may fill a list, the most popular first, ties by row; None where no fallback is asked for."""
+    """Rows of the fallback, the most popular first, ties by row; None without a fallback."""
     if fallback is None:
         if popularity is not None:
             raise ValueError(parameter_message("popularity", owner, "None unless fallback='popular'", "an array"))
@@ -296,11 +352,13 @@ def _seen(owner: str, seen: Any, n_rows: int, n_items: int, single: bool) -> spa
 
 
 def _rank(
-    rows: Any, table: Any, k: int, open_: NDArray[np.bool_] | None, banned: Any, popular: NDArray[np.int64] | None,
-    *, signed: bool = False,
-) -> Ranked:  # fmt: skip
-    """Best `k` columns of rows @ table (of rows themselves where table is None) that are open and not banned, and that
-    something speaks for: a score above 0, or with `signed` other than 0. `popular` fills the places left."""
+    rows: Any, table: Any, k: int, eligible: NDArray[np.bool_] | None, excluded: Any,
+    popular: NDArray[np.int64] | None, *, signed: bool = False,
+) -> Recommendations:
+    """The `k` best columns of rows @ table (of rows where table is None) that are eligible and not excluded.
+
+    Only scores above 0 count, or with `signed` scores other than 0. `popular` fills the places left.
+    """
     n_queries, n_columns = rows.shape[0], (rows if table is None else table).shape[1]
     found = np.full((n_queries, k), -1, dtype=np.int64)
     best = np.full((n_queries, k), np.nan, dtype=np.float32)
@@ -312,24 +370,26 @@ def _rank(
         if signed:
             scores[scores == 0] = -np.inf
         for q, row in enumerate(scores, start):
-            shut = np.zeros(0, np.int64) if banned is None else banned.indices[banned.indptr[q] : banned.indptr[q + 1]]
-            row[shut] = -np.inf
-            if open_ is not None:
-                row[~open_] = -np.inf
+            hidden = np.zeros(0, np.int64)
+            if excluded is not None:
+                hidden = excluded.indices[excluded.indptr[q] : excluded.indptr[q + 1]]
+            row[hidden] = -np.inf
+            if eligible is not None:
+                row[~eligible] = -np.inf
             top = _top(row, k)
             top = top if signed else top[row[top] > 0]
-            n_top = len(top)
-            found[q, :n_top], best[q, :n_top] = top, row[top]
-            if popular is not None and n_top < k:
-                free = np.ones(n_columns, dtype=bool) if open_ is None else open_.copy()
-                free[shut] = free[top] = False
-                more = popular[free[popular]][: k - n_top]
-                found[q, n_top : n_top + len(more)], filled[q, n_top : n_top + len(more)] = more, True
+            n_found = len(top)
+            found[q, :n_found], best[q, :n_found] = top, row[top]
+            if popular is not None and n_found < k:
+                free = np.ones(n_columns, dtype=bool) if eligible is None else eligible.copy()
+                free[hidden] = free[top] = False
+                more = popular[free[popular]][: k - n_found]
+                found[q, n_found : n_found + len(more)], filled[q, n_found : n_found + len(more)] = more, True
     by_trait = None
     if table is not None:
         listed = ((found >= 0) & ~filled)[:, :, None]
         by_trait = np.where(listed, rows[:, None, :] * table.T[found], np.float32(0))
-    return Ranked(found, best, by_trait, None if popular is None else filled)
+    return Recommendations(found, best, by_trait, None if popular is None else filled)
 
 
 def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

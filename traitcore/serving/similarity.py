@@ -1,4 +1,4 @@
-"""Similarity queries over a table's vectors, with the names and answers of gensim's KeyedVectors."""
+"""Similarity queries over a table's vectors, with the method names and results of gensim's KeyedVectors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from .._errors import parameter_message
 from .._validate import check_array, check_choice, check_int, check_real
-from .ids import Ids, is_id, several
 from .neighbors import Searcher
+from .row_ids import RowIds, is_id, several
 
 OWNER = "EmbeddingTable"
 SIDES = ("vectors", "context_vectors")
@@ -20,7 +20,7 @@ _BLOCK = 1 << 20  # numbers compared at a time, in float64
 class Similarities:
     """The similarity queries of `EmbeddingTable`. Ids are ids everywhere: an int is never a row number."""
 
-    _ids: Ids
+    _ids: RowIds
     vectors: NDArray[np.float32]
     context_vectors: NDArray[np.float32] | None
     _searchers: dict[tuple[str, str], Searcher]
@@ -34,7 +34,7 @@ class Similarities:
     def most_similar(
         self,
         token: Any = None,
-        topn: int = 10,
+        k: int = 10,
         *,
         positive: Any = (),
         negative: Any = (),
@@ -43,15 +43,16 @@ class Similarities:
         exclude: Any = (),
         allowed: Any = None,
     ) -> list[tuple[Any, float]]:
-        """The `topn` nearest rows of an id, of a vector, or of a sum of several, nearest first, ties by row.
+        """The `k` nearest rows of an id, of a vector, or of a sum of several, nearest first, ties by row.
 
         Parameters
         ----------
         token, positive, negative : each one id, one (d,) vector, or a list of them; `token` counts as positive. A list
-            item may be a pair (id, weight), a tuple, the weight with its sign. Vectors are floats: a list or array of
-            ints holds ids. Ids that are asked about are left out of the answer.
+            item may be a tuple (id, weight). Vectors are floats: a list or array of ints holds ids. The ids given are
+            left out of the result.
+        k : number of rows.
         metric : "cosine", "dot", or "euclidean" (then scores are distances, smallest first).
-        against : "vectors" or "context_vectors", the side searched.
+        against : "vectors" or "context_vectors", which of them is searched.
         exclude : one id, or several, to leave out; unknown ones are ignored.
         allowed : None, the ids that may be found (unknown ones are ignored), or an (n,) bool mask over the rows.
 
@@ -61,11 +62,13 @@ class Similarities:
 
         Raises
         ------
-        KeyError : an id asked about that the table doesn't have. ValueError, TypeError : nothing is asked about, a
-        vector of another width, a mask of another length, bad parameters.
+        KeyError : an id that the table doesn't have.
+        ValueError, TypeError : neither ids nor vectors, a vector of another width, a mask of another length, bad
+            parameters.
 
-        >>> table = EmbeddingTable(["king", "man", "woman", "queen"], [[1.0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]])
-        >>> table.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
+        >>> import traitcore as tc
+        >>> table = tc.EmbeddingTable(["king", "man", "woman", "queen"], [[1.0, 1, 0], [0, 1, 0], [0, 0, 1], [1, 0, 1]])
+        >>> table.most_similar(positive=["king", "woman"], negative=["man"], k=1)[0][0]
         'queen'
         """
         terms = [*self._terms("token", token, 1.0), *self._terms("positive", positive, 1.0)]
@@ -74,29 +77,28 @@ class Similarities:
             raise ValueError(parameter_message("positive", OWNER, "given, or token or negative: ids or vectors", ()))
         query = self._query(terms, check_choice("metric", OWNER, metric, ("cosine", "dot", "euclidean")))
         own = np.unique(np.array([self.row(what) for what, _ in terms if is_id(what)], dtype=np.int64))
-        rows, scores = self._search(query[None], topn, metric, against, [own], exclude, allowed, 1)
+        rows, scores = self._search(query[None], k, metric, against, [own], exclude, allowed, 1)
         found = rows[0] >= 0
         return list(zip(self._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
 
     def most_similar_batch(
-        self, tokens: Any, topn: int = 10, *, metric: str = "cosine", against: str = "vectors", exclude: Any = (),
+        self, tokens: Any, k: int = 10, *, metric: str = "cosine", against: str = "vectors", exclude: Any = (),
         allowed: Any = None, workers: int = 1,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
-        """Rows (m, topn) int64 and scores (m, topn) float32 of the nearest rows of m ids, each without itself.
+        """Rows (m, k) int64 and scores (m, k) float32 of the nearest rows of m ids, each without itself.
 
-        `exclude` holds ids to leave out of every answer, or m lists of ids, one for each; `allowed` is as in
-        `most_similar`. Places past the last eligible row hold -1 and NaN. `table.ids[rows]` gives the ids. One by one
-        gives the same.
+        `exclude` holds ids to leave out of every result, or m lists of ids, one for each; `allowed` is as in
+        `most_similar`. Places past the last eligible row hold -1 and NaN. `table.ids[rows]` gives the ids.
         """
         own = self.rows(tokens)
-        return self._search(self.vectors[own], topn, metric, against, own[:, None], exclude, allowed, workers)
+        return self._search(self.vectors[own], k, metric, against, own[:, None], exclude, allowed, workers)
 
     def _search(
-        self, queries: NDArray[np.float32], topn: int, metric: str, against: str, own: Any, exclude: Any, allowed: Any,
+        self, queries: NDArray[np.float32], k: int, metric: str, against: str, own: Any, exclude: Any, allowed: Any,
         workers: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
         check_choice("against", OWNER, against, SIDES)
-        check_int("topn", OWNER, topn, 1)
+        check_int("k", OWNER, k, 1)
         side = self.vectors if against == "vectors" else self.context_vectors
         if side is None:
             rule = "'vectors': this table has no context vectors"
@@ -106,7 +108,7 @@ class Similarities:
             own = [np.union1d(mine, theirs) for mine, theirs in zip(own, each)]
         if (against, metric) not in self._searchers:
             self._searchers[against, metric] = Searcher(side, metric, owner=OWNER)
-        return self._searchers[against, metric].search(queries, topn, mask=mask, exclude=own, workers=workers)
+        return self._searchers[against, metric].search(queries, k, mask=mask, exclude=own, workers=workers)
 
     def _terms(self, name: str, value: Any, weight: float) -> list[tuple[Any, float]]:
         """(id or vector, weight) of one of the arguments of `most_similar`."""
@@ -161,7 +163,7 @@ class Similarities:
     def _vector(self, what: Any) -> NDArray[np.float32]:
         return np.asarray(self.vectors[self.row(what)] if is_id(what) else what)
 
-    # -- how alike -------------------------------------------------------------------------------------------------
+    # -- cosines -------------------------------------------------------------------------------------------------
 
     def similarity(self, a: int | str, b: int | str) -> float:
         """Cosine of the vectors of two ids; 0 where one is zero."""
@@ -201,7 +203,8 @@ class Similarities:
     def rank(self, a: int | str, b: int | str) -> int:
         """1 + the number of ids nearer to `a`, by cosine, than `b` is.
 
-        >>> table = EmbeddingTable(["a", "b", "c"], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+        >>> import traitcore as tc
+        >>> table = tc.EmbeddingTable(["a", "b", "c"], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
         >>> table.rank("a", "c"), table.closer_than("a", "c")
         (2, ['b'])
         """
@@ -212,7 +215,8 @@ class Similarities:
 
         KeyError for an unknown id; ValueError for no ids.
 
-        >>> EmbeddingTable([1, 2, 3], [[1.0, 0.1], [1.0, 0.2], [-1.0, 0.5]]).doesnt_match([1, 2, 3])
+        >>> import traitcore as tc
+        >>> tc.EmbeddingTable([1, 2, 3], [[1.0, 0.1], [1.0, 0.2], [-1.0, 0.5]]).doesnt_match([1, 2, 3])
         3
         """
         rows = self._some_rows("tokens", tokens)
@@ -233,7 +237,7 @@ class Similarities:
 
 
 def _is_vector(value: Any) -> bool:
-    """Whether a value is meant as a vector: a row of numbers with a float among them, for ints are ids."""
+    """Whether a value is a vector: numbers with a float among them. Ints alone are ids."""
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.dtype.kind == "f"
     if not isinstance(value, (list, tuple)):
@@ -243,7 +247,7 @@ def _is_vector(value: Any) -> bool:
 
 
 def _cosines(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
-    """(m,) cosines of rows, one of them may be a single row; equal rows get equal cosines."""
+    """(m,) cosines of rows; x or y may be a single row. Equal rows get equal cosines."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     dots, norms = (x * y).sum(1), np.sqrt((x * x).sum(1) * (y * y).sum(1))
     return np.asarray(np.divide(dots, norms, out=np.zeros(len(dots)), where=norms > 0), dtype=np.float32)

@@ -1,61 +1,37 @@
-"""TableStore: a directory of immutable, versioned tables that readers may trust while publishers come and go."""
+"""TableStore: a directory of immutable, versioned tables, safe to read while others publish."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .. import __version__
 from .._errors import TableError, parameter_message
 from .._parallel import resolve_workers, run_tasks
+from .._protocols import Report
 from .._validate import check_int
-from . import disk, manifest, npy
-from .ids import Ids
-from .table import EmbeddingTable, check_metadata, fingerprint_of
+from . import disk, manifest
+from .publication import OWNER, check_report, table_fields, write_arrays
+from .published_version import (
+    VersionInfo,
+    check_hash,
+    map_files,
+    open_version,
+    read_manifest,
+    version_info,
+)
+from .table import EmbeddingTable, check_metadata
 
-OWNER = "TableStore"
-_STATUSES = ("pass", "warn", "fail")
 _ATTEMPTS = 20
 
 
 class VersionExistsError(TableError):
     """Another publisher put this version in place first; nothing was changed. Publish again for the next version."""
-
-
-@dataclass(frozen=True)
-class VersionInfo:
-    """One published version. `error` says why its manifest can't be read; the other fields are then empty.
-
-    `sequence` counts the publications of a table, whatever the clock said; `status` is the guardrails' verdict
-    ("pass", "warn", "fail" or None), `forced_by` who published in spite of a "fail".
-    """
-
-    name: str
-    version: str
-    is_latest: bool
-    sequence: int = 0
-    parent: str | None = None
-    created_utc: str = ""
-    n_rows: int = 0
-    dimension: int = 0
-    id_kind: str = ""
-    size_bytes: int = 0
-    fingerprint: str = ""
-    status: str | None = None
-    forced_by: str | None = None
-    error: str | None = None
 
 
 class TableStore:
@@ -64,12 +40,26 @@ class TableStore:
         root/<name>/<version>/manifest.json, vectors.npy, ...    immutable once there
         root/<name>/LATEST                                        the version that "latest" means
 
-    A version is written beside its place, synced, and renamed into it; LATEST is swapped in one step. A reader sees
-    whole versions only, and keeps the one it has opened while it is replaced or pruned. Nothing is pickled.
+    A version is written under a temporary name, synced and renamed; LATEST is replaced atomically. So a reader sees
+    complete versions only, and keeps the one it has opened even if it is pruned. Nothing is pickled.
 
     Parameters
     ----------
     root : the directory; made at the first publish.
+
+    See Also
+    --------
+    EmbeddingTable : what is published. judge : makes the report for `publish`. fit_pipeline : publishes to a store.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import traitcore as tc
+    >>> store = tc.TableStore(tempfile.mkdtemp())
+    >>> store.publish(tc.EmbeddingTable(["cup", "mug"], [[1.0, 0.0], [0.6, 0.8]]), "items")
+    'v000001'
+    >>> store.open("items")
+    EmbeddingTable(2 string ids, d=2, items@v000001)
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
@@ -88,7 +78,7 @@ class TableStore:
         name: str,
         version: str | None = None,
         *,
-        report: Any = None,
+        report: Report | Mapping[str, Any] | None = None,
         forced_by: str | None = None,
         force_reason: str | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -100,15 +90,16 @@ class TableStore:
         Parameters
         ----------
         version : a name of its own, or None for the next of v000001, v000002, ...
-        report : the guardrails' verdict (a mapping, or an object with `as_dict()`, whose "status" is "pass", "warn" or
-            "fail"), kept in the manifest. A "fail" is refused unless `forced_by` and `force_reason` say who wants it
-            all the same and why; both are kept.
+        report : the guardrails' verdict, kept in the manifest: a mapping, or an object with `as_dict()`, whose "status"
+            is "pass", "warn" or "fail". A "fail" is refused unless `forced_by` and `force_reason` are given: who
+            publishes all the same, and why. Both are kept.
         parameters, seed, input_fingerprint : how the table was made; kept in the manifest.
 
         Raises
         ------
-        VersionExistsError : the version is there, or another publisher was first.
-        TableError : a failing report not forced; the disk is full or can't be written. Nothing has changed then.
+        VersionExistsError : the version exists, or another publisher was first.
+        TableError : a failing report that is not forced; a disk that is full or can't be written. The store is then
+            unchanged.
         """
         disk.check_name("name", OWNER, name)
         if version is not None:
@@ -119,9 +110,9 @@ class TableStore:
             "parameters": check_metadata(parameters),
             "seed": seed if seed is None else check_int("seed", OWNER, seed, 0, 2**64 - 1),
             "input_fingerprint": input_fingerprint,
-            **_check_report(report, forced_by, force_reason),
+            **check_report(report, forced_by, force_reason),
         }
-        with _telling(f"{name!r} was not published in {self.root}"):
+        with _as_table_error(f"{name!r} was not published in {self.root}"):
             return self._publish(table, name, version, fields)
 
     def _publish(self, table: EmbeddingTable, name: str, version: str | None, fields: dict[str, Any]) -> str:
@@ -132,8 +123,8 @@ class TableStore:
             self._refuse_existing(folder, version)
             workspace = disk.Workspace(folder)
         try:
-            entries = _write_arrays(workspace.content, table)
-            fields |= _describe(table, entries)
+            entries = write_arrays(workspace.content, table)
+            fields |= table_fields(table, entries)
             with disk.locked(folder / ".lock"):
                 self._refuse_existing(folder, version)
                 fields |= {
@@ -161,7 +152,7 @@ class TableStore:
         twin = next((n for n in os.listdir(self.root) if n.lower() == name.lower() and n != name), None)
         if twin is not None:
             raise TableError(f"{self.root} has a table {twin!r}: {name!r} differs from it by case only.")
-        with contextlib.suppress(FileExistsError):  # another publisher made it meanwhile
+        with contextlib.suppress(FileExistsError):  # another publisher made it
             os.mkdir(folder)
         disk.sync_directory(self.root)
         return folder
@@ -182,11 +173,11 @@ class TableStore:
         return f"v{number:06d}"
 
     def rollback(self, name: str, version: str | None = None) -> str:
-        """Make an earlier version the latest and return it; None: the parent of the latest. Its files are hashed first.
+        """Make an earlier version the latest and return it; None: the parent of the latest.
 
-        Nothing is removed: the version rolled back from stays, and may be opened by its name.
+        Its files are verified first. Nothing is removed: the newer version can still be opened by its name.
         """
-        with _telling(f"{name!r} was not rolled back"):
+        with _as_table_error(f"{name!r} was not rolled back"):
             if version is None:
                 current = self._resolve(name, "latest")
                 version = self.describe(name, current)["parent"]
@@ -196,18 +187,18 @@ class TableStore:
             folder = self.root / name
             with disk.locked(folder / ".lock"):
                 if not disk.is_plain_directory(folder / version):
-                    raise TableError(f"{name!r} has no version {version!r} any more: it was pruned meanwhile.")
+                    raise TableError(f"{name!r} has no version {version!r} any more: it was pruned.")
                 disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
         return version
 
     def withdraw(self, name: str, version: str) -> str | None:
-        """Make `version` the latest no more: its parent is again, or none where it was the first; returns which is.
+        """Undo a publication: the parent of `version` becomes the latest again, or none if it was the first.
 
-        For a publication that turns out to be one too many, say when another table of the same run can't follow.
-        Its files stay, so that no later version takes its name. Where another version is the latest, nothing happens.
+        Used when another table of the same run can't be published. The files stay, so that no later version takes the
+        name. If another version is the latest, nothing changes. Returns the latest version, or None.
         """
         disk.check_name("version", OWNER, version)
-        with _telling(f"{name!r} {version!r} was not withdrawn"):
+        with _as_table_error(f"{name!r} {version!r} was not withdrawn"):
             folder = self._folder(name)
             parent = self.describe(name, version)["parent"]
             with disk.locked(folder / ".lock"):
@@ -224,10 +215,10 @@ class TableStore:
     def prune(self, name: str, *, keep: int) -> list[str]:
         """Remove all but the `keep` newest versions and the latest one; returns what was removed, oldest first.
 
-        Versions that can't be read are kept: a person should look at them. Readers keep what they have opened.
+        Versions that can't be read are kept for inspection. Readers keep the tables that they have opened.
         """
         check_int("keep", OWNER, keep, 1)
-        with _telling(f"{name!r} was not pruned"):
+        with _as_table_error(f"{name!r} was not pruned"):
             folder = self._folder(name)
             with disk.locked(folder / ".lock"):
                 infos = [info for info in self.list(name) if info.error is None]
@@ -242,7 +233,7 @@ class TableStore:
         return victims
 
     def index_path(self, name: str, version: str, kind: str) -> Path:
-        """Where an index over a version belongs: beside it, `Index.save(path)`; pruned together with it."""
+        """The path for `Index.save` of an index over a version; `prune` removes both together."""
         for parameter, value in (("name", name), ("version", version), ("kind", kind)):
             disk.check_name(parameter, OWNER, value)
         return self.root / name / ".indexes" / version / kind
@@ -250,67 +241,67 @@ class TableStore:
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def open(self, name: str, version: str = "latest", *, verify: bool = False) -> EmbeddingTable:
-        """The table of a version, mapped read-only; `verify` also hashes every file.
+        """The table of a version, memory-mapped read-only; `verify` also hashes every file.
 
-        Sizes, the manifest's checksum and the header of each array are checked always, so opening reads a few pages.
+        The manifest's checksum and each file's size and header are always checked; that reads only a few pages.
 
         Raises
         ------
         TableError : no such table or version, or a file that is missing, damaged or not what the manifest says.
         """
         for _ in range(_ATTEMPTS):
-            with _telling(f"{name!r} {version!r} of {self.root} can't be opened"):
+            with _as_table_error(f"{name!r} {version!r} of {self.root} can't be opened"):
                 found = self._resolve(name, version)
                 try:
                     with disk.Folder(self.root / name / found) as folder:
-                        return _open(folder, name, found, verify)
+                        return open_version(folder, name, found, verify, _reopen)
                 except (FileNotFoundError, NotADirectoryError) as error:
-                    # Pruned between the look at LATEST and the opening: look again. Still there: a file is missing.
+                    # Pruned after LATEST was read: try again. If the version is still there, a file is missing.
                     missing = error
         raise TableError(f"{self.root / name / found} is damaged: {missing.filename} is missing.")
 
     def describe(self, name: str, version: str = "latest") -> dict[str, Any]:
         """The manifest of a version: files, shapes, parameters, seed, parent, report, who forced it and why."""
-        with _telling(f"{name!r} {version!r} of {self.root} can't be read"):
+        with _as_table_error(f"{name!r} {version!r} of {self.root} can't be read"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
-                fields = _read_manifest(folder, name, found)
+                fields = read_manifest(folder, name, found)
         fields["files"] = {file: dict(vars(entry)) for file, entry in fields["files"].items()}
         return fields
 
     def verify(self, name: str, version: str = "latest", *, workers: int = 1) -> VersionInfo:
         """Hash every file of a version; TableError names the first that isn't what was published.
 
-        Large files are read from the disk itself where the system can, whatever the page cache holds of them.
+        Large files are read from the disk itself where the system allows it, bypassing the page cache.
         """
         workers = resolve_workers(workers, OWNER)
-        with _telling(f"{name!r} {version!r} of {self.root} can't be verified"):
+        with _as_table_error(f"{name!r} {version!r} of {self.root} can't be verified"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
-                fields = _read_manifest(folder, name, found)
-                _open_parts(folder, fields)
+                fields = read_manifest(folder, name, found)
+                map_files(folder, fields)
                 files = sorted(fields["files"].items(), key=lambda item: -item[1].size)
                 run_tasks(
-                    [lambda f=f, e=e: _check_hash(folder, f, folder.sha256(f, e.size), e) for f, e in files],  # type: ignore[misc]
+                    [lambda f=f, e=e: check_hash(folder, f, folder.sha256(f, e.size), e) for f, e in files],  # type: ignore[misc]
                     workers,
                 )
-            return _info(fields, found == self._read_latest(name))
+            return version_info(fields, found == self._read_latest(name))
 
     def list(self, name: str | None = None) -> list[VersionInfo]:
-        """Versions of one table, or of all, by name and then by order of publication; damaged ones say so."""
+        """Versions of one table, or of all, by name and order of publication; `error` is set for damaged ones."""
         if name is None:
-            with _telling(f"{self.root} can't be listed"):
+            with _as_table_error(f"{self.root} can't be listed"):
                 names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
                 return [i for n in names if _is_name(n) and (self.root / n).is_dir() for i in self.list(n)]
         infos = []
-        with _telling(f"{name!r} of {self.root} can't be listed"):
+        with _as_table_error(f"{name!r} of {self.root} can't be listed"):
             folder = self._folder(name)
             latest = self._read_latest(name)
             versions = sorted(v for v in os.listdir(folder) if _is_name(v) and (folder / v).is_dir())
         for version in versions:
             try:
                 with disk.Folder(folder / version) as opened:
-                    infos.append(_info(_read_manifest(opened, name, version), version == latest))
+                    infos.append(version_info(read_manifest(opened, name, version), version == latest))
             except (TableError, OSError) as error:
                 infos.append(VersionInfo(name, version, version == latest, error=str(error)))
         return sorted(infos, key=lambda info: (info.sequence, info.version))
@@ -326,7 +317,7 @@ class TableStore:
         if version == "latest":
             found = self._read_latest(name)
             if found is None:
-                raise TableError(f"{folder} has no LATEST: nothing was published in it to the end.")
+                raise TableError(f"{folder} has no LATEST: no publication was completed.")
             return found
         disk.check_name("version", OWNER, version)
         if not disk.is_plain_directory(folder / version):
@@ -346,8 +337,8 @@ class TableStore:
 
 
 @contextlib.contextmanager
-def _telling(what: str) -> Iterator[None]:
-    """What the system refuses becomes a TableError that says what was not done."""
+def _as_table_error(what: str) -> Iterator[None]:
+    """Turn an OSError into a TableError naming the operation that failed."""
     try:
         yield
     except OSError as error:
@@ -362,146 +353,14 @@ def _is_name(value: str) -> bool:
         return False
     return True
 
-
-def _check_report(report: Any, forced_by: str | None, reason: str | None) -> dict[str, Any]:
-    plain = report.as_dict() if hasattr(report, "as_dict") else report
-    plain = None if plain is None else check_metadata(plain)
-    if plain is not None and plain.get("status") not in _STATUSES:
-        raise ValueError(parameter_message("report", OWNER, f"with a 'status' of {_STATUSES}", plain.get("status")))
-    if (forced_by is None) != (reason is None):
-        missing = "force_reason" if reason is None else "forced_by"
-        raise ValueError(parameter_message(missing, OWNER, "given: forcing needs who and why", None))
-    for key, value in (("forced_by", forced_by), ("force_reason", reason)):
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise ValueError(parameter_message(key, OWNER, "a sentence", value))
-    if plain is not None and plain["status"] == "fail" and forced_by is None:
-        reasons = plain.get("reasons") or ["no reason given"]
-        told = "; ".join(str(r) for r in reasons[:5]) if isinstance(reasons, list) else str(reasons)
-        raise TableError(f"The guardrails failed this table, and it was not forced: {told}")
-    return {"report": plain, "forced": None if forced_by is None else {"by": forced_by, "reason": reason}}
-
-
-def _files_of(table: EmbeddingTable) -> dict[str, NDArray[Any]]:
-    files = {f"{name}.npy": array for name, array in table._identity_arrays().items()}
-    return files | {f"array_{name}.npy": array for name, array in table.arrays.items()}
-
-
-def _write_arrays(folder: Path, table: EmbeddingTable) -> dict[str, dict[str, Any]]:
-    """Write the files; of a large table the largest beside the others, for hashing it takes longer than the disk."""
-    arrays = _files_of(table)
-    entries: dict[str, dict[str, Any]] = {file: {} for file in [*arrays, manifest.METADATA]}  # in this order
-
-    def write(names: Iterable[str]) -> None:
-        for file in names:
-            array = arrays[file]
-            dtype = npy.dtype_name(array)
-            sha, size = disk.write_file(folder / file, [npy.header(dtype, array.shape), npy.payload(array)])
-            entries[file] = {"sha256": sha, "size": size, "dtype": dtype, "shape": list(array.shape)}
-
-    largest = max(arrays, key=lambda file: arrays[file].nbytes)
-    rest = [file for file in arrays if file != largest]
-    if arrays[largest].nbytes >= disk.LARGE:
-        run_tasks([lambda: write([largest]), lambda: write(rest)], 2)
-    else:
-        write(arrays)
-    text = json.dumps(table.metadata, indent=1, ensure_ascii=True, allow_nan=False).encode("ascii")
-    sha, size = disk.write_file(folder / manifest.METADATA, [text])
-    entries[manifest.METADATA] = {"sha256": sha, "size": size}
-    return entries
-
-
-def _describe(table: EmbeddingTable, entries: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "kind": "traitcore table",
-        "format": manifest.FORMAT,
-        "library_version": __version__,
-        "n_rows": len(table),
-        "dimension": table.dimension,
-        "id_kind": table.id_kind,
-        "fingerprint": fingerprint_of({f.removesuffix(".npy"): e["sha256"] for f, e in entries.items()}),
-        "files": entries,
-    }
-
-
-def _info(fields: dict[str, Any], is_latest: bool) -> VersionInfo:
-    report, forced = fields.get("report"), fields.get("forced")
-    return VersionInfo(
-        fields["name"], fields["version"], is_latest, fields["sequence"], fields["parent"], fields["created_utc"],
-        fields["n_rows"], fields["dimension"], fields["id_kind"], sum(e.size for e in fields["files"].values()),
-        fields["fingerprint"], report["status"] if report else None, forced["by"] if forced else None,
-    )  # fmt: skip
-
-
-def _read_manifest(folder: disk.Folder, name: str, version: str) -> dict[str, Any]:
-    raw = bytes(folder.map(manifest.FILE, at_most=manifest.MAX_BYTES))
-    return manifest.decode(raw, folder.path / manifest.FILE, name, version)
-
-
-def _check_hash(folder: disk.Folder, file: str, sha256: str, wanted: manifest.FileEntry) -> None:
-    if sha256 != wanted.sha256:
-        raise TableError(f"{folder.path / file} is damaged: its sha256 is not the manifest's.")
-
-
-def _open_parts(folder: disk.Folder, fields: dict[str, Any]) -> dict[str, Any]:
-    """Every file mapped, its size and header compared with the manifest."""
-    parts: dict[str, Any] = {}
-    for file, entry in fields["files"].items():
-        mapped = folder.map(file, size=entry.size)
-        if entry.dtype is None:
-            parts[file] = mapped
-            continue
-        head = npy.header(entry.dtype, entry.shape)
-        if mapped[: len(head)] != head:
-            raise TableError(f"{folder.path / file} is damaged: its header is not the manifest's.")
-        array = np.frombuffer(mapped, dtype=entry.dtype, offset=len(head)).reshape(entry.shape)
-        array.flags.writeable = False
-        parts[file] = array
-    return parts
-
-
-def _open(folder: disk.Folder, name: str, version: str, verify: bool) -> EmbeddingTable:
-    fields = _read_manifest(folder, name, version)
-    if verify:
-        for file, entry in fields["files"].items():
-            # Through the map, unlike `verify`: what is hashed here is going to be used here.
-            _check_hash(folder, file, hashlib.sha256(folder.map(file, entry.size)).hexdigest(), entry)
-    parts = _open_parts(folder, fields)
-    source = str(folder.path / ("ids.npy" if fields["id_kind"] == "int64" else "ids_offsets.npy"))
-    ids = Ids(parts.get("ids.npy"), parts.get("ids_offsets.npy"), parts.get("ids_data.npy"), source)
-    arrays = {str(manifest.array_name(f)): parts[f] for f in parts if manifest.array_name(f)}
-    entry, raw = fields["files"][manifest.METADATA], parts[manifest.METADATA]
-    table = EmbeddingTable._of_parts(
-        ids, parts["vectors.npy"], parts.get("context_vectors.npy"), arrays,
-        lambda: _read_metadata(folder.path / manifest.METADATA, entry, raw), fingerprint=fields["fingerprint"],
-    )  # fmt: skip
-    table.name, table.version = name, version
-    table._origin = (_reopen, (os.path.abspath(folder.path.parent.parent), name, version, _content_digest(fields)))
-    return table
-
-
 def _reopen(root: str, name: str, version: str, digest: str) -> EmbeddingTable:
-    """The table that another process had opened; TableError unless the same version lies at the same path here."""
-    place = f"The table {name}@{version} was sent as its path in {root}"
+    """The table that another process had opened; TableError unless the same version is at the same path here."""
+    place = f"The table {name}@{version} was pickled as its path in {root}"
     try:
         table = TableStore(root).open(name, version)
     except TableError as error:
         raise TableError(f"{place}, and can't be opened here: {error}") from error
     assert table._origin is not None
     if table._origin[1][-1] != digest:
-        raise TableError(f"{place}, which holds other content here than where it came from.")
+        raise TableError(f"{place}, which holds other content here than where it was pickled.")
     return table
-
-
-def _content_digest(fields: dict[str, Any]) -> str:
-    """sha256 over the hashes of a version's files: its ids, numbers, further arrays and metadata."""
-    lines = [f"{file} {entry.sha256}\n" for file, entry in sorted(fields["files"].items())]
-    return hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
-
-
-def _read_metadata(path: Path, entry: manifest.FileEntry, raw: Any) -> dict[str, Any]:
-    if hashlib.sha256(raw).hexdigest() != entry.sha256:
-        raise TableError(f"{path} is damaged: its sha256 is not the manifest's.")
-    try:
-        return json.loads(bytes(raw))  # type: ignore[no-any-return]
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path} is not JSON: {error}.") from error

@@ -1,4 +1,4 @@
-"""EmbeddingTable: (ids, vectors), what other systems read. Items, customers and their traits are all such tables."""
+"""EmbeddingTable: vectors under ids. Tokens, items, and customers with their traits are published as such tables."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._validate import as_array, check_array, check_choice
 from . import npy
 from .frames import arrow_table, data_frame
-from .ids import Ids, frozen_view, is_id, several
 from .neighbors import Searcher
+from .row_ids import RowIds, frozen_view, is_id, several
 from .similarity import OWNER, Similarities
 
-Origin = tuple[Callable[..., "EmbeddingTable"], tuple[str, ...]]  # how a table is opened again in another process
+Origin = tuple[Callable[..., "EmbeddingTable"], tuple[str, ...]]  # how another process opens the table again
 
 
 class EmbeddingTable(Similarities):
@@ -29,28 +29,41 @@ class EmbeddingTable(Similarities):
     Parameters
     ----------
     ids : n distinct ids, all ints (int64) or all strings; row "1" is not row 1.
-    vectors : (n, d) float32, finite. Kept without a copy where the form is right, and read-only here.
-    context_vectors : (n, d) float32 or None: the output side of a sequence model; the next item is found by
+    vectors : (n, d) float32, finite. Not copied if it is a contiguous float32 array; read-only in the table.
+    context_vectors : (n, d) float32 or None: the output vectors of a sequence model. Next items are found by
         `most_similar(..., against="context_vectors", metric="dot")`.
-    arrays : {name: array}: further numbers of the table's maker (e.g. "counts" (n,), "loadings" (k, n_tokens)); bool,
-        int, uint or float dtypes. Arrays of length n follow the rows in `subset`, others stay as they are.
+    arrays : {name: array}, further numbers (e.g. "counts" (n,), "loadings" (k, n_tokens)) of bool, int, uint or float
+        dtype. `subset` selects the rows of arrays of length n and keeps others whole.
     metadata : dict that JSON can hold (method, parameters, trait descriptions, ...).
 
     Raises
     ------
-    ValueError, TypeError : ids that repeat or mix kinds, lengths that differ, NaN or infinity, no JSON.
+    ValueError, TypeError : ids that repeat or mix kinds, lengths that differ, NaN or infinity, metadata not for JSON.
+
+    See Also
+    --------
+    TableStore : publishes tables as versions. build_index : approximate search. top_k : search without ids.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> table = tc.EmbeddingTable(["cup", "mug", "tie"], [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+    >>> table["mug"].round(1)
+    array([0.8, 0.6], dtype=float32)
+    >>> [(token, round(score, 2)) for token, score in table.most_similar("cup", 2)]
+    [('mug', 0.8), ('tie', 0.0)]
     """
 
     def __init__(
         self,
         ids: Any,
-        vectors: Any,
+        vectors: ArrayLike,
         *,
-        context_vectors: Any = None,
+        context_vectors: ArrayLike | None = None,
         arrays: Mapping[str, Any] | None = None,
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self._ids = Ids.from_values(ids)
+        self._ids = RowIds.from_values(ids)
         n = len(self._ids)
         self.vectors = frozen_view(check_array("vectors", OWNER, vectors, dtype=np.float32, shape=(n, None)))
         self.context_vectors: NDArray[np.float32] | None = None
@@ -73,10 +86,10 @@ class EmbeddingTable(Similarities):
 
     @classmethod
     def _of_parts(
-        cls, ids: Ids, vectors: NDArray[np.float32], context: NDArray[np.float32] | None,
+        cls, ids: RowIds, vectors: NDArray[np.float32], context: NDArray[np.float32] | None,
         arrays: dict[str, NDArray[Any]], metadata: Any, *, fingerprint: str | None = None,
     ) -> EmbeddingTable:  # fmt: skip
-        """A table of parts checked elsewhere; `metadata` may be a callable that reads it when first wanted."""
+        """A table of parts that are checked already; `metadata` may be a callable that reads it at the first use."""
         table = cls.__new__(cls)
         table._ids, table.vectors, table.context_vectors = ids, vectors, context
         table.arrays, table._metadata, table._searchers = MappingProxyType(arrays), metadata, {}
@@ -84,7 +97,7 @@ class EmbeddingTable(Similarities):
         return table
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """An opened table travels as its path and version, checked on arrival; one in memory as its arrays."""
+        """An opened table is pickled as its path and version, checked when loaded; one in memory as its arrays."""
         return self._origin or (_of_state, (self._state(),))
 
     def _state(self) -> dict[str, Any]:
@@ -118,7 +131,7 @@ class EmbeddingTable(Similarities):
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the maker of the table wrote beside it."""
+        """The metadata given when the table was made."""
         if callable(self._metadata):
             self._metadata = self._metadata()
         return self._metadata  # type: ignore[no-any-return]
@@ -160,7 +173,8 @@ class EmbeddingTable(Similarities):
     def __getitem__(self, tokens: Any) -> NDArray[np.float32]:
         """(d,) the vector of one id, read-only; (m, d), a copy, of a list or array of m ids. KeyError for others.
 
-        >>> table = EmbeddingTable([7, 9], [[1.0, 0.0], [0.0, 1.0]])
+        >>> import traitcore as tc
+        >>> table = tc.EmbeddingTable([7, 9], [[1.0, 0.0], [0.0, 1.0]])
         >>> table[9].tolist(), table[[9, 7]].tolist()
         ([0.0, 1.0], [[0.0, 1.0], [1.0, 0.0]])
         """
@@ -209,7 +223,7 @@ class EmbeddingTable(Similarities):
         return arrow_table(self._ids, self.vectors, self.context_vectors)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """Arrow's PyCapsule protocol: polars, DuckDB, pyarrow and others take the table as it is; as `to_arrow`."""
+        """Arrow's PyCapsule protocol, by which polars, DuckDB, pyarrow and others read the table; as `to_arrow`."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def to_pandas(self) -> Any:
@@ -228,8 +242,8 @@ class EmbeddingTable(Similarities):
             metadata=self.metadata,
         )
 
-    def normalised(self) -> EmbeddingTable:
-        """The same table with `vectors` (not the context side) of length 1; zero rows stay zero."""
+    def normalized(self) -> EmbeddingTable:
+        """The same table with `vectors` (not the context vectors) of length 1; zero rows stay zero."""
         norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1, keepdims=True)
         unit = np.divide(self.vectors, norms, out=np.zeros(self.vectors.shape), where=norms > 0)
         return EmbeddingTable._of_parts(
@@ -253,7 +267,7 @@ def fingerprint_of(digests: Mapping[str, str]) -> str:
 
 
 def check_metadata(metadata: Any) -> dict[str, Any]:
-    """A deep copy that went through JSON, so that what is read back later equals what is seen now."""
+    """A deep copy through JSON, equal to what is read back from a file later."""
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):

@@ -1,6 +1,6 @@
 """Tables from and to word2vec's formats, GloVe's text files and gensim's objects.
 
-A file is written beside its place and renamed into it, so a reader never sees half of one.
+A file is written under a temporary name and renamed, so a reader never sees an incomplete one.
 """
 
 from __future__ import annotations
@@ -37,16 +37,36 @@ def write_word2vec(
     header: bool = True,
     context: bool = False,
 ) -> None:
-    """word2vec's format, as gensim's `load_word2vec_format` reads it; compressed where `path` ends in ".gz".
+    """Write word2vec's format, as gensim's `load_word2vec_format` reads it; gzipped where `path` ends in ".gz".
 
-    Text is "n d", then an id and d numbers a line, of nine digits, so that float32 comes back to the bit. The format
-    has no way to quote: an empty id, or one with white space, is a ValueError. Ids that are ints are written in digits.
+    Text is a line "n d", then on each line an id and d numbers of nine digits, which restore float32 exactly. Ids that
+    are ints are written in digits.
 
     Parameters
     ----------
-    binary : "n d" in text, then each id, a blank, and d little-endian float32.
-    header : False leaves out "n d", as GloVe's text files do; only for text.
+    binary : "n d" in text, then each id, a space, and d little-endian float32.
+    header : False leaves out "n d", as GloVe's text files do; for text only.
     context : write the context vectors in place of the vectors.
+
+    Raises
+    ------
+    ValueError, TypeError : an id that is empty or has white space, which the format can't quote; no context vectors.
+
+    See Also
+    --------
+    read_word2vec : reads it back. from_gensim : a table from gensim's objects.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import traitcore as tc
+    >>> path = Path(tempfile.mkdtemp(), "vectors.txt")
+    >>> tc.write_word2vec(tc.EmbeddingTable(["cup", "jug"], [[1.0, 0.5], [0.25, 2.0]]), path)
+    >>> print(path.read_text(), end="")
+    2 2
+    cup 1 0.5
+    jug 0.25 2
     """
     owner = "write_word2vec"
     if not isinstance(table, EmbeddingTable):
@@ -80,26 +100,33 @@ def read_word2vec(
 
     Parameters
     ----------
-    path : the file; one that gzip wrote is read as such, whatever its name.
+    path : the file; gzip is recognised by content, whatever the name.
     binary : word2vec's binary form. header : False for a text file without the line "n d", as GloVe's are.
-    limit : read at most so many rows, the first ones; None reads all.
+    limit : read only the first `limit` rows; None reads all.
 
     Raises
     ------
-    InputError : what is wrong, with its line (text) or row (binary): another number of fields (as from an id with
-        blanks), an id that repeats, is empty or no UTF-8, a number that is not finite as float32. Sizes are compared
-        with the file before anything is allocated.
+    InputError : with its line (text) or row (binary): a wrong number of fields (e.g. an id with spaces), an id that
+        repeats, is empty or isn't UTF-8, a number that isn't finite as float32. The sizes in the header are compared
+        with the file's before anything is allocated.
 
+    See Also
+    --------
+    write_word2vec : writes such files. from_gensim : a table from gensim's objects.
+
+    Examples
+    --------
     >>> import tempfile
+    >>> import traitcore as tc
     >>> path = tempfile.mkdtemp() + "/vectors.txt.gz"
-    >>> write_word2vec(EmbeddingTable(["cup", "jug"], [[1.0, 0.5], [0.25, 2.0]]), path, header=False)
-    >>> read_word2vec(path, header=False, limit=1)["cup"].tolist()
+    >>> tc.write_word2vec(tc.EmbeddingTable(["cup", "jug"], [[1.0, 0.5], [0.25, 2.0]]), path, header=False)
+    >>> tc.read_word2vec(path, header=False, limit=1)["cup"].tolist()
     [1.0, 0.5]
     """
     _check_form("read_word2vec", binary, header)
     most = None if limit is None else check_int("limit", "read_word2vec", limit, 1)
     try:
-        with _opened(path) as (file, size), np.errstate(over="ignore"):  # numbers past float32 are found at the end
+        with _opened(path) as (file, size), np.errstate(over="ignore"):  # `table` finds numbers beyond float32
             rows = _Rows(path, line=None if binary else 1 + header)
             n = _read_head(file, path, size, binary, rows) if header else None
             wanted = n if most is None else most if n is None else min(n, most)
@@ -109,14 +136,14 @@ def read_word2vec(
             while (wanted is None or len(rows.ids) < wanted) and read(file, rows, optional=n is None):
                 pass
             if wanted == n and any(chunk.strip() for chunk in iter(lambda: file.read(1 << 16), b"")):
-                raise InputError(f"{path}: more follows after the {n} rows that line 1 announces.")
+                raise InputError(f"{path}: more follows after the {n} rows of line 1.")
             return rows.table()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} can't be unpacked: {error}.") from error
+        raise InputError(f"{path} can't be decompressed: {error}.") from error
 
 
 class _Rows:
-    """Ids and vectors as they are read, checked one by one, with the place of each for the errors."""
+    """Ids and vectors as they are read, each checked, with its line or row for the errors."""
 
     def __init__(self, path: Any, *, line: int | None) -> None:
         self.path, self.line, self.d = path, line, -1
@@ -130,7 +157,7 @@ class _Rows:
         self._vectors[: len(read)] = read
 
     def vectors(self) -> NDArray[np.float32]:
-        """Those read so far, without the space reserved for others."""
+        """The rows read so far."""
         read = self._vectors[: len(self.ids)].reshape(len(self.ids), max(self.d, 0))
         return read if len(read) == len(self._vectors) else read.copy()
 
@@ -167,7 +194,7 @@ class _Rows:
 
 
 def _read_head(file: BinaryIO, path: Any, size: int, binary: bool, rows: _Rows) -> int:
-    """The number of rows that line 1 announces, once they are known to fit."""
+    """The number of rows by line 1; InputError where the file is too small for them."""
     head = file.readline(_LONGEST_HEAD).split()
     if len(head) != 2 or not all(part.isdigit() and len(part) < 19 for part in head):
         hint = "" if binary else " (a file without them, as GloVe's are, is read with header=False)"
@@ -186,10 +213,10 @@ def _text_row(file: BinaryIO, rows: _Rows, *, optional: bool) -> bool:
     parts = raw.rstrip(b"\r\n").rstrip(b" ").split(b" ")
     if rows.d < 0:  # no header: the first line says how many numbers there are
         if len(parts) < 2:
-            raise InputError(f"{rows.place()}: expected an id and numbers, parted by blanks.")
+            raise InputError(f"{rows.place()}: expected an id and numbers, separated by spaces.")
         rows.d = len(parts) - 1
     if len(parts) != rows.d + 1:
-        hint = ", as from an id with a blank" if len(parts) > rows.d + 1 else ""
+        hint = ", as from an id with a space" if len(parts) > rows.d + 1 else ""
         raise InputError(f"{rows.place()}: expected an id and {rows.d} numbers, found {len(parts)} fields{hint}.")
     rows.add(parts[0], parts[1:])
     return True
@@ -199,7 +226,7 @@ def _binary_row(file: BinaryIO, rows: _Rows, *, optional: bool) -> bool:
     name = bytearray()
     while (byte := file.read(1)) != b" ":
         if not byte or len(name) > _LONGEST_ID:
-            raise InputError(f"{rows.place()}: no blank ends its id.")
+            raise InputError(f"{rows.place()}: no space ends its id.")
         name += byte if byte != b"\n" or name else b""  # some writers end a row with a newline
     raw = file.read(4 * rows.d)
     if len(raw) != 4 * rows.d:
@@ -211,8 +238,25 @@ def _binary_row(file: BinaryIO, rows: _Rows, *, optional: bool) -> bool:
 def from_gensim(model: Any) -> EmbeddingTable:
     """A table from gensim's `KeyedVectors`, or from `Word2Vec` (then with context vectors, where it has them).
 
-    Keys, all strings or all ints, become the ids in their order; counts, where known, `arrays["counts"]`. gensim
-    itself is not imported.
+    Keys, all strings or all ints, become the ids in their order; known counts become `arrays["counts"]`. gensim itself
+    is not imported.
+
+    Raises
+    ------
+    TypeError : another object.
+
+    See Also
+    --------
+    read_word2vec : reads what gensim's `save_word2vec_format` writes.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> from gensim.models import KeyedVectors
+    >>> vectors = KeyedVectors(2)
+    >>> vectors.add_vectors(["cup", "mug"], [[1.0, 0.0], [0.6, 0.8]])
+    >>> tc.from_gensim(vectors)
+    EmbeddingTable(2 string ids, d=2)
     """
     keyed = getattr(model, "wv", model)
     if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):
@@ -245,7 +289,7 @@ def _side(table: EmbeddingTable, context: bool, owner: str) -> NDArray[np.float3
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
-    """A file to read, unpacked where it is gzip's, and how many bytes it holds at most."""
+    """A file to read, decompressed if it is gzip, and an upper bound of its size."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if file.peek(2)[:2] != _GZIP:

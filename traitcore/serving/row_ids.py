@@ -1,4 +1,4 @@
-"""Ids: the external names of a table's rows, as int64 or as UTF-8 strings in Arrow's layout."""
+"""RowIds: the external names of a table's rows, as int64 or as UTF-8 strings in Arrow's layout."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def is_id(value: object) -> bool:
 
 
 def several(values: Any, owner: str, name: str) -> Any:
-    """Ids as a list or a one-dimensional array; one id stands for a list of one, and is never read as its letters."""
+    """Ids as a list or a one-dimensional array. One id gives a list of one; a string is never split into letters."""
     if is_id(values):
         return [values]
-    if isinstance(values, Ids):
+    if isinstance(values, RowIds):
         return values.array()
     if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
         values = np.asarray(values)  # columns of pandas, polars, pyarrow
@@ -40,12 +40,12 @@ def several(values: Any, owner: str, name: str) -> Any:
     return values if isinstance(values, (list, tuple)) else list(values)
 
 
-class Ids:
-    """Distinct ids in row order. Ints and strings never meet: row "1" is not row 1.
+class RowIds:
+    """Distinct ids in row order. Ints and strings are different: id "1" is not id 1.
 
-    Strings lie end to end as UTF-8 in `data` (uint8), id i at data[offsets[i]:offsets[i + 1]] (`offsets` int64,
-    as Arrow's large_utf8), so that a table of a million names opens without touching them. Look-ups build their
-    index at the first use.
+    Strings are concatenated as UTF-8 in `data` (uint8), id i at data[offsets[i]:offsets[i + 1]] (`offsets` int64, as
+    in Arrow's large_utf8), so a table of a million names opens without reading them. The look-up index is built at the
+    first use.
     """
 
     def __init__(
@@ -55,24 +55,24 @@ class Ids:
         data: NDArray[np.uint8] | None = None,
         source: str | None = None,
     ) -> None:
-        """Unchecked: `from_values` is the door for callers; `source` names the file in errors of a stored table."""
+        """Unchecked; callers use `from_values`. `source` names the file in errors of a stored table."""
         self.values, self.offsets, self.data, self.source = values, offsets, data, source
         self._strings: NDArray[Any] | None = None
         self._row_of: dict[str, int] | None = None
         self._sorted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """What travels to another process; look-ups are built anew there."""
+        """The pickled state; the look-up index is rebuilt when it is needed."""
         return self.values, self.offsets, self.data, self.source
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         values, offsets, data = (None if part is None else frozen_view(part) for part in state[:3])
-        Ids.__init__(self, values, offsets, data, state[3])
+        RowIds.__init__(self, values, offsets, data, state[3])
 
     @classmethod
-    def from_values(cls, values: Any, owner: str = "EmbeddingTable", name: str = "ids") -> Ids:
-        """From any sequence of ints or of strings; checked, copied, and refused where two rows share an id."""
-        if isinstance(values, Ids):
+    def from_values(cls, values: Any, owner: str = "EmbeddingTable", name: str = "ids") -> RowIds:
+        """From any sequence of ints or of strings, checked and copied; ValueError where two rows share an id."""
+        if isinstance(values, RowIds):
             return values
         if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
             values = np.asarray(values)  # columns of pandas, polars, pyarrow
@@ -91,7 +91,7 @@ class Ids:
         raise TypeError(parameter_message(name, owner, _RULE, odd))
 
     @classmethod
-    def _of_ints(cls, array: NDArray[Any], owner: str, name: str) -> Ids:
+    def _of_ints(cls, array: NDArray[Any], owner: str, name: str) -> RowIds:
         if array.ndim != 1:
             raise ValueError(parameter_message(name, owner, _RULE + " (one dimension)", f"shape {array.shape}"))
         limits = np.iinfo(np.int64)
@@ -105,7 +105,7 @@ class Ids:
         return ids
 
     @classmethod
-    def _of_strings(cls, strings: list[str], owner: str, name: str) -> Ids:
+    def _of_strings(cls, strings: list[str], owner: str, name: str) -> RowIds:
         try:
             joined = "".join(strings).encode("utf-8")
         except UnicodeEncodeError as error:

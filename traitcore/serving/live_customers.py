@@ -1,4 +1,4 @@
-"""LiveCustomers: each new event moves its customer's vector and traits at once, without a refit."""
+"""LiveCustomers: each new event updates its customer's vector and traits, without a refit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
-from .._kernels.live import add_live_events
+from .._kernels.running_sums import add_live_events
 from .._rows import rows_to_shares
 from .._validate import check_array, check_bool, check_choice, check_int, check_real, check_times
 from ..customers.pooling import inverse_document_frequencies
@@ -24,16 +24,15 @@ OWNER = "LiveCustomers"
 METHODS = ("mean", "tfidf", "recency")
 _DAY_US = 86_400_000_000.0
 _PAIRS = ("pair_row", "pair_token", "pair_count")
-_SLOW_START = 1024
+_FIRST_ROWS = 1024
 
 
 class LiveCustomers:
     """Running sums of `customer_vectors` for each customer: sum(w_e v_e) and sum(w_e), in float64.
 
-    The vector read is what `customer_vectors` gives for all the customer's events so far: for "mean" and "tfidf" to
-    the last bit when events arrive in their order, else to the rounding of sums in float64 and of its float32 weights.
-    Memory is O(d) for a customer, however many events, and with `traits` 24 to 48 bytes for each different token of
-    theirs; `max_customers` bounds the number of customers.
+    A customer's vector is what `customer_vectors` gives for all their events so far: bit for bit with "mean" and
+    "tfidf" if events arrive in their order, else up to rounding. Memory per customer is O(d) for any number of events,
+    and with `traits` 24 to 48 bytes more for each distinct token; `max_customers` limits the number of customers.
 
     Parameters
     ----------
@@ -42,14 +41,27 @@ class LiveCustomers:
         (needs `half_life_days`, and a timestamp with each event).
     token_action, action_weights : as in `customer_vectors`: factors of an event's weight by its token's action.
     traits : a fitted `TraitModel` of method "joint" (its default), "counts" or "codes", or the `TraitBasis` of one:
-        traits are what `TraitModel.transform_raw` gives for all the customer's events so far, whatever their order.
+        traits are then what `TraitModel.transform_raw` gives for all the customer's events so far, in any order.
     components : for the recipes over vectors, in place of `traits`: (k, d) float32 of any sign, or (k, 2d) with
         `split`: traits are the weights W >= 0 that minimise ||(vector - offset) - W components||. None: no traits.
     offset : (d,) subtracted before; None: nothing. split : fold in [C+, C-] in place of C.
-    max_customers : when a new customer is one too many, the sixteenth that went longest without an event is forgotten
-        (counted in `n_evicted`). None: no limit.
+    max_customers : when the limit is exceeded, the least recently active sixteenth of customers is evicted (counted in
+        `n_evicted`). None: no limit.
 
-    One lock guards the sums: updates and reads may come from several threads. Traits are computed outside of it.
+    Several threads may update and read: a lock guards the sums. Traits are computed outside the lock.
+
+    See Also
+    --------
+    customer_vectors : the same vectors in one batch. TraitModel : the traits. TableStore : keeps snapshots.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> live = tc.LiveCustomers(tc.EmbeddingTable(["view_cup", "buy_cup"], [[1.0, 0.0], [0.0, 1.0]]))
+    >>> live.update("ann", "view_cup")
+    >>> live.update_batch(["ann", "bob"], ["buy_cup", "buy_cup"])
+    >>> live.vector("ann"), len(live)
+    (array([0.5, 0.5], dtype=float32), 2)
     """
 
     def __init__(
@@ -108,23 +120,23 @@ class LiveCustomers:
         self.n_unknown = 0
         self._state = self._empty_state(0)
         self._pairs = TokenPairs()
-        # Compiles the kernel, or reads it from its cache, now: the first event is then as fast as the others.
+        # Compile the kernel now (or read it from its cache), so that the first event is as fast as the others.
         self._add(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything as it stands at one moment, so that a copy or another process goes on from there by itself."""
+        """A consistent copy of the state: the copy is independent of this object."""
         with self._lock:
             state = {name: value for name, value in vars(self).items() if name != "_lock"}
             state |= {"_row_of": dict(self._row_of), "_free": list(self._free), "_pairs": copy.deepcopy(self._pairs)}
             state["_state"] = {key: array.copy() for key, array in self._state.items()}
-        if self._table is not None:  # its vectors come with it, or from its files
+        if self._table is not None:  # the table brings its vectors
             del state["_vectors"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._lock = threading.RLock()
-        for key, array in state["_state"].items():  # joblib hands over large arrays as read-only maps
+        for key, array in state["_state"].items():  # joblib passes large arrays as read-only memory maps
             self._state[key] = np.require(np.asarray(array), requirements=["C", "A", "W"])
         if self._table is not None:
             self._vectors = self._table.vectors
@@ -158,7 +170,7 @@ class LiveCustomers:
     # -- events ----------------------------------------------------------------------------------------------------
 
     def update(self, customer: int | str, token: Any, *, timestamp_us: int | None = None) -> None:
-        """Add one event. A token that `items` doesn't have is counted in `n_unknown`, and changes nothing else."""
+        """Add one event. A token that `items` doesn't have is counted in `n_unknown` and otherwise ignored."""
         if timestamp_us is None and self.method != "recency":
             timestamp_us = 0
         self.update_batch([customer], [token], timestamps_us=None if timestamp_us is None else [timestamp_us])
@@ -166,7 +178,7 @@ class LiveCustomers:
     def update_batch(self, customers: Any, tokens: Any, *, timestamps_us: Any = None) -> None:
         """Add m events in their order: customers (m,) ids, tokens (m,), timestamps_us (m,) int64 since 1970.
 
-        All are checked before the first is added, so that an error leaves everything as it was.
+        All are checked before the first is added: an error changes nothing.
         """
         ids = customers.tolist() if isinstance(customers, np.ndarray) else list(customers)
         rows = self._token_rows(tokens, len(ids))
@@ -185,7 +197,7 @@ class LiveCustomers:
             rows, times = rows[known], times[known]
         with self._lock:
             self.n_unknown += int(len(known) - len(ids))
-            # A batch may bring more new customers than are kept; so many at a time always fit.
+            # A batch may hold more new customers than the limit; parts of this size always fit.
             step = len(ids) if self.max_customers is None else max(1, self.max_customers)
             for start in range(0, len(ids), max(step, 1)):
                 part = slice(start, start + step)
@@ -213,12 +225,12 @@ class LiveCustomers:
         return rows
 
     def _customer_rows(self, ids: list[Any]) -> NDArray[np.int64]:
-        """Rows of customers, made where new; marks all as seen. Under the lock."""
+        """Rows of customers, new ones included; marks all as active. Called under the lock."""
         row_of = self._row_of
         rows = [row_of.get(one, -1) for one in ids]
         if -1 in rows:
             fresh = {one for one, row in zip(ids, rows) if row < 0}
-            self._make_room(len(fresh), set(rows))
+            self._reserve_rows(len(fresh), set(rows))
             for place, (one, row) in enumerate(zip(ids, rows)):
                 if row < 0:
                     if one not in row_of:
@@ -229,22 +241,22 @@ class LiveCustomers:
         self._clock += len(found)
         return found
 
-    def _make_room(self, wanted: int, in_use: set[int]) -> None:
+    def _reserve_rows(self, wanted: int, in_use: set[int]) -> None:
         limit = self.max_customers
         excess = 0 if limit is None else len(self._row_of) + wanted - limit
         if excess > 0:
             row_of = self._row_of
-            asleep = sorted((int(self._state["seen"][r]), one) for one, r in row_of.items() if r not in in_use)
-            gone = [row_of.pop(one) for _, one in asleep[: max(excess, (limit or 0) // 16)]]
+            idle = sorted((int(self._state["seen"][r]), one) for one, r in row_of.items() if r not in in_use)
+            evicted = [row_of.pop(one) for _, one in idle[: max(excess, (limit or 0) // 16)]]
             for array in self._state.values():
-                array[gone] = 0
-            if self._basis is not None and gone:
-                self._pairs.forget(gone)
-            self._free.extend(gone)
-            self.n_evicted += len(gone)
+                array[evicted] = 0
+            if self._basis is not None and evicted:
+                self._pairs.forget(evicted)
+            self._free.extend(evicted)
+            self.n_evicted += len(evicted)
         if wanted > len(self._free):
             old = len(self._state["mass"])
-            new = max(_SLOW_START, 2 * old, old + wanted)
+            new = max(_FIRST_ROWS, 2 * old, old + wanted)
             new = new if limit is None else min(new, max(limit, old + wanted - len(self._free)))
             grown = self._empty_state(new)
             for key, array in self._state.items():
@@ -299,13 +311,13 @@ class LiveCustomers:
         try:
             return np.array([self._row_of[one] for one in ids], dtype=np.int64)
         except KeyError as error:
-            told = "`update` adds some; `customer in live` asks whether there are any"
-            raise KeyError(f"no events of customer {error.args[0]!r}: {told}") from None
+            hint = "`update` adds some; `customer in live` tests for them"
+            raise KeyError(f"no events of customer {error.args[0]!r}: {hint}") from None
 
     # -- snapshot --------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> EmbeddingTable:
-        """All state as a table (ids, vectors, sums), to be published to a `TableStore` and restored from it."""
+        """The whole state as a table (ids, vectors, sums), to publish to a `TableStore` and to `restore` from it."""
         with self._lock:
             ids = list(self._row_of)
             vectors = self.vectors(ids)
@@ -336,11 +348,11 @@ class LiveCustomers:
             good = owner.min() >= 0 and owner.max() < len(table) and token.min() >= 0 and count.min() > 0
             good = good and token.max() < len(self._vectors) and bool((np.diff(keys) > 0).all())
         if not good:
-            raise TableError(f"{table!r} is not a snapshot of LiveCustomers: its tokens have another form.")
+            raise TableError(f"{table!r} is not a snapshot of LiveCustomers: its token pairs don't fit.")
         return TokenPairs.of((owner << 32) | token, count)
 
     def restore(self, table: EmbeddingTable) -> None:
-        """Take up the state of a snapshot in place of the present one.
+        """Replace the state by that of a snapshot.
 
         TableError where it was taken with another method, half-life, item vectors or weights: its sums would be wrong.
         """
@@ -354,11 +366,11 @@ class LiveCustomers:
             if live.get(key) != value:
                 raise TableError(f"The snapshot was taken with other {key}: {live.get(key)!r}, here {value!r}.")
         if any(key not in table.arrays for key in needed):
-            raise TableError(f"{table!r} is not a whole snapshot of LiveCustomers.")
+            raise TableError(f"{table!r} is not a complete snapshot of LiveCustomers.")
         state = self._empty_state(len(table))
         for key in state:
             if table.arrays[key].shape != state[key].shape or table.arrays[key].dtype != state[key].dtype:
-                raise TableError(f"{table!r} is not a snapshot of LiveCustomers: {key} has another form.")
+                raise TableError(f"{table!r} is not a snapshot of LiveCustomers: {key} has another shape or dtype.")
             state[key][:] = table.arrays[key]
         pairs = self._pairs_of(table) if self._basis is not None else TokenPairs()
         with self._lock:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.reference import serving as slow
 from traitcore import Sequences, TableError, TableStore, customer_vectors
 from traitcore.factorization.fold_in import fold_in
-from traitcore.serving.live import LiveCustomers
+from traitcore.serving.live_customers import LiveCustomers
 from traitcore.serving.table import EmbeddingTable
 
 N_TOKENS, D, DAY = 40, 6, 86_400_000_000
