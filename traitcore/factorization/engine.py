@@ -199,8 +199,8 @@ def row_pass(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]:
     """Sweep the row factor and accumulate C (strips, m, width) = X^T B; returns (B^T B, column sums, 0, violation)."""
     return _core.nmf_row_pass(
-        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps,
-        start, out, previous, extrapolated, beta, row_weights, C, edges, workers,
+        X, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, start, out,
+        previous, extrapolated, beta, row_weights, C, edges, workers,
     )  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def project_pass(
     C: NDArray[Any] | None = None,
 ) -> NDArray[np.float64]:  # fmt: skip
     """out = X A and C (strips, m, width) = X^T X A in one reading of X, each where given; returns A^T X^T X A."""
-    return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, edges, workers)[0]
+    return _core.nmf_project_pass(X, A, out, C, edges, workers)[0]
 
 
 def solve_pass(
@@ -218,8 +218,7 @@ def solve_pass(
 ) -> None:  # fmt: skip
     """Write each row's solution with A fixed, to the tolerance or `sweeps` sweeps; `solution` from `Quadratic`."""
     _core.nmf_solve_pass(
-        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
-        solution, out, edges, workers,
+        X, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol, solution, out, edges, workers,
     )  # fmt: skip
 
 
@@ -256,7 +255,7 @@ def entry_pass(
     without they are unknown.
     """
     return _core.nmf_entry_pass(
-        *X.csr(), A, k, poisson, measure, column_sums, column_weights, row_weights, l1, l2,
+        X, A, k, poisson, measure, column_sums, column_weights, row_weights, l1, l2,
         _FLOOR, sweeps, start, out, edges, workers,
     )  # fmt: skip
 
@@ -266,7 +265,7 @@ def half_squared_error(
 ) -> float:
     """0.5 |X - W H|^2 in float64 from the entries themselves, rows weighted; factors padded. X is never densified."""
     edges = X.edges(W.shape[1], workers, accumulate=False)
-    error = _core.nmf_residual(X.dense, X.indptr, X.indices, X.data, Ht, W, row_weights, edges, workers)
+    error = _core.nmf_residual(X, Ht, W, row_weights, edges, workers)
     if X.dense is None:  # what the stored entries left out: 0.5 |W H|^2
         gram_H = Ht.astype(np.float64)
         gram_H = gram_H.T @ gram_H
