@@ -75,7 +75,8 @@ class Caller {
     return value.is_none() ? nullptr : array<T>(name, value, axes).data;
   }
 
-  /// A matrix: an array, an object whose `dense` is one, or one with the `indptr`, `indices` and `data` of a CSR.
+  /// A matrix: an array, an object whose `dense` is one, or one with the `indptr`, `indices` and `data` of a CSR. The
+  /// object must store these (no computed properties): it alone keeps them alive.
   template <class T, class Pointer, class Index>
   Matrix<T, Pointer, Index> matrix(const std::string& name, Arg value, const Axis& columns) const {
     const py::object dense =
