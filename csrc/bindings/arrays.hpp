@@ -75,8 +75,7 @@ class Caller {
     return value.is_none() ? nullptr : array<T>(name, value, axes).data;
   }
 
-  /// A matrix: an array, an object whose `dense` is one, or one with the `indptr`, `indices` and `data` of a CSR. The
-  /// object must store these (no computed properties): it alone keeps them alive.
+  /// A matrix: an array, or an object that stores (and so keeps alive) one as `dense`, or the three arrays of a CSR.
   template <class T, class Pointer, class Index>
   Matrix<T, Pointer, Index> matrix(const std::string& name, Arg value, const Axis& columns) const {
     const py::object dense =
