@@ -1,8 +1,23 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+# The factorization's passes take float32 or float64, the same in all arrays of a call.
+_Reals: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+
+class _Csr(Protocol):
+    """The three arrays of a CSR; where they may be None, `dense` is the matrix."""
+
+    @property
+    def indptr(self) -> NDArray[Any] | None: ...
+    @property
+    def indices(self) -> NDArray[Any] | None: ...
+    @property
+    def data(self) -> NDArray[Any] | None: ...
+
+_Matrix: TypeAlias = _Reals | _Csr
 
 # sampling.cpp
 def random_words(seed: int, stream: int, start: int, n: int) -> NDArray[np.uint64]: ...
@@ -12,7 +27,9 @@ def simd_level() -> str: ...
 def set_simd_level(level: str | None) -> None: ...
 
 # sgns.cpp
-class SgnsModel:
+class _PybindType(type): ...
+
+class SgnsModel(metaclass=_PybindType):
     def __init__(
         self,
         *,
@@ -49,7 +66,7 @@ class SgnsModel:
     def context_vectors(self) -> NDArray[np.float32]: ...
 
 # texts.cpp
-def code_texts(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
+def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
 
 # pooling.cpp
 def pool_owners(
@@ -69,66 +86,82 @@ def pool_owners(
 
 # nmf.cpp
 def nmf_row_pass(
-    dense: NDArray[Any] | None,
-    indptr: NDArray[np.int64] | None,
-    indices: NDArray[np.int32] | None,
-    data: NDArray[Any] | None,
-    A: NDArray[Any],
-    G: NDArray[Any],
-    inverse: NDArray[Any],
+    X: _Matrix,
+    A: _Reals,
+    G: _Reals,
+    inverse: _Reals,
     order: NDArray[np.int32],
     l1: float,
     sweeps: int,
-    start: NDArray[Any],
-    out: NDArray[Any] | None,
-    previous: NDArray[Any] | None,
-    extrapolated: NDArray[Any] | None,
+    start: _Reals,
+    out: _Reals | None,
+    previous: _Reals | None,
+    extrapolated: _Reals | None,
     beta: float,
-    row_weights: NDArray[Any] | None,
-    C: NDArray[Any] | None,
+    row_weights: _Reals | None,
+    C: _Reals | None,
     edges: NDArray[np.int64],
     workers: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
 def nmf_project_pass(
-    n: int,
-    dense: NDArray[Any] | None,
-    indptr: NDArray[np.int64] | None,
-    indices: NDArray[np.int32] | None,
-    data: NDArray[Any] | None,
-    A: NDArray[Any],
-    out: NDArray[Any] | None,
-    C: NDArray[Any] | None,
+    X: _Matrix,
+    A: _Reals,
+    out: _Reals | None,
+    C: _Reals | None,
     edges: NDArray[np.int64],
     workers: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
 def nmf_solve_pass(
-    dense: NDArray[Any] | None,
-    indptr: NDArray[np.int64] | None,
-    indices: NDArray[np.int32] | None,
-    data: NDArray[Any] | None,
-    A: NDArray[Any],
-    G: NDArray[Any],
-    inverse: NDArray[Any],
+    X: _Matrix,
+    A: _Reals,
+    G: _Reals,
+    inverse: _Reals,
     order: NDArray[np.int32],
     l1: float,
     sweeps: int,
     tol: float,
-    solution: NDArray[Any],
-    out: NDArray[Any],
+    solution: _Reals,
+    out: _Reals,
     edges: NDArray[np.int64],
     workers: int,
 ) -> None: ...
 def nmf_column_pass(
-    C: NDArray[Any],
-    G: NDArray[Any],
-    inverse: NDArray[Any],
+    C: _Reals,
+    G: _Reals,
+    inverse: _Reals,
     order: NDArray[np.int32],
     l1: float,
     sweeps: int,
-    start: NDArray[Any],
-    out: NDArray[Any],
+    start: _Reals,
+    out: _Reals,
     workers: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, float]: ...
+def nmf_entry_pass(
+    X: _Matrix,
+    A: _Reals,
+    k: int,
+    poisson: bool,
+    measure: bool,
+    column_sums: _Reals | None,
+    column_weights: _Reals | None,
+    row_weights: _Reals | None,
+    l1: float,
+    l2: float,
+    floor: float,
+    sweeps: int,
+    start: _Reals,
+    out: _Reals | None,
+    edges: NDArray[np.int64],
+    workers: int,
+) -> tuple[float, float]: ...
+def nmf_residual(
+    X: _Matrix,
+    A: _Reals,
+    start: _Reals,
+    row_weights: _Reals | None,
+    edges: NDArray[np.int64],
+    workers: int,
+) -> float: ...
 
 # topk.cpp
 def search_top_k(
@@ -152,9 +185,7 @@ def euclidean_biases(squared: NDArray[np.float64], width: int, out: NDArray[np.f
 
 # products.cpp
 def sparse_times_dense(
-    indptr: NDArray[Any],
-    indices: NDArray[Any],
-    values: NDArray[np.float32],
+    A: _Csr,
     B: NDArray[np.float32],
     C: NDArray[np.float32],
     alpha: float,
@@ -165,37 +196,8 @@ def panels_gram(panels: NDArray[np.float32], W: NDArray[np.float32], workers: in
 def panels_combine(
     panels: NDArray[np.float32], S: NDArray[np.float32], Y: NDArray[np.float32], fresh: bool, workers: int
 ) -> None: ...
+
+# eigen.cpp
 def symmetric_eigen(
     A: NDArray[np.float64], first: int, workers: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
-def nmf_entry_pass(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    data: NDArray[Any],
-    A: NDArray[Any],
-    k: int,
-    poisson: bool,
-    measure: bool,
-    column_sums: NDArray[Any] | None,
-    column_weights: NDArray[Any] | None,
-    row_weights: NDArray[Any] | None,
-    l1: float,
-    l2: float,
-    floor: float,
-    sweeps: int,
-    start: NDArray[Any],
-    out: NDArray[Any] | None,
-    edges: NDArray[np.int64],
-    workers: int,
-) -> tuple[float, float]: ...
-def nmf_residual(
-    dense: NDArray[Any] | None,
-    indptr: NDArray[np.int64] | None,
-    indices: NDArray[np.int32] | None,
-    data: NDArray[Any] | None,
-    A: NDArray[Any],
-    start: NDArray[Any],
-    row_weights: NDArray[Any] | None,
-    edges: NDArray[np.int64],
-    workers: int,
-) -> float: ...

@@ -1,17 +1,18 @@
 // One function for each file of this folder; the only folder that includes pybind11.
-// A binding checks dtype, contiguity and shape, releases the GIL once, and calls the header-only core.
+// A binding takes its arguments through arrays.hpp, releases the GIL once, and calls the header-only core.
 #pragma once
-#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include "arrays.hpp"
+
 namespace traitcore_bindings {
-void bind_sampling(pybind11::module_& m);
-void bind_products(pybind11::module_& m);
-void bind_eigen(pybind11::module_& m);
-void bind_nmf(pybind11::module_& m);
-void bind_pooling(pybind11::module_& m);
-void bind_sgns(pybind11::module_& m);
-void bind_texts(pybind11::module_& m);
-void bind_topk(pybind11::module_& m);
+void bind_sampling(py::module_& m);
+void bind_products(py::module_& m);
+void bind_eigen(py::module_& m);
+void bind_nmf(py::module_& m);
+void bind_pooling(py::module_& m);
+void bind_sgns(py::module_& m);
+void bind_texts(py::module_& m);
+void bind_topk(py::module_& m);
 }

@@ -2,35 +2,10 @@
 
 #include <traitcore/nmf.hpp>
 
-#include <optional>
-#include <stdexcept>
-
-namespace py = pybind11;
-
+namespace traitcore_bindings {
 namespace {
 
 using namespace traitcore;
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
-template <class T>
-using Maybe = std::optional<Array<T>>;
-
-void require(bool condition, const char* what) {
-  if (!condition) throw std::invalid_argument(std::string("nmf: ") + what);
-}
-
-template <class T>
-const T* shaped(const Array<T>& a, std::int64_t rows, std::int64_t columns, const char* what) {
-  require(a.ndim() == 2 && a.shape(0) == rows && a.shape(1) == columns, what);
-  return a.data();
-}
-
-template <class T>
-const T* long_as(const Array<T>& a, std::int64_t length, const char* what) {
-  require(a.ndim() == 1 && a.shape(0) == length, what);
-  return a.data();
-}
 
 /// Ctrl-C ends a long pass.
 void poll() {
@@ -39,7 +14,7 @@ void poll() {
 }
 
 py::tuple totals_of(const nmf::Totals& totals, int k, int width) {
-  Array<double> gram({k, k}), sums(k);
+  py::array_t<double> gram({k, k}), sums(k);
   auto g = gram.mutable_unchecked<2>();
   auto s = sums.mutable_unchecked<1>();
   for (int i = 0; i < k; ++i) {
@@ -49,250 +24,198 @@ py::tuple totals_of(const nmf::Totals& totals, int k, int width) {
   return py::make_tuple(gram, sums, totals.cross, totals.violation);
 }
 
-std::int64_t strips_in(const Array<std::int64_t>& edges, std::int64_t rows) {
-  const std::int64_t strips = edges.shape(0) - 1;
-  require(strips >= 1 && edges.data()[0] == 0 && edges.data()[strips] == rows, "edges");
-  return strips;
-}
-
-/// X, the other factor and the least-squares problem; start and out are the caller's.
-template <class T>
-nmf::RowPass<T> rows_of(std::int64_t n, const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
-                        const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
-                        const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1,
-                        int sweeps) {
-  nmf::RowPass<T> pass;
-  pass.n = n, pass.m = A.shape(0), pass.k = static_cast<int>(order.shape(0));
-  pass.width = static_cast<int>(A.shape(1));
-  require(pass.width * sizeof(T) % 64 == 0 && pass.k <= pass.width, "width");
-  if (dense) {
-    pass.dense = shaped(*dense, pass.n, pass.m, "X");
-  } else {
-    require(indptr && indices && data, "X");
-    pass.indptr = long_as(*indptr, pass.n + 1, "indptr");
-    require(indices->shape(0) == pass.indptr[pass.n] && data->shape(0) == pass.indptr[pass.n], "entries of X");
-    pass.indices = indices->data(), pass.data = data->data();
+/// Rows at which strips begin, from 0 to `rows`.
+struct Strips {
+  Strips(const Caller& of, Arg value, std::int64_t rows) {
+    const auto taken = of.array<const std::int64_t>("edges", value, {{"strips + 1"}});
+    edges = taken.data, count = taken.shape[0] - 1;
+    const bool whole = count >= 1 && edges[0] == 0 && edges[count] == rows;
+    of.require(whole, "edges", "rising from 0 to the rows of X", count < 1 ? 0 : edges[count]);
   }
-  pass.A = shaped(A, pass.m, pass.width, "A");
-  pass.G = shaped(G, pass.width, pass.width, "G");
-  pass.inverse = long_as(inverse, pass.width, "inverse");
-  pass.order = order.data();
-  pass.l1 = static_cast<T>(l1);
-  pass.sweeps = sweeps;
-  return pass;
+  const std::int64_t* edges;
+  std::int64_t count;
+};
+
+/// X (n, m) and the other factor A (m, width); returns X.
+template <class T, class Pass>
+auto take_data(const Caller& of, Pass& pass, Arg X, Arg A) {
+  const auto factor = of.array<const T>("A", A, {{"columns of X"}, {"width"}});
+  pass.m = factor.shape[0], pass.width = static_cast<int>(factor.shape[1]), pass.A = factor.data;
+  of.require(pass.width * sizeof(T) % 64 == 0, "A", "of rows that are whole cache lines", pass.width);
+  const auto x = of.matrix<T, std::int64_t, std::int32_t>("X", X, {"rows of A", pass.m});
+  pass.n = x.rows, pass.indptr = x.indptr, pass.indices = x.indices, pass.data = x.data;
+  of.require(!x.indptr || x.indptr[x.rows] == x.entries, "X", "a CSR whose indptr ends at its entries", x.entries);
+  return x;
 }
 
-/// (strips, m, width) sums, of double where X is dense.
-template <class N>
-void strips_of(py::array& C, N*& pointer) {
-  require(C.ndim() == 3 && C.writeable() && py::isinstance<Array<N>>(C), "C");
-  pointer = static_cast<N*>(C.mutable_data());
+/// The least-squares problem of a factor of pass.width columns.
+template <class T, class Pass>
+void take_problem(const Caller& of, Pass& pass, Arg G, Arg inverse, Arg order, double l1, Arg sweeps) {
+  const Axis width{"width", pass.width};
+  const auto components = of.array<const std::int32_t>("order", order, {{"k"}});
+  of.require(components.shape[0] <= pass.width, "order", "of no more components than columns", components.shape[0]);
+  pass.k = static_cast<int>(components.shape[0]), pass.order = components.data;
+  pass.G = of.array<const T>("G", G, {width, width}).data;
+  pass.inverse = of.array<const T>("inverse", inverse, {width}).data;
+  pass.l1 = static_cast<T>(l1), pass.sweeps = of.integer<int>("sweeps", sweeps);
 }
 
+/// Runs a row pass that adds up C (strips, m, width), or None: in double where X is dense.
 template <class T>
-py::tuple row_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
-                   const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
-                   const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1, int sweeps,
-                   const Array<T>& start, Maybe<T> out, const Maybe<T>& previous, Maybe<T> extrapolated,
-                   double beta, const Maybe<T>& row_weights, std::optional<py::array> C, const Array<std::int64_t>& edges,
-                   int workers) {
-  nmf::RowPass<T> pass =
-      rows_of(start.shape(0), dense, indptr, indices, data, A, G, inverse, order, l1, sweeps);
-  pass.beta = static_cast<T>(beta);
-  pass.start = shaped(start, pass.n, pass.width, "start");
-  if (sweeps > 0) {
-    require(out.has_value(), "out");
-    pass.out = const_cast<T*>(shaped(*out, pass.n, pass.width, "out"));
-    require(out->writeable(), "out");
-    if (extrapolated) {
-      require(previous && extrapolated->writeable(), "previous");
-      pass.previous = shaped(*previous, pass.n, pass.width, "previous");
-      pass.extrapolated = const_cast<T*>(shaped(*extrapolated, pass.n, pass.width, "extrapolated"));
+nmf::Totals accumulate(const Caller& of, const nmf::RowPass<T>& pass, Arg C, Arg edges, Arg workers) {
+  const Strips strips(of, edges, pass.n);
+  const Axis parts{"strips", strips.count}, columns{"rows of A", pass.m}, width{"width", pass.width};
+  T* sums = pass.dense ? nullptr : of.data_or_null<T>("C", C, {parts, columns, width});
+  double* total_sums = pass.dense ? of.data_or_null<double>("C", C, {parts, columns, width}) : nullptr;
+  const auto threads = of.integer<int>("workers", workers, 1);
+  py::gil_scoped_release release;
+  return nmf::run_rows(pass, strips.edges, strips.count, sums, total_sums, threads, poll);
+}
+
+py::tuple row_pass(Arg X, Arg A, Arg G, Arg inverse, Arg order, double l1, Arg sweeps, Arg start, Arg out,
+                   Arg previous, Arg extrapolated, double beta, Arg row_weights, Arg C, Arg edges, Arg workers) {
+  const Caller of("nmf_row_pass");
+  return of.with_dtype<float, double>("A", A, [&](auto zero) {
+    using T = decltype(zero);
+    nmf::RowPass<T> pass;
+    pass.dense = take_data<T>(of, pass, X, A).dense;
+    take_problem<T>(of, pass, G, inverse, order, l1, sweeps);
+    const Axis rows{"rows of X", pass.n}, width{"width", pass.width};
+    pass.beta = static_cast<T>(beta);
+    pass.start = of.array<const T>("start", start, {rows, width}).data;
+    if (pass.sweeps > 0) {
+      pass.out = of.array<T>("out", out, {rows, width}).data;
+      pass.extrapolated = of.data_or_null<T>("extrapolated", extrapolated, {rows, width});
+      if (pass.extrapolated) pass.previous = of.array<const T>("previous", previous, {rows, width}).data;
     }
-  }
-  if (row_weights) pass.row_weights = long_as(*row_weights, pass.n, "row_weights");
-  const std::int64_t strips = strips_in(edges, pass.n);
-  T* sums = nullptr;
-  double* total_sums = nullptr;
-  if (C) {
-    require(C->ndim() == 3 && C->shape(0) == strips && C->shape(1) == pass.m && C->shape(2) == pass.width, "C");
-    if (pass.dense)
-      strips_of(*C, total_sums);
-    else
-      strips_of(*C, sums);
-  }
-  nmf::Totals totals(pass.width);
-  {
+    pass.row_weights = of.data_or_null<const T>("row_weights", row_weights, {rows});
+    return totals_of(accumulate(of, pass, C, edges, workers), pass.k, pass.width);
+  });
+}
+
+py::tuple project_pass(Arg X, Arg A, Arg out, Arg C, Arg edges, Arg workers) {
+  const Caller of("nmf_project_pass");
+  return of.with_dtype<float, double>("A", A, [&](auto zero) {
+    using T = decltype(zero);
+    nmf::RowPass<T> pass;
+    pass.dense = take_data<T>(of, pass, X, A).dense;
+    const py::array_t<T> G({pass.width, pass.width}), inverse(pass.width);  // not read
+    const py::array_t<std::int32_t> order(pass.width);
+    take_problem<T>(of, pass, G, inverse, order, 0, py::int_(0));
+    pass.project = true;
+    pass.out = of.data_or_null<T>("out", out, {{"rows of X", pass.n}, {"width", pass.width}});
+    return totals_of(accumulate(of, pass, C, edges, workers), pass.width, pass.width);
+  });
+}
+
+void solve_pass(Arg X, Arg A, Arg G, Arg inverse, Arg order, double l1, Arg sweeps, double tol, Arg solution, Arg out,
+                Arg edges, Arg workers) {
+  const Caller of("nmf_solve_pass");
+  of.with_dtype<float, double>("A", A, [&](auto zero) {
+    using T = decltype(zero);
+    nmf::RowPass<T> pass;
+    pass.dense = take_data<T>(of, pass, X, A).dense;
+    take_problem<T>(of, pass, G, inverse, order, l1, sweeps);
+    const Axis width{"width", pass.width};
+    pass.tol = static_cast<T>(tol);
+    pass.solution = of.array<const T>("solution", solution, {width, width}).data;
+    pass.out = of.array<T>("out", out, {{"rows of X", pass.n}, width}).data;
+    const Strips strips(of, edges, pass.n);
+    const auto threads = of.integer<int>("workers", workers, 1);
     py::gil_scoped_release release;
-    totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers, poll);
-  }
-  return totals_of(totals, pass.k, pass.width);
+    nmf::run_solve(pass, strips.edges, strips.count, threads, poll);
+  });
 }
 
-template <class T>
-py::tuple project_pass(std::int64_t n, const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
-                       const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
-                       Maybe<T> out, std::optional<py::array> C, const Array<std::int64_t>& edges, int workers) {
-  const int width = static_cast<int>(A.shape(1));
-  const Array<T> G({width, width}), inverse(width);
-  const Array<std::int32_t> order(width);
-  nmf::RowPass<T> pass = rows_of(n, dense, indptr, indices, data, A, G, inverse, order, 0, 0);
-  pass.project = true;
-  if (out) {
-    require(out->writeable(), "out");
-    pass.out = const_cast<T*>(shaped(*out, n, width, "out"));
-  }
-  const std::int64_t strips = strips_in(edges, n);
-  T* sums = nullptr;
-  double* total_sums = nullptr;
-  if (C) {
-    require(C->ndim() == 3 && C->shape(0) == strips && C->shape(1) == pass.m && C->shape(2) == width, "C");
-    if (pass.dense)
-      strips_of(*C, total_sums);
-    else
-      strips_of(*C, sums);
-  }
-  nmf::Totals totals(width);
-  {
+py::tuple column_pass(Arg C, Arg G, Arg inverse, Arg order, double l1, Arg sweeps, Arg start, Arg out, Arg workers) {
+  const Caller of("nmf_column_pass");
+  return of.with_dtype<float, double>("G", G, [&](auto zero) {
+    using T = decltype(zero);
+    nmf::ColumnPass<T> pass;
+    of.with_dtype<double, T>("C", C, [&](auto sum) {
+      const auto sums = of.array<decltype(sum)>("C", C, {{"strips"}, {"m"}, {"width"}});
+      if constexpr (std::is_same_v<decltype(sum), double>)
+        pass.C_total = sums.data;
+      else
+        pass.C = sums.data;
+      pass.strips = static_cast<int>(sums.shape[0]), pass.m = sums.shape[1];
+      pass.width = static_cast<int>(sums.shape[2]);
+    });
+    of.require(pass.width * sizeof(T) % 64 == 0, "C", "of rows that are whole cache lines", pass.width);
+    take_problem<T>(of, pass, G, inverse, order, l1, sweeps);
+    const Axis rows{"rows of C", pass.m}, width{"width", pass.width};
+    pass.start = of.array<const T>("start", start, {rows, width}).data;
+    pass.out = of.array<T>("out", out, {rows, width}).data;
+    const auto threads = of.integer<int>("workers", workers, 1);
+    return totals_of(without_gil([&] { return nmf::run_columns(pass, threads, poll); }), pass.k, pass.width);
+  });
+}
+
+py::tuple entry_pass(Arg X, Arg A, Arg k, bool poisson, bool measure, Arg column_sums, Arg column_weights,
+                     Arg row_weights, double l1, double l2, double floor, Arg sweeps, Arg start, Arg out, Arg edges,
+                     Arg workers) {
+  const Caller of("nmf_entry_pass");
+  return of.with_dtype<float, double>("A", A, [&](auto zero) {
+    using T = decltype(zero);
+    nmf::EntryPass<T> pass;
+    if (take_data<T>(of, pass, X, A).dense) of.refuse<py::type_error>("X", "a CSR", "a dense array");
+    const Axis rows{"rows of X", pass.n}, width{"width", pass.width};
+    pass.k = of.integer<int>("k", k, 0, pass.width), pass.sweeps = of.integer<int>("sweeps", sweeps);
+    pass.poisson = poisson, pass.measure = measure;
+    pass.column_sums = of.data_or_null<const T>("column_sums", column_sums, {width});
+    pass.column_weights = of.data_or_null<const T>("column_weights", column_weights, {{"rows of A", pass.m}});
+    pass.row_weights = of.data_or_null<const T>("row_weights", row_weights, {rows});
+    pass.l1 = static_cast<T>(l1), pass.l2 = static_cast<T>(l2), pass.floor = static_cast<T>(floor);
+    pass.start = of.array<const T>("start", start, {rows, width}).data;
+    if (pass.sweeps > 0) pass.out = of.array<T>("out", out, {rows, width}).data;
+    const Strips strips(of, edges, pass.n);
+    const auto threads = of.integer<int>("workers", workers, 1);
+    const auto run = [&] { return nmf::run_entries(pass, strips.edges, strips.count, threads, poll); };
+    const nmf::Totals totals = without_gil(run);
+    return py::make_tuple(totals.cross, totals.violation);
+  });
+}
+
+double residual(Arg X, Arg A, Arg start, Arg row_weights, Arg edges, Arg workers) {
+  const Caller of("nmf_residual");
+  return of.with_dtype<float, double>("A", A, [&](auto zero) {
+    using T = decltype(zero);
+    nmf::EntryPass<T> pass;
+    const T* dense = take_data<T>(of, pass, X, A).dense;
+    const Axis rows{"rows of X", pass.n};
+    pass.start = of.array<const T>("start", start, {rows, {"width", pass.width}}).data;
+    pass.row_weights = of.data_or_null<const T>("row_weights", row_weights, {rows});
+    const Strips strips(of, edges, pass.n);
+    const auto threads = of.integer<int>("workers", workers, 1);
     py::gil_scoped_release release;
-    totals = nmf::run_rows(pass, edges.data(), strips, sums, total_sums, workers, poll);
-  }
-  return totals_of(totals, width, width);
-}
-
-template <class T>
-void solve_pass(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
-                const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
-                const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order, double l1, int sweeps,
-                double tol, const Array<T>& solution, Array<T> out, const Array<std::int64_t>& edges, int workers) {
-  nmf::RowPass<T> pass = rows_of(out.shape(0), dense, indptr, indices, data, A, G, inverse, order, l1, sweeps);
-  pass.tol = static_cast<T>(tol);
-  pass.solution = shaped(solution, pass.width, pass.width, "solution");
-  require(out.writeable(), "out");
-  pass.out = const_cast<T*>(shaped(out, pass.n, pass.width, "out"));
-  const std::int64_t strips = strips_in(edges, pass.n);
-  py::gil_scoped_release release;
-  nmf::run_solve(pass, edges.data(), strips, workers, poll);
-}
-
-template <class T>
-py::tuple column_pass(py::array C, const Array<T>& G, const Array<T>& inverse, const Array<std::int32_t>& order,
-                      double l1, int sweeps, const Array<T>& start, Array<T> out, int workers) {
-  nmf::ColumnPass<T> pass;
-  if (py::isinstance<Array<double>>(C))
-    strips_of(C, pass.C_total);
-  else
-    strips_of(C, pass.C);
-  pass.strips = static_cast<int>(C.shape(0)), pass.m = C.shape(1), pass.width = static_cast<int>(C.shape(2));
-  pass.k = static_cast<int>(order.shape(0));
-  require(pass.width * sizeof(T) % 64 == 0 && pass.k <= pass.width, "width");
-  pass.G = shaped(G, pass.width, pass.width, "G");
-  pass.inverse = long_as(inverse, pass.width, "inverse");
-  pass.order = order.data();
-  pass.l1 = static_cast<T>(l1);
-  pass.sweeps = sweeps;
-  pass.start = shaped(start, pass.m, pass.width, "start");
-  require(out.writeable(), "out");
-  pass.out = const_cast<T*>(shaped(out, pass.m, pass.width, "out"));
-  nmf::Totals totals(pass.width);
-  {
-    py::gil_scoped_release release;
-    totals = nmf::run_columns(pass, workers, poll);
-  }
-  return totals_of(totals, pass.k, pass.width);
-}
-
-template <class T>
-nmf::EntryPass<T> entries_of(const std::optional<Array<std::int64_t>>& indptr,
-                             const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data,
-                             const Array<T>& A, const Array<T>& start, const Maybe<T>& row_weights) {
-  nmf::EntryPass<T> pass;
-  pass.n = start.shape(0), pass.m = A.shape(0), pass.width = static_cast<int>(A.shape(1));
-  require(pass.width * sizeof(T) % 64 == 0, "width");
-  if (indptr) {
-    require(indices && data, "X");
-    pass.indptr = long_as(*indptr, pass.n + 1, "indptr");
-    require(indices->shape(0) == pass.indptr[pass.n] && data->shape(0) == pass.indptr[pass.n], "entries of X");
-    pass.indices = indices->data(), pass.data = data->data();
-  }
-  pass.A = shaped(A, pass.m, pass.width, "A");
-  pass.start = shaped(start, pass.n, pass.width, "start");
-  if (row_weights) pass.row_weights = long_as(*row_weights, pass.n, "row_weights");
-  return pass;
-}
-
-template <class T>
-py::tuple entry_pass(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<T>& data,
-                     const Array<T>& A, int k, bool poisson, bool measure, const Maybe<T>& column_sums,
-                     const Maybe<T>& column_weights, const Maybe<T>& row_weights, double l1, double l2, double floor,
-                     int sweeps, const Array<T>& start, Maybe<T> out, const Array<std::int64_t>& edges, int workers) {
-  nmf::EntryPass<T> pass = entries_of<T>(indptr, indices, data, A, start, row_weights);
-  require(k <= pass.width, "k");
-  pass.k = k, pass.poisson = poisson, pass.measure = measure, pass.sweeps = sweeps;
-  if (column_sums) pass.column_sums = long_as(*column_sums, pass.width, "column_sums");
-  if (column_weights) pass.column_weights = long_as(*column_weights, pass.m, "column_weights");
-  pass.l1 = static_cast<T>(l1), pass.l2 = static_cast<T>(l2), pass.floor = static_cast<T>(floor);
-  if (sweeps > 0) {
-    require(out && out->writeable(), "out");
-    pass.out = const_cast<T*>(shaped(*out, pass.n, pass.width, "out"));
-  }
-  const std::int64_t strips = strips_in(edges, pass.n);
-  nmf::Totals totals(0);
-  {
-    py::gil_scoped_release release;
-    totals = nmf::run_entries(pass, edges.data(), strips, workers, poll);
-  }
-  return py::make_tuple(totals.cross, totals.violation);
-}
-
-template <class T>
-double residual(const Maybe<T>& dense, const std::optional<Array<std::int64_t>>& indptr,
-                const std::optional<Array<std::int32_t>>& indices, const Maybe<T>& data, const Array<T>& A,
-                const Array<T>& start, const Maybe<T>& row_weights, const Array<std::int64_t>& edges, int workers) {
-  const nmf::EntryPass<T> pass = entries_of<T>(indptr, indices, data, A, start, row_weights);
-  const T* values = dense ? shaped(*dense, pass.n, pass.m, "X") : nullptr;
-  require(values || pass.indptr, "X");
-  const std::int64_t strips = strips_in(edges, pass.n);
-  py::gil_scoped_release release;
-  return nmf::run_residual(pass, values, edges.data(), strips, workers, poll);
-}
-
-template <class T>
-void bind(py::module_& m) {
-  const auto array = [](const char* name) { return py::arg(name).noconvert(); };
-  const auto maybe = [](const char* name) { return py::arg(name).noconvert().none(true); };
-  m.def("nmf_row_pass", &row_pass<T>, maybe("dense"), maybe("indptr"), maybe("indices"), maybe("data"), array("A"),
-        array("G"), array("inverse"), array("order"), py::arg("l1"), py::arg("sweeps"), array("start"),
-        maybe("out"), maybe("previous"), maybe("extrapolated"), py::arg("beta"), maybe("row_weights"), py::arg("C").none(true),
-        array("edges"), py::arg("workers"),
-        "One pass over X's rows; see RowPass in nmf.hpp. Returns (Gram (k, k), sums (k,), 0, violation) in float64.");
-  m.def("nmf_project_pass", &project_pass<T>, py::arg("n"), maybe("dense"), maybe("indptr"), maybe("indices"),
-        maybe("data"), array("A"), maybe("out"), py::arg("C").none(true), array("edges"), py::arg("workers"),
-        "X A to `out` (n, width) and X^T X A to C (strips, m, width), each where given; returns as nmf_row_pass.");
-  m.def("nmf_solve_pass", &solve_pass<T>, maybe("dense"), maybe("indptr"), maybe("indices"), maybe("data"), array("A"),
-        array("G"), array("inverse"), array("order"), py::arg("l1"), py::arg("sweeps"), py::arg("tol"), array("solution"), array("out"),
-        array("edges"), py::arg("workers"), "Write the factor's rows to `out` (n, width), the other factor A fixed.");
-  m.def("nmf_column_pass", &column_pass<T>, py::arg("C"), array("G"), array("inverse"), array("order"), py::arg("l1"),
-        py::arg("sweeps"), array("start"), array("out"), py::arg("workers"),
-        "Sum C (strips, m, width) into strip 0 and sweep the other factor (m, width). Returns (Gram (k, k), sums (k,), "
-        "<C, out>, violation) in float64.");
-  m.def("nmf_entry_pass", &entry_pass<T>, array("indptr"), array("indices"), array("data"), array("A"), py::arg("k"),
-        py::arg("poisson"), py::arg("measure"), maybe("column_sums"), maybe("column_weights"), maybe("row_weights"),
-        py::arg("l1"), py::arg("l2"), py::arg("floor"), py::arg("sweeps"), array("start"), maybe("out"),
-        array("edges"), py::arg("workers"),
-        "One pass over X's stored entries; see EntryPass in nmf.hpp. Returns (loss at start, violation).");
-  m.def("nmf_residual", &residual<T>, maybe("dense"), maybe("indptr"), maybe("indices"), maybe("data"), array("A"),
-        array("start"), maybe("row_weights"), array("edges"), py::arg("workers"),
-        "Half the squared error of X against start A^T, over all entries (dense) or less 0.5 p^2 over stored ones.");
+    return nmf::run_residual(pass, dense, strips.edges, strips.count, threads, poll);
+  });
 }
 
 }  // namespace
 
-namespace traitcore_bindings {
-
 void bind_nmf(py::module_& m) {
-  bind<float>(m);
-  bind<double>(m);
+  define(m, "nmf_row_pass", &row_pass,
+         "One pass over X's rows; see RowPass in nmf.hpp. Returns (Gram (k, k), sums (k,), 0, violation) in float64.",
+         "X", "A", "G", "inverse", "order", "l1", "sweeps", "start", "out", "previous", "extrapolated", "beta",
+         "row_weights", "C", "edges", "workers");
+  define(m, "nmf_project_pass", &project_pass,
+         "X A to `out` (n, width) and X^T X A to C (strips, m, width), each where given; returns as nmf_row_pass.",
+         "X", "A", "out", "C", "edges", "workers");
+  define(m, "nmf_solve_pass", &solve_pass,
+         "Write the factor's rows to `out` (n, width), the other factor A fixed.",
+         "X", "A", "G", "inverse", "order", "l1", "sweeps", "tol", "solution", "out", "edges", "workers");
+  define(m, "nmf_column_pass", &column_pass,
+         "Sum C (strips, m, width) into strip 0 and sweep the other factor (m, width). Returns (Gram (k, k), sums "
+         "(k,), <C, out>, violation) in float64.",
+         "C", "G", "inverse", "order", "l1", "sweeps", "start", "out", "workers");
+  define(m, "nmf_entry_pass", &entry_pass,
+         "One pass over X's stored entries; see EntryPass in nmf.hpp. Returns (loss at start, violation).",
+         "X", "A", "k", "poisson", "measure", "column_sums", "column_weights", "row_weights", "l1", "l2", "floor",
+         "sweeps", "start", "out", "edges", "workers");
+  define(m, "nmf_residual", &residual,
+         "Half the squared error of X against start A^T, over all entries (dense) or less 0.5 p^2 over stored ones.",
+         "X", "A", "start", "row_weights", "edges", "workers");
 }
 
 }  // namespace traitcore_bindings

@@ -8,51 +8,37 @@
 #include <string>
 #include <vector>
 
-namespace py = pybind11;
-
 namespace traitcore_bindings {
-
-namespace {
-
-using Weights = py::array_t<double, py::array::c_style>;
-
-traitcore::SimdLevel level_of(const std::string& name) {
-  for (const auto level : {traitcore::SimdLevel::baseline, traitcore::SimdLevel::avx2, traitcore::SimdLevel::avx512})
-    if (name == traitcore::simd_name(level)) return level;
-  throw std::invalid_argument("unknown simd level " + name);
-}
-
-}  // namespace
-
 void bind_sampling(py::module_& m) {
-  m.def(
-      "random_words",
-      [](std::uint64_t seed, std::uint64_t stream, std::uint64_t start, std::size_t n) {
-        py::array_t<std::uint64_t> out(static_cast<py::ssize_t>(n));
+  define(
+      m, "random_words",
+      [](Arg seed, Arg stream, Arg start, Arg n) {
+        const Caller of("random_words");
+        traitcore::CounterRng rng(of.integer<std::uint64_t>("seed", seed), of.integer<std::uint64_t>("stream", stream),
+                                  of.integer<std::uint64_t>("start", start));
+        py::array_t<std::uint64_t> out(of.integer("n", n));
         auto* p = out.mutable_data();
         py::gil_scoped_release release;
-        traitcore::CounterRng rng(seed, stream, start);
-        for (std::size_t i = 0; i < n; ++i) p[i] = rng();
+        for (py::ssize_t i = 0; i < out.size(); ++i) p[i] = rng();
         return out;
       },
-      py::arg("seed"), py::arg("stream"), py::arg("start"), py::arg("n"),
-      "(n,) uint64: words start ... start + n - 1 of stream `stream` of the counter-based generator.");
-  m.def(
-      "alias_draws",
-      [](const Weights& weights, std::uint64_t seed, std::uint64_t stream, std::size_t n) {
-        if (weights.ndim() != 1) throw std::invalid_argument("weights must have one axis");
-        py::array_t<std::uint32_t> out(static_cast<py::ssize_t>(n));
+      "(n,) uint64: words start ... start + n - 1 of stream `stream` of the counter-based generator.",
+      "seed", "stream", "start", "n");
+  define(
+      m, "alias_draws",
+      [](Arg weights, Arg seed, Arg stream, Arg n) {
+        const Caller of("alias_draws");
+        const auto w = of.array<const double>("weights", weights, {{"number of values"}});
+        traitcore::CounterRng rng(of.integer<std::uint64_t>("seed", seed), of.integer<std::uint64_t>("stream", stream));
+        py::array_t<std::uint32_t> out(of.integer("n", n));
         auto* p = out.mutable_data();
-        const auto* w = weights.data();
-        const auto size = static_cast<std::size_t>(weights.size());
         py::gil_scoped_release release;
-        const traitcore::AliasTable table(w, size);
-        traitcore::CounterRng rng(seed, stream);
-        for (std::size_t i = 0; i < n; ++i) p[i] = table(rng());
+        const traitcore::AliasTable table(w.data, static_cast<std::size_t>(w.shape[0]));
+        for (py::ssize_t i = 0; i < out.size(); ++i) p[i] = table(rng());
         return out;
       },
-      py::arg("weights").noconvert(), py::arg("seed"), py::arg("stream"), py::arg("n"),
-      "(n,) uint32 values in [0, len(weights)) drawn in proportion to (len,) float64 weights.");
+      "(n,) uint32 values in [0, len(weights)) drawn in proportion to (len,) float64 weights.",
+      "weights", "seed", "stream", "n");
   m.def(
       "simd_levels",
       [] {
@@ -64,15 +50,17 @@ void bind_sampling(py::module_& m) {
       "Instruction sets this machine runs, from baseline up.");
   m.def("simd_level", [] { return std::string(traitcore::simd_name(traitcore::simd_level())); },
         "The instruction set kernels run at.");
-  m.def(
-      "set_simd_level",
+  define(
+      m, "set_simd_level",
       [](const std::optional<std::string>& name) {
-        if (name)
-          traitcore::set_simd_level(level_of(*name));
-        else
-          traitcore::reset_simd_level();
+        using traitcore::SimdLevel;
+        if (!name) return traitcore::reset_simd_level();
+        for (const auto level : {SimdLevel::baseline, SimdLevel::avx2, SimdLevel::avx512})
+          if (*name == traitcore::simd_name(level)) return traitcore::set_simd_level(level);
+        Caller("set_simd_level").refuse("level", "'baseline', 'avx2' or 'avx512'", "'" + *name + "'");
       },
-      py::arg("level"), "Force 'baseline', 'avx2' or 'avx512' (ValueError where the machine lacks it); None: detect.");
+      "Force 'baseline', 'avx2' or 'avx512' (ValueError where the machine lacks it); None: detect.",
+      "level");
 }
 
 }  // namespace traitcore_bindings

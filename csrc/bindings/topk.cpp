@@ -1,70 +1,65 @@
 #include "bindings.hpp"
 
-#include <optional>
-#include <stdexcept>
 #include <traitcore/topk.hpp>
 
-namespace py = pybind11;
-
 namespace traitcore_bindings {
-
 namespace {
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 
-void require(bool good, const char* what) {
-  if (!good) throw std::invalid_argument(what);
+void search(Arg queries, Arg q_begin, Arg q_end, Arg vectors, Arg begin, Arg end, Arg scale, Arg bias, Arg first,
+            Arg excluded, Arg rows, Arg scores, Arg workers, bool euclidean) {
+  const Caller of("search_top_k");
+  const auto v = of.array<const float>("vectors", vectors, {{"n"}, {"d"}});
+  const std::int64_t n = v.shape[0], d = v.shape[1];
+  const auto q = of.array<const float>("queries", queries, {{"m"}, {"columns of vectors", d}});
+  const Axis of_queries{"rows of queries", q.shape[0]}, of_vectors{"rows of vectors", n};
+  const auto found = of.array<std::int64_t>("rows", rows, {of_queries, {"k"}});
+  const std::int64_t k = found.shape[1];
+  float* products = of.array<float>("scores", scores, {of_queries, {"columns of rows", k}}).data;
+  const auto q_stop = of.integer("q_end", q_end, 0, q.shape[0]), q_start = of.integer("q_begin", q_begin, 0, q_stop);
+  const auto stop = of.integer("end", end, 0, n), start = of.integer("begin", begin, 0, stop);
+  const auto* bounds = of.data_or_null<const std::int64_t>("first", first, {{"rows of queries + 1", q.shape[0] + 1}});
+  const auto* banned = of.data_or_null<const std::int64_t>("excluded", excluded, {{"excluded rows"}});
+  if (!bounds != !banned) of.refuse("excluded", "given with 'first', or not at all", "one of the two");
+  const auto size = [](std::int64_t value) { return static_cast<std::size_t>(value); };
+  const traitcore::TopKBlock block{
+      q.data + q_start * d, size(q_stop - q_start), v.data, size(d), size(start), size(stop),
+      of.array<const float>("scale", scale, {of_vectors}).data, of.array<const float>("bias", bias, {of_vectors}).data,
+      banned, bounds ? bounds + q_start : nullptr, size(k), euclidean};
+  const auto threads = of.integer<std::size_t>("workers", workers, 1);
+  py::gil_scoped_release release;
+  traitcore::search_top_k(block, {products + q_start * k, found.data + q_start * k}, threads);
 }
+
 }  // namespace
 
 void bind_topk(py::module_& m) {
-  m.def(
-      "search_top_k",
-      [](const Array<float>& queries, std::size_t q_begin, std::size_t q_end, const Array<float>& vectors,
-         std::size_t begin, std::size_t end, const Array<float>& scale, const Array<float>& bias,
-         const std::optional<Array<std::int64_t>>& first, const std::optional<Array<std::int64_t>>& excluded,
-         Array<std::int64_t> rows, Array<float> scores, std::size_t workers, bool euclidean) {
-        require(queries.ndim() == 2 && vectors.ndim() == 2 && queries.shape(1) == vectors.shape(1), "width");
-        require(rows.ndim() == 2 && scores.ndim() == 2 && rows.shape(1) == scores.shape(1), "k");
-        const auto n = static_cast<std::size_t>(vectors.shape(0)), m_all = static_cast<std::size_t>(queries.shape(0));
-        require(q_begin <= q_end && q_end <= m_all && begin <= end && end <= n, "range");
-        require(static_cast<std::size_t>(scale.size()) == n && static_cast<std::size_t>(bias.size()) == n, "scale");
-        require(static_cast<std::size_t>(rows.shape(0)) == m_all && static_cast<std::size_t>(scores.shape(0)) == m_all,
-                "outputs");
-        require(first.has_value() == excluded.has_value(), "exclusions");
-        require(!first || static_cast<std::size_t>(first->size()) == m_all + 1, "exclusions");
-        const auto k = static_cast<std::size_t>(rows.shape(1)), d = static_cast<std::size_t>(queries.shape(1));
-        const traitcore::TopKBlock block{
-            queries.data() + q_begin * d, q_end - q_begin, vectors.data(), d, begin, end, scale.data(), bias.data(),
-            excluded ? excluded->data() : nullptr, first ? first->data() + q_begin : nullptr, k, euclidean};
-        const traitcore::TopKOutput out{scores.mutable_data() + q_begin * k, rows.mutable_data() + q_begin * k};
+  define(m, "search_top_k", &search,
+         "Best k of rows [begin, end) for queries [q_begin, q_end), written into rows and scores (both (m, k)).",
+         "queries", "q_begin", "q_end", "vectors", "begin", "end", "scale", "bias", "first", "excluded", "rows",
+         "scores", "workers", "euclidean");
+  define(
+      m, "squared_norms",
+      [](Arg vectors, Arg out) {
+        const Caller of("squared_norms");
+        const auto v = of.array<const float>("vectors", vectors, {{"n"}, {"d"}});
+        double* values = of.array<double>("out", out, {{"rows of vectors", v.shape[0]}}).data;
         py::gil_scoped_release release;
-        traitcore::search_top_k(block, out, workers);
+        traitcore::squared_norms(v.data, static_cast<std::size_t>(v.shape[0]), static_cast<std::size_t>(v.shape[1]),
+                                 values);
       },
-      py::arg("queries").noconvert(), py::arg("q_begin"), py::arg("q_end"), py::arg("vectors").noconvert(),
-      py::arg("begin"), py::arg("end"), py::arg("scale").noconvert(), py::arg("bias").noconvert(), py::arg("first"),
-      py::arg("excluded"), py::arg("rows").noconvert(), py::arg("scores").noconvert(), py::arg("workers"),
-      py::arg("euclidean"),
-      "Best k of rows [begin, end) for queries [q_begin, q_end), written into rows and scores (both (m, k)).");
-  m.def(
-      "squared_norms",
-      [](const Array<float>& vectors, Array<double> out) {
-        require(vectors.ndim() == 2 && out.ndim() == 1 && out.shape(0) == vectors.shape(0), "shapes");
-        const auto n = static_cast<std::size_t>(vectors.shape(0)), d = static_cast<std::size_t>(vectors.shape(1));
-        double* values = out.mutable_data();
-        py::gil_scoped_release release;
-        traitcore::squared_norms(vectors.data(), n, d, values);
+      "|row|^2 in double, written into out (n,).",
+      "vectors", "out");
+  define(
+      m, "euclidean_biases",
+      [](Arg squared, Arg width, Arg out) {
+        const Caller of("euclidean_biases");
+        const auto squares = of.array<const double>("squared", squared, {{"n"}});
+        float* biases = of.array<float>("out", out, {{"length of squared", squares.shape[0]}}).data;
+        traitcore::euclidean_biases(squares.data, static_cast<std::size_t>(squares.shape[0]),
+                                    of.integer<std::size_t>("width", width), biases);
       },
-      py::arg("vectors").noconvert(), py::arg("out").noconvert(), "|row|^2 in double, written into out (n,).");
-  m.def(
-      "euclidean_biases",
-      [](const Array<double>& squared, std::size_t width, Array<float> out) {
-        require(squared.ndim() == 1 && out.ndim() == 1 && out.shape(0) == squared.shape(0), "shapes");
-        traitcore::euclidean_biases(squared.data(), static_cast<std::size_t>(squared.size()), width,
-                                    out.mutable_data());
-      },
-      py::arg("squared").noconvert(), py::arg("width"), py::arg("out").noconvert(),
-      "The bias of each row of this squared norm and width in a euclidean search_top_k, written into out (n,).");
+      "The bias of each row of this squared norm and width in a euclidean search_top_k, written into out (n,).",
+      "squared", "width", "out");
 }
 
 }  // namespace traitcore_bindings

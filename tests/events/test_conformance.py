@@ -71,7 +71,7 @@ def everything(columns: dict[str, Any]) -> list[Any]:
         *(c.tolist() for c in (seqs.tokens, seqs.offsets, seqs.owner, seqs.timestamps_us, seqs.owner_ids)),
         vocabulary.tokens.tolist(), vocabulary.counts.tolist(), vocabulary.document_frequencies.tolist(),
         log.actions, log.take(np.arange(0, N, 2)).item.tolist(),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

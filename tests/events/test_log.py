@@ -70,7 +70,7 @@ MAPPINGS = {
     "ISO texts": arrays(timestamp=["2015-05-03T03:25:10Z", "2015-05-03T03:25:35Z", "2015-05-03T03:27:24Z"]),
     "number texts": arrays(timestamp=[str(t) for t in COLUMNS["timestamp"]]),
     "masked": arrays(item_id=np.ma.array([30, 10, 20])),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", MAPPINGS)
@@ -192,14 +192,14 @@ def test_nulls_and_unfit_types_of_arrow() -> None:
     for array in (
         pa.array(["b", None, "b"]).dictionary_encode(), pa.array([7, None, 7]), pa.array([7.0, None, float("nan")]),
         pa.array([None, None, None]), pa.DictionaryArray.from_arrays([0, 1, 0], ["b", None]),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=r"row [01]: column 'user_id' is null"):
             EventLog.from_columns(plain.set_column(0, "user_id", array))
     for array, words in (
         (pa.array([[1], [2], [3]]), "nested"), (pa.array([True, False, True]), "booleans"),
         (pa.array([b"x", b"y", b"z"]), "bytes"), (pa.array([{"a": 1}] * 3), "nested"),
         (pa.array([2**63] * 3, pa.uint64()), "must fit int64"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=words):
             EventLog.from_columns(plain.set_column(0, "user_id", array))
     with pytest.raises(InputError, match=r"is missing\. There are: 'user_id', 'timestamp'"):
@@ -316,11 +316,11 @@ def test_one_and_text_one_are_different_ids() -> None:
     assert made.item_ids.tolist() == [1, 10]
 
 
-def test_usual_item_texts() -> None:
+def test_the_most_frequent_item_text_is_kept() -> None:
     log = EventLog.from_columns(
         {"item_id": [1, 1, 1, 2, 2, 3, 3], "text": ["b", "a", "b ", "d", "c", None, " "]},
         user=None, timestamp=None, action=None, item_text="text",
-    )  # fmt: skip
+    )
     assert log.item_texts.tolist() == ["b", "c", ""]
 
 

@@ -107,7 +107,7 @@ def test_the_plain_case(write: Any) -> None:
     assert log.report.as_dict() | {"source": ""} == {
         "source": "", "rows_read": 3, "rows_kept": 3, "set_aside": {}, "timestamp_unit": "s",
         "timestamp_unit_detected": True, "id_types": {"user": "str", "item": "int"}, "place": "line",
-    }  # fmt: skip
+    }
     assert "timestamps: s (detected)" in str(log.report)
 
 
@@ -119,7 +119,7 @@ def test_the_plain_case(write: Any) -> None:
         LINES.replace("view", '"view"').replace("user_id", '"user_id"').encode(),
     ],
     ids=["BOM", "CRLF", "CR", "blank lines", "no last newline", "quotes"],
-)  # fmt: skip
+)
 def test_the_same_log_written_otherwise(write: Any, content: bytes) -> None:
     expected, log = read_events(write(LINES, "plain.csv")), read_events(write(content))
     for name, column in expected.to_columns().items():
@@ -148,7 +148,7 @@ def test_ids_keep_every_difference(write: Any) -> None:
         (["1", "-2", "0"], "int"), (["1", "01"], "str"), (["1", "+1"], "str"), (["1", "1.0"], "str"),
         (["1", "-0"], "str"), ([str(2**63 - 1)], "int"), ([str(2**63)], "str"), (["1", "a"], "str"),
     ],
-)  # fmt: skip
+)
 def test_ids_are_ints_only_if_all_are_written_so(write: Any, ids: list[str], kind: str) -> None:
     log = read_events(write("item_id\n" + "\n".join(ids)), user=None, timestamp=None, action=None)
     assert log.report.id_types["item"] == kind
@@ -320,7 +320,7 @@ def test_a_full_disk_leaves_nothing_half_written(write: Any, tmp_path: Path, mon
 def test_rejects_appear_only_with_the_log(write: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         read_events(write("user_id,item_id\n,1\n"), timestamp=None, action=None, on_bad_rows="set_aside",
-                    rejects=tmp_path / "r.csv")  # fmt: skip
+                    rejects=tmp_path / "r.csv")
     assert not (tmp_path / "r.csv").exists()
 
 
@@ -381,7 +381,7 @@ SHOP = """SELECT * FROM (VALUES
 ROLES = {
     "user": "CustomerID", "timestamp": "InvoiceDate", "item": "StockCode", "item_text": "Description",
     "action": "CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END",
-}  # fmt: skip
+}
 
 
 def test_parquet_with_expressions(parquet: Any) -> None:

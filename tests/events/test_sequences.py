@@ -52,7 +52,7 @@ def test_arrays_are_shared_and_read_only() -> None:
         ({"owner": [0, 0]}, "'owner'"), ({"owner": [-1]}, "'owner'"), ({"timestamps_us": [1]}, "'timestamps_us'"),
         ({"owner": [5], "owner_ids": np.array(["a"])}, "'owner'"),
     ],
-)  # fmt: skip
+)
 def test_refused(parts: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Sequences(**{"tokens": [0, 1, 2], "offsets": [0, 3], **parts})
@@ -84,7 +84,7 @@ def test_take_gives_sequences_with_all_they_have() -> None:
     corpus = Sequences(
         np.array([5, 6, 7, 8, 9, 5]), np.array([0, 2, 2, 5, 6]), np.array([1, 0, 1, 2]), np.arange(6) * 10,
         ["a", "b", "c"],
-    )  # fmt: skip
+    )
     taken = corpus.take([3, 0, 1, 0])
     assert [s.tolist() for s in taken] == [[5], [5, 6], [], [5, 6]]
     assert taken.owners().tolist() == [2, 1, 0, 1]
@@ -111,6 +111,6 @@ def test_keep_leaves_events_out_and_sequences_in_place(rows: list[list[int]], ra
 
 
 @pytest.mark.parametrize(("events", "error"), [([1, 0, 1], TypeError), ([True, False], ValueError)])
-def test_keep_refuses_what_is_not_one_truth_an_event(events: Any, error: type[Exception]) -> None:
+def test_keep_refuses_all_but_one_bool_per_event(events: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match=r"'events' parameter of Sequences\.keep"):
         Sequences.from_lists([[1, 2], [3]]).keep(events)

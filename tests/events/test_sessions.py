@@ -29,16 +29,16 @@ def make_log(rows: list[tuple[int, int, int, int]], **more: Any) -> EventLog:
     return EventLog.from_columns(
         columns, timestamp_unit="s", session="session" if "session" in more else None,
         order="order" if "order" in more else None,
-    )  # fmt: skip
+    )
 
 
 def slow_rows(log: EventLog) -> list[dict[str, Any]]:
     columns = {
         "user": log.user, "session": log.session, "time": log.timestamp_us, "position": log.position,
         "action": log.action, "item": log.item,
-    }  # fmt: skip
+    }
     ids = {"user_id": (log.user_ids, log.user), "session_id": (log.session_ids, log.session),
-           "item_id": (log.item_ids, log.item)}  # fmt: skip
+           "item_id": (log.item_ids, log.item)}
     texts = {name: None if codes is None else names[codes].tolist() for name, (names, codes) in ids.items()}
     return [
         {name: None if c is None else int(c[n]) for name, c in columns.items()}
@@ -79,7 +79,7 @@ rules = st.fixed_dictionaries(
 @given(
     events, rules, st.integers(1, 200), st.booleans(), st.sampled_from(["shuffle", "content", "row"]),
     st.sampled_from([1, 3]),
-)  # fmt: skip
+)
 def test_equals_the_slow_twin(rows: Any, rule: Any, gap: int, drop: bool, ties: str, workers: int) -> None:
     log = make_log(rows)
     drop = drop and ties != "row"
@@ -88,7 +88,7 @@ def test_equals_the_slow_twin(rows: Any, rule: Any, gap: int, drop: bool, ties: 
         slow_rows(log), gap_us=gap * MINUTE, min_length=rule["min_length"], max_session=rule["max_events_per_session"],
         max_minute=rule["max_events_per_minute"], max_day=rule["max_events_per_day"], merge=rule["merge_repeats"],
         drop=drop, ties=ties, seed=gap,
-    )  # fmt: skip
+    )
     if not expected:
         with pytest.raises(InputError, match="No session is left"):
             split_sessions(log, **options)
@@ -106,7 +106,7 @@ def check_report(log: EventLog, sessions: Any) -> None:
     removed = [
         getattr(report, f.name) for f in fields(report)
         if f.name.startswith("events_") and f.name != "events_kept"
-    ]  # fmt: skip
+    ]
     assert report.events_kept + sum(removed) == report.events == len(log)
     assert report.sessions_kept == len(sessions)
     assert report.customers_kept == len(set(sessions.owner.tolist()))
@@ -138,7 +138,7 @@ def test_no_session_crosses_users_and_no_gap_is_above_the_limit(rows: Any) -> No
 
 
 @given(events, st.lists(st.integers(0, 3), min_size=60, max_size=60), st.booleans())
-def test_ready_made_sessions_equal_the_slow_twin(rows: Any, marks: Any, with_users: bool) -> None:
+def test_given_sessions_equal_the_slow_twin(rows: Any, marks: Any, with_users: bool) -> None:
     log = make_log(rows, session=np.array(marks[: len(rows)]))
     if not with_users:
         log = EventLog.from_columns(
@@ -213,11 +213,11 @@ def baskets(n_baskets: int, items: Any, ids: str = "{}", **more: Any) -> EventLo
     columns = {
         "user_id": np.repeat([ids.format(u) for u in range(n_baskets)], n), "item_id": np.tile(items, n_baskets),
         "timestamp": np.repeat(np.arange(n_baskets) * 86_400, n), **{k: np.tile(v, n_baskets) for k, v in more.items()},
-    }  # fmt: skip
+    }
     return EventLog.from_columns(
         columns, action="action" if "action" in more else None, timestamp_unit="s", id_types="str",
         order="order" if "order" in more else None,
-    )  # fmt: skip
+    )
 
 
 def items_of(sessions: Any) -> list[list[Any]]:
@@ -255,7 +255,7 @@ def test_a_planted_order_of_ids_is_gone() -> None:
     assert next_by_id("shuffle") == pytest.approx(21 / 132, abs=0.03)  # of the 12 * 11 ordered pairs of a family
 
 
-def test_the_chance_of_an_event_is_its_own() -> None:
+def test_the_place_of_a_shuffled_event_depends_on_it_alone() -> None:
     """More items and users, and a part of the log, leave the order of the others as it was."""
     items = [f"i{k}" for k in range(12)]
     whole = dict(zip(range(50), items_of(split_sessions(baskets(50, items)))))
@@ -290,24 +290,24 @@ def test_repeats_of_one_instant_are_met_whatever_the_order() -> None:
     assert split_sessions(log, merge_repeats=True).report.events_merged == 40 * 3
 
 
-def test_places_lead_and_what_shares_a_place_is_shuffled() -> None:
+def test_positions_order_events_and_equal_positions_are_shuffled() -> None:
     found = items_of(split_sessions(baskets(200, list("abcdef"), order=[1, 1, 1, 0, 0, 0])))
     assert all(set(basket[:3]) == set("def") for basket in found)
     assert len({"".join(basket) for basket in found}) == 36
     timeless = EventLog.from_columns(
         {"user_id": np.zeros(60, int), "item_id": np.tile(np.arange(3), 20), "n": np.repeat(np.arange(20), 3)},
         timestamp=None, action=None, order="n",
-    )  # fmt: skip
+    )
     sessions = split_sessions(timeless, gap_seconds=None)
     assert len({tuple(basket) for basket in timeless.item[sessions.order].reshape(20, 3).tolist()}) > 3
     assert sessions.report.neighbours_tied == 40
 
 
-def test_ready_made_sessions_of_one_customer_and_instant_differ() -> None:
+def test_given_sessions_of_one_customer_and_instant_differ() -> None:
     log = EventLog.from_columns(
         {"user_id": np.zeros(60, int), "item_id": np.tile(np.arange(3), 20), "timestamp": np.ones(60, int),
          "s": np.repeat(np.arange(20), 3)}, action=None, session="s",
-    )  # fmt: skip
+    )
     assert len({tuple(basket) for basket in items_of(split_sessions(log))}) > 3
 
 
@@ -335,7 +335,7 @@ def test_no_warning_where_the_order_is_known() -> None:
     assert "33.3% of neighbours have the same time" in str(report)
 
 
-def test_a_busy_day_may_span_ready_made_sessions() -> None:
+def test_a_busy_day_may_span_given_sessions() -> None:
     log = make_log([(1, m, 0, m) for m in range(6)] + [(2, 0, 0, 1), (2, 1, 0, 2)], session=np.array([1, 2] * 4))
     sessions = split_sessions(log, max_events_per_day=5, min_length=1)
     assert set(sessions.owner.tolist()) == {1}  # code 1 is user 2
@@ -354,7 +354,7 @@ def test_the_report_reads_well() -> None:
     assert report.as_dict()["events"] == 14
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_reported() -> None:
     seen: list[tuple[str, float, float]] = []
     split_sessions(make_log([(1, 0, 0, 1), (1, 1, 0, 2)]), progress=lambda *call: seen.append(call))
     assert seen[-1] == ("sessions", 2, 2)

@@ -69,7 +69,7 @@ def test_noise_is_the_share_of_events_that_no_trait_drew(noise: float) -> None:
 
 def test_means_are_as_asked() -> None:
     sim = simulate_events(n_users=3000, n_items=200, n_traits=4, sessions_per_user=3, events_per_session=8,
-                          bot_share=0, duplicate_share=0)  # fmt: skip
+                          bot_share=0, duplicate_share=0)
     assert len(sim) / (3000 * 3 * 8) == pytest.approx(1.0, abs=0.05)
 
 
@@ -178,7 +178,7 @@ def test_integer_ids() -> None:
 def test_the_smallest_shops() -> None:
     for options in ({"n_users": 1, "n_items": 2, "n_traits": 1, "days": 1}, {"n_users": 3, "n_items": 7, "n_traits": 7},
                     {"n_users": 2, "n_items": 9, "n_traits": 2, "noise": 1.0, "bot_share": 1.0},
-                    {"n_users": 9, "n_items": 9, "n_traits": 2, "noise": 0.0, "new_item_share": 1.0}):  # fmt: skip
+                    {"n_users": 9, "n_items": 9, "n_traits": 2, "noise": 0.0, "new_item_share": 1.0}):
         sim = simulate_events(**options)  # type: ignore[arg-type]
         assert len(sim) >= options["n_users"]
 
@@ -195,6 +195,6 @@ def test_the_smallest_shops() -> None:
         ({"integer_ids": 1}, TypeError, "'integer_ids'"),
     ],
 )
-def test_bad_parameters_get_the_house_sentence(options: dict[str, object], error: type, message: str) -> None:
+def test_bad_parameters_get_the_shared_message(options: dict[str, object], error: type, message: str) -> None:
     with pytest.raises(error, match=message):
         simulate_events(**options)  # type: ignore[arg-type]

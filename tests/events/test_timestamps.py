@@ -58,7 +58,7 @@ def test_what_is_no_iso_time_is_refused_as_by_python(text: str) -> None:
         ("2015-02-29", None), ("2015-13-01", None), ("2015-05-03T24:30", None), ("yesterday", None), ("", None),
         ("2015-05-03T03:25:10.1234567Z", 1_430_623_510_123_456), ("2015-05-03T03:25:10Zjunk", None),
     ],
-)  # fmt: skip
+)
 def test_iso_8601_by_hand(text: str, expected: int | None) -> None:
     assert parse([text], True) == [expected]
 
@@ -84,7 +84,7 @@ def test_numbers_in_other_forms() -> None:
     ("value", "unit"),
     [(0, "s"), (1_430_623_510, "s"), (10**11 - 1, "s"), (10**11, "ms"), (1_430_623_510_000, "ms"), (10**14, "us"),
      (1_430_623_510_000_000, "us"), (10**17, "ns"), (1_430_623_510_000_000_000, "ns")],
-)  # fmt: skip
+)
 def test_unit_by_size(value: int, unit: str) -> None:
     assert timestamps.detect_unit(np.array([value])) == unit
 
@@ -117,7 +117,7 @@ FIRST_US, STOP_US = -62_135_596_800_000_000, 253_402_300_800_000_000  # years 1 
 @given(
     st.lists(st.integers(NAT, 2**63 - 1) | st.integers(-(10**12), 10**12), min_size=1),
     st.sampled_from(list(PER_UNIT)), st.sampled_from([1, 7]),
-)  # fmt: skip
+)
 def test_datetimes_of_any_unit_equal_python_and_never_wrap(values: list[int], unit: str, step: int) -> None:
     times = np.array(values, dtype=np.int64).view(f"datetime64[{step}{unit}]")
     for value, got in zip(values, timestamps.datetimes_to_us(times).tolist()):
@@ -164,7 +164,7 @@ def test_far_dates_of_a_column_are_bad_rows(kind: str) -> None:
         np.array(["NaT", "2020-01-01"], dtype="datetime64[s]"), np.array(["NaT", "2020-01-01"], dtype="datetime64[D]"),
         np.array(["NaT", "2020"], dtype="datetime64[Y]"),
     ],
-)  # fmt: skip
+)
 def test_nat_in_a_column_is_null(column: Any) -> None:
     data = {"timestamp": column, "item_id": [1, 2]}
     with pytest.raises(InputError, match="is null"):
@@ -205,7 +205,7 @@ def test_the_widest_times_there_are_pool_to_finite_vectors() -> None:
     pooled = customer_vectors(
         Sequences(np.array([0, 1]), np.array([0, 2]), timestamps_us=times), np.eye(2), method="recency",
         half_life_days=1e7,
-    )  # fmt: skip
+    )
     assert np.isfinite(pooled.vectors).all()
     live = LiveCustomers(np.eye(2), method="recency", half_life_days=1e7)
     live.update_batch(["a", "a"], [0, 1], timestamps_us=times)

@@ -13,7 +13,7 @@ from tests.events.test_sessions import ACTIONS, make_log
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, encode_tokens, split_sessions, tokenize
 from traitcore.events import tokens as module
-from traitcore.events.ids import code_texts
+from traitcore.events.ids import encode_strings
 
 pytestmark = pytest.mark.filterwarnings("ignore::traitcore.events.session_report.TiedEventsWarning")
 events = st.lists(
@@ -21,12 +21,12 @@ events = st.lists(
 )
 MAPS: list[dict[str, str | None] | None] = [
     None, {"view": "look", "cart": "look"}, {"view": None}, {"buy": "view"}, {"other": "x"}
-]  # fmt: skip
+]
 
 
 @settings(max_examples=150)
 @given(events, st.sampled_from(MAPS), st.sampled_from(["item", "action_item"]), st.integers(1, 3), st.integers(1, 3),
-       st.sampled_from([1, 3]), st.booleans())  # fmt: skip
+       st.sampled_from([1, 3]), st.booleans())
 def test_equals_the_slow_twin(
     rows: Any, action_map: Any, kind: str, min_count: int, min_length: int, workers: int, sparse: bool
 ) -> None:
@@ -142,7 +142,7 @@ def test_encode_tokens_equals_the_slow_twin(
     "flat",
     [np.array(["é", "b", "é"]), np.array([b"c", b"b", b"c"]), np.array(["c", "b", "c"], dtype=object), ("c", "b", "c"),
      np.array([3, 2, 3], dtype=">i2"), np.array([9, 3, 9, 2, 9, 3])[1::2]],
-)  # fmt: skip
+)
 def test_flat_tokens_of_any_form(flat: Any) -> None:
     corpus = encode_tokens(flat, [0, 2, 3])
     assert corpus.sequences.tokens.tolist() == [0, 1, 0]
@@ -162,7 +162,7 @@ def test_flat_tokens_of_any_form(flat: Any) -> None:
         (([1, 2], [0, 3]), ValueError, "'offsets'"), (([[1.5]],), InputError, "ints or strs"),
         (([[2**70]],), InputError, "int64"), ((np.array([b"\xff"]), [0, 1]), InputError, "UTF-8"),
     ],
-)  # fmt: skip
+)
 def test_encode_tokens_refuses(call: Any, error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         encode_tokens(*call)
@@ -177,7 +177,7 @@ def test_refused_parameters() -> None:
         ({"action_map": {1: "x"}}, TypeError, "'action_map'"),
         ({"workers": -2}, ValueError, "'workers'"), ({"min_count": 2}, InputError, "Lower min_count or min_length"),
         ({"action_map": {"view": None, "cart": None}}, InputError, "2 of actions mapped to None"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(error, match=words):
             tokenize(sessions, **options)
     with pytest.raises(TypeError, match="must be Sessions"):
@@ -202,21 +202,21 @@ TEXTS = st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["a", "\xe9",
 
 
 @given(st.lists(TEXTS))
-def test_texts_are_coded_as_by_a_dict(texts: list[str | None]) -> None:
+def test_strings_are_encoded_as_by_a_dict(texts: list[str | None]) -> None:
     place: dict[str, int] = {}
     slow = [-1 if t is None else place.setdefault(t, len(place)) for t in texts]
-    codes, distinct = code_texts(texts)
+    codes, distinct = encode_strings(texts)
     assert codes.tolist() == slow
     assert distinct == list(place)
 
 
-def test_many_texts_and_what_is_no_text() -> None:
+def test_many_strings_and_other_types() -> None:
     texts = [f"item_{i * i % 9973}" for i in range(50_000)]
-    codes, distinct = code_texts(tuple(texts))
+    codes, distinct = encode_strings(tuple(texts))
     assert [distinct[c] for c in codes.tolist()] == texts
     assert len(distinct) == len(set(texts))
     for wrong in (["a", 1], [b"a"], ["a", 1.5, None]):
         with pytest.raises(TypeError, match="strs or None"):
-            code_texts(wrong)
+            encode_strings(wrong)
     with pytest.raises(InputError, match="one type"):
         encode_tokens(["a", 1], [0, 2])

@@ -42,11 +42,11 @@ def test_names_that_could_be_confused() -> None:
     assert vocabulary.row_of(("view_a", "b")) == vocabulary.row_of("view\\_a_b")
 
 
-def test_the_name_of_the_spec() -> None:
+def test_the_documented_form_of_a_name() -> None:
     log = EventLog.from_columns(
         {"user_id": ["A"] * 4, "timestamp": [1000, 1010, 1035, 1040], "item_id": ["prod_001"] * 4,
          "action": ["view", "add_cart", "remove_cart", "purchase"]}
-    )  # fmt: skip
+    )
     vocabulary = tokenize(split_sessions(log)).vocabulary
     assert vocabulary.tokens.tolist() == ["view_prod_001", "cart_prod_001", "remove_prod_001", "buy_prod_001"]
 
@@ -108,7 +108,7 @@ def test_growing_merges_texts() -> None:
         log = EventLog.from_columns(
             {"s": [1] * len(items), "item_id": items, "text": texts}, user=None, timestamp=None, action=None,
             session="s", item_text="text",
-        )  # fmt: skip
+        )
         return tokenize(split_sessions(log, min_length=1)).vocabulary
 
     grown = of([1, 2], ["one", "two"]).extended(of([3, 2], ["three", ""]))
@@ -143,7 +143,7 @@ def test_texts_and_int_ids_are_saved(tmp_path: Path) -> None:
     log = EventLog.from_columns(
         {"s": [1, 1], "item_id": [5, 7], "text": ["five", None]}, user=None, timestamp=None, action=None,
         session="s", item_text="text",
-    )  # fmt: skip
+    )
     vocabulary = tokenize(split_sessions(log)).vocabulary
     vocabulary.save(tmp_path / "v.npz")
     again = Vocabulary.load(tmp_path / "v.npz")

@@ -316,7 +316,7 @@ def test_scaled_and_added_product(level, beta, k) -> None:
     A = sparse.csr_array(sparse.random_array((1100, 50), density=0.1, rng=rng, dtype=np.float32))
     B, C = rng.standard_normal((50, k)).astype(np.float32), rng.standard_normal((1100, k)).astype(np.float32)
     expected = 2.0 * (A.toarray().astype(np.float64) @ B) + beta * C
-    _core.sparse_times_dense(A.indptr, A.indices, A.data, B, C, 2.0, beta, 2)
+    _core.sparse_times_dense(A, B, C, 2.0, beta, 2)
     np.testing.assert_allclose(C, expected, atol=1e-4)
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError, MissingColumnError
+from .._errors import InputError
 from .._kernels import text as kernels
-from .columns import Column, concatenate, integer_column, null_column
+from .columns import Column, concatenate, find_column, integer_column, null_column
 
 
 class _Schema(Structure):
@@ -27,7 +27,7 @@ _Schema._fields_ = [
     ("format", c_char_p), ("name", c_char_p), ("metadata", c_char_p), ("flags", c_int64), ("n_children", c_int64),
     ("children", POINTER(POINTER(_Schema))), ("dictionary", POINTER(_Schema)),
     ("release", ctypes.CFUNCTYPE(None, POINTER(_Schema))), ("private_data", c_void_p),
-]  # fmt: skip
+]
 
 
 class _Array(Structure):
@@ -38,7 +38,7 @@ _Array._fields_ = [
     ("length", c_int64), ("null_count", c_int64), ("offset", c_int64), ("n_buffers", c_int64), ("n_children", c_int64),
     ("buffers", POINTER(c_void_p)), ("children", POINTER(POINTER(_Array))), ("dictionary", POINTER(_Array)),
     ("release", ctypes.CFUNCTYPE(None, POINTER(_Array))), ("private_data", c_void_p),
-]  # fmt: skip
+]
 
 
 class _Stream(Structure):
@@ -50,7 +50,7 @@ _Stream._fields_ = [
     ("get_next", ctypes.CFUNCTYPE(c_int, POINTER(_Stream), POINTER(_Array))),
     ("get_last_error", ctypes.CFUNCTYPE(c_char_p, POINTER(_Stream))),
     ("release", ctypes.CFUNCTYPE(None, POINTER(_Stream))), ("private_data", c_void_p),
-]  # fmt: skip
+]
 
 _capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _capsule_pointer.restype = c_void_p
@@ -59,7 +59,7 @@ _capsule_pointer.argtypes = [ctypes.py_object, c_char_p]
 _FIXED = {
     "c": np.int8, "C": np.uint8, "s": np.int16, "S": np.uint16, "i": np.int32, "I": np.uint32, "l": np.int64,
     "L": np.uint64, "e": np.float16, "f": np.float32, "g": np.float64,
-}  # fmt: skip
+}
 _NAMES = {"b": "booleans", "z": "bytes", "Z": "bytes", "vz": "bytes", "n": "nothing but nulls"}
 
 
@@ -95,7 +95,7 @@ def read_array(name: str, source: Any) -> Column:
         schema_capsule, array_capsule = source.__arrow_c_array__()
         schema = ctypes.cast(_capsule_pointer(schema_capsule, b"arrow_schema"), POINTER(_Schema))
         array = ctypes.cast(_capsule_pointer(array_capsule, b"arrow_array"), POINTER(_Array))
-        # The capsules release what they hold when they go, so spans must be copied out before.
+        # The capsules release their memory when they are collected, so spans are copied out now.
         return _read(name, schema.contents, array.contents, None).owned()
     capsule = source.__arrow_c_stream__()
     stream = ctypes.cast(_capsule_pointer(capsule, b"arrow_array_stream"), POINTER(_Stream))
@@ -127,12 +127,7 @@ def _check(stream: Any, code: int) -> None:
 
 def _places(schema: _Schema, wanted: Mapping[str, str]) -> dict[str, int]:
     names = [schema.children[k].contents.name.decode("utf-8") for k in range(schema.n_children)]
-    for role, name in wanted.items():
-        if names.count(name) != 1:
-            what = "missing" if name not in names else "there more than once"
-            told = f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
-            raise InputError(told) if name in names else MissingColumnError(role, told)
-    return {role: names.index(name) for role, name in wanted.items()}
+    return {role: find_column(names, role, name) for role, name in wanted.items()}
 
 
 def _type_name(schema: _Schema) -> str:
@@ -149,7 +144,7 @@ def _bytes_at(address: int | None, n_bytes: int) -> NDArray[np.uint8]:
 
 
 def _read(name: str, schema: _Schema, array: _Array, parent: _Array | None) -> Column:
-    """A column of a batch; numbers are copied out, spans of text still point into the batch."""
+    """A column of a batch; numbers are copied, spans of text still point into the batch."""
     start = array.offset + (parent.offset if parent is not None else 0)
     n = parent.length if parent is not None else array.length
     form = schema.format.decode()
@@ -181,7 +176,7 @@ def _read(name: str, schema: _Schema, array: _Array, parent: _Array | None) -> C
 
 
 def _read_decimals(form: str, array: _Array, start: int, n: int, valid: NDArray[np.bool_] | None) -> Column:
-    """Decimals "d:precision,scale[,bits]" of up to 128 bits, as floats (many systems export whole ids so)."""
+    """Decimals "d:precision,scale[,bits]" of up to 128 bits, as floats (many systems export integer ids this way)."""
     numbers = [int(part) for part in form[2:].split(",")]
     words = (numbers[2] if len(numbers) > 2 else 128) // 32
     raw = _bytes_at(array.buffers[1], (start + n) * 4 * words).view(np.uint32)[start * words :].reshape(n, words)
@@ -192,7 +187,7 @@ def _read_decimals(form: str, array: _Array, start: int, n: int, valid: NDArray[
 
 
 def _read_times(form: str, array: _Array, start: int, n: int, valid: NDArray[np.bool_] | None) -> Column:
-    """Timestamps (UTC, whatever zone they are shown in), dates as days or milliseconds."""
+    """Timestamps (UTC, whatever their display zone), dates as days or milliseconds."""
     if form == "tdD":
         days = _bytes_at(array.buffers[1], (start + n) * 4).view(np.int32)[start:].astype(np.int64)
         return Column("times", days * 86_400, valid, "s")

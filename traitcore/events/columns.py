@@ -1,4 +1,4 @@
-"""Columns: what callers pass as a column, in one of five plain forms.
+"""Column: a column of a log in one of five plain forms, whatever it was read from.
 
 integers  values int64 (or another int dtype)                  ids, epoch timestamps
 floats    values float64                                       epoch timestamps with fractions; ids if all are whole
@@ -10,18 +10,15 @@ A null is False in `valid`; None: no nulls.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError, MissingColumnError
-from .._kernels import text as text_kernels
-from .ids import TextCoder, code_integers, code_texts, recoded, sort_ids, text_array
-from .timestamps import datetime_to_us, datetimes_to_us
+from .ids import TextCoder, code_integers, recoded, sort_ids, text_array
 
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
 _NO_STOPS = np.zeros(0, dtype=np.int64)
@@ -73,7 +70,7 @@ class Column:
         return Column(self.kind, values, both, self.unit, self.texts, self.buffer, stops)
 
     def owned(self) -> Column:
-        """The same, with text copied from a buffer that is about to go."""
+        """The same, with text copied from a buffer that will be released."""
         if self.kind == "spans":
             self.buffer = self.buffer.copy()
             self.values, self.stops = self.values.copy(), self.stops.copy()
@@ -112,76 +109,7 @@ def concatenate(name: str, parts: Sequence[Column]) -> Column:
     return Column(
         first.kind, np.concatenate(moved), valid, first.unit, first.texts, np.concatenate([p.buffer for p in parts]),
         np.concatenate([p.stops + s for p, s in zip(parts, shift)]),
-    )  # fmt: skip
-
-
-def read_column(name: str, values: Any) -> Column:
-    """Any 1-D array-like as a Column; InputError names the column where it can't be one."""
-    if isinstance(values, Column):
-        return values
-    if isinstance(values, np.ma.MaskedArray):
-        column = read_column(name, np.asarray(values.data))
-        there = ~np.ma.getmaskarray(values)
-        column.valid = there if column.valid is None else column.valid & there
-        if column.kind in ("spans", "texts") and not there.all():
-            column = column.as_spans().at(np.arange(len(there)), there)
-        return column
-    if not isinstance(values, np.ndarray):
-        if type(values).__module__.split(".")[0] == "pandas":
-            return _pandas_column(name, values)
-        if hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__"):
-            from .arrow import read_array
-
-            return read_array(name, values)
-        if type(values) in (list, tuple) and len(values) and type(values[0]) is str:
-            try:
-                codes, texts = code_texts(values)
-                return Column("texts", codes, texts=texts)
-            except TypeError:  # not all are strs
-                pass
-        values = _as_array(name, values)
-    if values.ndim != 1:
-        raise InputError(f"Column {name!r} must have one dimension. Got shape {values.shape} instead.")
-    return _numpy_column(name, values)
-
-
-def _as_array(name: str, values: Any) -> NDArray[Any]:
-    """Lists keep their Python types: np.asarray would turn [1, "a"] into strings without a word."""
-    if isinstance(values, (list, tuple)):
-        if len(values) and set(map(type, values)) == {int}:
-            try:
-                return np.fromiter(values, dtype=np.int64, count=len(values))
-            except OverflowError as error:
-                raise InputError(f"Column {name!r} must fit int64: {error}.") from error
-        array = np.empty(len(values), dtype=object)
-        array[:] = values
-        return array
-    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__"):
-        raise InputError(f"Column {name!r} must be a 1-D array or list. Got {type(values).__name__} instead.")
-    return np.asarray(values)
-
-
-def _pandas_column(name: str, series: Any) -> Column:
-    """A pandas Series or Index; datetimes with a zone become UTC, categories stay coded."""
-    dtype = series.dtype
-    if hasattr(dtype, "categories"):
-        codes = np.asarray(series.cat.codes if hasattr(series, "cat") else series.codes).astype(np.int64)
-        inner = read_column(name, dtype.categories)
-        if len(inner) == 0:
-            return null_column(len(codes))
-        return inner.at(np.maximum(codes, 0), None if codes.min(initial=0) >= 0 else codes >= 0)
-    missing = np.asarray(series.isna())
-    if getattr(dtype, "tz", None) is not None:
-        times = series.dt if hasattr(series, "dt") else series
-        series = times.tz_convert("UTC")
-        series = (series.dt if hasattr(series, "dt") else series).tz_localize(None)
-    if missing.any() and getattr(dtype, "kind", "O") in "iu":  # pandas' nullable integers
-        return integer_column(name, series.to_numpy(dtype=np.int64, na_value=0), ~missing)
-    array = series.to_numpy()
-    if array.dtype.kind == "O":
-        array = array.copy()
-        array[missing] = None
-    return _numpy_column(name, array)
+    )
 
 
 def integer_column(name: str, values: NDArray[Any], valid: NDArray[np.bool_] | None) -> Column:
@@ -195,129 +123,13 @@ def integer_column(name: str, values: NDArray[Any], valid: NDArray[np.bool_] | N
     return Column("integers", values, valid)
 
 
-def _numpy_column(name: str, array: NDArray[Any]) -> Column:
-    kind = array.dtype.kind
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    if kind in "iu":
-        return integer_column(name, array, None)
-    if kind == "f":
-        array = array.astype(np.float64, copy=False)
-        missing = np.isnan(array)
-        return Column("floats", array, ~missing if missing.any() else None)
-    if kind == "M":
-        unit, step = np.datetime_data(array.dtype)
-        missing = np.isnat(array)
-        if unit not in ("s", "ms", "us", "ns") or step != 1:
-            values, unit = datetimes_to_us(array), "us"
-        else:
-            values = array.view(np.int64)
-        return Column("times", values, ~missing if missing.any() else None, unit)
-    if kind in "US":
-        return _fixed_width_column(array)
-    if kind == "O" or type(array.dtype).__name__ == "StringDType":
-        return _object_column(name, array.astype(object, copy=False))
-    raise InputError(f"Column {name!r} must hold integers, strings or times. Got dtype {array.dtype} instead.")
-
-
-def _fixed_width_column(array: NDArray[Any]) -> Column:
-    """numpy's fixed-width strings as spans."""
-    array = np.ascontiguousarray(array)
-    n, width = len(array), array.dtype.itemsize // (4 if array.dtype.kind == "U" else 1)
-    if n == 0 or width == 0:
-        return null_column(n)
-    if array.dtype.kind == "U":
-        points = array.view(np.uint32)
-        if points.max() >= 128:
-            array = np.char.encode(array, "utf-8")
-            width = array.dtype.itemsize
-        else:
-            array = points.astype(np.uint8)
-    buffer = array.view(np.uint8).reshape(-1)
-    buffer = buffer if buffer.flags.writeable else buffer.copy()
-    stops = np.empty(n, dtype=np.int64)
-    text_kernels.fixed_stops(buffer, width, stops)
-    return Column("spans", np.arange(n, dtype=np.int64) * width, buffer=buffer, stops=stops)
-
-
-def _object_column(name: str, array: NDArray[Any]) -> Column:
-    """Python objects: all str, all int, all float or all datetimes; None, NaN and pandas' NA are null."""
-    values = array.tolist()
-    types = set(map(type, values))
-    kinds = {_kind_of(kind) for kind in types}
-    if kinds & {"NAType", "NaTType"} or np.datetime64 in types or ("floats" in kinds and len(kinds - {"null"}) > 1):
-        values = [None if type(v).__name__ in ("NAType", "NaTType") or v != v else v for v in values]
-        kinds = {_kind_of(kind) for kind in set(map(type, values))}
-    kinds.discard("null")
-    unfit = kinds - {"texts", "integers", "floats", "times"}
-    if unfit or len(kinds) > 1:
-        first = next(_kind_of(type(v)) for v in values if v is not None)
-        unfit = unfit or kinds - {first}
-        row = next(i for i, v in enumerate(values) if _kind_of(type(v)) in unfit)
-        raise InputError(
-            f"Column {name!r} must hold values of one type: str, int, float or datetime. "
-            f"Got {values[row]!r:.60} ({type(values[row]).__name__}) in row {row} instead."
-        )
-    if not kinds or kinds == {"texts"}:
-        codes, texts = code_texts(values)
-        return Column("texts", codes, texts=texts)
-    present = np.fromiter((v is not None for v in values), dtype=np.bool_, count=len(values))
-    valid = None if present.all() else present
-    if kinds == {"floats"}:
-        return _numpy_column(name, np.array([np.nan if v is None else v for v in values], dtype=np.float64))
-    convert = _us_of if kinds == {"times"} else int
-    try:
-        numbers = np.array([0 if v is None else convert(v) for v in values], dtype=np.int64)
-    except OverflowError as error:
-        raise InputError(f"Column {name!r} must fit int64: {error}.") from error
-    return Column("times", numbers, valid, "us") if kinds == {"times"} else Column("integers", numbers, valid)
-
-
-def _kind_of(kind: type) -> str:
-    if kind is type(None):
-        return "null"
-    if issubclass(kind, (bool, np.bool_)) or kind.__name__ == "NaTType":
-        return kind.__name__
-    for name, types in (
-        ("texts", (str,)),
-        ("integers", (int, np.integer)),
-        ("floats", (float, np.floating)),
-        ("times", (datetime, date, np.datetime64)),
-    ):
-        if issubclass(kind, types):
-            return name
-    return kind.__name__
-
-
-def _us_of(value: Any) -> int:
-    if isinstance(value, datetime):
-        return datetime_to_us(value)
-    return int(datetimes_to_us(np.array([np.datetime64(value)]))[0])
-
-
-def pick_columns(data: Any, wanted: Mapping[str, str]) -> dict[str, Column]:
-    """Columns by role from a mapping or a table; InputError lists the columns there are when one is missing."""
-    names = _names_of(data)
-    for role, name in wanted.items():
-        if names.count(name) != 1:
-            what = "missing" if name not in names else "there more than once"
-            told = f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
-            raise InputError(told) if name in names else MissingColumnError(role, told)
-    columns = {role: read_column(name, data[name]) for role, name in wanted.items()}
-    lengths = {wanted[role]: len(column) for role, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"Columns must be of one length. Got {lengths} instead.")
-    return columns
-
-
-def _names_of(data: Any) -> list[str]:
-    if isinstance(data, Mapping):
-        return [str(name) for name in data]
-    names = getattr(data, "column_names", None)
-    names = getattr(data, "columns", None) if names is None else names
-    if names is None or callable(names):
-        raise TypeError(f"A log comes from a mapping of columns or a table. Got {type(data).__name__} instead.")
-    return [str(name) for name in names]
+def find_column(names: Sequence[str], role: str, name: str) -> int:
+    """Place of the one column of this name; InputError lists the columns there are."""
+    if names.count(name) == 1:
+        return names.index(name)
+    what = "there more than once" if name in names else "missing"
+    problem = f"Column {name!r}, wanted as {role}, is {what}. There are: {', '.join(map(repr, names))}."
+    raise InputError(problem) if name in names else MissingColumnError(role, problem)
 
 
 def code_column(name: str, column: Column) -> tuple[NDArray[np.int32], NDArray[Any]]:

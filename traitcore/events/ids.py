@@ -1,6 +1,6 @@
-"""Ids become codes: distinct ids in rising order, and for each row the place of its id among them.
+"""Ids as codes: the distinct ids in rising order, and for each row the place of its id among them.
 
-The order is that of the ids (integers by value, strings by code point), not of first sight, so codes don't
+The order is that of the ids (integers by value, strings by code point), not of first occurrence, so codes don't
 depend on the order of the rows.
 """
 
@@ -18,7 +18,7 @@ from .._kernels import text as text_kernels
 
 Codes = NDArray[np.int32]
 
-# A table indexed by value is used up to this many slots a row; beyond, ids are hashed.
+# A table indexed by value is used up to this many slots per row; above it ids are hashed.
 _SLOTS_PER_ROW = 4
 
 
@@ -50,7 +50,7 @@ def code_integers(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) 
 
 
 class IntegerCoder:
-    """Codes int64 values by order of first sight, a block at a time."""
+    """Codes int64 values in order of first occurrence, a block at a time."""
 
     def __init__(self) -> None:
         self._slots = np.zeros(1 << 12, dtype=np.int32)
@@ -82,7 +82,7 @@ class IntegerCoder:
 
 
 class TextCoder:
-    """Codes spans of UTF-8 by order of first sight, a block at a time; an empty span is -1.
+    """Codes spans of UTF-8 in order of first occurrence, a block at a time; an empty span is -1.
 
     `texts` are the distinct texts by code; `invalid` the codes of those that aren't UTF-8.
     """
@@ -139,9 +139,9 @@ class TextCoder:
                     self.texts.append(data[a:b].decode("utf-8", "backslashreplace"))
 
 
-def code_texts(texts: list[Any] | tuple[Any, ...]) -> tuple[Codes, list[str]]:
-    """Codes by order of first sight of strs, None standing for null (-1), and the distinct texts."""
-    return _core.code_texts(texts)
+def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[Codes, list[str]]:
+    """Codes of strs in order of first occurrence (-1 for None), and the distinct strs."""
+    return _core.encode_strings(texts)
 
 
 def text_array(texts: list[str]) -> NDArray[Any]:
@@ -164,7 +164,7 @@ def recoded(codes: Codes, rank: Codes) -> Codes:
 
 
 def hashable_ids(ids: NDArray[Any]) -> NDArray[np.uint64]:
-    """(n,) uint64, each of its id alone and not of the others: an integer's bits, or a hash of a text's bytes."""
+    """(n,) uint64, a hash of each id: an integer's bits, or a hash of a text's bytes."""
     if ids.dtype.kind in "iu":
         wide = ids if ids.dtype.kind == "u" else ids.astype(np.int64, copy=False).view(np.uint64)
         return _frozen(np.ascontiguousarray(wide, dtype=np.uint64))
@@ -172,7 +172,7 @@ def hashable_ids(ids: NDArray[Any]) -> NDArray[np.uint64]:
     if not all(type(one) is str for one in texts):
         texts = list(map(str, texts))
     data = "".join(texts)
-    # The bytes of an ASCII text are as many as its characters; to encode each text apart takes three times as long.
+    # An ASCII text has as many bytes as characters; encoding each text by itself takes three times as long.
     lengths = map(len, texts) if data.isascii() else (len(one.encode("utf-8", "surrogatepass")) for one in texts)
     ends = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)), out=ends[1:])
@@ -189,7 +189,7 @@ def chain_hashes(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArr
 
 
 def _frozen(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A read-only view: numba compiles a kernel once for each kind of array it meets."""
+    """A read-only view: numba compiles a kernel anew for writable arrays."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -15,9 +15,10 @@ from .._errors import parameter_message
 from .._files import whole_file
 from .._validate import as_array, check_array, check_choice, check_times
 from . import ids as coding
+from .array_likes import pick_columns
 from .arrow import read_stream
-from .columns import pick_columns
-from .log_builder import LogBuilder, LogReport
+from .log_builder import LogBuilder
+from .log_report import LogReport
 from .timestamps import UNITS, format_us
 
 ID_TYPES = ("auto", "int", "str")
@@ -39,10 +40,27 @@ class EventLog:
     session : (n,) int32 codes into `session_ids`, or None: sessions are found by `split_sessions`.
     session_ids : (n_sessions,) as item_ids, or None.
     position : (n,) int64 place within the session or history, from the `order` column, or None.
-    item_texts : (n_items,) object (str), the text met most often with each item ("" where none), or None.
+    item_texts : (n_items,) object (str), the most frequent text of each item ("" where none), or None.
     report : LogReport, what became of the rows read.
 
     Make one with `from_columns` or `read_events`. Arrays are read-only.
+
+    See Also
+    --------
+    read_events : a log from a CSV or Parquet file.
+    split_sessions : cuts a log into sessions.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> log = tc.EventLog.from_columns({"user_id": ["ann", "bob", "ann"], "timestamp": [0, 30, 60],
+    ...                                 "action": ["view", "buy", "view"], "item_id": [5, 3, 4]})
+    >>> log
+    EventLog(3 events, 2 users, 3 items, 2 actions)
+    >>> log.user_ids[log.user].tolist()
+    ['ann', 'bob', 'ann']
+    >>> log.take(log.user == 0).to_columns()["item_id"].tolist()
+    [5, 4]
     """
 
     item: NDArray[np.int32]
@@ -63,7 +81,7 @@ class EventLog:
         for name, dtype, ids in (
             ("item", np.int32, self.item_ids), ("user", np.int32, self.user_ids), ("action", np.int16, self.actions),
             ("timestamp_us", np.int64, None), ("session", np.int32, self.session_ids), ("position", np.int64, None),
-        ):  # fmt: skip
+        ):
             values = getattr(self, name)
             if values is None:
                 continue
@@ -127,7 +145,7 @@ class EventLog:
         builder = LogBuilder(
             names, source="columns", place="row", timestamp_unit=timestamp_unit,
             set_aside=on_bad_rows == "set_aside", id_types=check_id_types("EventLog.from_columns", id_types),
-        )  # fmt: skip
+        )
         if _streams(data):
             for batch in read_stream(_only(data, list(names.values())), names):
                 builder.add(batch)
@@ -181,7 +199,7 @@ def _streams(data: Any) -> bool:
 
 
 def _only(data: Any, names: list[str]) -> Any:
-    """A polars or pyarrow table without the columns that aren't wanted, so that they aren't converted."""
+    """A polars or pyarrow table with the wanted columns only, so that others aren't converted."""
     if type(data).__module__.split(".")[0] in ("polars", "pyarrow") and hasattr(data, "select"):
         there = getattr(data, "column_names", None) or getattr(data, "columns", [])
         if set(names) <= set(there):
@@ -192,10 +210,10 @@ def _only(data: Any, names: list[str]) -> Any:
 def column_names(
     owner: str, user: str | None, timestamp: str | None, action: str | None, item: str, session: str | None,
     order: str | None, item_text: str | None,
-) -> dict[str, str]:  # fmt: skip
+) -> dict[str, str]:
     """Column name by role, without the roles that are None."""
     given = {"user": user, "session": session, "item": item, "action": action, "timestamp": timestamp,
-             "order": order, "item_text": item_text}  # fmt: skip
+             "order": order, "item_text": item_text}
     for role, name in given.items():
         if not isinstance(name, str) and (name is not None or role == "item"):
             raise TypeError(parameter_message(role, owner, "a column's name", name))
@@ -205,7 +223,7 @@ def column_names(
 def check_options(
     owner: str, timestamp_unit: str | None, on_bad_rows: str, action: str | None, action_value: str | None
 ) -> None:
-    """Refuse values of the shared options that can't be."""
+    """Check the options that all readers share."""
     if timestamp_unit is not None:
         check_choice("timestamp_unit", owner, timestamp_unit, (*UNITS, "iso"))
     check_choice("on_bad_rows", owner, on_bad_rows, ("raise", "set_aside"))

@@ -1,11 +1,10 @@
-"""From columns to a coded log: bad rows found and refused or set aside, ids coded, times in microseconds."""
+"""From columns to a coded log: ids become codes, times microseconds; bad rows are refused or set aside."""
 
 from __future__ import annotations
 
 import csv
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
 
 import numpy as np
@@ -15,6 +14,7 @@ from .._errors import InputError
 from . import ids as coding
 from . import timestamps
 from .columns import Column
+from .log_report import LogReport, RejectedRows
 
 ROLES = ("user", "session", "item", "action", "timestamp", "order", "item_text")
 # Order of actions within one instant, and of tokens' actions everywhere; others follow by name.
@@ -22,47 +22,6 @@ FUNNEL = ("view", "add_cart", "cart", "remove_cart", "remove", "purchase", "buy"
 _CANONICAL_INT = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _FIRST_PLACES = 5
 MAX_ACTIONS = 32_767
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """Rows set aside for one reason: how many, and the first lines (CSV) or rows (counted from 0) they stand in."""
-
-    count: int
-    first: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class LogReport:
-    """What became of the rows read: rows_read = rows_kept + the counts of `set_aside`, which is keyed by reason."""
-
-    source: str
-    rows_read: int
-    rows_kept: int
-    set_aside: Mapping[str, SetAside] = field(default_factory=dict)
-    timestamp_unit: str | None = None
-    timestamp_unit_detected: bool = False
-    id_types: Mapping[str, str] = field(default_factory=dict)
-    place: str = "row"
-
-    @property
-    def rows_set_aside(self) -> int:
-        """Number of rows set aside, over all reasons."""
-        return sum(aside.count for aside in self.set_aside.values())
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain dicts, lists, strings and numbers (for JSON)."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        lines = [f"{self.rows_kept:,} of {self.rows_read:,} rows of {self.source} kept"]
-        for reason, aside in self.set_aside.items():
-            places = ", ".join(map(str, aside.first)) + (", ..." if aside.count > len(aside.first) else "")
-            lines.append(f"  set aside {aside.count:,}: {reason} ({self.place} {places})")
-        if self.timestamp_unit:
-            how = " (detected)" if self.timestamp_unit_detected else ""
-            lines.append(f"  timestamps: {self.timestamp_unit}{how}")
-        return "\n".join(lines)
 
 
 class IdCoder:
@@ -150,7 +109,7 @@ class LogBuilder:
     def __init__(
         self, names: Mapping[str, str], *, source: str, place: str, timestamp_unit: str | None, set_aside: bool,
         id_types: Mapping[str, str], untyped: bool = False, rejects: TextIO | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.names, self.source, self.place = names, source, place
         self.unit, self.unit_given = timestamp_unit, timestamp_unit is not None
         self.aside = set_aside
@@ -176,8 +135,8 @@ class LogBuilder:
     ) -> None:
         """Take one block of rows.
 
-        places: their lines or numbers (None: they are counted on); record(row): a row as it was read; torn: which
-        rows have no columns to speak of, and why.
+        places: their lines or numbers (None: they are counted on); record(row): a row as it was read; torn: rows
+        with a wrong number of fields, and the reason.
         """
         n = len(next(iter(columns.values())))
         if n == 0:
@@ -199,7 +158,7 @@ class LogBuilder:
         if faults.any:
             if places is None:
                 places = np.arange(self.rows_read, self.rows_read + n)
-            self._deal_with(faults, columns, places, record)
+            self._reject(faults, columns, places, record)
             coded = {role: values[faults.codes == 0] for role, values in coded.items()}
         self.rows_read += n
         for role, values in coded.items():
@@ -272,10 +231,10 @@ class LogBuilder:
             return Column("times", values, unit="us")
         return Column("floats" if values.dtype.kind == "f" else "integers", values)
 
-    def _deal_with(
+    def _reject(
         self, faults: _Faults, columns: Mapping[str, Column], places: NDArray[np.int64],
         record: Callable[[int], str] | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Raise for the first bad row, or count and write out the bad rows."""
         rows = np.flatnonzero(faults.codes)
         if not self.aside:
@@ -303,7 +262,7 @@ class LogBuilder:
         if self.rows_read == 0:
             raise InputError(f"{self.source} has no rows: there is no event to learn from.")
         kept = sum(map(len, self.parts["item"]))
-        aside = {reason: SetAside(n, tuple(self.first[reason])) for reason, n in self.counts.items()}
+        aside = {reason: RejectedRows(n, tuple(self.first[reason])) for reason, n in self.counts.items()}
         if kept == 0:
             reasons = "; ".join(f"{a.count:,}: {reason}" for reason, a in aside.items())
             raise InputError(f"{self.source}: all {self.rows_read:,} rows were set aside ({reasons}).")
@@ -318,7 +277,7 @@ class LogBuilder:
             parts["action"], parts["actions"] = _funnel_order(whole["action"], parts.pop("action_ids"), self)
         if "item_text" in whole:
             n_items = len(parts["item_ids"])
-            parts["item_texts"] = _usual_texts(whole["item"], whole["item_text"], self.texts.texts, n_items)
+            parts["item_texts"] = _most_frequent_texts(whole["item"], whole["item_text"], self.texts.texts, n_items)
         parts["timestamp_us"], parts["position"] = whole.get("timestamp"), whole.get("order")
         parts["report"] = LogReport(
             source=self.source, rows_read=self.rows_read, rows_kept=kept, set_aside=aside,
@@ -326,7 +285,7 @@ class LogBuilder:
             timestamp_unit_detected=not self.unit_given and self.unit is not None, place=self.place,
             id_types={role: "int" if parts[f"{role}_ids"].dtype.kind == "i" else "str"
                       for role in ("user", "session", "item") if f"{role}_ids" in parts},
-        )  # fmt: skip
+        )
         return parts
 
 
@@ -367,7 +326,7 @@ def _integral(name: str, column: Column, faults: _Faults) -> Column:
 
 
 def _as_texts(column: Column) -> Column:
-    """Integers as strs: asked for with id_types."""
+    """Integers as strs, for id_types="str"."""
     codes, ids = coding.code_integers(column.values, column.valid)
     return Column("texts", codes, texts=[str(i) for i in ids.tolist()])
 
@@ -407,11 +366,11 @@ def _funnel_order(
     return rank[codes], tuple(names[i] for i in order)
 
 
-def _usual_texts(
+def _most_frequent_texts(
     item: NDArray[np.int32], text: NDArray[np.int32], texts: list[str], n_items: int
 ) -> NDArray[Any]:
-    """The text met most often with each item, of equals the first in the alphabet; "" where there is none."""
-    codes, distinct = coding.code_texts([t.strip() or None for t in texts])
+    """The most frequent text of each item, the alphabetically first of a tie; "" where there is none."""
+    codes, distinct = coding.encode_strings([t.strip() or None for t in texts])
     rank, ordered = coding.sort_ids(coding.text_array(distinct))
     text = np.append(coding.recoded(codes, rank), np.int32(-1))[text]
     has = text >= 0

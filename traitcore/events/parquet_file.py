@@ -28,7 +28,7 @@ def read_parquet(
     literal = "'" + path.replace("'", "''") + "'"
     condition = f" WHERE {where}" if where else ""
     picked = ", ".join(f"({expression}) AS {role}" for role, expression in _quoted_roles(names).items())
-    # A connection of our own: DuckDB's default one is shared by the whole process.
+    # Not DuckDB's default connection: the whole process shares that one.
     with duckdb.connect(":memory:") as connection:
         try:
             columns = [row[0] for row in connection.sql(f"DESCRIBE SELECT * FROM read_parquet({literal})").fetchall()]
@@ -58,7 +58,7 @@ def _quoted_roles(names: Mapping[str, str]) -> dict[str, str]:
 def _check_expression(
     connection: Any, duckdb: Any, literal: str, role: str, expression: str, columns: list[str], source: str
 ) -> None:
-    """A plain error that names the role, before the whole query gives a muddled one."""
+    """Check one expression by itself, so that the error names its role."""
     try:
         connection.sql(f"DESCRIBE SELECT ({expression}) FROM read_parquet({literal})").fetchall()
     except duckdb.Error as error:

@@ -58,6 +58,20 @@ def read_events(
     ------
     InputError : the file can't be read as a log; the message names the file, and the line and column where it can.
     FileNotFoundError : there is no such file.
+
+    See Also
+    --------
+    EventLog.from_columns : a log from columns in memory.
+
+    Examples
+    --------
+    >>> import tempfile, traitcore as tc
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with open(f"{folder}/events.csv", "w") as file:
+    ...         _ = file.write("user_id,timestamp,action,item_id\\nann,0,view,5\\nbob,60,buy,3\\n")
+    ...     log = tc.read_events(f"{folder}/events.csv")
+    >>> log
+    EventLog(2 events, 2 users, 2 items, 2 actions)
     """
     names = column_names(_OWNER, user, timestamp, action, item, session, order, item_text)
     check_options(_OWNER, timestamp_unit, on_bad_rows, action, action_value)
@@ -76,7 +90,7 @@ def read_events(
         builder = LogBuilder(
             names, source=Path(name).name, place="row" if parquet else "line", timestamp_unit=timestamp_unit,
             set_aside=on_bad_rows == "set_aside", id_types=types, untyped=not parquet, rejects=sink,
-        )  # fmt: skip
+        )
         if parquet:
             read_parquet(name, names, where, builder, progress)
         else:
@@ -86,7 +100,7 @@ def read_events(
 
 @contextmanager
 def _rejects_file(path: str | os.PathLike[str] | None) -> Iterator[TextIO | None]:
-    """A file that appears under its name when all went well, and not at all otherwise."""
+    """A file that appears under its name only if no error is raised."""
     if path is None:
         yield None
         return

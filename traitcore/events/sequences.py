@@ -1,4 +1,4 @@
-"""Sequences: the one form in which token sequences travel. Sessions, baskets and random walks are all this."""
+"""Sequences: the input of all sequence models, whether sessions, baskets or random walks."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._validate import as_array, check_array, check_times
 
-# A vocabulary of more tokens than this, most of which can't occur, is taken for raw ids.
+# Tokens that need a vocabulary larger than this, and mostly unused, are taken for raw ids.
 _LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
 
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
-    """Token sequences end to end, each with one owner.
+    """Token sequences in one flat array, each with one owner.
 
     Parameters
     ----------
@@ -29,12 +29,28 @@ class Sequences:
         (-2**62, 2**62): NaT is refused.
     owner_ids : (n_owners,) array of external ids or None; `owner` indexes it.
 
-    A window never crosses a sequence and a sequence has one owner, so nothing leaks between owners. Arrays are
-    checked once here, kept read-only, and shared with the caller where they already have the right form.
+    A window never crosses the end of a sequence. Arrays are checked once here, kept read-only, and not copied where
+    they already have the right dtype.
 
     Raises
     ------
     ValueError, TypeError : a wrong dtype or shape, a negative token, offsets that fall or don't span the tokens.
+
+    See Also
+    --------
+    encode_tokens : sequences of any ints or strs, with their vocabulary.
+    tokenize : the sequences of an event log's sessions.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> sequences = tc.Sequences.from_lists([[0, 1, 2], [2, 0]], owner=[7, 7])
+    >>> len(sequences), sequences.n_tokens
+    (2, 5)
+    >>> sequences[1].tolist()
+    [2, 0]
+    >>> sequences.token_counts().tolist()
+    [2, 1, 2]
     """
 
     tokens: NDArray[np.int32]
@@ -73,15 +89,15 @@ class Sequences:
             )
 
     def largest_token(self) -> int:
-        """The largest token, -1 where there is none, after a look whether the arrays are still what was checked.
+        """The largest token, -1 where there is none. The arrays are checked again first.
 
-        The arrays may be the caller's own, and the caller may have written to them since. Whatever hands tokens to a
-        kernel as rows needs their maximum first, and takes it from here.
+        The caller may have written to arrays that it shares with this object. Code that indexes by tokens needs their
+        maximum, and takes it from here.
 
         Raises
         ------
-        ValueError : a negative token, an owner out of range, offsets that fall or don't span the tokens: all this was
-            refused when the Sequences was made, so an array has been changed since.
+        ValueError : a negative token, an owner out of range, offsets that fall or don't span the tokens: an array
+            was changed after it was checked.
         """
         offsets = self.offsets
         if offsets[0] != 0 or offsets[-1] != len(self.tokens) or (offsets[1:] < offsets[:-1]).any():
@@ -93,14 +109,14 @@ class Sequences:
                 self._refuse_change("owner", f"ints in [0, {high}]", got)
         if not len(self.tokens):
             return -1
-        largest = int(self.tokens.view(np.uint32).max())  # one pass for both ends: a negative token is a huge one here
+        largest = int(self.tokens.view(np.uint32).max())  # a negative token is huge as uint32
         if largest > np.iinfo(np.int32).max:
             place = int(np.argmax(self.tokens < 0))
             self._refuse_change("tokens", "rows of a vocabulary, all >= 0", f"{self.tokens[place]} at {place}")
         return largest
 
     def _refuse_change(self, name: str, rule: str, got: str) -> NoReturn:
-        reason = "The array was changed after Sequences was made of it: hand in a copy of an array that changes."
+        reason = "The array was changed after Sequences was made of it: pass a copy of an array that changes."
         raise ValueError(f"{parameter_message(name, 'Sequences', rule, got)} {reason}")
 
     def _keep(self, name: str, array: NDArray[Any]) -> None:
@@ -110,9 +126,9 @@ class Sequences:
 
     @classmethod
     def from_lists(
-        cls, sequences: Iterable[Sequence[int]], *, owner: Any = None, owner_ids: Any = None
+        cls, sequences: Iterable[Sequence[int]], *, owner: ArrayLike | None = None, owner_ids: ArrayLike | None = None
     ) -> Sequences:
-        """From an iterable of sequences of token rows: the small, convenient way in."""
+        """From an iterable of sequences of token rows, for small inputs."""
         rows = [
             check_array(f"sequences[{i}]", "Sequences.from_lists", s, dtype=np.int64, shape=(None,))
             for i, s in enumerate(sequences)
@@ -153,7 +169,7 @@ class Sequences:
         """(n_sequences,) int32 owner of each sequence; each its own where no owner was given."""
         return np.arange(len(self), dtype=np.int32) if self.owner is None else self.owner
 
-    def take(self, rows: Any) -> Sequences:
+    def take(self, rows: ArrayLike) -> Sequences:
         """The sequences of these rows, in this order, with their owners (same numbers), times and the owners' ids.
 
         rows : (n,) ints in [0, len(self)); else a ValueError.
@@ -171,8 +187,8 @@ class Sequences:
             self.tokens[places], offsets, self.owners()[rows], None if times is None else times[places], self.owner_ids
         )
 
-    def keep(self, events: Any) -> Sequences:
-        """The events where `events`, (n_tokens,) bool, is true; each sequence keeps its place, be it empty.
+    def keep(self, events: ArrayLike) -> Sequences:
+        """The events where `events`, (n_tokens,) bool, is true; sequences left empty are kept.
 
         Raises ValueError or TypeError for another shape or dtype.
         """
@@ -208,7 +224,7 @@ class Sequences:
         """(n_tokens,) int64: how often each token occurs; as long as the largest token needs, or as asked."""
         if n_tokens is None:
             n_tokens = self.vocabulary_size("Sequences.token_counts")
-        self.largest_token()  # a look at arrays that may have been changed
+        self.largest_token()  # the arrays may have been changed
         return np.bincount(self.tokens, minlength=n_tokens).astype(np.int64, copy=False)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What became of the events of a log in its sessions, and what the ties among them ask of a model."""
+"""Report of split_sessions: what was removed and why, and how many neighbours have the same time."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 WINDOW = 5
-BASKET_WINDOW = 20  # baskets have no order, so that near means nothing: more of each basket counts
+BASKET_WINDOW = 20  # baskets have no order, so a model should learn from most of each
 
 
 class TiedEventsWarning(UserWarning):
-    """Most neighbours in the sessions have the same time: how near two of them stand says nothing."""
+    """Most neighbours in the sessions have the same time, so their order carries no information."""
 
 
 @dataclass(frozen=True)
 class SessionReport:
-    """What became of the events: events = events_kept + the six `events_...` counts of those removed.
+    """Counts of events: events = events_kept + the six `events_...` counts of those removed.
 
-    `duplicates_seen` counts events equal to the one before in everything, among those of kept sessions, whether
-    they were dropped or not. `neighbours_tied` counts the events kept that have the time and position of the one
-    before them in their session; `ties` says in which order they stand.
+    `duplicates_seen` counts the events of kept sessions that equal the one before in all columns, dropped or not.
+    `neighbours_tied` counts the events kept that have the time and position of the one before them in their session;
+    `ties` is how they were ordered.
     """
 
     events: int
@@ -50,7 +50,7 @@ class SessionReport:
 
     @property
     def baskets(self) -> bool:
-        """Do most neighbours have the same time, so that the order within a session says next to nothing?"""
+        """Do most neighbours have the same time, so that the order within a session carries little information?"""
         return self.ties != "row" and self.tied_share > 0.5
 
     @property
@@ -70,7 +70,7 @@ class SessionReport:
             ("bots: faster than max_events_per_minute", self.sessions_too_fast, self.events_too_fast),
             (f"bots: {self.customers_too_busy:,} customers over max_events_per_day",
              self.sessions_of_busy_customers, self.events_of_busy_customers),
-        ):  # fmt: skip
+        ):
             if sessions:
                 lines.append(f"  removed {sessions:,} sessions, {events:,} events: {what}")
         if self.events_merged:
@@ -88,10 +88,10 @@ class SessionReport:
 
 
 def advice(report: SessionReport) -> str:
-    """What to do where most neighbours have the same time."""
-    shuffle = "" if report.ties == "shuffle" else "order them by chance (ties='shuffle'), and "
+    """Advice where most neighbours have the same time."""
+    shuffle = "" if report.ties == "shuffle" else "order them randomly (ties='shuffle'), and "
     return (
-        f"Being near says nothing among such events: {shuffle}learn from all of a session, with a window of at least "
-        f"{BASKET_WINDOW} (fit_pipeline's default there) or window=None. Where the log knows their order, name its "
-        "column (order=...) or pass ties='row'."
+        f"The order of such events carries no information: {shuffle}learn from all of a session, with a "
+        f"window of at least {BASKET_WINDOW} (fit_pipeline's default there) or window=None. Where the log knows "
+        "their order, name its column (order=...) or pass ties='row'."
     )

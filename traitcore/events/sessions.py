@@ -68,13 +68,52 @@ class Sessions:
 
 @dataclass
 class _Groups:
-    """Rows to be brought together: a customer's, or those of one ready-made session of one customer."""
+    """Rows that are sorted together: a customer's, or those of one given session of one customer."""
 
     code: NDArray[np.int32]
     n: int
     owner: NDArray[np.int32] | None  # user of each group; None: the log has no users
-    ready_made: bool
+    given_sessions: bool
     session: NDArray[np.int64] | None = None  # where groups are pairs of user and session
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """How sessions are cut and which are removed; -1: no limit."""
+
+    gap_us: int
+    min_length: int
+    per_session: int
+    per_minute: int
+    per_day: int
+    merge: bool
+    drop: bool
+    ties: str
+
+    @classmethod
+    def checked(
+        cls, gap_seconds: float | None, min_length: int, per_session: int | None, per_minute: int | None,
+        per_day: int | None, merge_repeats: bool, drop_duplicates: bool, ties: str,
+    ) -> _Rules:
+        """The rules of these parameters of split_sessions."""
+        gap_us = -1
+        if gap_seconds is not None:
+            gap_us = round(check_real("gap_seconds", _OWNER, gap_seconds, 0, 1e10, open_low=True) * 1e6)
+        min_length = check_int("min_length", _OWNER, min_length, 1)
+        session, minute, day = (
+            -1 if value is None else check_int(name, _OWNER, value, 1)
+            for name, value in (
+                ("max_events_per_session", per_session),
+                ("max_events_per_minute", per_minute),
+                ("max_events_per_day", per_day),
+            )
+        )
+        merge = check_bool("merge_repeats", _OWNER, merge_repeats)
+        drop = check_bool("drop_duplicates", _OWNER, drop_duplicates)
+        check_choice("ties", _OWNER, ties, TIES)
+        if drop and ties == "row":
+            raise ValueError(parameter_message("drop_duplicates", _OWNER, "False with ties='row'", True))
+        return cls(gap_us, min_length, session, minute, day, merge, drop, ties)
 
 
 def split_sessions(
@@ -92,15 +131,15 @@ def split_sessions(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> Sessions:
-    """Cut each customer's history where nothing happens for more than `gap_seconds`.
+    """Cut each customer's history into sessions, wherever nothing happens for more than `gap_seconds`.
 
     Rows may come in any order. A log with a session column keeps its sessions (`gap_seconds` must then be left
     alone); one session id at two customers is two sessions. A log without users, or without times, needs a
     session column, or `gap_seconds=None`: then a customer's history is one session.
 
     Events are ordered by (timestamp, position). Nothing is known of the order of those equal in both (the lines of a
-    basket), and any fixed order would make neighbours in it look alike to every window: `ties` says what to do. But
-    for "row", the rows of the log may be permuted and nothing changes. A log with neither timestamps nor positions is
+    basket), and any fixed order would make neighbours in it look alike to every window: `ties` says what to do. Except
+    with "row", the order of the log's rows makes no difference. A log with neither timestamps nor positions is
     in the order of its rows.
 
     Parameters
@@ -115,20 +154,24 @@ def split_sessions(
     ties : order of events equal in time and position. "shuffle": items in random order, an item's own actions along
         the funnel; "content": by action along the funnel, then by item id; "row": as in the log, for logs that are
         known to be in order.
-    seed : of "shuffle". The chance of an event is a hash of (seed, user, session, time, position, item) by their ids:
-        it doesn't depend on the other rows, users or items of the log, nor on `workers`.
+    seed : of "shuffle". The place of an event comes from a hash of (seed, user, session, time, position, item), by
+        their ids: it doesn't depend on the other rows, users or items of the log, nor on `workers`.
     workers : threads; the result does not depend on it.
 
     The limits look at events as logged, before merging. What was removed is counted in `report`.
 
     Warns
     -----
-    TiedEventsWarning : more than half of the neighbours have the same time, unless ties="row": the window of whatever
-        learns from neighbours should cover the session (`report.advised_window`).
+    TiedEventsWarning : more than half of the neighbours have the same time, unless ties="row": models that learn from
+        neighbours need a wider window (`report.advised_window`).
 
     Raises
     ------
-    InputError : no session is left (the message says which rule to relax), or the log lacks what is asked of it.
+    InputError : no session is left (the message says which rule to relax), or the log lacks a column that is needed.
+
+    See Also
+    --------
+    tokenize : turns the sessions into sequences of tokens.
 
     Examples
     --------
@@ -141,45 +184,30 @@ def split_sessions(
     """
     if not isinstance(log, EventLog):
         raise TypeError(parameter_message("log", _OWNER, "an EventLog", type(log).__name__))
-    gap_us = -1
-    if gap_seconds is not None:
-        gap_us = round(check_real("gap_seconds", _OWNER, gap_seconds, 0, 1e10, open_low=True) * 1e6)
-    min_length = check_int("min_length", _OWNER, min_length, 1)
-    limits = [
-        -1 if value is None else check_int(name, _OWNER, value, 1)
-        for name, value in (
-            ("max_events_per_session", max_events_per_session),
-            ("max_events_per_minute", max_events_per_minute),
-            ("max_events_per_day", max_events_per_day),
-        )
-    ]
-    merge = check_bool("merge_repeats", _OWNER, merge_repeats)
-    drop = check_bool("drop_duplicates", _OWNER, drop_duplicates)
-    check_choice("ties", _OWNER, ties, TIES)
+    rules = _Rules.checked(
+        gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
+        drop_duplicates, ties,
+    )
     seed = check_seed("seed", _OWNER, seed)
-    if drop and ties == "row":
-        raise ValueError(parameter_message("drop_duplicates", _OWNER, "False with ties='row'", True))
     n_threads = resolve_workers(workers, _OWNER)
-    _check_log(log, gap_seconds, limits)
+    _check_log(log, gap_seconds, rules)
     groups = _groups_of(log)
-    if groups.ready_made:
-        gap_us = -1
-    tell = progress or (lambda stage, done, total: None)
-    tell("sessions", 0, len(log))
+    report_progress = progress or (lambda stage, done, total: None)
+    report_progress("sessions", 0, len(log))
     order, bounds, times = _group_rows(log, groups, n_threads)
     _sort(log, groups, order, bounds, times, ties, seed, n_threads)
-    if groups.ready_made and groups.owner is not None and log.timestamp_us is not None:
+    if groups.given_sessions and groups.owner is not None and log.timestamp_us is not None:
         order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
-    tell("sessions", len(log) / 2, len(log))
-    sessions = _cut(log, groups, order, bounds, times, gap_us, min_length, limits, merge, drop, ties, n_threads)
-    tell("sessions", len(log), len(log))
+    report_progress("sessions", len(log) / 2, len(log))
+    sessions = _cut(log, groups, order, bounds, times, rules, n_threads)
+    report_progress("sessions", len(log), len(log))
     if sessions.report.baskets:
         share = f"{sessions.report.tied_share:.1%} of the neighbours in these sessions have the same time. "
         warnings.warn(share + advice(sessions.report), TiedEventsWarning, stacklevel=2)
     return sessions
 
 
-def _check_log(log: EventLog, gap_seconds: float | None, limits: list[int]) -> None:
+def _check_log(log: EventLog, gap_seconds: float | None, rules: _Rules) -> None:
     if len(log) == 0:
         raise InputError("The log has no events: there is nothing to split.")
     if log.session is not None and gap_seconds not in (None, GAP_SECONDS):
@@ -193,9 +221,9 @@ def _check_log(log: EventLog, gap_seconds: float | None, limits: list[int]) -> N
                 "The log has no timestamps to cut at: name a timestamp or a session column, or pass "
                 "gap_seconds=None to make each customer's history one session."
             )
-        if limits[1] >= 0 or limits[2] >= 0:
+        if rules.per_minute >= 0 or rules.per_day >= 0:
             raise InputError("max_events_per_minute and max_events_per_day need timestamps; the log has none.")
-    if log.user is None and limits[2] >= 0:
+    if log.user is None and rules.per_day >= 0:
         raise InputError("max_events_per_day needs users; the log has none.")
 
 
@@ -222,7 +250,7 @@ def _group_rows(
     """
     n = len(groups.code)
     time = _NO_TIMES if log.timestamp_us is None else log.timestamp_us
-    # A block costs a table of counts: no more of them than pay for it.
+    # A block costs a table of counts: no more blocks than are worth that.
     blocks = even_blocks(n, max(1, min(workers, n // max(1, groups.n))))
     counts = np.zeros((len(blocks), groups.n), dtype=np.int64)
     ended = threading.Event()
@@ -245,7 +273,7 @@ def _group_rows(
 def _sort(
     log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64],
     ties: str, seed: int, workers: int,
-) -> None:  # fmt: skip
+) -> None:
     """Sort each group's part of `order` and `times` in place."""
     position = _NO_TIMES if log.position is None else log.position
     action = _NO_ACTIONS if log.action is None else log.action
@@ -259,11 +287,11 @@ def _sort(
     run_blocks(
         kernels.sort_groups, blocks, workers, bounds, order, times, position, action, log.item, mode, np.uint64(seed),
         group_hash, item_hash,
-    )  # fmt: skip
+    )
 
 
 def _group_hashes(log: EventLog, groups: _Groups) -> NDArray[np.uint64]:
-    """(n_groups,) uint64 that depend on the ids of each group's user and ready-made session alone."""
+    """(n_groups,) uint64 hashes of the ids of each group's user and session."""
     if log.session_ids is None or log.session is None:
         assert log.user_ids is not None
         return hashable_ids(log.user_ids)
@@ -277,7 +305,7 @@ def _group_hashes(log: EventLog, groups: _Groups) -> NDArray[np.uint64]:
 def _by_first_time(
     groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], _Groups]:
-    """Put the ready-made sessions of each customer in order of their first event."""
+    """Put the given sessions of each customer in order of their first event."""
     assert groups.owner is not None
     by_time = np.lexsort((times[bounds[:-1]], groups.owner))
     if (np.diff(by_time) > 0).all():
@@ -291,24 +319,24 @@ def _by_first_time(
 
 def _cut(
     log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64],
-    gap_us: int, min_length: int, limits: list[int], merge: bool, drop: bool, ties: str,
-    workers: int,
-) -> Sessions:  # fmt: skip
+    rules: _Rules, workers: int,
+) -> Sessions:
     position = _NO_TIMES if log.position is None else log.position
     action = _NO_ACTIONS if log.action is None else log.action
     group_owner = np.zeros(0, dtype=np.int32) if groups.owner is None else groups.owner
-    banned = _banned(groups, bounds, times, limits[2], workers)
+    banned = _banned(groups, bounds, times, rules.per_day, workers)
     state = np.empty(len(order), dtype=np.uint8)
     blocks = priced_blocks(bounds, workers, _SLICE, per_worker=4)
     events = np.zeros((len(blocks), 8), dtype=np.int64)
     found = np.zeros((len(blocks), 8), dtype=np.int64)
     tasks = [
         partial(
-            kernels.cut_groups, a, z, bounds, group_owner, order, times, position, action, log.item, banned, gap_us,
-            limits[0], limits[1], 60_000_000, merge, drop, min_length, state, e, s,
+            kernels.cut_groups, a, z, bounds, group_owner, order, times, position, action, log.item, banned,
+            -1 if groups.given_sessions else rules.gap_us, rules.per_session, rules.per_minute, 60_000_000, rules.merge,
+            rules.drop, rules.min_length, state, e, s,
         )
         for (a, z), e, s in zip(blocks, events, found)
-    ]  # fmt: skip
+    ]
     duplicates = sum(run_tasks(tasks, workers))
     n_events, n_sessions = events.sum(axis=0), found.sum(axis=0)
     offsets = np.empty(n_sessions[kernels.KEPT] + 1, dtype=np.int64)
@@ -317,10 +345,10 @@ def _cut(
     kept, tied = kernels.compact_sessions(
         bounds, group_owner, state, order, times, position, offsets, no_owner if owner is None else owner
     )
-    report = _report(log, n_events, n_sessions, duplicates, owner, int(banned.sum()), groups.ready_made, kept)
-    report = replace(report, neighbours_tied=int(tied), ties=ties)
+    report = _report(log, n_events, n_sessions, duplicates, owner, int(banned.sum()), groups.given_sessions, kept)
+    report = replace(report, neighbours_tied=int(tied), ties=rules.ties)
     if kept == 0:
-        raise InputError(_nothing_left(report, min_length))
+        raise InputError(_nothing_left(report, rules.min_length))
     order, times = _shrunk(order, kept), _shrunk(times, kept)
     return Sessions(log, order, offsets, owner, None if log.timestamp_us is None else times, report)
 
@@ -340,7 +368,7 @@ def _banned(
 
 
 def _shrunk(array: NDArray[Any], n: int) -> NDArray[Any]:
-    """The first n elements; a copy where a view would hold much more memory than it shows."""
+    """The first n elements; copied where a view would keep much more memory alive."""
     part = array[:n]
     part = part.copy() if n < 0.8 * len(array) else part
     part.flags.writeable = False
@@ -349,8 +377,8 @@ def _shrunk(array: NDArray[Any], n: int) -> NDArray[Any]:
 
 def _report(
     log: EventLog, events: NDArray[np.int64], sessions: NDArray[np.int64], duplicates: int,
-    owner: NDArray[np.int32] | None, n_banned: int, ready_made: bool, kept: int,
-) -> SessionReport:  # fmt: skip
+    owner: NDArray[np.int32] | None, n_banned: int, given_sessions: bool, kept: int,
+) -> SessionReport:
     k = kernels
     return SessionReport(
         events=len(log), events_kept=kept, sessions_kept=int(sessions[k.KEPT]),
@@ -361,8 +389,8 @@ def _report(
         sessions_too_fast=int(sessions[k.FAST]), events_too_fast=int(events[k.FAST]),
         sessions_of_busy_customers=int(sessions[k.DAY]), events_of_busy_customers=int(events[k.DAY]),
         customers_too_busy=n_banned, events_merged=int(events[k.REPEAT]), events_duplicate=int(events[k.DUPLICATE]),
-        duplicates_seen=int(duplicates), cut_by="session column" if ready_made else "gap",
-    )  # fmt: skip
+        duplicates_seen=int(duplicates), cut_by="session column" if given_sessions else "gap",
+    )
 
 
 def _nothing_left(report: SessionReport, min_length: int) -> str:

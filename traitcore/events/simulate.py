@@ -1,4 +1,4 @@
-"""A shop log whose answers are known: planted traits, a funnel, bots, late rows, new items with content.
+"""A simulated shop log with known truth: planted traits, a funnel, bots, late rows, new items with content.
 
 For the demo, the tests and the benchmarks. Everything is drawn from one seed with vectorised NumPy, in stages:
 catalogue -> customers -> sessions -> visits (one item looked at) -> funnel events -> times -> rows as they arrive.
@@ -42,15 +42,15 @@ DAY = 86_400
 
 @dataclass(frozen=True, eq=False)
 class SimulationTruth:
-    """What was planted.
+    """The truth behind a simulated log.
 
     Attributes
     ----------
     customer_ids : (n_users,) ids as in the log's `user_id`; item_ids : (n_items,) as in `item_id`.
     customer_traits : (n_users, n_traits) float64, rows sum to 1: each customer's mixture, as shares of the events
-        that traits draw (bots: all equal).
-    customer_shares : (n_users, n_traits) float64: the shares that came about in this log, by which a model is fairly
-        judged: a customer of three sessions can't show a mixture of six traits. A row without trait events is 0.
+        drawn by traits (bots: all equal).
+    customer_shares : (n_users, n_traits) float64: the shares realised in this log, the fair target for a model: a
+        customer of three sessions can't show a mixture of six traits. A row without trait events is 0.
     trait_tokens : (n_traits, n_items * 4) float64, rows sum to 1: P(token | trait); the token of action a on item i
         is column 4 * i + a, with the actions in the order of `actions`.
     trait_names : what each trait likes and how it shops, e.g. "garden: browses, seldom buys".
@@ -158,8 +158,8 @@ def simulate_events(
     late_share, duplicate_share : rows that arrive out of order; extra rows that repeat one.
     new_item_share : items new to the shop: half appear in the last tenth of the period, half never.
     content_size : dimensions of `truth.content_vectors`.
-    signal_actions : of "cart", "remove", "buy": actions that only traits bring about. Noise then is a passing
-        interest (another trait for one session) that never ends in these, so they alone tell what comes next.
+    signal_actions : of "cart", "remove", "buy": actions that only traits bring about. Noise is then a passing
+        interest (another trait for one session) that never ends in these, so only they predict what comes next.
     order_signal : share of sessions whose items come in the order `truth.item_journey`; what is visited, and
         everything else, stays the same, so only the order carries this signal.
     integer_ids : ids as int64 in place of "cust_00012" and "prod_0123"; faster and smaller for large logs.
@@ -171,6 +171,21 @@ def simulate_events(
     Raises
     ------
     TypeError, ValueError : a parameter of the wrong type or outside its range.
+
+    See Also
+    --------
+    EventLog : the `log` attribute of the result is one.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> simulation = tc.simulate_events(n_users=50, n_items=40, n_traits=3, seed=1)
+    >>> sorted(simulation.columns)
+    ['action', 'item_id', 'timestamp', 'user_id']
+    >>> simulation.truth.customer_traits.shape
+    (50, 3)
+    >>> len(simulation.log.item_ids) <= 40
+    True
     """
     owner = "simulate_events"
     rng = np.random.default_rng(check_seed("seed", owner, seed))
@@ -185,7 +200,7 @@ def simulate_events(
     for name, value in (
         ("noise", noise), ("bot_share", bot_share), ("late_share", late_share),
         ("duplicate_share", duplicate_share), ("new_item_share", new_item_share), ("order_signal", order_signal),
-    ):  # fmt: skip
+    ):
         check_real(name, owner, value, 0.0, 1.0)
     check_real("zipf", owner, zipf, 0.0)
     check_real("concentration", owner, concentration, 0.0, open_low=True)
@@ -222,7 +237,7 @@ def simulate_events(
         item_traits=shop.home[shop.family], item_text=draw_texts(rng, shop), item_price=draw_prices(rng, shop),
         content_vectors=draw_content(rng, shop, content_size), bots=bots, new_items=shop.born > 0,
         item_journey=shop.journey, event_trait=events.trait[order], late=late, duplicate=duplicate,
-    )  # fmt: skip
+    )
     return Simulation(columns, truth)
 
 
@@ -275,7 +290,7 @@ class _Sessions(NamedTuple):
 def _draw_sessions(
     rng: np.random.Generator, mixtures: NDArray[np.float64], bots: NDArray[np.bool_],
     rates: NDArray[np.float64], mean: float, mean_visits: float,
-) -> _Sessions:  # fmt: skip
+) -> _Sessions:
     """Each customer's sessions split among traits as near to the mixture as whole sessions allow.
 
     Systematic sampling: a customer's visits lie evenly on the mixture's cumulative sum, and the middle of a session
@@ -308,7 +323,7 @@ class _Visits(NamedTuple):
 def _draw_visits(
     rng: np.random.Generator, shop: Shop, sessions: _Sessions, bots: NDArray[np.bool_],
     noisy_share: float, passing_interest: bool, order_signal: float,
-) -> _Visits:  # fmt: skip
+) -> _Visits:
     n_traits = len(shop.trait_family)
     n_sessions = len(sessions.user)
     session = np.repeat(np.arange(n_sessions), sessions.n_visits)
@@ -370,7 +385,7 @@ def _draw_times(
     elapsed -= elapsed[np.flatnonzero(first)][events.session]
     duration = np.zeros(len(sessions.user), dtype=np.int64)
     np.maximum.at(duration, events.session, elapsed)
-    # Room that a session takes: squeezing a day into 16 hours leaves two thirds of it, still two hours to the next.
+    # Time that a session takes: squeezing a day into 16 hours leaves two thirds of it, still two hours to the next.
     room = 1.5 * duration + 3 * 3600
     before = np.cumsum(room) - room
     head = np.concatenate(([True], np.diff(sessions.user) > 0))

@@ -45,11 +45,11 @@ _COLOURS = ("red", "blue", "green", "white", "black", "pink", "yellow", "silver"
 _STYLE_WORDS = (
     "vintage", "modern", "striped", "rustic", "mini", "large", "folding", "wooden", "metal", "spotted", "classic",
     "floral",
-)  # fmt: skip
+)
 
 
 class Shop(NamedTuple):
-    """What there is to visit, and how each trait visits it."""
+    """The items, and how each trait visits them."""
 
     family: NDArray[np.int32]  # (n_items,)
     category: NDArray[np.int32]  # (n_families,)
@@ -58,7 +58,7 @@ class Shop(NamedTuple):
     trait_family: NDArray[np.float64]  # (n_traits, n_families) rows sum to 1
     funnel: NDArray[np.float64]  # (n_traits + 1, 3) cart, remove, buy rates; the last row is the noise
     born: NDArray[np.int8]  # (n_items,) 0 from the start, 1 in the last tenth, 2 never
-    stand_in: NDArray[np.int64]  # (n_items,) who is visited before an item is born
+    stand_in: NDArray[np.int64]  # (n_items,) the item visited before this one is born
     journey: NDArray[np.int32]  # (n_items,) a random ranking; a new item has its stand-in's rank
     category_names: NDArray[np.str_]
     trait_names: tuple[str, ...]
@@ -79,7 +79,7 @@ def draw_shop(
     second = (home + rng.integers(1, max(n_traits, 2), n_families)) % n_traits
     trait_family = np.zeros((n_traits, n_families))
     trait_family[home, np.arange(n_families)] = mass
-    trait_family[second, np.arange(n_families)] += 0.05 * mass  # a few likings in common
+    trait_family[second, np.arange(n_families)] += 0.05 * mass  # traits overlap a little
     trait_family /= trait_family.sum(axis=1, keepdims=True)
     style = rng.permutation(np.arange(n_traits) % len(_STYLES))
     names = np.asarray(list(_CATEGORIES))[:n_categories]
@@ -90,7 +90,7 @@ def draw_shop(
         np.asarray([_STYLES[s][1:] for s in style] + [_NOISE_STYLE]), born, stand_in,
         rng.permutation(n_items).astype(np.int32)[stand_in], names,
         tuple(f"{names[c]}: {_STYLES[s][0]}" for c, s in zip(liked, style)),
-    )  # fmt: skip
+    )
 
 
 def _draw_births(rng: np.random.Generator, family: NDArray[np.int32], share: float) -> NDArray[np.int8]:
@@ -131,7 +131,7 @@ def pick_in_family(shop: Shop, family: NDArray[np.int64], point: NDArray[np.floa
 
 
 def funnel_rates(shop: Shop, signals: frozenset[str]) -> NDArray[np.float64]:
-    """(n_traits + 1, 3) funnel rates, with the noise's set to 0 where only traits bring the action about."""
+    """(n_traits + 1, 3) funnel rates, with the noise's set to 0 for actions that only traits cause."""
     rates = shop.funnel.copy()
     rates[-1, [action in signals for action in ACTIONS[1:]]] = 0.0
     return rates

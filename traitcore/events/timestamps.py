@@ -1,8 +1,8 @@
 """Timestamps: epoch seconds, ms, us or ns, ISO 8601, or datetimes become int64 microseconds since 1970 UTC.
 
-An undeclared unit is told by size: below 1e11 seconds (years to 5138), below 1e14 ms (1973 on), below 1e17 us, else
-ns. One unit holds for a column; a value of another size is a bad row, not a date in 1970. Times without a zone are
-UTC. Nanoseconds are cut to microseconds.
+An undeclared unit is inferred from the size of the values: below 1e11 seconds (years to 5138), below 1e14 ms (1973
+on), below 1e17 us, else ns. One unit holds for a column; a value of another size makes a bad row, not a date in 1970.
+Times without a zone are UTC. Nanoseconds are cut to microseconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _US_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def detect_unit(values: NDArray[Any]) -> str:
-    """Unit of the class into which most values fall; of equal ones the coarser."""
+    """Unit of the class into which most values fall; the coarser one of a tie."""
     if len(values) == 0:
         return "s"
     low, high = values.min(), values.max()
@@ -56,7 +56,7 @@ def integers_to_us(values: NDArray[Any], unit: str) -> NDArray[np.int64]:
 
 
 def datetimes_to_us(times: NDArray[Any]) -> NDArray[np.int64]:
-    """datetime64 of any unit as int64 microseconds; a time outside the years 1 to 9999 becomes one outside them too.
+    """datetime64 of any unit as int64 microseconds; a time outside the years 1 to 9999 stays outside them.
 
     numpy's own conversion wraps what doesn't fit. NaT stays NaT.
     """
@@ -90,8 +90,8 @@ def parse_spans(
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """(values, status) of spans of text: ISO 8601 as int64 us, or numbers as int64, float64 if any has a fraction.
 
-    status: FINE, EMPTY or WRONG. What the fast parsers don't know (exponents; ISO 8601 week dates and the basic
-    form) is tried by Python's.
+    status: FINE, EMPTY or WRONG. What the fast parsers don't read (exponents; ISO 8601 week dates and the basic
+    form) is left to Python's.
     """
     n = len(starts)
     starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)

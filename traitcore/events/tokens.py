@@ -1,4 +1,4 @@
-"""tokenize: sessions become sequences of tokens, "view_prod_001", with the vocabulary that names their rows."""
+"""tokenize: sessions as sequences of tokens such as "view_prod_001", with their vocabulary."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._errors import InputError, on_behalf_of, parameter_message
 from .._kernels import tokens as kernels
 from .._parallel import even_blocks, resolve_workers, run_blocks, run_tasks
 from .._validate import check_array, check_choice, check_int
-from .columns import code_column, read_column
+from .array_likes import read_column
+from .columns import code_column
 from .ids import code_integers
 from .log import EventLog
 from .sequences import Sequences
@@ -23,12 +24,12 @@ from .sessions import Sessions
 from .vocabulary import Vocabulary
 
 _OWNER = "tokenize"
-# Pairs of item and action are counted in a table of all that could be, up to this size; beyond, pairs are hashed.
+# Pairs of item and action are counted in a table of all possible ones up to this size; above it they are hashed.
 _PAIRS_PER_EVENT, _PAIRS_AT_LEAST = 8, 1 << 16
-# Actions of the spec's logs; other names stay as they are.
+# Short names of common actions; other names stay as they are.
 DEFAULT_ACTION_MAP: Mapping[str, str | None] = {
     "view": "view", "add_cart": "cart", "remove_cart": "remove", "purchase": "buy",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def tokenize(
     min_length: int = 1,
     workers: int = 1,
 ) -> Corpus:
-    """Each event becomes a token: its action, as `action_map` names it, and its item; or its item alone.
+    """Turn each event into a token: its action, as renamed by `action_map`, and its item; or its item alone.
 
     Parameters
     ----------
@@ -102,6 +103,22 @@ def tokenize(
     Raises
     ------
     InputError : nothing is left, or the log has no actions for tokens="action_item".
+
+    See Also
+    --------
+    split_sessions : makes the sessions.
+    encode_tokens : the same for sequences that don't come from an event log.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> log = tc.EventLog.from_columns({"user_id": [1, 1, 2, 2], "timestamp": [0, 60, 0, 60],
+    ...                                 "action": ["view", "purchase", "view", "view"], "item_id": [5, 5, 5, 8]})
+    >>> corpus = tc.tokenize(tc.split_sessions(log))
+    >>> corpus.vocabulary.tokens.tolist()
+    ['view_5', 'buy_5', 'view_8']
+    >>> [sequence.tolist() for sequence in corpus.sequences]
+    [[0, 1], [0, 2]]
     """
     if not isinstance(sessions, Sessions):
         raise TypeError(parameter_message("sessions", _OWNER, "Sessions", type(sessions).__name__))
@@ -122,20 +139,20 @@ def tokenize(
     return kept.corpus(
         log.user_ids, log.item_ids, item, action_of if names else None, names, log.item_texts,
         "action_item" if with_actions else "item",
-    )  # fmt: skip
+    )
 
 
 @on_behalf_of("encode_tokens")
 def encode_tokens(
     tokens: Any,
-    offsets: Any = None,
+    offsets: ArrayLike | None = None,
     *,
-    owner: Any = None,
+    owner: ArrayLike | None = None,
     min_count: int = 1,
     min_length: int = 1,
     workers: int = 1,
 ) -> Corpus:
-    """Ready-made sequences of tokens (ints or strs) as rows of a vocabulary: the door for corpora of other systems.
+    """Number the tokens (ints or strs) of given sequences by a new vocabulary, for corpora from other systems.
 
     Parameters
     ----------
@@ -148,19 +165,35 @@ def encode_tokens(
     Raises
     ------
     InputError : tokens of mixed type or null, or nothing is left; TypeError, ValueError : parameters.
+
+    See Also
+    --------
+    tokenize : the same for an event log's sessions.
+    Vocabulary.encode : sequences by a vocabulary that exists already.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> corpus = tc.encode_tokens([["milk", "bread"], ["bread", "jam", "bread"]])
+    >>> corpus.vocabulary.tokens.tolist()
+    ['bread', 'jam', 'milk']
+    >>> [sequence.tolist() for sequence in corpus.sequences]
+    [[2, 0], [0, 1, 0]]
     """
     name = "encode_tokens"
     min_count = check_int("min_count", name, min_count, 1)
     min_length = check_int("min_length", name, min_length, 1)
     n_threads = resolve_workers(workers, name)
-    flat, ends = (_flattened(tokens) if offsets is None else (tokens, offsets))
+    flat: Any
+    ends: Any  # Sequences checks it
+    flat, ends = (tokens, offsets) if offsets is not None else _flattened(tokens)
     column = read_column("tokens", flat)
     if len(column) == 0:
         raise InputError("There are no tokens to encode: each sequence is empty, or there is none.")
     codes, ids = code_column("tokens", column)
     if owner is not None:
         owner = check_array("owner", name, owner, dtype=np.int32, shape=(None,), nonnegative=False)
-    # Sequences checks offsets and owner; -1, a null, is not a row.
+    # -1, a null, is not a row of a vocabulary.
     if len(codes) and codes.min() < 0:
         raise InputError(f"Tokens must not be null or empty. Got one at place {int(np.argmax(codes < 0))}.")
     checked = Sequences(tokens=codes, offsets=ends, owner=owner)
@@ -216,7 +249,7 @@ def _pairs(
             new_action, n_actions, pairs,
         )  # fmt: skip
         return pairs, n_pairs, None
-    # Too many possible pairs for tables: code those that occur.
+    # Too many possible pairs for a table: number those that occur.
     items = log.item[sessions.order].astype(np.int64)
     to = new_action[action[sessions.order]] if len(action) else np.zeros(n, dtype=np.int16)
     codes, ids = code_integers(items * n_actions + to, to >= 0)
@@ -249,7 +282,7 @@ class _Kept:
     def corpus(
         self, owner_ids: NDArray[Any] | None, item_ids: NDArray[Any], item: NDArray[np.int64],
         action: NDArray[np.int64] | None, names: tuple[str, ...], texts: NDArray[Any] | None, kind: str,
-    ) -> Corpus:  # fmt: skip
+    ) -> Corpus:
         """The corpus, given the item and action of each code present."""
         kept = self.sequences
         n_owners = len(kept.offsets) - 1 if kept.owner is None else _n_distinct(kept.owner)
@@ -260,17 +293,17 @@ class _Kept:
         vocabulary = Vocabulary(
             item_ids[used], names, place[item], token_action, self.counts, self.documents, n_owners,
             None if texts is None else texts[used],
-        )  # fmt: skip
+        )
         report = TokenReport(
             events=self.events, tokens=len(kept.codes), sequences=len(kept.offsets) - 1, vocabulary=len(item),
             customers=None if kept.owner is None else n_owners, token_kind=kind,
             events_unmapped=int(self.lost[0]), tokens_rare=self.n_rare, events_rare=int(self.lost[1]),
             sequences_too_short=int(self.lost[3]), events_too_short=int(self.lost[2]),
-        )  # fmt: skip
+        )
         sequences = Sequences(
             tokens=kept.codes, offsets=kept.offsets, owner=kept.owner, timestamps_us=kept.times,
             owner_ids=None if kept.owner is None else owner_ids,
-        )  # fmt: skip
+        )
         return Corpus(sequences, vocabulary, report)
 
 
@@ -314,7 +347,7 @@ def _dropped(coded: _Coded, frequent: NDArray[np.bool_], min_length: int, lost: 
     return _Coded(
         coded.codes[:n].copy(), coded.n, offsets[: n_sequences + 1].copy(),
         None if coded.owner is None else owner[:n_sequences].copy(), None if coded.times is None else times[:n].copy(),
-    )  # fmt: skip
+    )
 
 
 def _count(coded: _Coded, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -322,19 +355,19 @@ def _count(coded: _Coded, workers: int) -> tuple[NDArray[np.int64], NDArray[np.i
     owner = np.zeros(0, dtype=np.int32) if coded.owner is None else coded.owner
     if len(owner) and (np.diff(owner) < 0).any():
         return _count_scattered(coded, owner)
-    # A block costs three tables of n; no more of them than pay for it.
+    # A block costs three tables of n: no more blocks than are worth that.
     blocks = _owner_blocks(coded.offsets, owner, max(1, min(workers, len(coded.codes) // max(1, coded.n))))
     counts = np.zeros((len(blocks), coded.n), dtype=np.int64)
     documents = np.zeros((len(blocks), coded.n), dtype=np.int32)
     run_tasks(
         [partial(kernels.count_tokens, a, z, coded.codes, coded.offsets, owner, c, d)
          for (a, z), c, d in zip(blocks, counts, documents)], workers,
-    )  # fmt: skip
+    )
     return counts.sum(axis=0), documents.sum(axis=0, dtype=np.int64)
 
 
 def _count_scattered(coded: _Coded, owner: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The same where an owner's sequences don't stand together."""
+    """The same where an owner's sequences are not adjacent."""
     has = coded.codes >= 0
     codes = coded.codes[has].astype(np.int64)
     whose = np.repeat(owner.astype(np.int64), np.diff(coded.offsets))[has]
@@ -345,7 +378,7 @@ def _count_scattered(coded: _Coded, owner: NDArray[np.int32]) -> tuple[NDArray[n
 def _owner_blocks(
     offsets: NDArray[np.int64], owner: NDArray[np.int32], n_blocks: int
 ) -> list[tuple[int, int]]:
-    """Blocks of sequences of nearly equal work that don't part an owner's sequences."""
+    """Blocks of sequences of nearly equal work; an owner's sequences stay in one block."""
     edges = np.searchsorted(offsets, np.linspace(0, offsets[-1], n_blocks + 1)[1:-1])
     if len(owner):
         edges = np.searchsorted(owner, owner[np.minimum(edges, len(owner) - 1)])

@@ -1,4 +1,4 @@
-"""Vocabulary: which token stands in which row, how often it occurs, and at how many customers."""
+"""Vocabulary: the token of each row, how often it occurs, and for how many customers."""
 
 from __future__ import annotations
 
@@ -43,6 +43,21 @@ class Vocabulary:
     A token is shown as its item's id, or as text "action_item": "view_prod_001". A backslash or underscore in the
     action's name is written with a backslash before it, so that the text can be read back: the first bare
     underscore ends the action.
+
+    See Also
+    --------
+    tokenize, encode_tokens : make a vocabulary with its sequences.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> vocabulary = tc.encode_tokens([["milk", "bread"], ["bread", "jam", "bread"]]).vocabulary
+    >>> vocabulary.row_of("jam"), vocabulary.counts.tolist()
+    (1, [3, 1, 1])
+    >>> vocabulary.encode([["jam", "tea"]], unknown="drop")[0].tolist()
+    [1]
+    >>> vocabulary.decode([0, 2])
+    ['bread', 'milk']
     """
 
     item_ids: NDArray[Any]
@@ -197,7 +212,7 @@ class Vocabulary:
             np.concatenate((self.token_item, item_here[other.token_item[new]])),
             np.concatenate((self.token_action, action_here[other.token_action[new]])),
             counts, documents, self.n_documents + other.n_documents, _merged_texts(self, other, items, place),
-        )  # fmt: skip
+        )
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The whole vocabulary as plain arrays (no objects); `from_arrays` reads them back."""
@@ -206,7 +221,7 @@ class Vocabulary:
             "token_item": self.token_item, "token_action": self.token_action, "counts": self.counts,
             "document_frequencies": self.document_frequencies,
             "n_documents": np.array([self.n_documents], dtype=np.int64),
-        }  # fmt: skip
+        }
         _pack(arrays, "actions", list(self.actions))
         if self.item_ids.dtype.kind == "i":
             arrays["item_ids"] = self.item_ids

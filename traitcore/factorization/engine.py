@@ -236,7 +236,7 @@ def row_pass(
     X = strips.X
     previous, beta, extrapolated = (None, 0.0, None) if ahead is None else ahead
     return _core.nmf_row_pass(
-        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps,
+        X, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps,
         start, out, previous, extrapolated, beta, strips.row_weights, C, strips.edges, strips.workers,
     )
 
@@ -246,7 +246,7 @@ def project_pass(
 ) -> NDArray[np.float64]:
     """out = X A and C (strips, m, width) = X^T X A, each if given, in one pass over X; returns A^T X^T X A."""
     X = strips.X
-    return _core.nmf_project_pass(X.n, X.dense, X.indptr, X.indices, X.data, A, out, C, strips.edges, strips.workers)[0]
+    return _core.nmf_project_pass(X, A, out, C, strips.edges, strips.workers)[0]
 
 
 def solve_pass(
@@ -256,7 +256,7 @@ def solve_pass(
     """Write each row's solution with A fixed, to the tolerance or `sweeps` sweeps; `solution`: see `free_solution`."""
     X, edges, workers, _ = strips
     _core.nmf_solve_pass(
-        X.dense, X.indptr, X.indices, X.data, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
+        X, A, problem.G, problem.inverse, problem.order, problem.l1, sweeps, tol,
         solution, out, edges, workers,
     )
 
@@ -280,7 +280,7 @@ def entry_pass(
     Entries not stored are zeros with `column_sums` (width,), unknown without. The loss is 0 without `measure`.
     """
     return _core.nmf_entry_pass(
-        *strips.X.csr(), A, problem.k, problem.poisson, measure, column_sums, column_weights, strips.row_weights,
+        strips.X, A, problem.k, problem.poisson, measure, column_sums, column_weights, strips.row_weights,
         problem.l1, problem.l2, _FLOOR, sweeps, start, out, strips.edges, strips.workers,
     )
 
@@ -290,7 +290,7 @@ def half_squared_error(
 ) -> float:
     """0.5 |X - W H|^2 in float64 from the entries themselves, rows weighted; factors padded. X is never densified."""
     edges = X.strips(W.shape[1], workers, accumulate=False).edges
-    error = _core.nmf_residual(X.dense, X.indptr, X.indices, X.data, Ht, W, row_weights, edges, workers)
+    error = _core.nmf_residual(X, Ht, W, row_weights, edges, workers)
     if X.dense is None:  # the part that the stored entries don't cover: 0.5 |W H|^2
         gram_H = Ht.astype(np.float64)
         gram_H = gram_H.T @ gram_H

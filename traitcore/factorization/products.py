@@ -43,7 +43,7 @@ def sparse_dense(
         raise ValueError(parameter_message("out", "sparse_dense", "an array apart from B", got))
     n_workers = resolve_workers(workers, "sparse_dense")
     try:
-        _core.sparse_times_dense(matrix.indptr, matrix.indices, matrix.data, block, result, 1.0, 0.0, n_workers)
+        _core.sparse_times_dense(matrix, block, result, 1.0, 0.0, n_workers)
     except IndexError:
         check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)  # says where
         raise
@@ -73,7 +73,7 @@ def multiply_add(
     workers: int,
 ) -> None:
     """C = alpha A @ B + beta C in place, for a canonical float32 CSR A. Unchecked: for callers inside the house."""
-    _core.sparse_times_dense(A.indptr, A.indices, A.data, B, C, alpha, beta, workers)
+    _core.sparse_times_dense(A, B, C, alpha, beta, workers)
 
 
 def sparse_transposed_dense(
