@@ -423,10 +423,10 @@ def test_a_missing_column_says_which_options_help(
         assert "--action NAME gives another name; --action - if there is none; --action-value buy" in told
         assert "--user - if there is none." in refused(capsys, *command, str(log), *where, "--user", "who")
         told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
-        assert told.endswith("--item NAME names another one.\n")
+        assert told.endswith("--item NAME gives another name.\n")
     told = refused(capsys, "follow", str(log), "--store", str(folder / "store"), "--quiet")
     assert "has no column 'action'" in told
-    assert told.endswith("--action NAME names another one; --action-value buy that every event is a buy.\n")
+    assert told.endswith("--action NAME gives another name; --action-value buy if every event is a buy.\n")
     rows = "".join(f"u{i % 5},{i * 60},{'abc'[i % 3]}\n" for i in range(90))
     log.write_text("user_id,timestamp,item_id\n" + rows, encoding="utf-8")
     for number, how in enumerate((["--action-value", "buy"], ["--action", "-"])):  # what was said works
