@@ -50,14 +50,14 @@ def one_vs_rest(x: NDArray[np.float32], y: NDArray[np.bool_], c: float = 1.0) ->
     found = optimize.minimize(
         loss, np.zeros(scale.size), jac=True, method="L-BFGS-B",
         options={"maxiter": 2000, "maxcor": 20, "gtol": 1e-3, "ftol": 1e-8},
-    )  # fmt: skip
+    )
     return np.asarray(basis @ (found.x.reshape(scale.shape) * scale))
 
 
 def label_scores(
     vectors: NDArray[np.float32], labels: NDArray[np.bool_], train_share: float, *, shuffles: int = 10, seed: int = 0,
     c: float | None = 1.0,
-) -> Scores:  # fmt: skip
+) -> Scores:
     """Mean micro- and macro-F1 over the shuffles; nodes without a label are left out.
 
     c : penalty of the regressions on the vectors as they are; None: of norm 1, and chosen of `C_GRID` for each

@@ -57,7 +57,7 @@ def save(job: str, rows: list[dict[str, Any]], repeat: int, *, quick: bool, only
     kept = {
         "job": job, "date": today, "processor": name, "python": platform.python_version(), "repeat": repeat,
         "versions": versions(), "rows": rows,
-    }  # fmt: skip
+    }
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     return path.relative_to(ROOT)
 
@@ -68,7 +68,7 @@ def page() -> str:
         "# Benchmarks", "",
         "Written by `python benchmarks/report.py` from `benchmarks/results/`; don't edit by hand. A figure is the "
         "median of several rounds in which the contenders took turns; trust ratios within one table more than seconds.",
-    ]  # fmt: skip
+    ]
     for machine in sorted(path for path in FOLDER.iterdir() if path.is_dir()):
         newest: dict[str, Path] = {}
         for path in sorted(machine.glob("*/*.json")):
@@ -87,7 +87,7 @@ def _table(job: str, run: dict[str, Any]) -> list[str]:
         f"### `versus.py {job}`", "",
         f"{run['date']}, Python {run['python']}, {run['repeat']} rounds; {peers}.", "",
         "| row | who | figures | bar |", "|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for row in run["rows"]:
         figures = ", ".join(
             f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"

@@ -96,7 +96,7 @@ def crash(root: str) -> int:
             done = subprocess.run(
                 [sys.executable, "-m", "tests.data.store_faults", root, action, mode], cwd=HERE.parent,
                 capture_output=True, text=True, check=True,
-            )  # fmt: skip
+            )
             found = json.loads(done.stdout)
             operations += found["operations"]
             problems += [f"{action} {mode}: {problem}" for problem in found["problems"]]
@@ -177,7 +177,7 @@ def headers(root: str) -> int:
     if slowest > 1 or grown > 100:
         problems.append(f"an opening took {slowest:.1f} s, memory grew by {grown:.0f} MB")
     print(f"headers: {tried:,} truncations and flips, slowest {1e3 * slowest:.1f} ms, {grown:.0f} MB more, "
-          f"{len(problems)} problems")  # fmt: skip
+          f"{len(problems)} problems")
     for problem in problems[:10]:
         print("  ", problem)
     return len(problems)

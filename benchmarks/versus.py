@@ -73,7 +73,7 @@ class Bench:
             self.row(
                 job, name, seconds=value, ratio=value / median[ours], low=min(seconds[name]),
                 high=max(seconds[name]), bar=bar if name == ours else "",
-            )  # fmt: skip
+            )
         return median
 
     def row(self, job: str, name: str, *, bar: str = "", **figures: float) -> None:
@@ -99,7 +99,7 @@ def main() -> int:
     args = parser.parse_args()
     bench = Bench(args.repeat, args.data, args.quick, args.only)
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
-          f"repeat {args.repeat}{', QUICK' if args.quick else ''}")  # fmt: skip
+          f"repeat {args.repeat}{', QUICK' if args.quick else ''}")
     for job in jobs() if "all" in args.jobs else args.jobs:
         print(job, flush=True)
         first = len(bench.rows)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FIXED: dict[str, dict[str, Any]] = {
     "mean": {"method": "mean"}, "tfidf": {"method": "tfidf"}, "recency, by position": {"method": "recency"},
     "recency, 20 days": {"method": "recency", "half_life_days": 20.0},
-}  # fmt: skip
+}
 
 
 def run(bench: Bench) -> None:

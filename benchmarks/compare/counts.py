@@ -70,7 +70,7 @@ def glove_seconds(seqs: tc.Sequences, program: str) -> float:
             [program, "-window-size", str(WINDOW), "-vocab-file", str(vocabulary), "-distance-weighting", "0",
              "-memory", "4.0", "-verbose", "0", "-overflow-file", str(Path(folder, "overflow"))],
             input=text.encode(), stdout=subprocess.DEVNULL, check=True,
-        )  # fmt: skip
+        )
         return time.perf_counter() - start
 
 
@@ -87,7 +87,7 @@ def run(bench: Any) -> None:
     contenders: dict[str, Any] = {
         "traitcore, 1 thread": lambda: ours(1), "traitcore, 2 threads": lambda: ours(2),
         "scipy COO -> CSR": lambda: scipy_counts(seqs, n_items),
-    }  # fmt: skip
+    }
     glove = os.environ.get("GLOVE_COOCCUR") or shutil.which("cooccur")
     if glove:
         contenders["GloVe cooccur"] = lambda: glove_seconds(seqs, glove)
@@ -98,7 +98,7 @@ def run(bench: Any) -> None:
         "5M tokens", "traitcore", m_tokens_per_s=seqs.n_tokens / rate["traitcore, 1 thread"] / 1e6,
         speedup_2=rate["traitcore, 1 thread"] / rate["traitcore, 2 threads"], equal_to_scipy=float(equal),
         bar=">= 15; >= 1.7",
-    )  # fmt: skip
+    )
     if Path("/proc/self/status").exists():
         for workers in (1, 2):
             bench.row("5M tokens", f"peak, {workers} thread(s)", peak_mb=peak_mb(seqs, workers), bar="<= 200 MB")
@@ -110,4 +110,4 @@ def run(bench: Any) -> None:
     bench.row(
         "10x the corpus", "traitcore", seconds=seconds, time_ratio=seconds / rate["traitcore, 1 thread"],
         tokens_ratio=10.0, tokens_and_output_ratio=work, bar="time grows no faster than tokens + output",
-    )  # fmt: skip
+    )

@@ -79,13 +79,13 @@ def polars(columns: dict[str, np.ndarray], workers: int) -> tuple[Any, dict[str,
         )
         .filter(pl.len().over("session") >= 2)
         .collect()
-    )  # fmt: skip
+    )
     counts = events.group_by("pair").agg(pl.len(), pl.col("user_id").n_unique()).sort("len", descending=True)
     rows = counts.select("pair").with_row_index("token")
     grouped = (
         events.lazy().join(rows.lazy(), on="pair", how="left", maintain_order="left")
         .group_by("session", maintain_order=True).agg("token", "timestamp", pl.col("user_id").first()).collect()
-    )  # fmt: skip
+    )
     return (len(events), len(grouped), len(counts)), {"seconds": time.perf_counter() - start}
 
 
@@ -100,13 +100,13 @@ def polars_sort_group(columns: dict[str, np.ndarray], workers: int) -> tuple[Any
         frame.lazy().sort("user_id", "timestamp")
         .select("item_id", new.fill_null(True).cum_sum().alias("session"))
         .group_by("session", maintain_order=True).agg(pl.col("item_id")).collect()
-    )  # fmt: skip
+    )
     return (len(grouped),), {"seconds": time.perf_counter() - start}
 
 
 CONTENDERS: dict[str, Callable[..., tuple[Any, dict[str, float]]]] = {
     "ours": ours, "polars": polars, "polars_sort_group": polars_sort_group,
-}  # fmt: skip
+}
 
 
 def child(name: str, n: int, workers: int) -> None:
@@ -156,7 +156,7 @@ def race_sessions(bench: Any) -> None:
             {"ours": lambda: timed("ours"), "polars, the same": lambda: timed("polars"),
              "polars, sort and group": lambda: timed("polars_sort_group")},
             ours="ours", bar="<= polars" if workers == 2 else "",
-        )  # fmt: skip
+        )
         assert found["ours"]["size"][:2] == found["polars"]["size"][:2], found
         for name, figures in found.items():
             peak = {k: figures[k] for k in ("peak_mb", "peak_x_input")}
@@ -187,7 +187,7 @@ def race_encoding(bench: Any) -> None:
     ints = [spread[a:b].tolist() for a, b in zip(corpus.offsets[:-1], corpus.offsets[1:])]
     peers: dict[str, Callable[[], Any]] = {
         "ours, lists of str": lambda: encode_tokens(lists), "ours, lists of int": lambda: encode_tokens(ints),
-    }  # fmt: skip
+    }
     try:
         from gensim.models import Word2Vec
 
@@ -215,7 +215,7 @@ def race_reading(bench: Any) -> None:
 
         contenders: dict[str, Callable[[], Any]] = {
             "ours": lambda: tc.read_events(path), "csv.reader, rows only": with_csv,
-        }  # fmt: skip
+        }
         for name, module in (("polars.read_csv", "polars"), ("pandas.read_csv", "pandas")):
             try:
                 contenders[name] = partial(importlib.import_module(module).read_csv, path)

@@ -105,7 +105,7 @@ def cold_start(bench: Any, job: str, shops: list[tuple[Shop, int]], bar: str) ->
     for name, (ppmi, cosine, counts) in mean.items():
         over = np.asarray([ppmi, cosine, counts]) / base
         bench.row(job, name, ppmi=ppmi, x=over[0], cosine=cosine, x_cosine=over[1], counts=counts, x_counts=over[2],
-                  bar=bar if name.startswith("backfill") else "")  # fmt: skip
+                  bar=bar if name.startswith("backfill") else "")
 
 
 def one_split(shop: Shop, seed: int) -> dict[str, list[float]]:

@@ -26,7 +26,7 @@ def run(bench: Bench) -> None:
     tokens = rng.integers(0, N_TOKENS, n)
     times = np.arange(n) * 1_000_000 + 1_750_000_000_000_000
     methods: dict[str, dict[str, Any]] = {"mean": {}, "tfidf": {"document_frequencies": df, "n_documents": n_customers},
-               "recency": {"half_life_days": 0.5}}  # fmt: skip
+               "recency": {"half_life_days": 0.5}}
     offsets = np.concatenate(([0], np.cumsum(np.bincount(who, minlength=n_customers))))
     owner = np.arange(n_customers, dtype=np.int32)
     corpus = Sequences(tokens=tokens.astype(np.int32), offsets=offsets, owner=owner, timestamps_us=times)

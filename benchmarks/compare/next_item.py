@@ -77,7 +77,7 @@ def run(bench: Any) -> None:
             bench.row(
                 name, f"counts, preset {preset}", **figures(ranks), prefixes=len(targets), fit_seconds=built - start,
                 rank_seconds=scored - built, bar=f">= {recall} / {mrr}" if preset == "next_click" else "",
-            )  # fmt: skip
+            )
             if name in SHORTEST:
                 filed = ranks[np.diff(asked.offsets) >= SHORTEST[name]]
                 bench.row(name, f"the published test file, {preset}", **figures(filed), prefixes=len(filed))
@@ -88,4 +88,4 @@ def run(bench: Any) -> None:
             bench.row(
                 name, "PPMI-SVD k=400, cosine", **figures(vector_ranks(ours.item_vectors_, some, targets[::step])),
                 prefixes=len(some), bar=">= 37.5 / 13.5",
-            )  # fmt: skip
+            )

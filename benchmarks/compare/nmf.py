@@ -27,7 +27,7 @@ def peer(X: Any, W: Any, H: Any, sweeps: int, loss: str = "frobenius", **options
     W, H, _ = non_negative_factorization(
         X, W.copy(), H.copy(), n_components=len(H), init="custom", solver=solver, beta_loss=loss, max_iter=sweeps,
         tol=0 if solver == "mu" else 1e-300, **options,
-    )  # fmt: skip
+    )
     return W, H
 
 
@@ -49,7 +49,7 @@ def squared_error(X: Any, W: Any, H: Any) -> float:
 
 def random_sparse(n: int, m: int, entries: int) -> sparse.csr_array:
     return sparse.random_array((n, m), density=entries / (n * m), format="csr", dtype=np.float32,
-                               rng=np.random.default_rng(0))  # fmt: skip
+                               rng=np.random.default_rng(0))
 
 
 def simulated_counts(quick: bool) -> sparse.csr_array:
@@ -72,7 +72,7 @@ def retail_counts(bench: Bench) -> sparse.csr_array | None:
     rows = duckdb.connect().sql(
         f"select CustomerID::varchar u, StockCode::varchar i from '{path}' where CustomerID is not null "
         "and InvoiceNo::varchar not like 'C%'"
-    ).fetchnumpy()  # fmt: skip
+    ).fetchnumpy()
     users, items = (np.unique(np.asarray(rows[c]).astype(str), return_inverse=True)[1] for c in "ui")
     X = sparse.coo_array((np.ones(len(users), np.float32), (users, items))).tocsr()
     X.sum_duplicates()
@@ -123,7 +123,7 @@ def time_to_error(bench: Bench, job: str, X: Any, k: int) -> None:
             "scikit-learn, 200 sweeps": lambda: peer(X, W, H, sweeps),
         },
         ours="traitcore, 2 threads", bar="8x",
-    )  # fmt: skip
+    )
     found = ours(X, W, H, needed, 2, "accelerated")
     reached = squared_error(X, found.W, found.H) / target
     bench.row(job, "error / scikit-learn's", ratio=reached, iterations=needed, bar="<= 1")
@@ -156,7 +156,7 @@ def starts(bench: Bench, job: str, X: Any, k: int) -> None:
                 "scikit-learn": partial(_initialize_nmf, X, k, init="nndsvda", random_state=0),
             },
             ours="traitcore", bar="4x",
-        )  # fmt: skip
+        )
     mine, theirs = initial_factors(X, k, "nndsvda", 0, 1), _initialize_nmf(X, k, init="nndsvda", random_state=0)
     bench.row(job, "error / scikit-learn's", ratio=squared_error(X, *mine) / squared_error(X, *theirs))
 
@@ -206,7 +206,7 @@ def divergence(bench: Bench, job: str, X: Any, k: int, sweeps: int) -> None:
             "scikit-learn mu": lambda: an_iteration(theirs),
         },
         ours="traitcore plain, 1 thread", bar="5x", repeat=2,
-    )  # fmt: skip
+    )
     reference = _beta_divergence(X, *found["peer"], KL)
     for schedule in ("plain", "accelerated"):
         ratio = _beta_divergence(X, *found[schedule], KL) / reference
@@ -223,7 +223,7 @@ def run(bench: Bench) -> None:
     counts = simulated_counts(quick)
     for job, X, k, sweeps in (
         ("dense 100k x 64, k=16, a sweep", dense, 16, 50), ("sparse 200k x 20k, k=32, a sweep", wide, 32, 12),
-    ):  # fmt: skip
+    ):
         if wanted(job):
             per_sweep(bench, job, X, k, sweeps)
     retail = retail_counts(bench)

@@ -28,7 +28,7 @@ def simulated(quick: bool) -> Any:
     return simulate_events(
         n_users=400_000 // scale, n_items=60_000 // scale, n_traits=N_TRAITS, sessions_per_user=1.1,
         events_per_session=6, bot_share=0.0001, integer_ids=True, seed=0,
-    )  # fmt: skip
+    )
 
 
 def matched_correlation(profiles: Any, shares: Any) -> float:
@@ -59,7 +59,7 @@ def run(bench: Any) -> None:
     bench.race(
         "2.7M events to traits, 2 threads", {name: contender(name, call) for name, call in names.items()},
         ours="traitcore", bar="at most 1/8 of the spec's time", repeat=1,
-    )  # fmt: skip
+    )
     for name in names:
         bench.row("  seconds by stage", name, **result[name][1])
     for name in names:
@@ -79,7 +79,7 @@ def run_ours(sim: Any, trait_method: str) -> tuple[tuple[Any, Any], dict[str, fl
         result = fit_pipeline(
             sim.log, n_traits=N_TRAITS, trait_method=trait_method, epochs=15, vector_size=64, min_count=5,
             workers=THREADS,
-        )  # fmt: skip
+        )
     assert result.customers is not None
     return (result.customers.ids, result.profiles), {stage.name: stage.seconds for stage in result.stages}
 

@@ -39,9 +39,9 @@ def run(bench: Bench) -> None:
             bench.row(
                 f"{title}: recovered", method, correlation=float(np.mean(found)), low=min(found),
                 of_oracle=float(np.mean(found) / np.mean(oracles)), bar="correlation at least .95",
-            )  # fmt: skip
+            )
             bench.row(f"{title}: stable", method, **stability(method, shops[0][1], shops[0][2], n_seeds),
-                      bar="over 10 seeds at least .95")  # fmt: skip
+                      bar="over 10 seeds at least .95")
         for corpus, vocabulary in [s[1:3] for s in shops[: 1 if bench.quick else 3]]:
             choice = tc.choose_n_traits(
                 corpus, vocabulary, candidates=CANDIDATES[2::4] if bench.quick else CANDIDATES, model=model("joint")
@@ -97,4 +97,4 @@ def stability(method: str, corpus: tc.Sequences, vocabulary: tc.Vocabulary, n_se
     return {
         "seeds": float(np.mean(seeds)), "seeds_low": min(seeds), "bootstrap": float(np.mean(bootstrap)),
         "bootstrap_low": min(bootstrap),
-    }  # fmt: skip
+    }

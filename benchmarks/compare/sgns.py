@@ -110,7 +110,7 @@ def train(
     bench.row(
         job, "of the FMA roofline", share=flops / (measured_flops() * workers), gflops=flops / 1e9,
         million_tokens_a_second=seqs.n_tokens / seconds["traitcore"] / 1e6,
-    )  # fmt: skip
+    )
 
 
 def threads(bench: Any, seqs: tc.Sequences) -> None:
@@ -127,7 +127,7 @@ def threads(bench: Any, seqs: tc.Sequences) -> None:
         bench.row(
             f"threads, ours, d={size}", "2 threads over 1", gain=float(np.median(gains)), low=min(gains),
             high=max(gains), machine=float(np.median(machine)), machine_low=min(machine), bar="1.8x",
-        )  # fmt: skip
+        )
 
 
 def machine_gain() -> float:
@@ -221,4 +221,4 @@ def memory(bench: Any, n_tokens: int, n_items: int) -> None:
         bench.row(
             f"memory, d={size}, {workers} workers", "above matrices and corpus", mb=rise - matrices,
             matrices_mb=matrices, process_mb=int(shown[1]) / 1024, bar="50 MB",
-        )  # fmt: skip
+        )

@@ -28,7 +28,7 @@ def run(bench: Bench) -> None:
     pairs = 3 if bench.quick else 100 * bench.repeat
     with tempfile.TemporaryDirectory() as folder:
         libraries = [built(Path(folder) / f"{name}.so", *flags) for name, flags in
-                     (("with", ()), ("without", ("-DTRAITCORE_SGNS_NO_LOSS",)))]  # fmt: skip
+                     (("with", ()), ("without", ("-DTRAITCORE_SGNS_NO_LOSS",)))]
         for size, shared in ((64, True), (64, False), (128, True)):
             seconds = timed(libraries, seqs, size, shared, pairs)
             best, ratios = seconds.min(axis=0), seconds[:, 0] / seconds[:, 1]
@@ -36,12 +36,12 @@ def run(bench: Bench) -> None:
                 f"loss, its cost, d={size}", "shared" if shared else "fresh", by_minima=best[0] / best[1] - 1,
                 by_median_of_ratios=float(np.median(ratios)) - 1, epoch_ms=1e3 * float(np.median(seconds[:, 0])),
                 bar="under .02",
-            )  # fmt: skip
+            )
 
 
 def built(target: Path, *flags: str) -> Any:
     command = ["g++", "-std=c++17", "-O3", "-fvisibility=hidden", "-pthread", "-shared", "-fPIC", *flags,
-               f"-I{tc.get_include()}", str(SOURCE), "-o", str(target)]  # fmt: skip
+               f"-I{tc.get_include()}", str(SOURCE), "-o", str(target)]
     subprocess.run(command, check=True)
     library = ctypes.CDLL(str(target))
     library.epoch.restype = ctypes.c_double

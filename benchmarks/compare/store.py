@@ -90,7 +90,7 @@ def run(bench: Bench) -> None:
             {"ours": publish_and_verify}
             | {who: lambda d=d: raw_disk(Path(name) / "raw", data, d) for who, d in raw.items()},
             ours="ours", bar="raw ratios >= 0.6", repeat=max(bench.repeat, 7),
-        )  # fmt: skip
+        )
         for who, seconds in median.items():
             bench.row(job, who, mb_per_s=size / 1e6 / seconds)
         opening = []
@@ -99,4 +99,4 @@ def run(bench: Bench) -> None:
             store.open("items")
             opening.append(time.perf_counter() - start)
         bench.row("open", "ours", p50_ms=1e3 * np.median(opening), p99_ms=1e3 * np.quantile(opening, 0.99),
-                  bar="p99_ms < 5")  # fmt: skip
+                  bar="p99_ms < 5")

@@ -58,7 +58,7 @@ def solve_apart(system: str, path: Path, k: int, threads: int) -> tuple[float, n
     out = subprocess.run(
         [sys.executable, "-c", code, root, str(path), system, str(k), str(threads)], capture_output=True, text=True,
         check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
-    )  # fmt: skip
+    )
     seconds, values = json.loads(out.stdout)
     return seconds, np.array(values)
 
@@ -93,13 +93,13 @@ def product(bench: Any, matrix: sparse.csr_array) -> None:
                 "scipy": partial(in_a_row, partial(matrix.__matmul__, B)),
             },
             ours="traitcore, 1 thread", bar="scipy >= 3x; 5x on 2 threads",
-        )  # fmt: skip
+        )
         bench.row(
             f"product, {columns} columns", "traitcore",
             gflops_1=2e-9 * matrix.nnz * columns / times["traitcore, 1 thread"],
             times_scipy_1=times["scipy"] / times["traitcore, 1 thread"],
             times_scipy_2=times["scipy"] / times["traitcore, 2 threads"], bar=">= 3; >= 5",
-        )  # fmt: skip
+        )
 
 
 def run(bench: Any) -> None:
@@ -130,4 +130,4 @@ def run(bench: Any) -> None:
                         f"{name}, {matrix.nnz / 1e6:.1f}M nnz, {threads} thread(s)", system, seconds=median,
                         max_error=errors[system], share_of_propack=median / peer,
                         bar=f"error <= 1e-3, {bars[name]}" if system == "traitcore" else "",
-                    )  # fmt: skip
+                    )

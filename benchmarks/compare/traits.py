@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 SHOWN = (
     "npmi", "npmi_low", "npmi_high", "npmi_without_heavy", "diversity", "support", "bootstrap_cosine", "bootstrap_ari",
     "bootstrap_jaccard", "reliability", "recall", "price",
-)  # fmt: skip
+)
 CONTROLS = (
     "npmi_random", "npmi_popular", "npmi_popular_without_heavy", "recall_popular", "recall_pca", "recall_counts",
-)  # fmt: skip
+)
 
 
 def online_retail(path: Path) -> tuple[tc.Sequences, tc.Vocabulary]:
@@ -42,7 +42,7 @@ def online_retail(path: Path) -> tuple[tc.Sequences, tc.Vocabulary]:
     log = tc.EventLog.from_columns(
         rows.astype({"CustomerID": int, "InvoiceNo": str, "StockCode": str}), user="CustomerID", item="StockCode",
         timestamp="InvoiceDate", session="InvoiceNo", action=None,
-    )  # fmt: skip
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TiedEventsWarning)
         made = tc.tokenize(tc.split_sessions(log, min_length=1))
@@ -75,7 +75,7 @@ def corpus(user: Any, session: Any, action: Any, actions: tuple[str, ...], item:
     vocabulary = tc.Vocabulary(
         np.asarray(item_row[1], dtype=object), actions, (kinds[order] // (len(actions) + 1)).astype(np.int32),
         (kinds[order] % (len(actions) + 1) - 1).astype(np.int32), np.bincount(token), np.bincount(seen), n,
-    )  # fmt: skip
+    )
     return sequences, vocabulary
 
 
@@ -115,7 +115,7 @@ def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str,
             sequences, vocabulary, model=tc.TraitModel(method=method), checks=checks,
             embed=embed if method in NEED_VECTORS else None, n_splits=2 if bench.quick else 5,
             n_refits=2 if bench.quick else 4, min_count=min_count, random_state=0,
-        )  # fmt: skip
+        )
     bar = ""
     if method == "joint":
         bar = "npmi .47, diversity .98, bootstrap .91, recall .086, support 40"

@@ -75,7 +75,7 @@ class Pecanpy:
         self.process = subprocess.Popen(
             [python, "-c", PEER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env={**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore"},
-        )  # fmt: skip
+        )
         self._answer("ready")
 
     def walk(self, cls: str, p: float, q: float, n_walks: int, length: int) -> float:
@@ -157,7 +157,7 @@ def freed_memory_kept() -> Iterator[None]:
 def speed(
     bench: Any, job: str, graph: tc.ItemGraph, peer: Pecanpy | None, cls: str, p: float, q: float, length: int,
     bar: str,
-) -> None:  # fmt: skip
+) -> None:
     n_walks = 60 if length < 50 else 15
     steps = n_walks * graph.n_nodes * (length - 1)
 
@@ -196,10 +196,10 @@ TABLE = {0.1: (0.359, 0.211), 0.5: (0.415, 0.277), 0.9: (0.424, 0.282)}
 WALKS: dict[str, Any] = {"n_walks": 80, "walk_length": 40, "p": 0.25, "q": 0.25, "workers": 2}
 SGNS: dict[str, Any] = {
     "window": 10, "vector_size": 128, "negatives": "fresh", "negative": 2, "ns_exponent": 0.5, "epochs": 3,
-}  # fmt: skip
+}
 PPMI: dict[str, Any] = {
     "window": 10, "vector_size": 128, "weighting": "linear", "context_smoothing": 0.5, "workers": 2,
-}  # fmt: skip
+}
 
 
 def by_sgns(graph: tc.ItemGraph, walks: dict[str, Any], seed: int) -> NDArray[np.float32]:
@@ -246,7 +246,7 @@ def label_rows(
         bar = f"micro {micro}, macro {macro} (DeepWalk's table)"
         (low, high), mean = (got.min(axis=0), got.max(axis=0)), got.mean(axis=0)
         bench.row(f"{job}, {share:.0%} of labels", name, micro_f1=mean[0], macro_f1=mean[1], micro_low=low[0],
-                  micro_high=high[0], macro_low=low[1], macro_high=high[1], bar=bar)  # fmt: skip
+                  micro_high=high[0], macro_low=low[1], macro_high=high[1], bar=bar)
 
 
 if __name__ == "__main__":

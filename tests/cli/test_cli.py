@@ -98,7 +98,7 @@ def with_choice(folder: Path, tmp_path: Path, choice: dict[str, Any]) -> str:
         copy = EmbeddingTable(
             table.ids, table.vectors, context_vectors=table.context_vectors, arrays=dict(table.arrays),
             metadata=kept | choice | {"versions": dict(versions)},
-        )  # fmt: skip
+        )
         versions[name] = store.publish(copy, name)
     return str(store.root)
 
@@ -152,7 +152,7 @@ def test_the_fallback_fills_places_without_evidence(
         assert answer(capsys, *alone, "--fallback", "popular")["recommended"] == []
 
 
-def test_an_items_id_asks_about_items(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_items_id_gives_items(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = str(folder / "store")
     items = TableStore(store).open("items")
     found = answer(capsys, "similar", "prod_0012", "--store", store)
@@ -220,7 +220,7 @@ def test_recommendations_leave_out_what_was_bought_and_what_is_denied(
         assert [r["item"] for r in allowed["recommended"]] == [first[1], first[3]]
 
 
-def test_fit_says_what_became_of_the_events(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_fit_reports_dropped_events(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     log, store = str(folder / "events.csv"), str(tmp_path / "store")
     text = said(capsys, "fit", log, "--store", store, *FAST, "--map-action", "remove_cart=")
     assert "rows of events.csv kept" in text
@@ -234,7 +234,7 @@ def test_fit_says_what_became_of_the_events(folder: Path, capsys: pytest.Capture
     assert found["guardrails"]["status"] in ("pass", "warn", "fail")
 
 
-def test_a_refused_fit_says_what_was_changed_and_what_publishes_it(
+def test_a_refused_fit_names_changed_settings_and_force(
     folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     store = str(tmp_path / "store")
@@ -273,15 +273,15 @@ def test_store_commands(folder: Path, capsys: pytest.CaptureFixture[str], tmp_pa
     listed = answer(capsys, "store", "list", "--store", store)
     assert [(i["name"], i["version"], i["is_latest"]) for i in listed if i["name"] == "items"] == [
         ("items", "v000001", False), ("items", "v000002", False), ("items", "v000003", True),
-    ]  # fmt: skip
+    ]
     assert "v000003  latest" in said(capsys, "store", "list", "--store", store)
     assert said(capsys, "store", "verify", "--store", store).count("all files are as published") == 3
     assert answer(capsys, "store", "rollback", "--store", store) == {
         "customers": "v000002", "items": "v000002", "tokens": "v000002",
-    }  # fmt: skip
+    }
     assert answer(capsys, "store", "prune", "--keep", "1", "--store", store) == {
         "customers": ["v000001"], "items": ["v000001"], "tokens": ["v000001"],
-    }  # fmt: skip
+    }
     assert answer(capsys, "traits", "--store", store)["customers"] > 100  # the version rolled back to, with its tokens
     vectors = next((tmp_path / "store" / "items" / "v000002").glob("vectors.npy"))
     damaged = bytearray(vectors.read_bytes())
@@ -348,7 +348,7 @@ def test_evaluate_judges_baskets_as_sets_unless_their_order_is_known(
     assert known["scorers"]["next-item counts"]["recall"] > 0.4
 
 
-def test_next_item_counts_without_times_take_no_session_for_old() -> None:
+def test_next_item_counts_without_times_do_not_age_sessions() -> None:
     rng = np.random.default_rng(0)
     train = Sequences.from_lists([rng.integers(0, 9, 5) for _ in range(30)])
     backwards = Sequences.from_lists([train[i] for i in reversed(range(30))])
@@ -421,12 +421,12 @@ def test_a_missing_column_says_which_options_help(
         told = refused(capsys, *command, str(log), *where)
         assert "column 'action', wanted as action, is missing. There are: 'user_id', 'timestamp', 'item_id'." in told
         assert "--action NAME gives another name; --action - if there is none; --action-value buy" in told
-        assert "--user - says that there is none." in refused(capsys, *command, str(log), *where, "--user", "who")
+        assert "--user - if there is none." in refused(capsys, *command, str(log), *where, "--user", "who")
         told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
-        assert told.endswith("--item NAME names another one.\n")
+        assert told.endswith("--item NAME gives another name.\n")
     told = refused(capsys, "follow", str(log), "--store", str(folder / "store"), "--quiet")
     assert "has no column 'action'" in told
-    assert told.endswith("--action NAME names another one; --action-value buy that every event is a buy.\n")
+    assert told.endswith("--action NAME gives another name; --action-value buy if every event is a buy.\n")
     rows = "".join(f"u{i % 5},{i * 60},{'abc'[i % 3]}\n" for i in range(90))
     log.write_text("user_id,timestamp,item_id\n" + rows, encoding="utf-8")
     for number, how in enumerate((["--action-value", "buy"], ["--action", "-"])):  # what was said works
@@ -442,7 +442,7 @@ def test_usage_errors_are_2_and_help_is_0(capsys: pytest.CaptureFixture[str]) ->
     assert main(["--version"]) == 0
     capsys.readouterr()
     for command in ("demo", "simulate", "fit", "similar", "traits", "customer", "recommend", "evaluate", "store",
-                    "index"):  # fmt: skip
+                    "index"):
         assert main([command, "--help"]) == 0
         assert command in capsys.readouterr().out
 
@@ -479,7 +479,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     assert not (folder / "never").exists()
 
 
-def test_a_reader_that_goes_away_and_a_full_disk_for_answers(folder: Path) -> None:
+def test_a_closed_pipe_and_a_full_disk(folder: Path) -> None:
     command = f"{sys.executable} -m traitcore traits --store {folder / 'store'}"
     head = subprocess.run(
         ["bash", "-o", "pipefail", "-c", f"{command} -k 10 | head -1"], capture_output=True, text=True, check=False
@@ -495,7 +495,7 @@ def test_a_reader_that_goes_away_and_a_full_disk_for_answers(folder: Path) -> No
 # -- options -----------------------------------------------------------------------------------------------------------
 
 
-def test_options_tell_the_defaults_of_the_pipeline() -> None:
+def test_defaults_of_options_are_those_of_the_pipeline() -> None:
     defaults = {f.name: f.default for f in fields(PipelineConfig)}
     for name, (_, default, _) in LEARNING.items():
         assert defaults[name] == default, name
@@ -570,7 +570,7 @@ def test_progress_only_on_a_terminal() -> None:
     assert stream.getvalue() == ""
 
 
-def test_progress_tells_rate_and_remaining_time() -> None:
+def test_progress_shows_rate_and_remaining_time() -> None:
     assert progress_text("item2vec", 500_000, 2_000_000, 2.0) == "item2vec           25%  250.0k/s  00:06 left"
     assert progress_text("item2vec", 0, 100, 0.0) == "item2vec            0%"
     assert [short(v) for v in (3.14159, 2_500, 1.2e6, 5e9)] == ["3.14", "2.5k", "1.2M", "5.0G"]

@@ -53,7 +53,7 @@ def shares(answer: dict[str, Any], k: int = 3) -> list[float]:
     return found
 
 
-def test_each_event_moves_what_the_fit_found(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_event_updates_the_traits_of_the_fit(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = TableStore(shop / "store")
     customers, tokens = store.open("customers"), store.open("tokens")
     one = str(customers.ids[5])
@@ -71,7 +71,7 @@ def test_each_event_moves_what_the_fit_found(shop: Path, capsys: pytest.CaptureF
     assert "1 events followed, 0 lines left out; 120 customers known" in err
 
 
-def test_saved_and_taken_up_again(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_saved_and_restored(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = (shop / "events.csv").read_text(encoding="utf-8").splitlines()[1:41]
     rows = [",".join(line.split(",")[:4]) for line in lines]
     store = ("--store", str(shop / "store"))
@@ -89,7 +89,7 @@ def test_saved_and_taken_up_again(shop: Path, capsys: pytest.CaptureFixture[str]
 
 def test_rows_that_are_no_events(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = events(shop, "a,2026-01-01,view,", ",2026-01-01,view,prod_0001", "a,2026", "", "a,2026-01-01,view,no_such",
-                 "a,2026-01-01,view,prod_0001")  # fmt: skip
+                 "a,2026-01-01,view,prod_0001")
     rows, err = followed(capsys, new, "--store", str(shop / "store"))
     assert [row["known"] for row in rows] == [False, True]
     assert rows[0]["traits"] == []
@@ -99,7 +99,7 @@ def test_rows_that_are_no_events(shop: Path, capsys: pytest.CaptureFixture[str])
     assert "2 events followed, 3 lines left out; 1 customers known" in err
 
 
-def test_for_people(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_output(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = events(shop, "a,2026-01-01,view,no_such", "a,2026-01-01,view,prod_0001")
     capsys.readouterr()
     assert main(["follow", new, "--store", str(shop / "store"), "--quiet", "-k", "1"]) == 0
@@ -147,4 +147,4 @@ def test_what_cannot_be_followed(shop: Path, capsys: pytest.CaptureFixture[str])
     assert "--history LOG starts again" in refused(new, "--store", store)
     sessions = str(shop / "sessions")
     assert main(["fit", str(shop / "events.csv"), "--store", sessions, "--customers", "sessions", *FAST]) == 0
-    assert "customers are sessions" in refused(new, "--store", sessions)
+    assert "holds sessions, not users" in refused(new, "--store", sessions)

@@ -23,7 +23,7 @@ def shop(
     made = tc.simulate_events(
         n_users=n_users, n_items=n_items, n_traits=n_traits, seed=seed, noise=0.35, sessions_per_user=sessions,
         bot_share=0.0,
-    )  # fmt: skip
+    )
     corpus = tc.tokenize(tc.split_sessions(made.log), min_count=3)
     assert corpus.sequences.owner_ids is not None
     row = {name: i for i, name in enumerate(made.truth.customer_ids.tolist())}

@@ -35,7 +35,7 @@ def result(shop: Simulation) -> PipelineResult:
     return fit_pipeline(shop.log, **SMALL)
 
 
-def test_tables_hold_what_the_rooms_made(result: PipelineResult) -> None:
+def test_tables_hold_what_the_stages_made(result: PipelineResult) -> None:
     vocabulary, sequences = result.vocabulary, result.sequences
     assert result.customers is not None
     assert result.model is not None
@@ -152,7 +152,7 @@ def test_the_order_of_an_instant_is_that_of_split_sessions() -> None:
 
 def test_baskets_get_the_wide_window() -> None:
     columns = {"user_id": np.repeat(np.arange(5), 6), "timestamp": np.repeat(np.arange(10) * 86_400, 3),
-               "item_id": np.tile(np.arange(6), 5)}  # fmt: skip
+               "item_id": np.tile(np.arange(6), 5)}
     log = EventLog.from_columns(columns, action=None)
     config = PipelineConfig(min_count=1)
     assert prepare_corpus(log, config).window == BASKET_WINDOW
@@ -205,7 +205,7 @@ def test_content_is_computed_once_and_the_refits_take_it(
         assert len(made) == 1
 
 
-def test_fusing_weighs_content_more_where_events_are_few(shop: Simulation) -> None:
+def test_fusing_weighs_content_more_for_rare_items(shop: Simulation) -> None:
     truth = shop.truth
     catalogue = Catalogue(truth.item_ids, vectors=truth.content_vectors)
     rng = np.random.default_rng(0)
@@ -336,7 +336,7 @@ def test_guardrails_refuse_before_anything_is_written_unless_forced(shop: Simula
 
 
 @pytest.mark.filterwarnings("ignore:.* keeps no pair of so few items")
-def test_a_refusal_says_what_was_changed_on_purpose_and_how_to_publish(shop: Simulation, tmp_path: Path) -> None:
+def test_a_refusal_names_changed_settings_and_how_to_publish(shop: Simulation, tmp_path: Path) -> None:
     store = TableStore(tmp_path / "store")
     fit_pipeline(shop.log, store=store, **SMALL)
     changed = SMALL | {"min_count": 120, "vector_size": 8, "workers": 2}
@@ -373,20 +373,20 @@ def test_unknown_and_bad_options_are_named(shop: Simulation) -> None:
         fit_pipeline([1, 2])  # type: ignore[arg-type]
 
 
-def test_every_option_has_a_word_in_the_docstring() -> None:
+def test_every_option_is_in_the_docstring() -> None:
     assert PipelineConfig.__doc__ is not None
     for field in fields(PipelineConfig):
         assert field.name in PipelineConfig.__doc__, field.name
 
 
-def test_progress_speaks_of_the_stages(shop: Simulation) -> None:
+def test_progress_names_the_stages(shop: Simulation) -> None:
     told: list[str] = []
     fit_pipeline(shop.log, progress=lambda stage, done, total: told.append(stage), **SMALL)
     order = list(dict.fromkeys(told))
     assert order == ["sessions", "tokens", "item2vec", "customers", "traits", "descriptions", "tables"]
 
 
-def test_refits_say_what_they_are_for(shop: Simulation, tmp_path: Path) -> None:
+def test_refits_report_their_purpose(shop: Simulation, tmp_path: Path) -> None:
     told: list[tuple[str, float, float]] = []
     done = fit_pipeline(shop.log, store=tmp_path, progress=lambda *one: told.append(one), **SMALL)
     assert [one for one in told if "guardrails" in one[0] and "refits" in one[0]] == [

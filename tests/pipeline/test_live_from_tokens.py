@@ -65,7 +65,7 @@ def test_recommendations_of_live_customers_have_the_same_marks(run: Any) -> None
         assert sorted(row.tolist()) == [-1, *range(1, k)]
 
 
-def test_runs_that_no_sum_can_follow(run: Any) -> None:
+def test_runs_that_running_sums_cannot_compute(run: Any) -> None:
     result, _ = run
     for changed, match in (({"config": {"pooling": "recency"}}, "recency"), ({"config": {"pooling": "mean"}}, "live")):
         bare = tc.EmbeddingTable(result.tokens.ids, result.tokens.vectors, metadata=changed)

@@ -75,7 +75,7 @@ def test_items_that_are_the_tokens_in_another_order_are_judged_once(monkeypatch:
     assert len(asked) == 4 + 6 + 6
 
 
-def test_without_a_pair_to_ask_about_the_default_stands() -> None:
+def test_without_a_query_the_default_is_kept() -> None:
     eye = np.eye(N, dtype=np.float32)
     lonely = Sequences.from_lists([[3], [], [4]])
     repeats = Sequences.from_lists([[3, 3, 3]])
@@ -89,14 +89,14 @@ def test_without_a_pair_to_ask_about_the_default_stands() -> None:
 
 
 @pytest.mark.parametrize("recorded", [None, {}, [], {"next": None}, {"next": {"similar": {}}}, {"next": {"similar": 3}},
-                                      {"next": {"similar": {"by": "vibes"}}}])  # fmt: skip
+                                      {"next": {"similar": {"by": "vibes"}}}])
 def test_a_table_without_a_record_is_ranked_by_context(recorded: Any) -> None:
     eye = np.eye(3, dtype=np.float32)
     table = EmbeddingTable([1, 2, 3], eye, context_vectors=eye, metadata=recorded or {})
     assert recorded_choice(table, "similar") == "context"
 
 
-def test_what_is_published_says_what_the_held_out_sessions_chose(tmp_path: Path) -> None:
+def test_published_metadata_records_the_chosen_ranking(tmp_path: Path) -> None:
     log = simulate_events(n_users=150, n_items=60, n_traits=3, sessions_per_user=6).log
     config = PipelineConfig(vector_size=16, epochs=3, customers="none")
     fit_pipeline(log, config=config, store=tmp_path)
@@ -113,7 +113,7 @@ def test_what_is_published_says_what_the_held_out_sessions_chose(tmp_path: Path)
         report = evaluate_retrieval(
             Sequences.from_lists(steps), VectorScorer(refit.item_vectors_, context), n_items=len(corpus.vocabulary),
             repeats="exclude", max_queries=2000,
-        )  # fmt: skip
+        )
         recall[name] = report.recall
         assert recorded["recall_at_20"][name] == pytest.approx(report.recall, abs=1e-4)
     assert recorded["by"] == max(recall, key=lambda name: recall[name])

@@ -41,7 +41,7 @@ def test_unrelated_tables_overlap_by_chance() -> None:
     assert c.overlap_by_popularity == ()
 
 
-def test_who_came_and_went_and_moved() -> None:
+def test_gained_lost_and_moved_ids() -> None:
     old = random_table(arrays={"counts": np.r_[np.full(299, 1), 701]})
     vectors = old.vectors[:290].copy()
     vectors[7] = -vectors[7]
@@ -149,7 +149,7 @@ def test_noise_shrinks_with_the_rows_and_with_correlation() -> None:
     "fault",
     ["window far too wide", "sessions leak across users", "holes: rows missing", "holes: zero vectors",
      "shuffled id map", "another method, not recorded", "context vectors for item vectors"],
-)  # fmt: skip
+)
 def test_each_planted_fault_fails(
     shop: Shop, previous: EmbeddingTable, refits: list[TableComparison], fault: str
 ) -> None:
@@ -179,7 +179,7 @@ def test_an_index_of_yesterday_fails_for_a_shop_of_a_hundred_items(method: str) 
         assert verdict.status == ("fail" if expected else "pass")
 
 
-def test_vectors_by_svd_know_no_seed() -> None:
+def test_vectors_by_svd_are_independent_of_the_seed() -> None:
     shop = Shop(n_users=400, n_items=100, method="ppmi", seed=12)
     same, previous = shop.table(1), shop.table(0)
     assert same.fingerprint == previous.fingerprint  # so that the index of the one is the index of the other
@@ -199,7 +199,7 @@ def test_judged_against_refits_a_shop_of_a_hundred_items(method: str) -> None:
         assert judge(make(1), previous, refits=refits).status == "fail", fault
 
 
-def test_reasons_tell_what_refits_do(shop: Shop, previous: EmbeddingTable) -> None:
+def test_reasons_name_the_refits(shop: Shop, previous: EmbeddingTable) -> None:
     refits = [compare_tables(previous, shop.table(1))]
     verdict = judge(shop.faults["sessions leak across users"](1), previous, refits=refits)
     found = {reason.check: str(reason) for reason in verdict.reasons}
@@ -236,7 +236,7 @@ def test_the_first_table_is_judged_alone() -> None:
     assert judge(EmbeddingTable(good.ids, half), expected_ids=good.ids[::2]).reasons[-1].check == "missing_items"
 
 
-def test_declared_changes_are_said() -> None:
+def test_changed_parameters_are_reported() -> None:
     old = random_table(metadata={"method": "ppmi", "parameters": {"window": 5, "seed": 1}})
     new = EmbeddingTable(old.ids, old.vectors, metadata={"method": "ppmi", "parameters": {"window": 9, "seed": 2}})
     verdict = judge(new, old)
@@ -315,7 +315,7 @@ def test_bad_pairs() -> None:
     for pair, error in (
         ((ints, strings), ValueError), ((ints, np.eye(3)), TypeError),
         ((EmbeddingTable([], np.zeros((0, 3))), ints), ValueError),
-    ):  # fmt: skip
+    ):
         with pytest.raises(error, match="parameter of compare_tables"):
             compare_tables(*pair)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="popularity"):

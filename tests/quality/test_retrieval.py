@@ -143,7 +143,7 @@ def timed(lists: list[list[tuple[int, int]]]) -> Sequences:
     return Sequences(
         np.array([item for item, _ in flat], dtype=np.int32), offsets.astype(np.int64),
         timestamps_us=np.array([time for _, time in flat], dtype=np.int64),
-    )  # fmt: skip
+    )
 
 
 def as_set(prefixes: Sequences) -> Any:
@@ -153,14 +153,14 @@ def as_set(prefixes: Sequences) -> Any:
     mass = np.stack([
         sum(((np.arange(9) * (item + 2) + time) % 5 for item, time in zip(one, times[a:b])), np.zeros(9))
         for one, a, b in zip(prefixes, prefixes.offsets[:-1], prefixes.offsets[1:])
-    ])  # fmt: skip
+    ])
     return mass % 4
 
 
 timed_lists = st.lists(
     st.lists(st.tuples(st.integers(0, 8), st.integers(0, 3)), max_size=8).map(lambda e: sorted(e, key=lambda x: x[1])),
     min_size=1, max_size=6,
-)  # fmt: skip
+)
 
 
 @given(timed_lists, st.randoms(use_true_random=False), st.sampled_from([1, 3]))
@@ -184,7 +184,7 @@ def test_sets_equal_the_slow_twin_in_any_order(lists: Any, random: Any, workers:
     assert first.as_dict() == again.as_dict()
 
 
-def test_no_order_of_a_basket_can_better_the_figures() -> None:
+def test_the_order_of_a_basket_does_not_change_the_figures() -> None:
     """A scorer that knows the order, "the id after the last one", is right by chance only."""
     rng = np.random.default_rng(0)
     baskets = [[(int(i), 5) for i in np.sort(rng.choice(100, 10, replace=False))] for _ in range(300)]
@@ -224,7 +224,7 @@ def test_a_set_is_not_its_own_context_and_all_of_it_is_right() -> None:
     assert sorted(report.ranks.tolist()) == [1.0, 2.0, 2.0]  # 2 is above 3 and 4
 
 
-def test_vector_scorer_takes_one_time_for_one_step() -> None:
+def test_vector_scorer_counts_one_time_as_one_step() -> None:
     unit = np.eye(5, dtype=np.float32)
     found = VectorScorer(unit)(timed([[(0, 1), (1, 1), (2, 3), (3, 3)], [], [(4, 3)]]))
     assert found.tolist() == [[0.5, 0.5, 1, 1, 0], [0] * 5, [0, 0, 0, 0, 1]]
@@ -235,7 +235,7 @@ def test_vector_scorer_takes_one_time_for_one_step() -> None:
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u8", "i1", "i2", "i8", "f2", "f4", "f8", "?", ">i4"])
 @pytest.mark.parametrize("repeats", ["keep", "exclude"])
-def test_scores_of_every_dtype_say_the_same(dtype: str, repeats: str) -> None:
+def test_scores_of_every_dtype_rank_alike(dtype: str, repeats: str) -> None:
     rng = np.random.default_rng(0)
     test = Sequences.from_lists([rng.integers(0, 30, 5) for _ in range(30)])
     scores = rng.integers(0, 2 if dtype == "?" else 100, 30)
@@ -295,11 +295,11 @@ def test_percentiles_share_ties() -> None:
         ({"scorer": lambda p: np.ma.masked_invalid(constant([np.nan] * 5)(p))}, "masked"), ({"ties": "row"}, "ties"),
         ({"repeats": "some"}, "repeats"), ({"popularity": [1, 2]}, "popularity"), ({"max_queries": 0}, "max_queries"),
     ],
-)  # fmt: skip
+)
 def test_bad_calls(kwargs: dict[str, Any], match: str) -> None:
     call: dict[str, Any] = {
         "sequences": Sequences.from_lists([[0, 1, 2]]), "scorer": constant([0.0] * 5), "n_items": 5,
-    }  # fmt: skip
+    }
     call |= kwargs
     with pytest.raises(ValueError, match=match):
         evaluate_retrieval(call.pop("sequences"), call.pop("scorer"), **call)

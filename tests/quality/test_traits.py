@@ -38,7 +38,7 @@ def test_recall_equals_the_slow_one(seed, k):
     assert asked == 8
 
 
-def test_ties_give_no_rank_away():
+def test_ties_share_their_ranks():
     past, future = sparse.csr_array([[1.0, 0, 0, 0, 0]]), sparse.csr_array([[0, 0, 0, 0, 1.0]])
     assert recall_at(np.zeros((1, 5)), past, future, 2)[0] == pytest.approx(0.5)
 
@@ -70,7 +70,7 @@ def test_planted_traits_pass_every_check(world):
     found = tc.evaluate_traits(
         sequences, vocabulary, model=tc.TraitModel(5, ppmi_weight=0.3, max_iter=60), truth=truth, checks=CHECKS,
         item_category=category, n_splits=2, n_refits=2, progress=lambda stage, done, total: stages.append(stage),
-    )  # fmt: skip
+    )
     assert found["recovery"] > 0.85
     assert found["npmi"] > found["npmi_random"] + 0.1
     assert found["npmi_low"] <= found["npmi"] <= found["npmi_high"]
@@ -90,7 +90,7 @@ def test_planted_traits_pass_every_check(world):
     assert found.as_dict()["protocol"]["method"] == "joint"
 
 
-def test_methods_that_embed_are_judged_by_embeddings_that_never_saw_the_judges(world):
+def test_embeddings_never_see_held_out_customers(world):
     sequences, vocabulary, _ = world
     sizes = []
 
@@ -103,7 +103,7 @@ def test_methods_that_embed_are_judged_by_embeddings_that_never_saw_the_judges(w
     found = tc.evaluate_traits(
         sequences, vocabulary, model=tc.TraitModel(5, method="semi"), embed=embed, n_splits=1, n_refits=2,
         checks=("coherence", "prediction", "invariance"),
-    )  # fmt: skip
+    )
     assert sizes[0] <= sequences.n_owners // 2 + 1
     assert found["rotation_change"] < 1e-2
     assert found["recall_vectors"] > 0
@@ -116,7 +116,7 @@ def test_the_number_of_planted_traits_is_found_within_one(world, tmp_path):
     choice = tc.choose_n_traits(
         sequences, vocabulary, candidates=(2, 4, 5, 6, 8), n_refits=2,
         model=tc.TraitModel(method="counts", max_iter=60),
-    )  # fmt: skip
+    )
     assert abs(choice.n_traits - 5) <= 1
     assert len(choice.stability) == 5
     assert "chosen" in str(choice)
@@ -130,7 +130,7 @@ def test_large_corpora_are_judged_on_a_sample(world):
     found = tc.evaluate_traits(
         sequences, vocabulary, model=tc.TraitModel(5, method="counts"), checks=("support",), truth=truth,
         max_customers=150,
-    )  # fmt: skip
+    )
     assert found.protocol["customers"] == 150
     assert found["recovery"] > 0.5
 

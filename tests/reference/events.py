@@ -19,7 +19,7 @@ def split_sessions(
     rows: list[dict[str, Any]], *, gap_us: int | None, min_length: int, max_session: int | None = None,
     max_minute: int | None = None, max_day: int | None = None, merge: bool = False, drop: bool = False,
     ties: str = "shuffle", seed: int = 0,
-) -> list[tuple[Any, list[int]]]:  # fmt: skip
+) -> list[tuple[Any, list[int]]]:
     """[(user, row numbers)] of the sessions kept.
 
     A row has user, session, time, position, action, item, any of them None where the log has no such column; and, for
@@ -136,7 +136,7 @@ def tokenize(
     return (
         [tokens for _, tokens in kept], ranked, [final[t] for t in ranked], [len(customers[t]) for t in ranked],
         len({owner for owner, _ in kept}),
-    )  # fmt: skip
+    )
 
 
 def read_csv(text: str, delimiter: str = ",") -> list[list[str]]:

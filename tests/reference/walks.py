@@ -64,7 +64,7 @@ def walk(
     rows = rows_of(matrix)
     tables = [alias_row(weights) if weights else [] for _, weights in rows]
     chances = [dict(zip(nbrs, (np.asarray(w) / max(w) / (np.asarray(w) / max(w)).sum()).tolist())) if w else {}
-               for nbrs, w in rows]  # fmt: skip
+               for nbrs, w in rows]
     back, out = 1.0 / p, 1.0 / q
     bound, sure = max(1.0, out), min(1.0, out)
     rng = Stream(seed, start, number)
@@ -127,7 +127,7 @@ def by_scan(rng: Stream, scaled: dict[int, float]) -> int:
 def by_parts(
     rng: Stream, nbrs: list[int], chance: dict[int, float], near: list[int], previous: int,
     table: list[tuple[int, int]], back: float, out: float,
-) -> int:  # fmt: skip
+) -> int:
     """The way back and nodes that `previous` points to by a scan, the others by first-order draws."""
     scaled = {previous: chance[previous] * back} if previous in chance else {}
     scaled |= {x: chance[x] for x in near if x in chance and x != previous}

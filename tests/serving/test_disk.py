@@ -38,12 +38,12 @@ def check(path: Path, chunks: list[bytes]) -> None:
 @pytest.mark.parametrize("sizes", [
     (1,), (BLOCK - 1,), (BLOCK,), (BLOCK + 1,), (128, 3 * BLOCK), (128, 3 * BLOCK - 128), (1, 0, 2 * BLOCK, 7),
     (128, (8 << 20) + 5),
-])  # fmt: skip
+])
 def test_any_size_and_any_cut(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     check(tmp_path / "file", chunks_of(*sizes))
 
 
-def test_a_system_that_knows_no_direct_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_without_direct_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, asked = os.open, []
 
     def open_(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
@@ -77,7 +77,7 @@ def test_a_block_that_the_disk_does_not_take(tmp_path: Path, monkeypatch: pytest
     assert lengths[:3] == [BLOCK, BLOCK, BLOCK if answer == "refused" else BLOCK // 2]
 
 
-def test_a_full_disk_is_told_and_the_file_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error_and_the_file_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[int] = []
     real = os.close
 

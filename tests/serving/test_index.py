@@ -29,7 +29,7 @@ def index(request: Any) -> Index:
 @given(
     k=st.integers(1, 40), share=st.sampled_from([0.0, 0.002, 0.01, 0.05, 0.5, 0.9, 1.0]), m=st.integers(1, 4),
     near=st.integers(0, 60), per_query=st.booleans(), by_ids=st.booleans(), seed=st.integers(0, 999),
-)  # fmt: skip
+)
 def test_never_fewer_than_there_are(
     index: Index, k: int, share: float, m: int, near: int, per_query: bool, by_ids: bool, seed: int
 ) -> None:

@@ -25,7 +25,7 @@ DF = np.arange(N_TOKENS)
 def settings_of(method: str) -> dict[str, Any]:
     return {
         "mean": {}, "tfidf": {"document_frequencies": DF, "n_documents": 50}, "recency": {"half_life_days": 3.0},
-    }[method]  # fmt: skip
+    }[method]
 
 
 def draw(n: int, seed: int, customers: int = 9) -> tuple[Any, Any, Any]:
@@ -45,7 +45,7 @@ def pooled(who: Any, tokens: Any, times: Any, method: str, **extra: Any) -> Any:
 @given(
     method=st.sampled_from(["mean", "tfidf", "recency"]), n=st.integers(1, 300), seed=st.integers(0, 999),
     cuts=st.integers(1, 9), shuffled=st.booleans(), weighted=st.booleans(),
-)  # fmt: skip
+)
 def test_equals_pooling_from_scratch(
     method: str, n: int, seed: int, cuts: int, shuffled: bool, weighted: bool
 ) -> None:
@@ -159,7 +159,7 @@ def test_snapshots_of_other_settings_are_refused() -> None:
         LiveCustomers(moved), LiveCustomers(VECTORS, method="tfidf", **settings_of("tfidf")),
         LiveCustomers(VECTORS, method="recency", half_life_days=1.0),
         LiveCustomers(VECTORS, token_action=np.zeros(N_TOKENS, int), action_weights=[2.0]),
-    ):  # fmt: skip
+    ):
         with pytest.raises(TableError, match="taken with other"):
             other.restore(snapshot)
     with pytest.raises(TableError, match="not a snapshot"):
@@ -213,7 +213,7 @@ def test_a_bad_batch_changes_nothing() -> None:
         (["a", None], [0, 1], [1, 2], TypeError), (["a", 1.5], [0, 1], [1, 2], TypeError),
         (["a", True], [0, 1], [1, 2], TypeError), (["a"], [0, 1], [1], ValueError), (["a"], [0], None, ValueError),
         (["a"], [0], [1, 2], ValueError), (["a"], [0.5], [1], TypeError),
-    ]  # fmt: skip
+    ]
     for customers, tokens, times, error in bad:
         with pytest.raises(error, match="parameter of LiveCustomers"):
             live.update_batch(customers, tokens, timestamps_us=times)
@@ -230,7 +230,7 @@ def test_a_bad_batch_changes_nothing() -> None:
         ({"offset": np.ones(D + 1)}, ValueError), ({"max_customers": 0}, ValueError), ({"split": 1}, TypeError),
         ({"action_weights": [1.0], "token_action": np.full(N_TOKENS, 3)}, ValueError),
     ],
-)  # fmt: skip
+)
 def test_bad_settings(kwargs: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error, match="parameter of LiveCustomers"):
         LiveCustomers(VECTORS, **kwargs)

@@ -65,7 +65,7 @@ def test_equals_the_model_from_scratch(models: Any, tokens: Any, method: str, n:
     if method != "codes":
         arrays = model.to_arrays()
         exact = slow.live_traits(list(zip(who.tolist(), what.tolist())), model.components_, arrays["recipe_idf"],
-                                 np.arange(len(tokens)), 0.0, True)  # fmt: skip
+                                 np.arange(len(tokens)), 0.0, True)
         np.testing.assert_allclose(got, np.array([exact[c] for c in seen]), atol=2e-5)
 
 
@@ -116,7 +116,7 @@ def test_a_damaged_or_foreign_snapshot_is_refused(models: Any, tokens: Any) -> N
         ("pair_row", np.array([0, 0, 2])), ("pair_token", np.array([0, 0, 1])), ("pair_token", np.array([0, 2, 10**6])),
         ("pair_count", np.array([1, 0, 1], np.int32)), ("pair_count", np.array([1, 1], np.int32)),
         ("pair_count", np.array([1, 1, 1])), ("trait_sums", np.zeros((2, 9))),
-    ):  # fmt: skip
+    ):
         arrays = {**good.arrays, name: bad}
         with pytest.raises(TableError, match="not a snapshot"):
             live.restore(EmbeddingTable(good.ids, good.vectors, arrays=arrays, metadata=good.metadata))
@@ -200,7 +200,7 @@ def test_what_traits_may_be(models: Any, tokens: Any, corpus: Any) -> None:
         (tokens, "joint", TypeError, "TraitModel"), (tokens.vectors[1:], models["joint"], ValueError, "over the"),
         (tokens.subset(tokens.ids[::-1]), models["joint"], ValueError, "in their order"),
         (tokens, semi, ValueError, "semi"), (tokens, TraitModel(), tc.NotFittedError, "fit"),
-    ]  # fmt: skip
+    ]
     for items, traits, error, match in bad:
         with pytest.raises(error, match=match):
             LiveCustomers(items, traits=traits)

@@ -30,7 +30,7 @@ def level(request: pytest.FixtureRequest) -> Any:
     m=st.integers(0, 40), n=st.integers(0, 90), d=st.integers(1, 19), k=st.integers(1, 12),
     metric=st.sampled_from(METRICS), seed=st.integers(0, 999), coarse=st.booleans(), masked=st.booleans(),
     excluding=st.booleans(), workers=st.sampled_from([1, 2, 7]),
-)  # fmt: skip
+)
 def test_equals_the_slow_twin(
     m: int, n: int, d: int, k: int, metric: str, seed: int, coarse: bool, masked: bool, excluding: bool, workers: int
 ) -> None:
@@ -87,7 +87,7 @@ def points(kind: str, rng: np.random.Generator, n: int, d: int) -> np.ndarray:
     m=st.integers(1, 5), n=st.integers(0, 60), d=st.integers(1, 11), k=st.integers(1, 12),
     table=st.sampled_from(POINTS), asked=st.sampled_from((None, *POINTS)), seed=st.integers(0, 999),
     masked=st.booleans(), batch=st.sampled_from([1, 20]),
-)  # fmt: skip
+)
 def test_distances_are_exact_at_any_scale(
     m: int, n: int, d: int, k: int, table: str, asked: str | None, seed: int, masked: bool, batch: int
 ) -> None:
@@ -183,7 +183,7 @@ def test_thousands_of_rows_far_from_the_origin(level: str, kind: str, m: int) ->
             np.testing.assert_allclose(score, np.sqrt(exact[row]).astype(float), rtol=1e-7, atol=1e-45)
 
 
-def test_places_in_metres_through_every_entrance() -> None:
+def test_places_in_metres_by_every_function() -> None:
     """Points of a city in UTM metres: float32 products gave rows at 87 m where there are some at 4 m."""
     rng = np.random.default_rng(0)
     v = (np.array([452_000.0, 5_411_000.0]) + rng.normal(size=(3000, 2)) * 800).astype(np.float32)
@@ -194,7 +194,7 @@ def test_places_in_metres_through_every_entrance() -> None:
     for found in (
         table.most_similar(7, 10, metric="euclidean"), table.most_similar(v[7], 11, metric="euclidean")[1:],
         build_index(table, metric="euclidean").most_similar(7, 10),
-    ):  # fmt: skip
+    ):
         np.testing.assert_allclose(distance[[one for one, _ in found]], nearest)
         np.testing.assert_allclose([score for _, score in found], nearest, rtol=1e-6)
 
@@ -216,7 +216,7 @@ def test_tables_and_batches_without_rows(metric: str) -> None:
 @given(
     seed=st.integers(0, 999), a=st.integers(-149, 125), b=st.integers(-149, 125), d=st.integers(1, 20),
     m=st.sampled_from([1, 20]),
-)  # fmt: skip
+)
 def test_cosines_at_any_scale(seed: int, a: int, b: int, d: int, m: int) -> None:
     rng = np.random.default_rng(seed)
     powers = np.where(rng.random((50, 1)) < 0.5, a, b)  # rows of two scales in one table
@@ -277,7 +277,7 @@ def test_exclusions_in_every_form() -> None:
         ({"queries": [[np.nan, 0.0]]}, ValueError), ({"vectors": np.full((5, 2), np.inf)}, ValueError),
         ({"workers": 0}, ValueError),
     ],
-)  # fmt: skip
+)
 def test_bad_calls(kwargs: dict[str, Any], error: type[Exception]) -> None:
     call = {"queries": np.zeros((1, 2)), "vectors": np.zeros((5, 2)), "k": 1} | kwargs
     with pytest.raises(error, match="parameter of top_k"):
@@ -367,7 +367,7 @@ def test_an_index_behind_its_table_never_opens(tmp_path: Any) -> None:
         store.open("items"), table.subset(table.ids[::-1]), table.subset(table.ids[:-1]),
         EmbeddingTable([f"j{i}" for i in range(len(table))], table.vectors, context_vectors=table.context_vectors),
         EmbeddingTable(table.ids, moved, context_vectors=table.context_vectors),
-    ):  # fmt: skip
+    ):
         with pytest.raises(TableError, match="was built over"):
             open_index(path, other)
     with pytest.raises(TableError, match="can't be opened"):

@@ -59,7 +59,7 @@ def test_products_equal_brute_force_and_respect_every_filter(seed, k):
         alone = tc.recommend_products(
             profiles[row], affinity, k=k, seen=seen.indices[seen.indptr[row] : seen.indptr[row + 1]], allow=allow,
             deny=deny, item_category=category, categories=[0, 1],
-        )  # fmt: skip
+        )
         np.testing.assert_array_equal(alone.rows, found.rows[row])
         np.testing.assert_array_equal(alone.by_trait, found[row].by_trait)
 
@@ -125,7 +125,7 @@ def test_next_items_weigh_the_latest_most(seed):
         assert set(filtered.tolist()) <= {0, 4, -1}
 
 
-def test_what_nothing_speaks_for_is_not_listed():
+def test_rows_without_evidence_are_not_listed():
     by_counts = tc.next_items([0], counts=sparse.csr_array(np.diag([2.0, 0, 0], 1)), k=3)
     assert (by_counts.rows.tolist(), listed(by_counts)) == ([1, -1, -1], [1])
     like = tc.NextItemCounts().fit(tc.Sequences.from_lists([[0, 1]]), n_items=11)
@@ -213,7 +213,7 @@ def test_a_zero_of_seen_is_a_zero_however_it_is_stored():
     assert tc.next_items([0, 2], counts=counts, k=3, decay=0.0, exclude_seen=True).rows.tolist() == [1, -1, -1]
 
 
-def test_big_batches_are_cut_without_a_seam():
+def test_big_batches_equal_small_ones():
     rng = np.random.default_rng(0)
     profiles, affinity = quantised(rng, 900, 3), quantised(rng, 3, 5000)
     whole = tc.recommend_products(profiles, affinity, k=4)

@@ -33,7 +33,7 @@ def same(found: list[tuple[Any, float]], theirs: list[tuple[str, float]]) -> Non
 
 
 @pytest.mark.parametrize("ints", [False, True])
-def test_every_method_answers_as_gensim(ints: bool) -> None:
+def test_every_method_equals_gensims(ints: bool) -> None:
     t = table(ints=ints)
     kv, ids = keyed(t), t.ids.tolist()
     a, b, c, e = ids[4], ids[9], ids[22], ids[0]
@@ -104,7 +104,7 @@ def test_ids_are_never_a_vector_nor_rows(d: int) -> None:
         ints.most_similar(np.arange(d))  # ints are ids, also in an array as long as a vector
 
 
-def test_one_id_is_not_read_as_its_letters() -> None:
+def test_one_string_is_not_split_into_letters() -> None:
     t = EmbeddingTable(["a", "b", "bb", "c"], [[1.0, 0], [0.9, 0.1], [0.8, 0.3], [0.5, 0.5]])
     assert [one for one, _ in t.most_similar("a", exclude="bb")] == ["b", "c"]
     assert [one for one, _ in t.most_similar("a", allowed="bb")] == ["bb"]
@@ -124,7 +124,7 @@ def test_one_id_is_not_read_as_its_letters() -> None:
     metric=st.sampled_from(["cosine", "dot", "euclidean"]), against=st.sampled_from(["vectors", "context_vectors"]),
     ints=st.booleans(), k=st.integers(1, 15), seed=st.integers(0, 999), m=st.integers(0, 5), per_query=st.booleans(),
     form=st.sampled_from(["mask", "ids", "none"]),
-)  # fmt: skip
+)
 def test_exclude_and_allowed(
     metric: str, against: str, ints: bool, k: int, seed: int, m: int, per_query: bool, form: str
 ) -> None:
@@ -139,7 +139,7 @@ def test_exclude_and_allowed(
     allowed = {"mask": mask, "ids": t.ids[mask].tolist(), "none": None}[form]
     rows, scores = t.most_similar_batch(
         t.ids[own], k, metric=metric, against=against, exclude=exclude, allowed=allowed
-    )  # fmt: skip
+    )
     out = [[*mine, int(row)] for mine, row in zip(banned, own)]
     expected = slow.top_k(
         t.vectors[own], getattr(t, against), k, metric=metric, exclude=out, mask=None if form == "none" else mask
@@ -188,14 +188,14 @@ def test_refusals_name_the_parameter() -> None:
         "token": {"token": np.ones(3)}, "positive": {"positive": [0.5, 0.5]}, "negative": {"negative": [np.ones(4)]},
         "allowed": {"token": "i1", "allowed": np.ones(3, dtype=bool)}, "k": {"token": "i1", "k": 0},
         "metric": {"token": "i1", "metric": "taxi"}, "against": {"token": "i1", "against": "sides"},
-    }.items():  # fmt: skip
+    }.items():
         with pytest.raises(ValueError, match=f"'{parameter}' parameter of EmbeddingTable"):
             t.most_similar(**options)
     gaps = [True] * (N - 1) + [None]
     for parameter, options in {
         "exclude": {"exclude": np.ones(N, dtype=bool)}, "allowed": {"allowed": np.ones(N)},
         "positive": {"positive": {}}, "negative": {"negative": [b"i1"]},
-    }.items():  # fmt: skip
+    }.items():
         with pytest.raises((TypeError, ValueError), match=f"'{parameter}' parameter of EmbeddingTable"):
             t.most_similar(**{"token": None if parameter == "positive" else "i1", **options})
     with pytest.raises(TypeError, match="without gaps"):

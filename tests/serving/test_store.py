@@ -149,7 +149,7 @@ def test_ids_come_back_as_they_were(tmp_path: Path, ids: Any) -> None:
 
 
 @pytest.mark.parametrize("folder", sorted(GOLDEN.glob("v1_*")), ids=lambda p: p.name)
-def test_bytes_of_format_1_open_for_ever(folder: Path) -> None:
+def test_golden_bytes_of_format_1_open(folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
     store = TableStore(folder / "tables")
     opened = store.open("items", verify=True)
@@ -207,7 +207,7 @@ def test_a_failing_report_needs_someone_and_a_reason(tmp_path: Path) -> None:
     "name",
     ["..", ".", "", "a/b", "/abs", "../up", "a\\b", ".hidden", "-x", "a\0b", "a\n", "ä", "LATEST", "latest", "CON",
      "nul.txt", "x" * 128, "end."],
-)  # fmt: skip
+)
 def test_names_that_are_no_plain_names(tmp_path: Path, name: str) -> None:
     store = TableStore(tmp_path / "store")
     with pytest.raises(ValueError, match="'name' parameter"):
@@ -425,7 +425,7 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         lambda: store.open("items"), lambda: store.list("items"), lambda: store.rollback("items"),
         lambda: store.prune("items", keep=1), lambda: store.verify("items"), lambda: store.describe("items"),
         lambda: store.withdraw("items", "v1"),
-    ]  # fmt: skip
+    ]
     for call in calls:
         with pytest.raises(TableError, match="no table 'items'"):
             call()

@@ -25,7 +25,7 @@ def make(kind: str) -> EmbeddingTable:
     return EmbeddingTable(
         ids, rng.normal(size=(5, 3)), context_vectors=rng.normal(size=(5, 3)),
         arrays={"counts": np.arange(5)}, metadata={"method": "test", "traits": ["x", "y"]},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(params=KINDS)
@@ -174,7 +174,7 @@ def test_what_is_not_a_regular_file(published: tuple[TableStore, Path, Embedding
         {"id_kind": "object"}, {"format": 2}, {"kind": "other"}, {"files": {}}, {"files": None}, {"name": "other"},
         {"version": "v9"}, {"sequence": None},
     ],
-)  # fmt: skip
+)
 def test_forged_manifests(published: tuple[TableStore, Path, EmbeddingTable], change: dict[str, object]) -> None:
     """A good checksum over a bad manifest: refused before anything of the size it claims is allocated."""
     store, folder, _ = published
@@ -196,7 +196,7 @@ def test_forged_manifests(published: tuple[TableStore, Path, EmbeddingTable], ch
         {"dtype": "|O"}, {"dtype": "<f8"}, {"dtype": "object"}, {"dtype": ["<f4"]}, {"size": -1}, {"size": 2**61},
         {"sha256": "00"}, {"size": 188.0}, {"shape": [True, 3]},
     ],
-)  # fmt: skip
+)
 def test_forged_file_entries(published: tuple[TableStore, Path, EmbeddingTable], entry: dict[str, object]) -> None:
     store, folder, _ = published
     fields = json.loads((folder / "manifest.json").read_bytes())
@@ -235,7 +235,7 @@ def test_deep_and_huge_json(published: tuple[TableStore, Path, EmbeddingTable]) 
         store.open("items")
 
 
-def test_damaged_text_of_ids_is_told_when_it_is_read(tmp_path: Path) -> None:
+def test_damaged_text_of_ids_is_an_error_when_it_is_read(tmp_path: Path) -> None:
     store = TableStore(tmp_path)
     store.publish(EmbeddingTable(["ab", "ü", "c"], np.eye(3)), "items")
     folder = tmp_path / "items" / "v000001"

@@ -23,7 +23,7 @@ def strike(folder: Path, action: str, mode: str) -> dict[str, object]:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.data.store_faults", str(folder), action, mode],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
@@ -44,8 +44,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     ("publish_first", "kill_half"), ("publish_next", "kill_half"), ("publish_next", "kill_after"),
     ("publish_first", "EROFS"), ("publish_next", "ENOSPC"), ("publish_large", "kill_half"), ("publish_large", "ENOSPC"),
     ("publish_large", "EINVAL"),
-])  # fmt: skip
-def test_publisher_struck_at_every_operation(folder: Path, action: str, mode: str) -> None:
+])
+def test_a_publisher_fails_at_every_operation(folder: Path, action: str, mode: str) -> None:
     found = strike(folder, action, mode)
     assert found["problems"] == []
     assert int(str(found["operations"])) > 50  # all of them were seen: arrays, manifest, renames, locks
@@ -54,8 +54,8 @@ def test_publisher_struck_at_every_operation(folder: Path, action: str, mode: st
 @pytest.mark.parametrize(("action", "mode"), [
     ("rollback", "kill_half"), ("rollback", "ENOSPC"), ("prune", "kill_half"), ("prune", "ENOSPC"),
     ("withdraw", "kill_half"), ("withdraw_first", "EIO"),
-])  # fmt: skip
-def test_what_moves_versions_struck_at_every_operation(folder: Path, action: str, mode: str) -> None:
+])
+def test_moving_versions_fails_at_every_operation(folder: Path, action: str, mode: str) -> None:
     found = strike(folder, action, mode)
     assert found["problems"] == []
     assert int(str(found["operations"])) > 12

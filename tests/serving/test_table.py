@@ -19,7 +19,7 @@ def table(n: int = 30, d: int = 6, *, ints: bool = False) -> EmbeddingTable:
     return EmbeddingTable(
         ids, rng.normal(size=(n, d)), context_vectors=rng.normal(size=(n, d)),
         arrays={"counts": np.arange(n), "loadings": np.zeros((2, 3))}, metadata={"method": "test"},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
@@ -80,7 +80,7 @@ def test_look_up_of_any_int(ids: list[int], asked: int) -> None:
     assert t.rows(np.array([2**64 - 1], dtype=np.uint64), missing="mark").tolist() == [-1]
 
 
-def test_ints_and_strings_never_meet() -> None:
+def test_ints_and_strings_are_different_ids() -> None:
     strings, ints = EmbeddingTable(["1"], [[1.0]]), EmbeddingTable([1], [[1.0]])
     assert 1 not in strings
     assert "1" not in ints
@@ -103,11 +103,11 @@ def test_fingerprint_follows_ids_order_and_numbers() -> None:
         t.subset(t.ids[::-1]), t.subset(t.ids[:-1]), EmbeddingTable(names, v),
         EmbeddingTable(names, c, context_vectors=v),
         EmbeddingTable(["i0i1", "", *names[2:]], v, context_vectors=c),
-    ]  # fmt: skip
+    ]
     assert len({t.fingerprint, *(other.fingerprint for other in different)}) == 1 + len(different)
 
 
-def test_what_the_caller_does_later_changes_nothing_it_copied() -> None:
+def test_copied_arrays_are_independent_of_the_callers() -> None:
     vectors = np.ones((2, 2), dtype=np.float32)
     t = EmbeddingTable(["a", "b"], vectors)
     with pytest.raises(ValueError, match="read-only"):
@@ -125,7 +125,7 @@ def test_layouts(layout: str) -> None:
         "transposed": np.asfortranarray(base), "strided": np.repeat(base, 2, axis=1)[:, ::2],
         "float64": base.astype(float),
         "byteswapped": base.astype(base.dtype.newbyteorder()), "readonly": base, "list": base.tolist(),
-    }[layout]  # fmt: skip
+    }[layout]
     if layout == "readonly":
         value.flags.writeable = False
     t = EmbeddingTable([1, 2, 3], value)
@@ -152,26 +152,26 @@ def test_layouts(layout: str) -> None:
         ((["a", "b"], np.eye(2)), {"metadata": {"f": object()}}, TypeError),
         ((["a", "b"], np.eye(2)), {"metadata": [1]}, TypeError),
     ],
-)  # fmt: skip
+)
 def test_bad_tables(args: Any, kwargs: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="parameter of EmbeddingTable"):
         EmbeddingTable(*args, **kwargs)
 
 
-def test_bad_questions() -> None:
+def test_bad_queries() -> None:
     t = EmbeddingTable(["a", "b"], np.eye(2))
     for call, error in (
         (lambda: t.most_similar("a", 0), ValueError), (lambda: t.most_similar("z"), KeyError),
         (lambda: t.most_similar("a", against="context_vectors"), ValueError), (lambda: t["z"], KeyError),
         (lambda: t.most_similar("a", against="sideways"), ValueError), (lambda: t.subset(["z"]), KeyError),
         (lambda: t.most_similar([1.0, 2.0, 3.0]), ValueError), (lambda: t.rows(["z"]), KeyError),
-    ):  # fmt: skip
+    ):
         with pytest.raises(error):
             call()
     assert EmbeddingTable([], np.zeros((0, 3))).most_similar([0.0, 0.0, 0.0]) == []
 
 
-def test_metadata_is_what_will_be_read_back() -> None:
+def test_metadata_equals_what_is_read_back() -> None:
     given_ = {"k": np.int64(3), "v": np.array([1.0]), "nested": {"t": (1, 2)}}
     t = EmbeddingTable(["a"], [[1.0]], metadata=given_)
     assert t.metadata == {"k": 3, "v": [1.0], "nested": {"t": [1, 2]}}

@@ -77,7 +77,7 @@ def test_word2vec_refuses_ids_it_would_break(tmp_path: Path, bad: str) -> None:
         (b"1 2\na 1 2\nb 3 4\n", "more follows"), (b"2 2\na 1 2\na 3 4\n", "twice"), (b"1 2\na 1 nan\n", "finite"),
         (b"1 2\n\xff 1 2\n", "line 2"),
     ],
-)  # fmt: skip
+)
 def test_bad_word2vec_files(tmp_path: Path, content: bytes, match: str) -> None:
     (tmp_path / "v").write_bytes(content)
     with pytest.raises(InputError, match=match):
@@ -85,7 +85,7 @@ def test_bad_word2vec_files(tmp_path: Path, content: bytes, match: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"2 2\n", b"1 2\na \x00\x00", b"1 2\nabcdefghijk", b"1 2\n\xff " + b"\0" * 8,
-                                     b"1 2\na " + b"\0" * 8 + b"xx"])  # fmt: skip
+                                     b"1 2\na " + b"\0" * 8 + b"xx"])
 def test_bad_binary_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "v").write_bytes(content)
     with pytest.raises(InputError):
@@ -133,7 +133,7 @@ def test_limit_and_files_without_a_header(tmp_path: Path, limit: int | None) -> 
             np.testing.assert_array_equal(found.vectors, theirs.vectors)
 
 
-def test_a_header_is_asked_for_where_it_must_be(tmp_path: Path) -> None:
+def test_a_header_is_required_for_binary_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'header' parameter"):
         tc.read_word2vec(tmp_path / "v", binary=True, header=False)
     with pytest.raises(ValueError, match="'header' parameter"):
@@ -155,7 +155,7 @@ def test_a_header_is_asked_for_where_it_must_be(tmp_path: Path) -> None:
         (b"a 1 2\nb 1 1e39\n", "line 2.*'b' is not finite"), (b"a 1 2\n\xff 1 2\n", "line 2: its id is not UTF-8"),
         (b"a 1 2\n\nb 1 2\n", "line 2"), (b"a\t1\t2\n", "line 1"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_without_a_header(tmp_path: Path, content: bytes, match: str) -> None:
     for name, raw in (("v", content), ("v.gz", gzip.compress(content))):
         (tmp_path / name).write_bytes(raw)
@@ -190,7 +190,7 @@ def test_damaged_archives(tmp_path_factory: Any, cut: int, place: int, to: int) 
 @given(
     n=st.integers(0, 12), d=st.integers(1, 4), binary=st.booleans(), header=st.booleans(),
     zipped=st.booleans(), seed=st.integers(0, 99),
-)  # fmt: skip
+)
 def test_round_trip(
     tmp_path_factory: Any, n: int, d: int, binary: bool, header: bool, zipped: bool, seed: int
 ) -> None:

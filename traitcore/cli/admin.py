@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
         description="Builds a cosine index of one version of a table, stored beside it and pruned with it; `traitcore "
         "similar --index` uses it. Recall@10 is the mean share of the ten exact neighbours that it finds.",
         epilog="example:\n  traitcore index items --store shop", formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     index.add_argument("name", metavar="TABLE", help="tokens, items or customers")
     index.add_argument("--version", default="latest", metavar="V", help="a version of the table (%(default)s)")
     text = "hnsw: a graph, by faiss (extra `ann`); exact: brute force (%(default)s)"
@@ -79,7 +79,7 @@ def run_list(args: argparse.Namespace) -> None:
         [(i.name, i.version, "latest" if i.is_latest else "", i.n_rows, i.dimension, i.size_bytes / 1e6, i.created_utc,
           i.error or i.status or "") for i in infos],
         ("table", "version", "", "rows", "d", "MB", "published (UTC)", "guardrails"),
-    ))  # fmt: skip
+    ))
 
 
 def run_verify(args: argparse.Namespace) -> None:
@@ -128,7 +128,7 @@ def run_index(args: argparse.Namespace) -> None:
     index = build_index(
         opened, kind=args.kind, links=args.links, ef_construction=args.ef_construction, ef_search=args.ef_search,
         sample=args.sample, random_state=args.seed, workers=args.workers,
-    )  # fmt: skip
+    )
     index.save(path)
     if args.json:
         write_json({"path": str(path), **asdict(index.info)})

@@ -30,7 +30,7 @@ def add_commands(commands: Any) -> None:
         "other half, beside controls.",
         epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     add_log_options(parser, items=False)
     add_learning_options(parser)
     group = parser.add_argument_group("evaluation")
@@ -46,7 +46,7 @@ def add_commands(commands: Any) -> None:
     group.add_argument(
         "--checks", default="coherence,stability,support,prediction", metavar="LIST",
         help=f"checks of the traits, any of {','.join(CHECKS)} (%(default)s)",
-    )  # fmt: skip
+    )
     group.add_argument("--splits", type=int, default=5, metavar="N", help="halvings of the customers (%(default)s)")
     add_common(parser, store=False)
     parser.set_defaults(run=run_evaluate)
@@ -70,12 +70,12 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if "items" in answer:
         found = answer["items"]
         print(f"Next item of {found['sessions']:,} held-out sessions (by {found['by']}), "
-              f"{found['queries']:,} queries over {found['n_items']:,} items")  # fmt: skip
+              f"{found['queries']:,} queries over {found['n_items']:,} items")
         print(table(
             [(name, f["recall"], f["mrr"], f["ndcg"], f["coverage"], f["popularity_bias"])
              for name, f in found["scorers"].items()],
             ("scorer", f"Recall@{args.k}", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"), indent=2,
-        ))  # fmt: skip
+        ))
     if "traits" in answer:
         print(f"\n{answer['traits']['method']} traits, judged on customers that neither fitted nor named them")
         fixed = ", ".join(f"{name} {value}" for name, value in answer["traits"]["protocol"].items())
@@ -114,11 +114,11 @@ def judge_items(
             progress=progress,
         )
         for name, scorer in scorers.items()
-    }  # fmt: skip
+    }
     return {
         "by": by, "sessions": len(test), "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
         "scorers": {name: report.as_dict() for name, report in reports.items()},
-    }  # fmt: skip
+    }
 
 
 def next_item_scorer(train: Sequences, n_items: int, workers: int) -> Callable[[Sequences], NDArray[Any]]:
@@ -166,5 +166,5 @@ def judge_traits(
         embed=embed if config.trait_method in NEED_VECTORS else None,
         checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, random_state=config.seed,
         progress=progress,
-    )  # fmt: skip
+    )
     return {"method": config.trait_method, **found.as_dict()}

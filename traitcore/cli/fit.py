@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
         "demo", help="a simulated shop, from its log to readable traits, in under a minute",
         description="Simulates a shop with planted traits, learns from its log, publishes, shows results, and compares "
         "the traits found with the planted ones.",
-    )  # fmt: skip
+    )
     demo.add_argument("--store", metavar="DIR", help="keep the published tables here (default: a temporary folder)")
     demo.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     demo.add_argument("--workers", type=int, default=-1, help="threads (all cores)")
@@ -36,10 +36,10 @@ def add_commands(commands: Any) -> None:
         "simulate", help="write the log of a simulated shop",
         description="Write a shop's log with planted traits as CSV: user_id, timestamp, action, item_id, item_text.",
         epilog="example:\n  traitcore simulate events.csv --users 5000 --items 2000", formatter_class=_RAW,
-    )  # fmt: skip
+    )
     simulate.add_argument("out", metavar="OUT.csv")
     for flag, name, default in (("--users", "n_users", 2000), ("--items", "n_items", 1000), ("--traits", "n_traits", 8),
-                                ("--seed", "seed", 0)):  # fmt: skip
+                                ("--seed", "seed", 0)):
         simulate.add_argument(flag, dest=name, type=int, default=default, metavar="N", help="(%(default)s)")
     text = "share of events that are independent of traits (%(default)s)"
     simulate.add_argument("--noise", type=float, default=0.35, metavar="X", help=text)
@@ -61,7 +61,7 @@ def add_commands(commands: Any) -> None:
         "      --item-text Description --set-aside\n"
         "  traitcore fit sessions.csv.gz --user - --timestamp - --action - --session session_id --order position",
         formatter_class=_RAW,
-    )  # fmt: skip
+    )
     add_log_options(fit)
     add_learning_options(fit)
     fit.add_argument("--force", metavar="WHY", help="publish although the guardrails fail; who and why are recorded")
@@ -129,7 +129,7 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
         "customers": None if result.customers is None else len(result.customers),
         "guardrails": None if result.verdict is None else result.verdict.as_dict(),
         "traits": result.traits,
-    }  # fmt: skip
+    }
 
 
 def print_stages(result: PipelineResult) -> None:
@@ -173,7 +173,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
         result = fit_pipeline(
             sim.log, n_traits=8, max_events_per_minute=30, workers=args.workers, seed=args.seed, store=store,
             progress=progress,
-        )  # fmt: skip
+        )
     finally:
         progress.clear()
     found = planted_recovery(sim.truth, result)
@@ -195,7 +195,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
     print(table(
         [(pair["correlation"], pair["planted"], pair["found"]) for pair in found["pairs"]],
         ("correlation", "planted", "found"), indent=2,
-    ))  # fmt: skip
+    ))
     print(f"mean correlation {found['mean']:.3f}; {found['ceiling']:.3f} is that of the log's own events")
     if args.store is not None:
         print(f"\nNext: traitcore traits --store {store}")

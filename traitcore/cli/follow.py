@@ -34,7 +34,7 @@ def add_commands(commands: Any) -> None:
         "  traitcore follow new_events.csv --history events.csv --store shop --save\n"
         "  tail -n +1 -f new_events.csv | traitcore follow - --store shop --save --json",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     add_log_options(follow, items=False, log="CSV with a header line, read as it grows; '-': standard input")
     follow.add_argument("--history", metavar="LOG", help="log with the same columns and the earlier events")
     follow.add_argument("--save", action="store_true", help="at the end, publish the customers' state to the store")
@@ -79,7 +79,7 @@ def run_follow(args: argparse.Namespace) -> None:
     saved = "" if version is None else f"; saved as {SAVED} {version}"
     if not args.quiet:
         print(f"{followed:,} events followed, {left_out:,} lines left out; {len(live):,} customers known{saved}",
-              file=sys.stderr)  # fmt: skip
+              file=sys.stderr)
 
 
 def _begin(live: LiveCustomers, published: Published, config: PipelineConfig, args: argparse.Namespace) -> None:

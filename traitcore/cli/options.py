@@ -51,7 +51,7 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
     ),
     "workers": (int, 1, "threads; -1: all cores"),
     "seed": (int, 0, "seed of every stage"),
-}  # fmt: skip
+}
 
 
 def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
@@ -92,7 +92,7 @@ def add_log_options(
     group.add_argument(
         "--map-action", action="append", default=[], metavar="OLD=NEW",
         help="rename an action; OLD= drops it. By default add_cart, remove_cart, purchase become cart, remove, buy",
-    )  # fmt: skip
+    )
     if items:
         text = "CSV of items, also new ones: item_id and any of text, category, brand, price"
         group.add_argument("--items", metavar="FILE", help=text)
@@ -115,7 +115,7 @@ def read_log(args: argparse.Namespace, progress: Progress | None) -> EventLog:
             timestamp_unit=args.timestamp_unit, id_types=args.id_types, where=args.where,
             on_bad_rows="set_aside" if args.set_aside or args.rejects else "raise", rejects=args.rejects,
             progress=progress,
-        )  # fmt: skip
+        )
     except MissingColumnError as error:
         raise InputError(f"{error.problem} {column_advice(error.role)}") from error
 

@@ -24,7 +24,7 @@ def add_commands(commands: Any) -> None:
         "the table was fitted (context vectors for tables without that record).",
         epilog="examples:\n  traitcore similar view_prod_0012\n  traitcore similar prod_0012 --next",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     similar.add_argument("token", metavar="TOKEN", help="a token such as view_prod_0012, or an item's id")
     similar.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     similar.add_argument("--next", action="store_true", help="what tends to come next, not what is similar")
@@ -35,7 +35,7 @@ def add_commands(commands: Any) -> None:
     traits = commands.add_parser(
         "traits", help="the traits: name, share of customers, top tokens with lift",
         description="Each trait with its most characteristic tokens. Lift 3: three times as common with its customers.",
-    )  # fmt: skip
+    )
     traits.add_argument("-k", type=int, default=5, metavar="N", help="tokens of each trait (%(default)s)")
     traits.add_argument("--picture", metavar="FILE", help="also draw them: .png, .svg or .pdf (extra `report`)")
     traits.set_defaults(run=run_traits)
@@ -43,7 +43,7 @@ def add_commands(commands: Any) -> None:
     customer = commands.add_parser(
         "customer", help="one customer: traits, latest events, similar customers, recommendations",
         description="One customer: traits, latest events, similar customers, recommendations.",
-    )  # fmt: skip
+    )
     customer.add_argument("id", metavar="ID", help="the customer's id, as in the log")
     customer.add_argument("-k", type=int, default=5, metavar="N", help="rows of each list (%(default)s)")
     customer.set_defaults(run=run_customer)
@@ -53,7 +53,7 @@ def add_commands(commands: Any) -> None:
         description="Products by the customer's traits, without those bought; or by the latest events (--next), ranked "
         "by cosine or context vectors, whichever found more on held-out sessions. Products without evidence are listed "
         "only with --fallback.",
-    )  # fmt: skip
+    )
     recommend.add_argument("id", metavar="ID", help="the customer's id, as in the log")
     recommend.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     recommend.add_argument("--next", action="store_true", help="by the latest events, not by traits")
@@ -190,19 +190,19 @@ def run_customer(args: argparse.Namespace) -> None:
         "similar": [{"customer": customers.ids[r], "cosine": s, "most": names[int(customers.vectors[r].argmax())]}
                     for r, s in alike],
         "recommended": recommended_rows(published, row, args.k),
-    }  # fmt: skip
+    }
     if args.json:
         write_json(answer)
         return
     print(f"customer {show(str(answer['customer']))}  ({answer['events']:,} events)")
     print("\ntraits")
     print(table([(t["share"], f"trait {t['trait']}", t["name"]) for t in answer["traits"]],
-                ("share", "trait", "name"), indent=2))  # fmt: skip
+                ("share", "trait", "name"), indent=2))
     print("\nlatest events")
     print(table([(str(t["token"]), t["description"]) for t in answer["latest"]], ("token", "description"), indent=2))
     print("\nsimilar customers")
     print(table([(str(c["customer"]), c["cosine"], c["most"]) for c in answer["similar"]],
-                ("customer", "cosine", "mostly"), indent=2))  # fmt: skip
+                ("customer", "cosine", "mostly"), indent=2))
     print("\nrecommended")
     _print_recommended(answer["recommended"])
 
@@ -219,7 +219,7 @@ def run_recommend(args: argparse.Namespace) -> None:
     rows = recommended_rows(
         published, row, args.k, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny,
         fallback=args.fallback,
-    )  # fmt: skip
+    )
     if args.json:
         write_json({"customer": who, "recommended": rows})
         return
@@ -233,7 +233,7 @@ def _print_recommended(rows: list[dict[str, Any]]) -> None:
               "those of most events")
         return
     print(table([(str(r["item"]), r["score"], r["why"], r["description"]) for r in rows],
-                ("item", "score", "because of", "description"), indent=2))  # fmt: skip
+                ("item", "score", "because of", "description"), indent=2))
 
 
 def _customer(published: Published, text: str) -> tuple[Any, int]:
@@ -260,7 +260,7 @@ def _token_row(published: Published, row: int) -> dict[str, Any]:
 def recommended_rows(
     published: Published, row: int | None, k: int, *, following: bool = False, keep_bought: bool = False,
     allow: list[str] | None = None, deny: list[str] | None = None, fallback: str | None = None,
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """Products for a customer (`row` None: not in the store), each with its main reason."""
     import numpy as np
 
@@ -287,7 +287,7 @@ def recommended_rows(
             found.rows.tolist(), found.scores.tolist(), [False] * k if fallback is None else found.fallback.tolist()
         ))
         if r >= 0
-    ]  # fmt: skip
+    ]
 
 
 def _by_events(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:
@@ -318,7 +318,7 @@ def _by_traits(published: Published, row: int | None, bought: Any, options: dict
         np.ascontiguousarray(published.tokens.arrays["loadings"].T), vocabulary.token_item,
         vocabulary.token_action if vocabulary.actions else None, actions=vocabulary.actions,
         n_items=len(published.items),
-    )  # fmt: skip
+    )
     profile = np.zeros(len(affinity), np.float32) if row is None else published.customers.vectors[row]
     found = recommend_products(profile, affinity, seen=bought, **options)
     names = [trait["name"] for trait in published.traits]

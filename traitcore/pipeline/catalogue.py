@@ -117,7 +117,7 @@ def read_catalogue(
         np.asarray(list(seen), dtype=np.int64 if integer_ids else object),
         texts=columns.get("text"), categories=columns.get("category"), brands=columns.get("brand"),
         prices=columns.get("price"),
-    )  # fmt: skip
+    )
 
 
 def _item_id(text: str | None, integer: bool, place: str) -> int | str:
@@ -158,7 +158,7 @@ def with_texts(vocabulary: Vocabulary, catalogue: Catalogue | None) -> Vocabular
 def complete_vectors(
     item_ids: NDArray[Any], vectors: NDArray[np.float32], counts: NDArray[np.int64], catalogue: Catalogue, *,
     content: str, behaviour_weight: float, seed: int,
-) -> tuple[NDArray[Any], NDArray[np.int64], SourcedVectors]:  # fmt: skip
+) -> tuple[NDArray[Any], NDArray[np.int64], SourcedVectors]:
     """(ids, (n,) row of each in `vectors` or -1, vectors): all items of the log's vocabulary and of the catalogue.
 
     content="backfill": items without events get vectors from their content or category; "fuse" also mixes content into

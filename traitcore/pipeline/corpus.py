@@ -55,7 +55,7 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
         corpus = tokenize(
             sessions, action_map=config.action_map, tokens=config.tokens, min_count=config.min_count,
             workers=config.workers,
-        )  # fmt: skip
+        )
         kept["report"] = corpus.report
     by_session = config.customers == "sessions" and log.session is None
     window = config.window or sessions.report.advised_window

@@ -146,7 +146,7 @@ def fit_pipeline(
         verdict, published = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
             store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
-        )  # fmt: skip
+        )
         result = replace(result, verdict=verdict, published=published)
     return replace(result, stages=tuple(run.stages))
 
@@ -168,7 +168,7 @@ def _learn_customers(
             attention = AttentionPooling(seed=config.seed, workers=config.workers).fit(
                 sequences, vectors, embedder.context_vectors_, progress=run.stage_progress("attention"),
                 token_action=vocabulary.token_action if vocabulary.actions else None,
-            )  # fmt: skip
+            )
             start, recall = attention.start_, attention.validation_recall_
             before = f"{attention.start_recalls_[start]:.3f} by {start}"
             kept["report"] = f"Recall@20 of the next token {recall:.3f}, from {before}"
@@ -179,7 +179,7 @@ def _learn_customers(
             sequences, vectors, method=config.pooling, workers=config.workers, attention=attention,
             document_frequencies=vocabulary.document_frequencies if counted else None,
             n_documents=vocabulary.n_documents if counted else None,
-        )  # fmt: skip
+        )
         kept["report"] = f"{len(pooled.vectors):,} customers, {pooled.n_empty:,} without known tokens"
     with run.stage("traits"):
         model = TraitModel(
@@ -196,7 +196,7 @@ def _learn_customers(
 def _as_tables(
     corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig, log: EventLog,
     catalogue: Catalogue | None, run: Run,
-) -> tuple[PipelineResult, str]:  # fmt: skip
+) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
     metadata = {
         "config": asdict(config),
@@ -236,8 +236,8 @@ def make_embedder(config: PipelineConfig, window: int) -> Embedder:
         return WalkEmbedder(
             graph_window=window, vector_size=size, negative=config.negative, epochs=config.epochs or 1, workers=workers,
             seed=seed,
-        )  # fmt: skip
+        )
     return Item2Vec(
         vector_size=size, window=window, negative=config.negative, epochs=config.epochs or 15, workers=workers,
         seed=seed,
-    )  # fmt: skip
+    )

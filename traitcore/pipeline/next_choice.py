@@ -70,7 +70,7 @@ def _judge(sides: Sides, sessions: Sequences, repeats: str, options: dict[str, A
             **options,
         )
         for name, scorer in scorers.items()
-    }  # fmt: skip
+    }
     figures = {name: (report.recall, report.mrr) for name, report in reports.items()}
     return {
         "by": COSINE if figures[COSINE] > figures[CONTEXT] else CONTEXT,

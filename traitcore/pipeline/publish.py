@@ -25,7 +25,7 @@ TABLES = ("tokens", "items", "customers")  # in the order of publication: reader
 def publish_tables(
     tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
     force: tuple[str, str] | None, refits: list[TableComparison], run: Run,
-) -> tuple[Verdict, dict[str, str]]:  # fmt: skip
+) -> tuple[Verdict, dict[str, str]]:
     """(verdict, version by table). The verdict on the items holds for all tables of the run.
 
     A failing verdict without `force` is a TableError that lists the changed settings and how to force. If a table can't
@@ -51,7 +51,7 @@ def publish_tables(
                 published[name] = store.publish(
                     table, name, report=verdict, parameters=asdict(config), seed=config.seed,
                     input_fingerprint=fingerprint, forced_by=force and force[0], force_reason=force and force[1],
-                )  # fmt: skip
+                )
         except BaseException:
             for name, version in published.items():
                 store.withdraw(name, version)

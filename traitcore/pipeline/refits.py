@@ -63,7 +63,7 @@ def compare_refits(
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
                 corpus.sequences.take(held_out), vocabulary, seed=config.seed, workers=config.workers,
-            )  # fmt: skip
+            )
     return Refits(found, *chosen)
 
 

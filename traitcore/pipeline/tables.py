@@ -41,7 +41,7 @@ def token_table(
     return EmbeddingTable(
         vocabulary.tokens, embedder.item_vectors_, context_vectors=embedder.context_vectors_, arrays=arrays,
         metadata=metadata | {"kind": "tokens"},
-    )  # fmt: skip
+    )
 
 
 def vocabulary_of(tokens: EmbeddingTable) -> Vocabulary:
@@ -75,7 +75,7 @@ def item_table(
         ids, own, completed = complete_vectors(
             ids, vectors, counts, catalogue, content=config.content, behaviour_weight=config.behaviour_weight,
             seed=config.seed,
-        )  # fmt: skip
+        )
         source = np.asarray([SOURCES.index(name) for name in completed.source.tolist()], dtype=np.uint8)
         found = (completed.source != "missing") | (own >= 0)
         summary = ", ".join(f"{n:,} {name}" for name, n in completed.source_counts().items() if n)
@@ -87,7 +87,7 @@ def item_table(
     table = EmbeddingTable(
         ids, vectors, context_vectors=context, arrays={"counts": counts, "source": source},
         metadata=metadata | {"kind": "items", "texts": texts, "sources": list(SOURCES)},
-    )  # fmt: skip
+    )
     return table, summary
 
 
@@ -101,7 +101,7 @@ def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> 
 def customer_table(
     sequences: Sequences, vocabulary: Vocabulary, vectors: NDArray[np.float32], model: TraitModel,
     traits: tuple[TraitDescription, ...], config: PipelineConfig, metadata: dict[str, Any],
-) -> EmbeddingTable:  # fmt: skip
+) -> EmbeddingTable:
     """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first) and items bought."""
     owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n = sequences.n_owners

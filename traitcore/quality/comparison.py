@@ -192,7 +192,7 @@ def compare_tables(
         old=geometry_old, new=geometry_new,
         changed_parameters=_changed_parameters(old.metadata, new.metadata),
         inspection={token: {"old": _list(old, token, k), "new": _list(new, token, k)} for token in inspect},
-    )  # fmt: skip
+    )
 
 
 def _check_pair(old: EmbeddingTable, new: EmbeddingTable) -> None:
@@ -260,7 +260,7 @@ def _shifts(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float6
 def _geometry(
     table: EmbeddingTable, lists: NDArray[np.int64], picked: NDArray[Any], counts: NDArray[np.float64] | None,
     common: NDArray[np.int64], rng: np.random.Generator,
-) -> Geometry:  # fmt: skip
+) -> Geometry:
     vectors = table.vectors
     norms = np.linalg.norm(vectors, axis=1)
     alive = np.flatnonzero(norms > _TINY)

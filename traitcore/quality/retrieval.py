@@ -355,7 +355,7 @@ def _checked_scores(found: object, shape: tuple[int, int]) -> NDArray[Any]:
 def _report(
     ranks: NDArray[np.float64], listed: NDArray[np.int32], targets: NDArray[np.int32], k: int, n_items: int,
     popularity: Any, n_unknown: int,
-) -> RetrievalReport:  # fmt: skip
+) -> RetrievalReport:
     n_queries = len(ranks) + n_unknown
     hit = ranks <= k
     bias = None

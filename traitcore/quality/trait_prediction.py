@@ -63,8 +63,8 @@ def recall_at(
         cut = np.partition(line, len(line) - k)[len(line) - k] if k < len(line) else -np.inf
         above = line > cut
         tied = line == cut
-        room = (k - above.sum()) / max(int(tied.sum()), 1)
-        found.append(float((above[new] + tied[new] * min(room, 1.0)).mean()))
+        free = (k - above.sum()) / max(int(tied.sum()), 1)
+        found.append(float((above[new] + tied[new] * min(free, 1.0)).mean()))
     return (float(np.mean(found)) if found else float("nan")), len(found)
 
 

@@ -102,4 +102,4 @@ def judge_stability(
         "bootstrap_jaccard": float(jaccard),
         "reliability": float(np.mean(reliable)),
         "seed_cosine": matched_cosine(seeds[0].raw_profiles_, seeds[1].raw_profiles_),
-    }  # fmt: skip
+    }

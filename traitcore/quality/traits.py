@@ -145,7 +145,7 @@ def evaluate_traits(
         k=check_int("k", OWNER, k, 2), min_df=check_int("min_df", OWNER, min_df, 0),
         smoothing=check_real("smoothing", OWNER, smoothing, 0.0),
         min_count=_least_count(vocabulary) if min_count is None else check_int("min_count", OWNER, min_count, 1),
-    )  # fmt: skip
+    )
     n_splits = check_int("n_splits", OWNER, n_splits, 1)
     n_refits = check_int("n_refits", OWNER, n_refits, 2)
     model = TraitModel() if model is None else model
@@ -182,7 +182,7 @@ def evaluate_traits(
     protocol = asdict(naming) | {
         "method": model.method, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
         "customers": sequences.n_owners, "tokens": len(vocabulary), "random_state": seed,
-    }  # fmt: skip
+    }
     return TraitEvaluation(figures, protocol)
 
 
@@ -207,7 +207,7 @@ def _sampled(
 def _judge_whole(
     model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
     truth: NDArray[np.float64] | None, seed: int,
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """Support, dependence on activity and recovery of planted shares, by one fit on all customers."""
     fitted = fit_and_name(model, sequences, vocabulary, naming, embed, seed)
     profiles = fitted.model.profiles_
@@ -248,7 +248,7 @@ def _judge_invariance(
 def _judge_nulls(
     model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
     n_splits: int, seed: int, progress: Callable[[int], None],
-) -> dict[str, float]:  # fmt: skip
+) -> dict[str, float]:
     """The same protocol and splits with the fitted half permuted and the held-out half as it is."""
     from ..customers.coherence import npmi_coherence
     from ..customers.counts import count_tokens

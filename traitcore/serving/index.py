@@ -111,7 +111,7 @@ class Index:
     def _search(
         self, queries: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None,
         each: list[NDArray[np.int64]] | None, workers: int,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """`each`: distinct rows to leave out, for each query."""
         threads = resolve_workers(workers, "Index")
         if self._native is None:
@@ -241,7 +241,7 @@ def build_index(
         return IndexInfo(
             kind, metric, against, table.fingerprint, table.name, table.version, len(vectors), vectors.shape[1],
             recall, sample, links, ef_construction, ef_search,
-        )  # fmt: skip
+        )
 
     draft = Index(table, describe(1.0), native)
     if native is None:
@@ -333,7 +333,7 @@ def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def _recall(
     queries: NDArray[np.float32], vectors: NDArray[np.float32], exact: NDArray[np.int64], found: NDArray[np.int64],
     metric: str,
-) -> float:  # fmt: skip
+) -> float:
     """Mean share of the rows found (m, k) whose score is at least the worst of the exact ones (m, k).
 
     Scores are recomputed in float64. Both searches choose by float32 sums of d products, each within
@@ -368,7 +368,7 @@ def _merits(
 def _eligible(
     rows: NDArray[np.int64], scores: NDArray[np.float32], k: int, mask: NDArray[np.bool_] | None,
     each: list[NDArray[np.int64]] | None,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The first k eligible rows of those found, in their order."""
     if mask is None and each is None:
         return _padded(rows, scores, k)

@@ -208,7 +208,7 @@ class LiveCustomers:
         add_live_events(  # type: ignore[no-untyped-call]
             rows, tokens, times, self._vectors, self._weights, self._half_life_us,
             s["sums"], s["mass"], s["known"], s["newest_us"], s["exponent"],
-        )  # fmt: skip
+        )
         if self._basis is not None:
             self._pairs.add(rows, tokens, self._basis, s["trait_sums"], s["trait_squares"])
 
@@ -327,7 +327,7 @@ class LiveCustomers:
                 arrays |= self._pair_arrays(rows)
             live = {"method": self.method, "half_life_us": self._half_life_us, "clock": self._clock,
                     "n_evicted": self.n_evicted, "n_unknown": self.n_unknown, "items": self._digest(),
-                    "traits": self._traits_digest()}  # fmt: skip
+                    "traits": self._traits_digest()}
         return EmbeddingTable(ids, vectors, arrays=arrays, metadata={"live": live})
 
     def _pair_arrays(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
@@ -361,7 +361,7 @@ class LiveCustomers:
         if not isinstance(live, dict) or any(key not in table.arrays for key in needed[:6]):
             raise TableError(f"{table!r} is not a snapshot of LiveCustomers.")
         mine = {"method": self.method, "half_life_us": self._half_life_us, "items": self._digest(),
-                "traits": self._traits_digest()}  # fmt: skip
+                "traits": self._traits_digest()}
         for key, value in mine.items():
             if live.get(key) != value:
                 raise TableError(f"The snapshot was taken with other {key}: {live.get(key)!r}, here {value!r}.")

@@ -83,7 +83,7 @@ class TraitBasis:
         """Plain arrays, to publish with the tokens' vectors."""
         arrays: dict[str, NDArray[Any]] = {
             "weights": self.weights, "basis": self.basis, "counted": np.array([self.counted]),
-        }  # fmt: skip
+        }
         if self.mixing is not None:
             arrays["mixing"] = self.mixing
         return {_PREFIX + name: array for name, array in arrays.items()}
@@ -94,13 +94,13 @@ class TraitBasis:
         found: Mapping[str, NDArray[Any]] = tokens.arrays
         if any(_PREFIX + name not in found for name in ("weights", "basis", "counted")):
             raise TableError(f"{tokens!r} holds no live traits: it was published without customers, or by a recipe "
-                             f"other than {', '.join(METHODS)}.")  # fmt: skip
+                             f"other than {', '.join(METHODS)}.")
         weights, basis = found[_PREFIX + "weights"], found[_PREFIX + "basis"]
         mixing, counted = found.get(_PREFIX + "mixing"), found[_PREFIX + "counted"]
         k = basis.shape[1] if basis.ndim == 2 else -1
         wanted: list[tuple[NDArray[Any], Any, tuple[int, ...]]] = [
             (weights, np.float32, (len(tokens),)), (basis, np.float32, (len(tokens), k)), (counted, np.bool_, (1,)),
-        ]  # fmt: skip
+        ]
         wanted += [] if mixing is None else [(mixing, np.float64, (k, k))]
         if any(array.dtype != dtype or array.shape != shape for array, dtype, shape in wanted):
             raise TableError(f"{tokens!r} holds live traits that don't fit its rows.")
@@ -125,7 +125,7 @@ class TokenPairs:
     def add(
         self, rows: NDArray[np.int64], tokens: NDArray[np.int64], basis: TraitBasis, sums: NDArray[np.float64],
         squares: NDArray[np.float64],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Count events and update the sums of their customers."""
         self._reserve(self.n + len(rows))
         self.n += add_token_events(  # type: ignore[no-untyped-call]

@@ -155,7 +155,7 @@ def _search(
     queries: NDArray[np.float32], vectors: NDArray[np.float32], k: int, scale: NDArray[np.float32],
     bias: NDArray[np.float32], first: NDArray[np.int64] | None, banned: NDArray[np.int64] | None, threads: int,
     euclidean: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Threads share the queries, or the rows where queries are few; the split doesn't change the result."""
     m, n = len(queries), len(vectors)
     found = np.empty((m, k), dtype=np.int64), np.empty((m, k), dtype=np.float32)
@@ -165,7 +165,7 @@ def _search(
         _core.search_top_k(
             queries, start, stop, vectors, 0, n, scale, bias, first, banned, *found, threads if by_rows else 1,
             euclidean,
-        )  # fmt: skip
+        )
 
     # Whole tiles of queries, and some tenths of a second a call, so that Ctrl-C is heard between them.
     at_once = max(1, min(_QUERIES, _CALL // max(n * vectors.shape[1], 1))) if m > _LANES else m

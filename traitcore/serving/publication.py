@@ -23,7 +23,7 @@ _STATUSES = ("pass", "warn", "fail")
 def check_report(
     report: Report | Mapping[str, Any] | None, forced_by: str | None, reason: str | None
 ) -> dict[str, Any]:
-    """The manifest's fields "report" and "forced"; TableError for a failing report that nobody forced."""
+    """The manifest's fields "report" and "forced"; TableError for a failing report that is not forced."""
     given = report.as_dict() if isinstance(report, Report) else report
     plain = None if given is None else check_metadata(given)
     if plain is not None and plain.get("status") not in _STATUSES:

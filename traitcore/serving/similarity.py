@@ -84,7 +84,7 @@ class Similarities:
     def most_similar_batch(
         self, tokens: Any, k: int = 10, *, metric: str = "cosine", against: str = "vectors", exclude: Any = (),
         allowed: Any = None, workers: int = 1,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Rows (m, k) int64 and scores (m, k) float32 of the nearest rows of m ids, each without itself.
 
         `exclude` holds ids to leave out of every result, or m lists of ids, one for each; `allowed` is as in
@@ -96,7 +96,7 @@ class Similarities:
     def _search(
         self, queries: NDArray[np.float32], k: int, metric: str, against: str, own: Any, exclude: Any, allowed: Any,
         workers: int,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:  # fmt: skip
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         check_choice("against", OWNER, against, SIDES)
         check_int("k", OWNER, k, 1)
         side = self.vectors if against == "vectors" else self.context_vectors

@@ -88,7 +88,7 @@ class EmbeddingTable(Similarities):
     def _of_parts(
         cls, ids: RowIds, vectors: NDArray[np.float32], context: NDArray[np.float32] | None,
         arrays: dict[str, NDArray[Any]], metadata: Any, *, fingerprint: str | None = None,
-    ) -> EmbeddingTable:  # fmt: skip
+    ) -> EmbeddingTable:
         """A table of parts that are checked already; `metadata` may be a callable that reads it at the first use."""
         table = cls.__new__(cls)
         table._ids, table.vectors, table.context_vectors = ids, vectors, context
@@ -104,7 +104,7 @@ class EmbeddingTable(Similarities):
         return {
             "ids": self._ids, "vectors": self.vectors, "context": self.context_vectors, "arrays": dict(self.arrays),
             "metadata": self.metadata, "fingerprint": self._fingerprint,
-        }  # fmt: skip
+        }
 
     def __copy__(self) -> EmbeddingTable:
         twin = EmbeddingTable.__new__(EmbeddingTable)
@@ -256,7 +256,7 @@ def _of_state(state: dict[str, Any]) -> EmbeddingTable:
     return EmbeddingTable._of_parts(
         state["ids"], frozen_view(state["vectors"]), None if context is None else frozen_view(context), arrays,
         state["metadata"], fingerprint=state["fingerprint"],
-    )  # fmt: skip
+    )
 
 
 def fingerprint_of(digests: Mapping[str, str]) -> str:
