@@ -390,7 +390,7 @@ def test_refits_report_their_purpose(shop: Simulation, tmp_path: Path) -> None:
     told: list[tuple[str, float, float]] = []
     done = fit_pipeline(shop.log, store=tmp_path, progress=lambda *one: told.append(one), **SMALL)
     assert [one for one in told if "guardrails" in one[0] and "refits" in one[0]] == [
-        ("refits, for guardrails", number, 3) for number in range(3)
+        ("refits, for guardrails", number, 3) for number in range(4)
     ]
     report = next(stage.report for stage in done.stages if stage.name == "refits")
     assert report.startswith("3 on nine tenths of the sessions: the differences expected by the next run")

@@ -67,7 +67,7 @@ class NextItemCounts(ParamsMixin):
 
     Attributes
     ----------
-    scores_ : (n_items, n_items) CSR float32, row: item in the session, column: next item.
+    scores_ : (n_items, n_items) CSR float32, row: item in the session, column: next item. Read-only.
     n_items_ : rows of it.
 
     See Also
@@ -165,6 +165,8 @@ class NextItemCounts(ParamsMixin):
         run_blocks(
             kernels.scale_counts, blocks, workers, *matrix, powers["column_power"], powers["row_power"], sums
         )
+        for array in matrix:  # kernels trust them as they are now
+            array.flags.writeable = False
         self.scores_, self.n_items_ = counts, size
         return self
 

@@ -64,6 +64,8 @@ def compare_refits(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
                 corpus.sequences.take(held_out), vocabulary, seed=config.seed, workers=config.workers,
             )
+    if progress is not None:
+        progress(STAGE, wanted, wanted)
     return Refits(found, *chosen)
 
 

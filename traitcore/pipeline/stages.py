@@ -28,12 +28,18 @@ class Run:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, object]]:
-        """Time a stage; the value stored under "report" becomes its report."""
+        """Time a stage; the value stored under "report" becomes its report.
+
+        Its progress begins with (name, 0, 1) and ends with (name, 1, 1), so that a stage without steps of its own, or
+        one that ends before its last step, has an end too.
+        """
         kept: dict[str, object] = {}
         began = time.perf_counter()
         if self.progress is not None:
             self.progress(name, 0, 1)
         yield kept
+        if self.progress is not None:
+            self.progress(name, 1, 1)
         self.stages.append(Stage(name, time.perf_counter() - began, kept.get("report")))
 
     def stage_progress(self, name: str) -> Progress | None:

@@ -1,0 +1,65 @@
+"""Ctrl-C ends work of every kind within a moment, with one worker and with two: a signal to a process at work."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+_START = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell that began all this ignores it
+import numpy as np
+from scipy import sparse
+import traitcore as tc
+rng = np.random.default_rng(0)
+workers = WORKERS
+"""
+# What is made before, the call, and two sizes: one to warm up with, and one that lasts for minutes.
+_JOBS = {
+    # Two hubs that share their leaves: nearly every step there reads all edges of a hub.
+    "walks at a hub": (
+        "n = 20_000; a = np.repeat([0, 1], n); b = np.tile(np.arange(2, n + 2), 2)\n"
+        "g = sparse.csr_array((np.ones(4 * n), (np.r_[a, b], np.r_[b, a])), shape=(n + 2, n + 2))\n"
+        "g = tc.graph_from_matrix(g)",
+        "tc.random_walks(g, starts=np.arange(2, 2 + 100 * SIZE), walk_length=200, p=1e9, q=1e9, workers=workers)",
+        "1", "200",
+    ),
+    "walks": (
+        "n = 100; g = sparse.csr_array((np.ones(n), (np.arange(n) + 1) % n, np.arange(n + 1)), shape=(n, n))",
+        "tc.WalkCorpus(g, n_walks=SIZE, walk_length=10_000, workers=workers).count()", "1", "200_000",
+    ),
+    "next items": (
+        "s = tc.Sequences(rng.integers(0, 2000, 100_000).astype(np.int32), np.arange(0, 100_001, 100))\n"
+        "m = tc.NextItemCounts(decay=1.0, workers=workers).fit(s)\n"
+        "long = tc.Sequences(np.tile(s.tokens, 40), np.arange(0, 4_000_001, 100))",
+        "[m.recommend(long.take(np.arange(SIZE)), n=1000) for _ in range(SIZE)]", "1", "40_000",
+    ),
+}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("job", _JOBS)
+def test_an_interrupt_ends_the_work(job: str, workers: int) -> None:
+    before, call, small, large = _JOBS[job]
+    script = "\n".join(
+        [_START.replace("WORKERS", str(workers)), before, call.replace("SIZE", small), "print('begun', flush=True)",
+         call.replace("SIZE", large)]
+    )  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "begun"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)  # far more than it takes, far less than the work
+    finally:
+        process.kill()
+    assert "KeyboardInterrupt" in error
