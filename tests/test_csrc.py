@@ -17,6 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CSRC = ROOT / "csrc"
 COMPILER = os.environ.get("CXX", "c++").split()
 
+HEADERS = sorted(str(p.relative_to(CSRC / "include")) for p in (CSRC / "include").rglob("*.hpp"))
+HEADERS.remove("traitcore/simd/foreach_level.hpp")  # includes a kernel, which its includer names
+
 pytestmark = pytest.mark.skipif(shutil.which(COMPILER[-1]) is None, reason="no C++ compiler")
 
 
@@ -76,8 +79,8 @@ def test_example_with_the_headers_of_an_installed_package(tmp_path: Path) -> Non
     check_example(program, tmp_path)
 
 
-@pytest.mark.parametrize("header", ["alias", "hogwild", "matrix", "parallel", "rng", "sgns", "simd"])
+@pytest.mark.parametrize("header", HEADERS)
 def test_header_stands_alone(header: str, tmp_path: Path) -> None:
     (tmp_path / "empty.cpp").touch()
     run(*COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tc.get_include()}",
-        "-include", f"traitcore/{header}.hpp", tmp_path / "empty.cpp")  # fmt: skip
+        "-include", header, tmp_path / "empty.cpp")  # fmt: skip

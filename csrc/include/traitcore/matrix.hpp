@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #endif
 
+#include "simd/memory.hpp"
+
 namespace traitcore {
 
 /// Rows are padded with zeros to a multiple of 16 floats, so that each begins on a cache line.
@@ -96,7 +98,7 @@ class Matrix {
     bytes_ = bytes + 64;
     mapped_ = std::calloc(bytes_, 1);
     if (!mapped_) throw std::bad_alloc();
-    data_ = reinterpret_cast<float*>((reinterpret_cast<std::uintptr_t>(mapped_) + 63) & ~std::uintptr_t{63});
+    data_ = align_to_line(static_cast<float*>(mapped_));
   }
   void release() { std::free(mapped_); }
 #endif

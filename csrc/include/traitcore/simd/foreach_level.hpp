@@ -19,21 +19,40 @@ using namespace traitcore::simd::baseline;
 
 #if TRAITCORE_X86
 #define TRAITCORE_LANES 8
-TRAITCORE_BEGIN_AVX2
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
 namespace avx2 {
 using namespace traitcore::simd::avx2;
 #include TRAITCORE_KERNEL
 }  // namespace avx2
-TRAITCORE_END_TARGET
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
 #undef TRAITCORE_LANES
 
 #define TRAITCORE_LANES 16
-TRAITCORE_BEGIN_AVX512
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512dq,avx512bw,avx512vl"))), \
+                             apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,avx512f,avx512dq,avx512bw,avx512vl")
+#endif
 namespace avx512 {
 using namespace traitcore::simd::avx512;
 #include TRAITCORE_KERNEL
 }  // namespace avx512
-TRAITCORE_END_TARGET
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
 #undef TRAITCORE_LANES
 #endif
 #undef TRAITCORE_KERNEL

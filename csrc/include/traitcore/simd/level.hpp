@@ -1,5 +1,5 @@
-// Which instruction set to run, found at run time, and regions of code compiled for one. No build flags are needed;
-// foreach_level.hpp compiles a kernel for every level.
+// Which instruction set to run, found at run time. No build flags are needed: foreach_level.hpp compiles a kernel for
+// every level.
 #pragma once
 #include <atomic>
 #include <stdexcept>
@@ -10,21 +10,6 @@
 #include <immintrin.h>
 #else
 #define TRAITCORE_X86 0
-#endif
-
-// FMA and BMI come with AVX2 on every processor that has it but a few; the AVX-512 level asks for what every
-// AVX-512 server has (Skylake-X, Zen 4 and later).
-#if TRAITCORE_X86 && defined(__clang__)
-#define TRAITCORE_BEGIN_AVX2 \
-  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
-#define TRAITCORE_BEGIN_AVX512 \
-  _Pragma("clang attribute push(__attribute__((target(\"avx2,fma,avx512f,avx512dq,avx512bw,avx512vl\"))), apply_to = function)")
-#define TRAITCORE_END_TARGET _Pragma("clang attribute pop")
-#elif TRAITCORE_X86
-#define TRAITCORE_BEGIN_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
-#define TRAITCORE_BEGIN_AVX512 \
-  _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma,avx512f,avx512dq,avx512bw,avx512vl\")")
-#define TRAITCORE_END_TARGET _Pragma("GCC pop_options")
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -49,6 +34,8 @@
 
 namespace traitcore {
 
+/// FMA comes with AVX2 on every processor that has it but a few; the AVX-512 level asks for what every AVX-512 server has
+/// (Skylake-X, Zen 4 and later).
 enum class SimdLevel : int { baseline = 0, avx2 = 1, avx512 = 2 };
 
 inline constexpr const char* simd_name(SimdLevel level) {
