@@ -153,6 +153,9 @@ TRAITCORE_INLINE void store(float* p, f32 v) {
     __atomic_store(p + i, &x, __ATOMIC_RELAXED);
   }
 }
+#elif defined(__SSE2__)
+TRAITCORE_INLINE f32 load(const float* p) { return _mm_loadu_ps(p); }
+TRAITCORE_INLINE void store(float* p, f32 v) { _mm_storeu_ps(p, v); }
 #else
 TRAITCORE_INLINE f32 load(const float* p) {
   f32 v;
