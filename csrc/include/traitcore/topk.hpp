@@ -1,7 +1,7 @@
 // Exact top-k by inner product or euclidean distance: scores and selection in one pass, no matrix of scores.
 //
-// The scores of a tile, 2 vectors of queries by several rows, are summed in registers and compared with each query's k-th
-// best so far, which drops nearly all of them. The distances of the others are computed in double (topk_distance.hpp).
+// The scores of a tile, 2 vectors of queries by several rows, are summed in registers and compared with each query's
+// k-th best so far, which drops nearly all of them. The distances of the others are computed in double (topk_distance.hpp).
 #pragma once
 #include <algorithm>
 #include <atomic>

@@ -1,5 +1,4 @@
-// The kernels of nmf.hpp for one instruction set, for floats and for doubles. Nothing here calls std::, and nothing is a
-// template of a type, because such a template may be instantiated outside its target region.
+// The kernels of nmf.hpp for one instruction set, for floats and for doubles.
 
 #define TRAITCORE_REAL_LANES TRAITCORE_LANES
 namespace of_float {

@@ -112,6 +112,8 @@ using i32 = std::int32_t __attribute__((vector_size(16)));
 using f32 = __m128;
 using f64 = __m128d;
 
+TRAITCORE_INLINE f64 load(const double* p) { return _mm_loadu_pd(p); }
+TRAITCORE_INLINE void store(double* p, f64 v) { _mm_storeu_pd(p, v); }
 TRAITCORE_INLINE f64 widen(const float* p) {
   double two;
   __builtin_memcpy(&two, p, sizeof two);
@@ -126,6 +128,12 @@ TRAITCORE_INLINE unsigned above(f32 a, f32 b) { return static_cast<unsigned>(_mm
 using f32 = float __attribute__((vector_size(16)));
 using f64 = double __attribute__((vector_size(16)));
 
+TRAITCORE_INLINE f64 load(const double* p) {
+  f64 v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+TRAITCORE_INLINE void store(double* p, f64 v) { __builtin_memcpy(p, &v, sizeof v); }
 TRAITCORE_INLINE f64 widen(const float* p) { return f64{p[0], p[1]}; }
 TRAITCORE_INLINE void narrow(float* p, f64 v) {
   for (int i = 0; i < 2; ++i) p[i] = static_cast<float>(v[i]);
@@ -153,6 +161,9 @@ TRAITCORE_INLINE void store(float* p, f32 v) {
     __atomic_store(p + i, &x, __ATOMIC_RELAXED);
   }
 }
+#elif defined(__SSE2__)
+TRAITCORE_INLINE f32 load(const float* p) { return _mm_loadu_ps(p); }
+TRAITCORE_INLINE void store(float* p, f32 v) { _mm_storeu_ps(p, v); }
 #else
 TRAITCORE_INLINE f32 load(const float* p) {
   f32 v;
@@ -161,12 +172,6 @@ TRAITCORE_INLINE f32 load(const float* p) {
 }
 TRAITCORE_INLINE void store(float* p, f32 v) { __builtin_memcpy(p, &v, sizeof v); }
 #endif
-TRAITCORE_INLINE f64 load(const double* p) {
-  f64 v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return v;
-}
-TRAITCORE_INLINE void store(double* p, f64 v) { __builtin_memcpy(p, &v, sizeof v); }
 TRAITCORE_INLINE f32 set1(float x) { return f32{x, x, x, x}; }
 TRAITCORE_INLINE f64 set1(double x) { return f64{x, x}; }
 TRAITCORE_INLINE float sum(f32 v) { return (v[0] + v[2]) + (v[1] + v[3]); }

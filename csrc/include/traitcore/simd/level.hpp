@@ -34,8 +34,8 @@
 
 namespace traitcore {
 
-/// FMA comes with AVX2 on every processor that has it but a few; the AVX-512 level asks for what every AVX-512 server has
-/// (Skylake-X, Zen 4 and later).
+/// FMA comes with AVX2 on every processor that has it but a few; the AVX-512 level asks for what every AVX-512 server
+/// has (Skylake-X, Zen 4 and later).
 enum class SimdLevel : int { baseline = 0, avx2 = 1, avx512 = 2 };
 
 inline constexpr const char* simd_name(SimdLevel level) {
