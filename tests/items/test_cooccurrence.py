@@ -312,3 +312,10 @@ def test_bad_types_are_named() -> None:
         merge_counts(sparse.csr_array(np.eye(2)))
     with pytest.raises(ValueError, match="at least 3, the rows of the largest"):
         merge_counts([sparse.csr_array(np.eye(3))], n_items=2)
+
+
+def test_merged_counts_store_no_zeros() -> None:
+    zeros = sparse.csr_array((np.array([1, 0, 2]), ([0, 0, 1], [1, 2, 0])), shape=(3, 3))
+    assert merge_counts([zeros]).nnz == merge_counts([zeros, zeros]).nnz == 2
+    assert merge_counts([zeros, zeros], weights=(0.0, 0.0)).nnz == 0
+    assert zeros.nnz == 3  # the caller's matrix is as it was
