@@ -26,6 +26,8 @@ EIGEN_COST = 6.0
 RESTING = 0.9
 # The basis is kept so near to orthogonal (Simon 1984: semi-orthogonality, with a margin).
 SKEW = 1e-5
+# A remainder so much smaller than the product has lost that share of its orthogonality to rounding.
+SHRUNK = 0.02
 # A result further from orthonormal isn't trusted.
 SKEWED = 1e-3
 
@@ -125,8 +127,9 @@ class Basis:
         if rank < self.b:
             self.fresh.append((step, self.b - rank))
         for _ in range(3):
-            # "Twice is enough" (Parlett 1980, 6.9): project again what came out much smaller than what went in.
-            if rank == self.b and np.linalg.norm(R, axis=1).min() > 0.02 * scale:
+            # "Twice is enough" (Parlett 1980, 6.9): project again what came out much smaller than what went in, in any
+            # direction: the rows of R are mixtures.
+            if rank == self.b and symmetric_eigen(R @ R.T)[0][0] > (SHRUNK * scale) ** 2:
                 break
             new[:, rank:] = self.random_block()[:, rank:] / np.sqrt(self.n)
             if self.used:
