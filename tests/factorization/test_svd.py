@@ -221,8 +221,22 @@ def test_fixed_passes_and_what_is_reported() -> None:
     result = randomized_svd(A, 20, progress=lambda *call: calls.append(call))
     assert result.converged
     assert result.error_estimate <= 1e-3
-    assert calls
-    assert all(stage == "svd" and 0 <= done <= total == 1.0 for stage, done, total in calls)
+
+
+@pytest.mark.parametrize(("shape", "k", "n_iter"), [
+    ((600, 560), 20, None), ((600, 560), 20, 6), ((100, 80), 5, None), ((400, 400), 120, None),
+])  # fmt: skip
+def test_progress_rises_to_its_total_for_any_workers(shape, k, n_iter) -> None:
+    A = with_spectrum(*shape, 0.95 ** np.arange(min(shape)), seed=5)
+    runs: list[list[tuple[str, float, float]]] = []
+    for workers in (1, 2):
+        runs.append([])
+        randomized_svd(A, k, n_iter=n_iter, workers=workers, progress=lambda *call: runs[-1].append(call))
+    assert runs[0] == runs[1]
+    done = [call[1] for call in runs[0]]
+    assert all(call[0] == "svd" and call[2] == 1.0 for call in runs[0])
+    assert (np.diff([0.0, *done]) > 0).all()
+    assert done[-1] == 1.0
 
 
 @pytest.mark.parametrize("A", [np.zeros((600, 550)), np.zeros((5, 3)), np.zeros((600, 600))])
@@ -261,7 +275,7 @@ def test_a_limit_on_memory_is_checked_first() -> None:
         randomized_svd(A, 10, memory_limit_mb=5)
     # With hardly more than the least it stops where the basis is full, and says so.
     B = sparse.random_array((4100, 4100), density=0.002, rng=np.random.default_rng(0))
-    with pytest.warns(svd_module.NotConvergedWarning, match=r"tol=1e-06"):
+    with pytest.warns(tc.ConvergenceWarning, match=r"tol=1e-06"):
         stopped = randomized_svd(B, 10, memory_limit_mb=1.5, tol=1e-6)
     assert not stopped.converged
     assert stopped.error_estimate > 1e-6

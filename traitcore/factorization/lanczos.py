@@ -46,7 +46,7 @@ class Operator(Protocol):
 
 
 @dataclass
-class Settings:
+class LanczosOptions:
     """`tol`: relative error allowed in a singular value; `fixed_steps`: so many products, or None for the test;
     `floor`: eigenvalues below it are rounding; `restarts`: go on where the basis is full, for `most_steps`."""
 
@@ -201,7 +201,7 @@ class Lanczos:
     """The search. A start of b random columns finds at most b copies of an eigenvalue, so it goes on from fresh random
     columns until fewer copies of every wanted value were found than columns had the time to find them."""
 
-    def __init__(self, op: Operator, settings: Settings, rng: np.random.Generator) -> None:
+    def __init__(self, op: Operator, settings: LanczosOptions, rng: np.random.Generator) -> None:
         self.op, self.s, self.rng = op, settings, rng
         b = settings.block_size
         self.product = aligned_empty((op.n, b))
@@ -230,6 +230,8 @@ class Lanczos:
             R = self._expand()
             m = self.basis.columns - b
             if s.fixed_steps is not None:
+                if s.progress is not None:
+                    s.progress("svd", self.steps / s.fixed_steps, 1.0)
                 if self.steps >= s.fixed_steps:
                     return self._finish(m, True)
             elif m >= first_check and self.steps * b >= next_check:

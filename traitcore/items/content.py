@@ -63,7 +63,7 @@ class ContentEncoder(ParamsMixin):
     ----------
     columns_ : (n_seen,) the features seen in `fit`, of 3 * n_hashes + n_price_bands.
     components_ : (n_seen, n_components) float32; singular_values_ : (n_components,) float64.
-    converged_ : the SVD reached its tolerance; a `NotConvergedWarning` says so where it didn't.
+    converged_ : the SVD reached its tolerance; a `ConvergenceWarning` says so where it didn't.
     text_idf_, label_idf_ : (n_hashes,) float32, zero for buckets that were not seen often enough.
     price_knots_ : (n_price_bands,) float64 log prices of the bands' centres, empty where no price was given.
     fields_ : fields seen in `fit`; the same ones are due in `transform`.

@@ -329,7 +329,7 @@ class PPMIEmbedder(ParamsMixin):
     n_items_ : rows of both.
     counts_ : (n_items, n_items) CSR, the counts so far, to which `partial_fit` adds.
     singular_values_ : (vector_size,) float32.
-    converged_ : the SVD reached `tol`; a `NotConvergedWarning` says so where it didn't.
+    converged_ : the SVD reached `tol`; a `ConvergenceWarning` says so where it didn't.
     """
 
     item_vectors_: NDArray[np.float32]
