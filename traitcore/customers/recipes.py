@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._errors import ConvergenceWarning
 from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
 from ..factorization.nmf import factorize_nonnegative
 from ..factorization.starts import nndsvd_start
-from ..factorization.svd import NotConvergedWarning, randomized_svd
+from ..factorization.svd import randomized_svd
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
 from .consensus import consensus_components
@@ -126,7 +127,7 @@ def converged_start(matrix: Any, settings: Settings) -> Start:
     rank = min(settings.n_traits, n, m)
     columns = START_COLUMNS + COLUMNS_A_COMPONENT * rank
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotConvergedWarning)  # noise: any start will do
+        warnings.simplefilter("ignore", ConvergenceWarning)  # noise: any start will do
         found = randomized_svd(
             matrix, rank, tol=START_TOL, random_state=settings.seed, workers=settings.workers,
             memory_limit_mb=4 * columns * min(n, m) / 2**20 if min(n, m) > 2 * columns else None,

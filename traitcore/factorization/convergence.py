@@ -45,14 +45,14 @@ class ConvergenceMonitor:
     def _done(self, objective: float, criterion: float) -> bool:
         self.history.append(objective)
         self.criterion = criterion
-        if self.progress is not None:
-            self.progress(self.stage, len(self.history) - 1, self.max_iter)
         if self._first == 0:
             self.reason = "exact"
         elif criterion <= self.tol:
             self.reason = "tolerance"
         elif len(self.history) > self.max_iter:
             self.reason = "max_iter"
+        if self.progress is not None:  # a fit that converges early has done all of its work, too
+            self.progress(self.stage, self.max_iter if self.reason else len(self.history) - 1, self.max_iter)
         return bool(self.reason)
 
     def report(self) -> ConvergenceReport:

@@ -26,6 +26,8 @@ EIGEN_COST = 6.0
 RESTING = 0.9
 # The basis is kept so near to orthogonal (Simon 1984: semi-orthogonality, with a margin).
 SKEW = 1e-5
+# A remainder so much smaller than the product has lost that share of its orthogonality to rounding.
+SHRUNK = 0.02
 # A result further from orthonormal isn't trusted.
 SKEWED = 1e-3
 
@@ -44,7 +46,7 @@ class Operator(Protocol):
 
 
 @dataclass
-class Settings:
+class LanczosOptions:
     """`tol`: relative error allowed in a singular value; `fixed_steps`: so many products, or None for the test;
     `floor`: eigenvalues below it are rounding; `restarts`: go on where the basis is full, for `most_steps`."""
 
@@ -125,8 +127,9 @@ class Basis:
         if rank < self.b:
             self.fresh.append((step, self.b - rank))
         for _ in range(3):
-            # "Twice is enough" (Parlett 1980, 6.9): project again what came out much smaller than what went in.
-            if rank == self.b and np.linalg.norm(R, axis=1).min() > 0.02 * scale:
+            # "Twice is enough" (Parlett 1980, 6.9): project again what came out much smaller than what went in, in any
+            # direction: the rows of R are mixtures.
+            if rank == self.b and symmetric_eigen(R @ R.T)[0][0] > (SHRUNK * scale) ** 2:
                 break
             new[:, rank:] = self.random_block()[:, rank:] / np.sqrt(self.n)
             if self.used:
@@ -198,7 +201,7 @@ class Lanczos:
     """The search. A start of b random columns finds at most b copies of an eigenvalue, so it goes on from fresh random
     columns until fewer copies of every wanted value were found than columns had the time to find them."""
 
-    def __init__(self, op: Operator, settings: Settings, rng: np.random.Generator) -> None:
+    def __init__(self, op: Operator, settings: LanczosOptions, rng: np.random.Generator) -> None:
         self.op, self.s, self.rng = op, settings, rng
         b = settings.block_size
         self.product = aligned_empty((op.n, b))
@@ -227,6 +230,8 @@ class Lanczos:
             R = self._expand()
             m = self.basis.columns - b
             if s.fixed_steps is not None:
+                if s.progress is not None:
+                    s.progress("svd", self.steps / s.fixed_steps, 1.0)
                 if self.steps >= s.fixed_steps:
                     return self._finish(m, True)
             elif m >= first_check and self.steps * b >= next_check:

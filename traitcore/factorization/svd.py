@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -12,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import on_behalf_of, parameter_message
+from .._errors import on_behalf_of, parameter_message, warn_not_converged
 from .._kernels import symmetry as kernels
 from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._progress import Progress
 from .._validate import RandomSource, check_array, check_bool, check_csr, check_int, check_random_state, check_real
 from .eigen import symmetric_eigen
-from .lanczos import EPS, Lanczos, Settings, Subspace
+from .lanczos import EPS, Lanczos, LanczosOptions, Subspace
 from .products import aligned_empty, multiply_add, panel_combine, panel_gram, transposed_csr
 
 _OWNER = "randomized_svd"
@@ -30,10 +29,6 @@ MOST_RESTARTS = 100
 _DROWNED = 3e-3
 # Ranges of rows whose places reached stay in cache while the rest of the matrix passes by.
 _SYMMETRY_BLOCKS = 8
-
-
-class NotConvergedWarning(UserWarning):
-    """An iteration ended before its result was as exact as was asked for."""
 
 
 NOT_CONVERGED = (
@@ -113,7 +108,7 @@ def randomized_svd(
     random_state : seed of the starting block.
     memory_limit_mb : most MiB for the basis; where it can't hold the search, MemoryError is raised before it starts.
     workers : threads, -1 for all cores; the result does not depend on the number.
-    progress : called as progress("svd", done, 1.0).
+    progress : called as progress("svd", done, 1.0), `done` rising, with 1.0 at the end.
 
     Raises
     ------
@@ -145,27 +140,44 @@ def randomized_svd(
         block = check_int("block_size", _OWNER, block_size, 16)
         if block % 16:
             raise ValueError(parameter_message("block_size", _OWNER, "a multiple of 16", block_size))
-    settings = Settings(
+    rising = _Rising(progress)
+    settings = LanczosOptions(
         n_components=k, block_size=block,
         tol=check_real("tol", _OWNER, tol, 0.0, 1.0, open_low=True),
         fixed_steps=None if n_iter is None else check_int("n_iter", _OWNER, n_iter, 1),
-        max_columns=0, workers=resolve_workers(workers, _OWNER), progress=progress,
+        max_columns=0, workers=resolve_workers(workers, _OWNER),
+        progress=lambda stage, done, total: rising(stage, min(done, 0.99), total),
     )  # fmt: skip
     seed = check_random_state("random_state", _OWNER, random_state)
     is_symmetric = _check_symmetric(matrix, symmetric, settings.workers)
     settings.restarts = memory_limit_mb is None
-    settings.max_columns = _max_columns(matrix, settings, memory_limit_mb)
+    settings.max_columns = _max_columns(matrix, settings, memory_limit_mb, is_symmetric)
     if settings.max_columns == 0:
+        rising("svd", 1.0, 1.0)
         return _signed(_dense(matrix, k, is_symmetric), scale, is_symmetric)
     result = _search(matrix, settings, is_symmetric, np.random.default_rng(seed))
     if not result.converged and max(matrix.shape) <= _DENSE_AFTER_ALL and memory_limit_mb is None:
-        return _signed(_dense(matrix, k, is_symmetric), scale, is_symmetric)
+        result = _dense(matrix, k, is_symmetric)
     if not result.converged:
-        warnings.warn(NOT_CONVERGED.format(result.error_estimate, settings.tol), NotConvergedWarning, stacklevel=2)
+        warn_not_converged(NOT_CONVERGED.format(result.error_estimate, settings.tol), stacklevel=2)
+    rising("svd", 1.0, 1.0)
     return _signed(result, scale, is_symmetric)
 
 
-def _search(matrix: Matrix, settings: Settings, symmetric: bool, rng: np.random.Generator) -> SVDResult:
+class _Rising:
+    """The caller's progress, called only when it rises: an estimated error may also grow, and a second search begins
+    anew. 1.0 is for the end."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress, self.last = progress, 0.0
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        if self.progress is not None and done > self.last:
+            self.last = done
+            self.progress(stage, done, total)
+
+
+def _search(matrix: Matrix, settings: LanczosOptions, symmetric: bool, rng: np.random.Generator) -> SVDResult:
     """By Lanczos; where singular values drown in the rounding of A'A, again without those that were found."""
     k = settings.n_components
     if symmetric:
@@ -311,12 +323,15 @@ def _scaled(matrix: Any) -> tuple[Matrix, float]:
     return small, scale
 
 
-def _max_columns(matrix: Matrix, settings: Settings, memory_limit_mb: Any) -> int:
+def _max_columns(matrix: Matrix, settings: LanczosOptions, memory_limit_mb: Any, symmetric: bool) -> int:
     """Columns that the basis may reach; 0 where a dense decomposition is the shorter way."""
     n = min(matrix.shape)
     b = settings.block_size
     least = settings.n_components + 4 * b
-    if n <= 256 or least > n // 2:
+    # Measured at n = 300 ... 1200: LAPACK is the faster one from so large a share of the values on.
+    many = settings.n_components * (6.0 if symmetric else 3.5) > n
+    many = many and max(matrix.shape) <= _DENSE_AFTER_ALL and memory_limit_mb is None and settings.fixed_steps is None
+    if n <= 256 or least > n // 2 or many:
         most, need = 0, 16.0 * matrix.shape[0] * matrix.shape[1]
     else:
         # Past that, restarts are cheaper than orthogonalising against more columns.
