@@ -13,7 +13,6 @@ import pytest
 from scipy import sparse
 
 import traitcore as tc
-from traitcore.items.sgns import SgnsTrainer
 
 # Stages of the SVD and of the NMF stop at their tolerance, before the total; how they end is being settled by the
 # colleague `svd`, who adds them here.
@@ -62,9 +61,11 @@ CALLS: dict[str, Callable[[int, Any, Path], Any]] = {
     "read_events": lambda w, p, f: tc.read_events(csv(f), progress=p),
     "split_sessions": lambda w, p, f: tc.split_sessions(log(), workers=w, progress=p),
     "count_cooccurrences": lambda w, p, f: tc.count_cooccurrences(seqs(), workers=w, progress=p),
-    "train_sgns": lambda w, p, f: tc.train_sgns(seqs(), vector_size=4, epochs=2, workers=w, progress=p),
-    "train_block": lambda w, p, f: SgnsTrainer(
-        seqs().token_counts(), vector_size=4, epochs=1, epoch_tokens=seqs().n_tokens, workers=w
+    "train_sgns": lambda w, p, f: tc.train_sgns(
+        seqs(), tc.SgnsOptions(vector_size=4, epochs=2, workers=w), progress=p
+    ),
+    "train_block": lambda w, p, f: tc.SgnsTrainer(
+        seqs().token_counts(), tc.SgnsOptions(vector_size=4, epochs=1, workers=w), epoch_tokens=seqs().n_tokens
     ).train_block(seqs(), progress=p),
     "Item2Vec": lambda w, p, f: tc.Item2Vec(vector_size=4, epochs=2, workers=w).fit(seqs(), progress=p),
     "PPMIEmbedder": lambda w, p, f: tc.PPMIEmbedder(vector_size=4, workers=w).fit(seqs(), progress=p),

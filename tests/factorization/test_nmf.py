@@ -41,7 +41,7 @@ def test_report_and_history():
     assert r.report.reason == "tolerance"
     assert r.report.criterion <= 1e-3
     assert len(r.history) == r.n_iter + 1 == len(calls) + 1
-    assert calls[-1] == ("nmf", r.n_iter, 500)
+    assert calls[-2:] == [("nmf", r.n_iter - 1, 500), ("nmf", 500, 500)]  # converged early: all is done
     short = tc.factorize_nonnegative(X, 5, tol=0, max_iter=3)
     assert not short.converged
     assert "stopped before convergence (max_iter) after 3" in str(short.report)

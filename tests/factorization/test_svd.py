@@ -162,11 +162,11 @@ def test_any_scale(size) -> None:
     """Sizes that float32 has no place for, too."""
     size = 2.0 ** np.round(np.log2(size))
     A = sparse.random_array((700, 600), density=0.05, rng=np.random.default_rng(0))
-    base = randomized_svd(A.astype(np.float32).astype(np.float64), 12)
+    base = randomized_svd(A.astype(np.float32).astype(np.float64), 12, tol=1e-5)
     for matrix in (A.astype(np.float32).astype(np.float64) * size, A.astype(np.float32).toarray() * np.float64(size)):
-        result = randomized_svd(matrix, 12)
-        np.testing.assert_allclose(result.singular_values / size, base.singular_values, rtol=1e-6)
-        np.testing.assert_allclose(np.abs((result.U * base.U).sum(axis=0)), 1, atol=1e-4)
+        result = randomized_svd(matrix, 12, tol=1e-5)
+        np.testing.assert_allclose(result.singular_values / size, base.singular_values, rtol=2e-5)
+        np.testing.assert_allclose(np.abs((result.U * base.U).sum(axis=0)), 1, atol=1e-3)
 
 
 def test_bool_is_one_and_zero() -> None:
