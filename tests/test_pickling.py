@@ -102,7 +102,7 @@ def things() -> dict[str, Callable[[], Any]]:
         "TraitBasis": lambda: TraitBasis.of(
             tc.TraitModel(3, method="counts", random_state=0).fit(corpus.sequences, corpus.vocabulary)
         ),
-        "attention": lambda: tc.AttentionPooling(n_epochs=1).fit(corpus.sequences, vectors, vectors),
+        "attention": lambda: tc.AttentionPooling(epochs=1).fit(corpus.sequences, vectors, vectors),
         **{cls.__name__: lambda cls=cls: fit(cls()) for cls in ESTIMATORS if cls is not tc.AttentionPooling},
     }  # fmt: skip
 

@@ -11,16 +11,16 @@ from scipy import sparse
 import traitcore as tc
 from tests.data.shops import fitted, shop, small_shop
 from tests.reference import traits as slow
-from traitcore.customers import blend_selection as selection
-from traitcore.customers import joint, recipes
-from traitcore.customers.blend_selection import BLENDS, HEAVY, choose_blend, clearly_best
-from traitcore.customers.consensus import match_rows
-from traitcore.customers.counts import count_lately, count_tokens, weigh_counts
+from traitcore.customers import blend_selection, components, tuning
+from traitcore.customers.blend_selection import BLENDS, choose_blend, clearly_best
+from traitcore.customers.components import match_rows, merge_components, nndsvd_start
+from traitcore.customers.counts import count_tokens, recency_counts, weigh_counts
 from traitcore.customers.customer_subsets import take_owners
-from traitcore.customers.joint import DENSITY, density_weight, more_reliable, tie_rows
-from traitcore.customers.merging import merge_components
-from traitcore.customers.recipes import Settings, signed_start
+from traitcore.customers.joint import pick_more_reliable
+from traitcore.customers.recipes import TraitFitOptions
 from traitcore.customers.reliability import halve_histories, split_half_reliability
+from traitcore.customers.tuning import DENSITY, HIGH_PPMI_WEIGHT
+from traitcore.customers.views import JointViews, density_weight, tie_rows
 from traitcore.quality.trait_stability import matched_correlation
 
 
@@ -85,7 +85,7 @@ def test_halves_of_histories_keep_sessions_or_items_whole(sessions, data):
 def test_counts_of_late_equal_the_slow_ones(sessions, decay, data):
     owner = data.draw(st.lists(st.integers(0, 3), min_size=len(sessions), max_size=len(sessions)))
     sequences = tc.Sequences.from_lists(sessions, owner=owner, owner_ids=np.arange(4))
-    got = count_lately(sequences, n_tokens=6, decay=decay).toarray()
+    got = recency_counts(sequences, n_tokens=6, decay=decay).toarray()
     for who in range(4):
         mine = [sessions[row] for row, name in enumerate(owner) if name == who]
         np.testing.assert_allclose(got[who], slow.counted_lately(mine, 6, decay), rtol=1e-6)
@@ -108,37 +108,37 @@ def test_the_default_blend_stays_where_nothing_speaks_against_it(small):
     sequences, vocabulary, _ = small
     token_item = vocabulary.token_item
     suggested = density_weight(count_tokens(sequences, n_tokens=len(vocabulary)))
-    few = choose_blend(take_owners(sequences, np.arange(3)), token_item, Settings(4))
+    few = choose_blend(take_owners(sequences, np.arange(3)), token_item, TraitFitOptions(4))
     assert (few.windows_weight, few.loading_power) == (BLENDS[0].windows_weight, BLENDS[0].loading_power)
-    found = choose_blend(sequences, token_item, Settings(4))
-    assert found.ppmi_weight in (suggested, HEAVY)
-    fixed = Settings(4, windows_weight=2.0, ppmi_weight=0.7, loading_power=0.9)
+    found = choose_blend(sequences, token_item, TraitFitOptions(4))
+    assert found.ppmi_weight in (suggested, HIGH_PPMI_WEIGHT)
+    fixed = TraitFitOptions(4, windows_weight=2.0, ppmi_weight=0.7, loading_power=0.9)
     kept = choose_blend(sequences, token_item, fixed)
     assert (kept.windows_weight, kept.ppmi_weight, kept.loading_power) == (2.0, 0.7, 0.9)
-    assert choose_blend(sequences, token_item, Settings(4, loading_power=0.9)).loading_power == 0.9
+    assert choose_blend(sequences, token_item, TraitFitOptions(4, loading_power=0.9)).loading_power == 0.9
 
 
 def test_the_choice_looks_at_the_most_common_tokens(small, monkeypatch):
     sequences, vocabulary, _ = small
     counts = sequences.token_counts(len(vocabulary))
-    monkeypatch.setattr(selection, "MOST_TOKENS", 25)
-    common = selection._with_common_tokens(sequences, len(vocabulary))
+    monkeypatch.setattr(tuning, "MAX_CHOICE_TOKENS", 25)
+    common = blend_selection._with_common_tokens(sequences, len(vocabulary))
     left = np.flatnonzero(common.token_counts(len(vocabulary)))
     assert len(left) == 25
     assert counts[left].min() >= np.sort(counts)[-25]
     assert common.n_tokens == counts[left].sum()
-    found = choose_blend(sequences, vocabulary.token_item, Settings(4))
+    found = choose_blend(sequences, vocabulary.token_item, TraitFitOptions(4))
     whole = density_weight(count_tokens(sequences, n_tokens=len(vocabulary)))
-    assert found.ppmi_weight in (whole, HEAVY)  # the density stays that of all tokens
+    assert found.ppmi_weight in (whole, HIGH_PPMI_WEIGHT)  # the density stays that of all tokens
 
 
 def test_of_many_customers_and_windows_a_sample_stands_for_all(small, monkeypatch):
     sequences, vocabulary, _ = small
-    parts = joint.JointParts.of(sequences, vocabulary.token_item, Settings(4))
+    parts = JointViews.of(sequences, vocabulary.token_item, TraitFitOptions(4))
     n, n_windows, n_tokens = parts.tied.shape[0], parts.windows.shape[0], parts.ppmi.shape[0]
     whole = parts.stacked(3.5, 0.5, seed=0)
     assert whole.shape[0] == n + n_windows + n_tokens
-    monkeypatch.setattr(joint, "MOST_ROWS", (n + n_windows) // 2)
+    monkeypatch.setattr(tuning, "MAX_FIT_ROWS", (n + n_windows) // 2)
     half = parts.stacked(3.5, 0.5, seed=0)
     few = half.shape[0] - n_tokens
     assert abs(few - (n + n_windows) // 2) <= 2
@@ -158,7 +158,7 @@ def test_histories_too_short_to_say_what_goes_together_get_the_heavy_weight():
     plain_fit = tc.TraitModel(5, ppmi_weight=light).fit(sequences, vocabulary)
     told = truth.sum(axis=1) > 0
     found, without = (matched_correlation(truth[told], m.profiles_[told]) for m in (model, plain_fit))
-    assert model.chosen_["ppmi_weight"] == HEAVY
+    assert model.chosen_["ppmi_weight"] == HIGH_PPMI_WEIGHT
     assert found > without + 0.1
 
 
@@ -169,8 +169,8 @@ def test_the_loadings_kept_are_those_on_which_halves_of_histories_agree(small):
     bad = np.random.default_rng(0).permuted(good, axis=1)  # the same loadings on any tokens
     pairs = {0: [good, bad], 1: [bad, good]}
     for best, pair in pairs.items():
-        assert more_reliable(pair, sequences, vocabulary.token_item, idf, Settings(4)) == best
-    assert more_reliable([good, good], sequences, vocabulary.token_item, idf, Settings(4)) == 0
+        assert pick_more_reliable(pair, sequences, vocabulary.token_item, idf, TraitFitOptions(4)) == best
+    assert pick_more_reliable([good, good], sequences, vocabulary.token_item, idf, TraitFitOptions(4)) == 0
 
 
 @given(
@@ -189,8 +189,8 @@ def test_the_start_is_nndsvda_of_the_exact_svd(shape):
     rng = np.random.default_rng(5)
     X = rng.random((shape[0], 6)) @ rng.random((6, shape[1])) + 0.05 * rng.random(shape)
     X[np.quantile(X, 0.4) > X] = 0
-    got = signed_start(sparse.csr_array(X.astype(np.float32)), Settings(4))
-    for found, exact in zip(got, slow.signed_start(X, 4)):
+    got = nndsvd_start(sparse.csr_array(X.astype(np.float32)), TraitFitOptions(4))
+    for found, exact in zip(got, slow.nndsvd_start(X, 4)):
         assert np.linalg.norm(found - exact) < 1e-4 * np.linalg.norm(exact)
 
 
@@ -198,14 +198,14 @@ def test_the_search_for_a_start_ends_on_noise(monkeypatch):
     rng = np.random.default_rng(0)
     noise = sparse.csr_array(sparse.random_array((3000, 1500), density=0.01, rng=rng, dtype=np.float32))
     products = []
-    found = recipes.randomized_svd
+    found = components.randomized_svd
 
     def spied(*args, **kwargs):
         return found(*args, **kwargs, progress=lambda *_: products.append(1))
 
-    monkeypatch.setattr(recipes, "randomized_svd", spied)
-    W, H = signed_start(noise, Settings(4))
-    most = (recipes.START_COLUMNS + 4 * recipes.COLUMNS_A_COMPONENT) // 16
+    monkeypatch.setattr(components, "randomized_svd", spied)
+    W, H = nndsvd_start(noise, TraitFitOptions(4))
+    most = (tuning.START_COLUMNS + 4 * tuning.START_COLUMNS_PER_COMPONENT) // 16
     assert 0 < len(products) <= most
     assert np.isfinite(W).all()
     assert np.isfinite(H).all()

@@ -10,7 +10,8 @@ from scipy import sparse
 
 from tests.reference.pooling import document_frequencies, pooled
 from traitcore import Sequences, _core, customer_vectors
-from traitcore.customers.counts import count_tokens, count_windows, tie_tokens, unit_rows, weigh_counts
+from traitcore._rows import unit_sparse_rows
+from traitcore.customers.counts import count_tokens, count_windows, tie_tokens, weigh_counts
 from traitcore.customers.pooling import OwnerRuns, inverse_document_frequencies, owner_document_frequencies, pool
 
 DAY_US = 86_400_000_000
@@ -240,7 +241,7 @@ def test_weighed_rows_have_length_one_and_ties_link_tokens_of_an_item():
     rows = weigh_counts(counts, np.ones(17, np.float32))
     norms = np.sqrt((rows.toarray() ** 2).sum(axis=1))
     np.testing.assert_allclose(norms[counts.sum(axis=1) > 0], 1, atol=1e-6)
-    assert unit_rows(sparse.csr_array((3, 4), dtype=np.float32)).nnz == 0
+    assert unit_sparse_rows(sparse.csr_array((3, 4), dtype=np.float32)).nnz == 0
     tied = tie_tokens(np.array([0, 1, 0]), 0.5).toarray()
     np.testing.assert_array_equal(tied, [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]])
     assert tie_tokens(np.array([0, 1, 2]), 0.5) is None

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 import traitcore as tc
 from tests.data.shops import FIXED, fitted, shop, small_shop, vectors_for
 from traitcore._rows import rows_to_shares
-from traitcore.customers.blend_selection import POWERS
-from traitcore.customers.consensus import consensus_components, match_rows
+from traitcore.customers.components import consensus_components, match_rows
+from traitcore.customers.counts_recipe import CountsRecipe
 from traitcore.customers.customer_subsets import split_halves, take_owners
-from traitcore.customers.traits import METHODS
-from traitcore.customers.vector_recipes import ShiftWarning
+from traitcore.customers.shift import ShiftWarning
+from traitcore.customers.traits import RECIPES
+from traitcore.customers.tuning import LOADING_POWERS
 from traitcore.quality.trait_stability import matched_correlation, matched_cosine
 
 
@@ -31,13 +32,13 @@ def test_planted_traits_are_recovered_by_the_default():
     model = tc.TraitModel(5).fit(sequences, vocabulary)
     told = truth.sum(axis=1) > 0
     assert matched_correlation(truth[told], model.profiles_[told]) > 0.9
-    assert model.chosen_["loading_power"] in POWERS
+    assert model.chosen_["loading_power"] in LOADING_POWERS
     again = [tc.TraitModel(5, **model.chosen_, random_state=s).fit(sequences, vocabulary) for s in (1, 2)]
     cosine = match_rows(again[0].raw_profiles_.T, again[1].raw_profiles_.T)[1]
     assert cosine.mean() > 0.95
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_every_method_is_deterministic_and_transforms_as_it_fitted(method, small):
     first, second = fitted(method, small), fitted(method, small, workers=3)
     np.testing.assert_allclose(first.raw_profiles_, second.raw_profiles_, rtol=1e-3, atol=1e-5)
@@ -49,7 +50,7 @@ def test_every_method_is_deterministic_and_transforms_as_it_fitted(method, small
     assert first.token_rates_.min() >= 0
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_permuting_customers_permutes_the_weights(method, small):
     sequences, vocabulary, _ = small
     order = np.random.default_rng(0).permutation(sequences.n_owners)
@@ -59,7 +60,7 @@ def test_permuting_customers_permutes_the_weights(method, small):
     assert cosine.mean() > 0.999
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_duplicated_customers_get_the_same_profile(method, small):
     sequences = small[0]
     model = fitted(method, small)
@@ -70,7 +71,7 @@ def test_duplicated_customers_get_the_same_profile(method, small):
     np.testing.assert_allclose(profiles[:20], model.profiles_[:20], atol=1e-3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_a_model_travels_as_arrays_and_json(method, small):
     model = fitted(method, small)
     params = json.loads(json.dumps(model.get_params()))
@@ -84,22 +85,57 @@ def test_a_model_travels_as_arrays_and_json(method, small):
         tc.TraitModel.from_arrays(arrays | {"format": np.array([99])}, params)
 
 
-def test_semi_does_not_change_under_a_rotation_and_shift_does(small):
+def test_shift_changes_under_a_rotation(small):
     sequences, vocabulary, _ = small
     vectors = vectors_for(vocabulary)
     turn = np.linalg.qr(np.random.default_rng(1).standard_normal((12, 12)))[0]
     turned = np.ascontiguousarray(vectors @ turn, dtype=np.float32)
-    change = {}
-    for method in ("semi", "shift"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ShiftWarning)
-            a, b = (
-                tc.TraitModel(4, method=method, max_iter=300, tol=1e-6).fit(sequences, vocabulary, item_vectors=v)
-                for v in (vectors, turned)
-            )
-        change[method] = 1 - match_rows(a.raw_profiles_.T, b.raw_profiles_.T)[1].mean()
-    assert change["semi"] < 1e-3
-    assert change["shift"] > 20 * max(change["semi"], 1e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ShiftWarning)
+        a, b = (
+            tc.TraitModel(4, method="shift", max_iter=300, tol=1e-6).fit(sequences, vocabulary, item_vectors=v)
+            for v in (vectors, turned)
+        )
+    assert match_rows(a.raw_profiles_.T, b.raw_profiles_.T)[1].mean() < 0.98
+
+
+class HalfCounts(CountsRecipe):
+    """A recipe of one's own, with vectors."""
+
+    name = "half counts"
+    needs_vectors = True
+
+    def fit(self, sequences, token_item, item_vectors, options):
+        assert item_vectors.shape == (len(token_item), 12)
+        found = super().fit(sequences, token_item, None, options)
+        found.raw_profiles = found.raw_profiles / 2
+        return found
+
+    def encode(self, sequences, result, options):
+        return super().encode(sequences, result, options) / 2
+
+
+def test_a_recipe_of_ones_own(small):
+    sequences, vocabulary, _ = small
+    recipe = HalfCounts()
+    own = tc.TraitModel(4, method=recipe, max_iter=60).fit(sequences, vocabulary, item_vectors=vectors_for(vocabulary))
+    plain_counts = fitted("counts", small)
+    np.testing.assert_array_equal(own.transform_raw(sequences), plain_counts.transform_raw(sequences) / 2)
+    back = tc.TraitModel.from_arrays(own.to_arrays(), own.get_params())
+    np.testing.assert_array_equal(back.transform(sequences), own.transform(sequences))
+    with pytest.raises(ValueError, match="which method='half counts' needs"):
+        tc.TraitModel(4, method=recipe).fit(sequences, vocabulary)
+    found = tc.evaluate_traits(
+        sequences, vocabulary, model=own, embed=lambda _: vectors_for(vocabulary), checks=["support"]
+    )
+    assert found.protocol["method"] == "half counts"
+
+
+@pytest.mark.parametrize("method", ["codes", "semi", "smoothed", "split"])
+def test_saved_models_of_removed_methods_are_refused(method, small):
+    model = fitted("counts", small)
+    with pytest.raises(ValueError, match=f"'{method}' was removed.*refit"):
+        tc.TraitModel.from_arrays(model.to_arrays(), model.get_params() | {"method": method})
 
 
 def test_shift_warns_and_names_its_cost(small):
@@ -144,7 +180,7 @@ def plain(n_tokens, counts=None):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_awkward_corpora(method):
     vectors = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
     rng = np.random.default_rng(1)
@@ -224,7 +260,9 @@ def test_rows_normalised_as_promised():
         ({"loading_power": 1.5}, ValueError, "loading_power"),
         ({"n_restarts": 0}, ValueError, "n_restarts"),
         ({"workers": 0}, ValueError, "workers"),
-        ({"method": "semi"}, ValueError, "item_vectors"),
+        ({"method": "semi"}, ValueError, "method"),
+        ({"method": 3}, TypeError, "method"),
+        ({"method": "shift"}, ValueError, "item_vectors"),
     ],
 )
 def test_refusals(params, error, name, small):

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 
 import traitcore as tc
-from traitcore.customers.traits import NEED_VECTORS
-from traitcore.customers.vector_recipes import ShiftWarning
+from traitcore.customers.shift import ShiftWarning
+from traitcore.customers.traits import resolve_recipe
 
 FIXED = {"windows_weight": 3.0, "ppmi_weight": 0.3, "loading_power": 0.85}
 
@@ -43,6 +43,5 @@ def fitted(method, small, **params):
     model = tc.TraitModel(4, method=method, max_iter=60, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShiftWarning)
-        return model.fit(
-            sequences, vocabulary, item_vectors=vectors_for(vocabulary) if method in NEED_VECTORS else None
-        )
+        vectors = vectors_for(vocabulary) if resolve_recipe(method).needs_vectors else None
+        return model.fit(sequences, vocabulary, item_vectors=vectors)

@@ -131,7 +131,7 @@ def next_item_scorer(train: Any, n_items: int, workers: int) -> Any:
 
 def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: ProgressLine) -> dict[str, Any]:
     """The strict protocol of `evaluate_traits`."""
-    from ..customers.traits import NEED_VECTORS, TraitModel
+    from ..customers.traits import TraitModel, resolve_recipe
     from ..pipeline import make_embedder, prepare_corpus
     from ..quality.traits import evaluate_traits
 
@@ -146,7 +146,7 @@ def judge_traits(log: Any, config: Any, args: argparse.Namespace, progress: Prog
         model=TraitModel(
             config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
         ),
-        embed=embed if config.trait_method in NEED_VECTORS else None,
+        embed=embed if resolve_recipe(config.trait_method).needs_vectors else None,
         checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, seed=config.seed,
         progress=progress,
     )  # fmt: skip

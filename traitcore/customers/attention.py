@@ -1,4 +1,4 @@
-"""Attention pooling, learned: which of a customer's events tell what comes next."""
+"""Attention pooling, learned: which of a customer's events predict what comes next."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ class _Histories:
 
 
 class AttentionPooling(ParamsMixin):
-    """Weights of a customer's events by a linear scorer, trained to tell the customer's next tokens from noise.
+    """Weights of a customer's events by a linear scorer, trained to separate the customer's next tokens from noise.
 
     weight(e) = softmax over the customer's events of theta . (the token's vector, its action, log idf, age). Mean,
-    tf-idf and recency pooling are special cases: training starts from whichever of them does best on customers held
-    out, and ends with the best found there, so that it does not lose where there is nothing to learn.
+    tf-idf and recency pooling are special cases. Training starts from the one that does best on held-out customers and
+    ends with the best found there, so that it does not lose where there is nothing to learn.
 
     Parameters
     ----------
-    n_epochs, batch_size, learning_rate : of Adam (Kingma & Ba 2015). l2 : pull towards the start.
+    epochs, batch_size, learning_rate : of Adam (Kingma & Ba 2015). l2 : pull towards the start.
     horizon : "sequence": histories end where a sequence (session) ends, and the tokens to predict are the first of the
         next one; "event": they end anywhere.
     n_targets : next tokens to predict, looked for among the next 4 x n_targets events.
@@ -82,17 +82,33 @@ class AttentionPooling(ParamsMixin):
     start_ : the start chosen. validation_recall_ : Recall@20 of the result on the held-out customers, and
     start_recalls_ : of each start. history_ : mean loss per epoch.
 
+    See Also
+    --------
+    customer_vectors : pools with these weights (`method="attention"`) or with fixed ones.
+
     Notes
     -----
     Yang et al. 2016 ("Hierarchical Attention Networks") weigh words likewise; negative sampling after Mikolov et al.
     2013. The vectors stay fixed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import traitcore as tc
+    >>> sequences = tc.Sequences.from_lists([[0, 3], [1], [2, 3], [3]] * 25, owner=np.repeat(np.arange(50), 2))
+    >>> vectors = np.eye(4, dtype=np.float32)
+    >>> model = tc.AttentionPooling(epochs=2).fit(sequences, vectors, vectors)
+    >>> model.transform(sequences, vectors).shape
+    (50, 4)
+    >>> model.weights_.shape
+    (4,)
     """
 
     def __init__(
         self,
         *,
         horizon: str = "sequence",
-        n_epochs: int = 5,
+        epochs: int = 5,
         batch_size: int = 512,
         learning_rate: float = 0.05,
         l2: float = 1e-4,
@@ -105,7 +121,7 @@ class AttentionPooling(ParamsMixin):
         workers: int = 1,
     ) -> None:
         self.horizon = horizon
-        self.n_epochs = n_epochs
+        self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.l2 = l2
@@ -176,7 +192,7 @@ class AttentionPooling(ParamsMixin):
         """(n_events,) float32 weight of each event, those of a customer with mean 1, as of their newest event."""
         self._check_fitted("theta_")
         vectors = check_array("item_vectors", "AttentionPooling", item_vectors, dtype=np.float32,
-                              shape=(len(self._action), None))  # fmt: skip
+                              shape=(len(self._action), None))
         check_tokens_covered(sequences, len(vectors), "AttentionPooling")
         threads = resolve_workers(workers, "AttentionPooling")
         histories = _Histories.of(sequences)
@@ -184,7 +200,7 @@ class AttentionPooling(ParamsMixin):
         run_blocks(
             owner_weights, balanced_blocks(histories.edges, 8 * threads), threads, histories.edges, histories.tokens,
             histories.days, vectors, self._action, self._log_idf, self._n_actions, self.theta_, weights,
-        )  # fmt: skip
+        )
         if histories.place is None:
             return weights
         out = np.empty_like(weights)
@@ -199,8 +215,8 @@ class AttentionPooling(ParamsMixin):
 
     def _check_params(self, owner: str) -> None:
         check_choice("horizon", owner, self.horizon, ("sequence", "event"))
-        for name, low in (("n_epochs", 0), ("batch_size", 1), ("n_targets", 1), ("negative", 1),
-                          ("max_examples", 2), ("max_history", 1)):  # fmt: skip
+        for name, low in (("epochs", 0), ("batch_size", 1), ("n_targets", 1), ("negative", 1),
+                          ("max_examples", 2), ("max_history", 1)):
             check_int(name, owner, getattr(self, name), low)
         check_real("learning_rate", owner, self.learning_rate, 0.0, open_low=True)
         check_real("l2", owner, self.l2, 0.0)
@@ -241,7 +257,7 @@ class AttentionPooling(ParamsMixin):
         for name, place, value in (
             ("mean", 0, 0.0), ("tfidf", tail, 1.0), ("recency 0.95", tail + 1, -1.03), ("recency 0.8", tail + 1, -4.46),
             ("recency 0.5", tail + 1, -13.86),
-        ):  # fmt: skip
+        ):
             theta = np.zeros(tail + 7)
             theta[place] = value
             theta[-2] = 1.0
@@ -251,7 +267,7 @@ class AttentionPooling(ParamsMixin):
     def _train(
         self, histories: _Histories, vectors: NDArray[np.float32], contexts: NDArray[np.float32], learn: Any,
         judge: Any, noise: NDArray[np.float64], rng: np.random.Generator, threads: int, progress: Progress | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         args = (histories.tokens, histories.days, vectors, contexts, self._action, self._log_idf, self._n_actions)
         starts = self._starts(vectors.shape[1])
         judge = tuple(a[:2000] for a in (judge if len(judge[0]) else learn))
@@ -261,7 +277,7 @@ class AttentionPooling(ParamsMixin):
         theta, best, best_recall = start.copy(), start.copy(), self.start_recalls_[self.start_]
         first, second, step = np.zeros_like(theta), np.zeros_like(theta), 0
         self.history_ = []
-        for epoch in range(self.n_epochs):
+        for epoch in range(self.epochs):
             order, losses = rng.permutation(len(learn[0])), 0.0
             for begin in range(0, len(order), self.batch_size):
                 rows = order[begin : begin + self.batch_size]
@@ -280,7 +296,7 @@ class AttentionPooling(ParamsMixin):
             if recall > best_recall:
                 best, best_recall = theta.copy(), recall
             if progress is not None:
-                progress("attention", epoch + 1, self.n_epochs)
+                progress("attention", epoch + 1, self.epochs)
         self.theta_, self.validation_recall_ = best, best_recall
 
     def _explain(self, sequences: Sequences, vectors: NDArray[np.float32]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,18 @@ from .._parallel import balanced_blocks, resolve_workers, run_blocks
 from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real
 from ..events.sequences import Sequences
 
-if TYPE_CHECKING:
-    from .attention import AttentionPooling
-
 OWNER = "customer_vectors"
 METHODS = ("mean", "tfidf", "recency", "attention")
 _DAY_US = 86_400_000_000.0
 _LINE = 64  # bytes of a cache line
+
+
+class EventWeights(Protocol):
+    """A fitted model that weighs events, as `AttentionPooling` does."""
+
+    def event_weights(
+        self, sequences: Sequences, item_vectors: NDArray[np.float32], *, workers: int = 1
+    ) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +108,7 @@ def customer_vectors(
     half_life_days: float | None = None,
     token_action: Any = None,
     action_weights: Any = None,
-    attention: AttentionPooling | None = None,
+    attention: EventWeights | None = None,
     workers: int = 1,
 ) -> CustomerVectors:
     """Weighted mean of the vectors of each customer's tokens: sum(w_e v_e) / sum(w_e) over the customer's events.
@@ -133,6 +138,27 @@ def customer_vectors(
     Raises
     ------
     ValueError, TypeError : a token without a row in `item_vectors`, a bad value, missing timestamps.
+
+    See Also
+    --------
+    AttentionPooling : learns the weights. TraitModel : readable traits instead of vectors.
+
+    Notes
+    -----
+    tf-idf: Sparck Jones 1972; smoothed as in scikit-learn's `TfidfTransformer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import traitcore as tc
+    >>> sequences = tc.Sequences.from_lists([[0, 1], [1], []])
+    >>> pooled = tc.customer_vectors(sequences, np.array([[1, 0], [0, 1]], dtype=np.float32))
+    >>> pooled.vectors
+    array([[0.5, 0.5],
+           [0. , 1. ],
+           [0. , 0. ]], dtype=float32)
+    >>> pooled.n_empty
+    1
     """
     check_choice("method", OWNER, method, METHODS)
     threads = resolve_workers(workers, OWNER)
@@ -172,21 +198,21 @@ def pool(
         _core.pool_owners, balanced_blocks(grouped.events, 8 * threads), threads,
         grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, token_weights, event_weights,
         pooled, mass, known,
-    )  # fmt: skip
+    )
     return CustomerVectors(pooled, mass, known)
 
 
 def _aligned(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Uninitialised, from the start of a cache line: numpy's own arrays begin amid one, and each of their rows then
-    touches a line more."""
+    """An uninitialised array that starts at a cache line: rows of numpy's own arrays, which start within one, touch one
+    line more."""
     size = 4 * shape[0] * shape[1]
-    room = np.empty(size + _LINE, dtype=np.uint8)
-    skip = -room.ctypes.data % _LINE
-    return room[skip : skip + size].view(np.float32).reshape(shape)
+    buffer = np.empty(size + _LINE, dtype=np.uint8)
+    skip = -buffer.ctypes.data % _LINE
+    return buffer[skip : skip + size].view(np.float32).reshape(shape)
 
 
 def check_tokens_covered(sequences: Sequences, n_tokens: int, owner: str) -> None:
-    """Every token has its row, or an error that names the first one without."""
+    """Raise ValueError if a token has no row; the first such token is named."""
     if sequences.largest_token() >= n_tokens:
         place = int(np.argmax(sequences.tokens >= n_tokens))
         rule = f"Sequences over the {n_tokens} tokens that have rows"
@@ -251,5 +277,5 @@ def _recency(
     run_blocks(
         age_weights, blocks, threads, *common, sequences.tokens, token_weights, sequences.timestamps_us,
         half_life_us, weights,
-    )  # fmt: skip
+    )
     return weights

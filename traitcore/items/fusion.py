@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
+from .._rows import unit_rows
 from .._validate import check_array, check_choice, check_int, check_real
 
 BEHAVIOUR, FUSED, CONTENT, CATEGORY, MISSING = "behaviour", "fused", "content", "category", "missing"
@@ -112,7 +113,7 @@ def fuse_vectors(
         rule = f"of shape ({n}, {own.shape[1]}) as behaviour for method 'sum' ('map' and 'concatenate' take any width)"
         raise ValueError(parameter_message("content", owner, rule, f"shape {other.shape}"))
     weight = np.where(has_own, np.where(has_other, weight, 1.0), 0.0)
-    left, right = normalize_rows(own), normalize_rows(other)
+    left, right = unit_rows(own), unit_rows(other)
     if method == "concatenate":
         both = np.concatenate(
             [np.sqrt(weight)[:, None] * left, np.sqrt(np.where(has_other, 1.0 - weight, 0.0))[:, None] * right], axis=1
@@ -158,13 +159,13 @@ class ContentMap:
         if rows.shape[1] != len(self.coefficients):
             rule = f"of {len(self.coefficients)} columns, as fitted"
             raise ValueError(parameter_message("content", "ContentMap.transform", rule, f"shape {rows.shape}"))
-        unit = normalize_rows(rows)
+        unit = unit_rows(rows)
         predicted = unit @ self.coefficients + self.intercept
         if self.local_weight > 0:
             predicted += self.local_weight * _near_residuals(
                 unit.astype(np.float32), self.known_content, self.residuals, self.n_neighbors
             )
-        predicted = normalize_rows(predicted)
+        predicted = unit_rows(predicted)
         predicted[~_nonzero_rows(rows)] = 0.0
         return np.ascontiguousarray(predicted, dtype=np.float32)
 
@@ -204,7 +205,7 @@ def fit_content_map(
     if np.count_nonzero(both) < 2:
         rule = "at least 2 items that have behaviour and content, to learn from"
         raise ValueError(parameter_message("content", owner, rule, f"{np.count_nonzero(both)}"))
-    x, y, w = normalize_rows(rows[both]), normalize_rows(target[both]), trust[both] / trust[both].sum()
+    x, y, w = unit_rows(rows[both]), unit_rows(target[both]), trust[both] / trust[both].sum()
     x_mean, y_mean = w @ x, w @ y
     root = np.sqrt(w)[:, None]
     x, y = (x - x_mean) * root, (y - y_mean) * root
@@ -223,7 +224,7 @@ def fit_content_map(
         if error < best_error:
             best, best_error, left_out = float(candidate), error, residual
     coefficients = basis @ (moment / (values + best * scale)[:, None])
-    known = normalize_rows(rows[both]).astype(np.float32)
+    known = unit_rows(rows[both]).astype(np.float32)
     residuals = ((y - x @ coefficients) / root).astype(np.float32)
     share = _local_share(known, residuals, left_out, np.sqrt(w), n_neighbors)
     return ContentMap(
@@ -303,7 +304,7 @@ def backfill_vectors(
     weight = np.ones(n)
     if item_counts is not None:
         weight = check_array("item_counts", owner, item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
-    vectors = normalize_rows(own)
+    vectors = unit_rows(own)
     source = np.where(_nonzero_rows(own), BEHAVIOUR, MISSING).astype("<U9")
     known = source == BEHAVIOUR
     given = content_map is not None
@@ -328,15 +329,6 @@ def backfill_vectors(
     return SourcedVectors(
         np.ascontiguousarray(vectors, dtype=np.float32), source, known.astype(np.float32)
     )
-
-
-def normalize_rows(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Rows of norm 1, in float64; zero rows stay zero, and no row over- or underflows on the way."""
-    array = np.asarray(rows, dtype=np.float64)
-    top = np.abs(array).max(axis=1, initial=0.0, keepdims=True)
-    array = array / np.where(top > 0, top, 1.0)
-    norm = np.linalg.norm(array, axis=1, keepdims=True)
-    return np.asarray(array / np.where(norm > 0, norm, 1.0))
 
 
 def _check_content(content: Any, owner: str, n: int | None) -> NDArray[np.float32]:
@@ -378,7 +370,7 @@ def _reduce(rows: NDArray[np.float64], n_components: int | None, owner: str) -> 
 def _sourced(
     vectors: NDArray[np.float64], has_own: NDArray[np.bool_], has_other: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> SourcedVectors:
-    vectors = normalize_rows(vectors)
+    vectors = unit_rows(vectors)
     source = np.full(len(vectors), MISSING, dtype="<U9")
     source[has_own & (weight > 0)] = BEHAVIOUR
     source[has_other & (weight < 1)] = CONTENT
@@ -399,6 +391,6 @@ def _fill_from_categories(
         share = sparse.csr_array(
             (np.where(known, weight, 0.0), (code.ravel(), np.arange(len(code)))), shape=(len(names), len(code))
         )
-        means = normalize_rows(np.asarray(share @ vectors))
+        means = unit_rows(np.asarray(share @ vectors))
         fill = (source == MISSING) & (level >= 0) & _nonzero_rows(means)[code.ravel()]
         vectors[fill], source[fill] = means[code.ravel()[fill]], CATEGORY

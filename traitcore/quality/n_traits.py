@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 
 from .._errors import parameter_message
 from .._progress import Progress
+from .._rows import unit_sparse_rows
 from .._validate import check_int, check_real, check_seed
-from ..customers.coherence import npmi_coherence, presence
-from ..customers.consensus import match_rows
-from ..customers.counts import count_tokens, unit_rows
+from ..customers.components import match_rows
+from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, with_blend_chosen
+from .name_coherence import npmi_coherence, presence
+from .trait_coherence import Embed, NamingRules, with_blend_chosen
 from .trait_prediction import take_sequences
 
 OWNER = "choose_n_traits"
@@ -126,7 +127,7 @@ def choose_n_traits(
     pairs = [split_halves(sequences, active, rng) for _ in range((n_refits + 1) // 2)]
     sides = [side for a, b in pairs for side in ((a, b), (b, a))][:n_refits]
     halfway = type(template)(**template.get_params()).set_params(n_traits=tried[len(tried) // 2])
-    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, Naming())
+    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, NamingRules())
     figures = np.zeros((len(tried), 4))
     for row, k in enumerate(tried):
         figures[row] = _judged(template, k, sequences, vocabulary, embed, sides, seed)
@@ -161,7 +162,7 @@ def _completion_error(model: TraitModel, unseen: Sequences, n_tokens: int) -> fl
     nth = _nth_of_owner(unseen)
     even, odd = (take_sequences(unseen, nth % 2 == parity) for parity in (0, 1))
     predicted = model.transform_raw(even) @ model.token_rates_
-    wanted = unit_rows(presence(count_tokens(odd, n_tokens=n_tokens)))
+    wanted = unit_sparse_rows(presence(count_tokens(odd, n_tokens=n_tokens)))
     norms = np.linalg.norm(predicted, axis=1)
     asked = (np.diff(wanted.indptr) > 0) & (norms > 0)
     if not asked.any():

@@ -13,19 +13,19 @@ from scipy.special import stdtrit
 
 from .._rows import rows_to_shares
 from ..customers.blend_selection import choose_blend
-from ..customers.coherence import name_diversity, npmi_coherence
 from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from .name_coherence import name_diversity, npmi_coherence
 
 Embed = Callable[[Sequences], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Naming:
+class NamingRules:
     """How traits are named while they are judged: fixed, and printed, for coherence depends on it."""
 
     n_top: int = 10
@@ -48,7 +48,7 @@ class Fit:
 
 
 def fit_and_name(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None, seed: int
 ) -> Fit:
     """A fresh model with the same parameters, fitted and named on these customers alone."""
     known = drop_rare(sequences, len(vocabulary), naming.min_count)
@@ -59,7 +59,9 @@ def fit_and_name(
     return Fit(fresh, lift.top(naming.n_top), counts, lift.eligible, lift.document_frequencies)
 
 
-def with_blend_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming) -> TraitModel:
+def with_blend_chosen(
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules
+) -> TraitModel:
     """The same parameters with what is "auto" of the joint recipe chosen once, on these customers.
 
     The blend is a hyper-parameter: refits of one corpus that are compared with one another share it.
@@ -67,7 +69,7 @@ def with_blend_chosen(model: TraitModel, sequences: Sequences, vocabulary: Vocab
     if model.method != "joint":
         return model
     known = drop_rare(sequences, len(vocabulary), naming.min_count)
-    blend = choose_blend(known, vocabulary.token_item, model._settings(None))
+    blend = choose_blend(known, vocabulary.token_item, model._options(None))
     return type(model)(**model.get_params()).set_params(**asdict(blend))
 
 
@@ -80,7 +82,7 @@ def judge_coherence(
     model: TraitModel,
     sequences: Sequences,
     vocabulary: Vocabulary,
-    naming: Naming,
+    naming: NamingRules,
     embed: Embed | None,
     n_splits: int,
     seed: int,
@@ -106,7 +108,7 @@ def judge_coherence(
     return figures | interval("npmi", [row["npmi"] for row in rows])
 
 
-def _judged(fit: Fit, judges: sparse.csr_array, naming: Naming, rng: np.random.Generator) -> dict[str, float]:
+def _judged(fit: Fit, judges: sparse.csr_array, naming: NamingRules, rng: np.random.Generator) -> dict[str, float]:
     events = judges.sum(axis=1)
     light = sparse.csr_array(judges[events <= np.quantile(events, 1.0 - naming.heavy_share)])
     scores = npmi_coherence(fit.tops, judges)

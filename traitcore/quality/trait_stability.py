@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._rows import rows_to_shares
-from ..customers.consensus import match_rows
+from ..customers.components import match_rows
 from ..customers.customer_subsets import take_owners
 from ..customers.reliability import halve_histories, split_half_reliability
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Fit, Naming, fit_and_name, with_blend_chosen
+from .trait_coherence import Embed, Fit, NamingRules, fit_and_name, with_blend_chosen
 
 REFIT_SHARE = 0.8
 
@@ -59,7 +59,7 @@ def judge_stability(
     model: TraitModel,
     sequences: Sequences,
     vocabulary: Vocabulary,
-    naming: Naming,
+    naming: NamingRules,
     embed: Embed | None,
     n_refits: int,
     seed: int,

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from .._errors import parameter_message
 from .._progress import Progress
 from .._validate import check_array, check_int, check_real, check_seed
+from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import correlation
-from ..customers.traits import NEED_VECTORS, TraitModel
+from ..customers.traits import TraitModel, resolve_recipe
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, Naming, fit_and_name, interval, judge_coherence, with_blend_chosen
+from .name_coherence import npmi_coherence
+from .trait_coherence import Embed, NamingRules, fit_and_name, interval, judge_coherence, with_blend_chosen
 from .trait_prediction import judge_prediction
 from .trait_stability import judge_stability, matched_correlation, matched_cosine
 
@@ -114,7 +116,7 @@ def evaluate_traits(
     ValueError, TypeError : unknown checks, fewer than 4 customers, a missing `embed`, shapes that don't fit.
     """
     seed = check_seed("seed", OWNER, seed)
-    naming = Naming(
+    naming = NamingRules(
         n_top=check_int("n_top", OWNER, n_top, 2), min_df=check_int("min_df", OWNER, min_df, 0),
         smoothing=check_real("smoothing", OWNER, smoothing, 0.0),
         min_count=_least_count(vocabulary) if min_count is None else check_int("min_count", OWNER, min_count, 1),
@@ -125,8 +127,9 @@ def evaluate_traits(
     wrong = [check for check in checks if check not in CHECKS]
     if wrong:
         raise ValueError(parameter_message("checks", OWNER, f"a sequence of {', '.join(CHECKS)}", wrong[0]))
-    if model.method in NEED_VECTORS and embed is None:
-        rule = f"a callable that embeds a corpus, which method={model.method!r} needs"
+    recipe = resolve_recipe(model.method)
+    if recipe.needs_vectors and embed is None:
+        rule = f"a callable that embeds a corpus, which method={recipe.name!r} needs"
         raise ValueError(parameter_message("embed", OWNER, rule, None))
     if truth is not None:
         truth = check_array("truth", OWNER, truth, dtype=np.float64, shape=(sequences.n_owners, None))
@@ -153,7 +156,7 @@ def evaluate_traits(
     if "nulls" in checks:
         figures |= _judge_nulls(*common, n_splits, seed, tell("nulls", n_splits))
     protocol = asdict(naming) | {
-        "method": model.method, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
+        "method": recipe.name, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
         "customers": sequences.n_owners, "tokens": len(vocabulary), "seed": seed,
     }  # fmt: skip
     return TraitEvaluation(figures, protocol)
@@ -178,7 +181,7 @@ def _sampled(
 
 
 def _judge_whole(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
     truth: NDArray[np.float64] | None, seed: int,
 ) -> dict[str, float]:  # fmt: skip
     """Support, dependence on activity and recovery of planted shares, by one fit on everyone."""
@@ -197,7 +200,7 @@ def _judge_whole(
 
 
 def _judge_invariance(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None, seed: int
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None, seed: int
 ) -> dict[str, float]:
     rng = np.random.default_rng([seed, 3])
     model = with_blend_chosen(model, sequences, vocabulary, naming)
@@ -205,7 +208,7 @@ def _judge_invariance(
     order = rng.permutation(sequences.n_owners)
     moved = fit_and_name(model, take_owners(sequences, order), vocabulary, naming, embed, seed).model.raw_profiles_
     figures = {"order_change": 1.0 - matched_cosine(first[order], moved)}
-    if embed is not None and model.method in NEED_VECTORS:
+    if embed is not None and resolve_recipe(model.method).needs_vectors:
         vectors = embed(sequences)
         turn = np.linalg.qr(rng.standard_normal((vectors.shape[1], vectors.shape[1])))[0]
 
@@ -219,13 +222,10 @@ def _judge_invariance(
 
 
 def _judge_nulls(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: Naming, embed: Embed | None,
+    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None,
     n_splits: int, seed: int, progress: Any,
 ) -> dict[str, float]:  # fmt: skip
     """The same protocol and splits, with the fitted corpus spoiled and the judges left as they are."""
-    from ..customers.coherence import npmi_coherence
-    from ..customers.counts import count_tokens
-
     rng, spoil = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 4])
     scores = np.zeros((n_splits, 3))
     for split in range(n_splits):
