@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+# Norms between 1 / reach and reach have squares well within the type's range.
+_REACH: dict[type[np.floating[Any]], float] = {np.float32: 2.0**60, np.float64: 2.0**508}
+
 
 def rows_to_shares(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows divided by their sums, so that they add up to 1; zero rows stay zero."""
@@ -23,11 +26,12 @@ def unit_rows(rows: Any, precision: type[np.floating[Any]] = np.float64) -> NDAr
     A row whose squares would leave the type's range is first scaled by a power of two, which is exact.
     """
     array = np.asarray(rows, dtype=precision)
-    reach = 2.0 ** (np.finfo(precision).maxexp // 2 - 4)
+    reach = _REACH[precision]
     with np.errstate(over="ignore", under="ignore"):
         norms = np.linalg.norm(array, axis=1, keepdims=True)
-    extreme = np.flatnonzero(~((norms > 1.0 / reach) & (norms < reach)))
-    if len(extreme) and array.shape[1]:
+    in_range = (norms > 1.0 / reach) & (norms < reach)
+    if not in_range.all() and array.shape[1]:
+        extreme = np.flatnonzero(~in_range)
         array = array.copy()
         exponents = np.frexp(np.abs(array[extreme]).max(axis=1, keepdims=True))[1]
         array[extreme] = np.ldexp(array[extreme], -exponents)
@@ -35,9 +39,17 @@ def unit_rows(rows: Any, precision: type[np.floating[Any]] = np.float64) -> NDAr
     return np.asarray(np.divide(array, norms, out=np.zeros_like(array), where=norms > 0))
 
 
-def unit_float32_rows(rows: NDArray[Any]) -> NDArray[np.float32]:
-    """`unit_rows` worked out in float64 and rounded to float32."""
-    return np.asarray(unit_rows(rows), dtype=np.float32)
+def unit_float32_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`unit_rows` of float32 rows, rounded to float32; no square of a float32 leaves the range of float64."""
+    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    unit = np.divide(rows, norms, out=np.zeros(rows.shape), where=norms > 0)
+    return np.asarray(unit, dtype=np.float32)
+
+
+def unit_vector(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`vector` with Euclidean length 1; zero stays zero. For one vector `unit_rows` would take three times as long."""
+    norm = float(np.sqrt((vector * vector).sum()))
+    return vector / norm if norm > 0 else vector
 
 
 def unit_sparse_rows(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
-from .._rows import paired_cosines, unit_rows
+from .._rows import paired_cosines, unit_rows, unit_vector
 from .._validate import check_array, check_choice, check_int, check_real
 from .ids import Ids, is_id, several
 from .neighbors import Searcher
@@ -149,10 +149,10 @@ class Similarities:
         total = np.zeros(self.vectors.shape[1])
         for what, weight in terms:
             vector = self._vector(what).astype(np.float64)
-            total += weight * (unit_rows(vector[None])[0] if metric == "cosine" and is_id(what) else vector)
+            total += weight * (unit_vector(vector) if metric == "cosine" and is_id(what) else vector)
         weights = sum(weight for _, weight in terms)
         if metric == "cosine":
-            total = unit_rows(total[None])[0]
+            total = unit_vector(total)
         elif weights > 0:
             total /= weights
         with np.errstate(over="ignore"):
