@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from traitcore._rows import cosines, paired_cosines, unit_float32_rows, unit_rows
+from traitcore._rows import cosines, paired_cosines, rows_to_shares, unit_float32_rows, unit_rows
 
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
@@ -30,3 +30,8 @@ def test_cosines_of_pairs_and_of_all():
     np.testing.assert_allclose(paired_cosines(left[:1], right), every[0], atol=1e-6)
     assert not every[2].any()
     assert unit_float32_rows(left).dtype == np.float32
+
+
+def test_shares_add_up_to_one():
+    rows = rows_to_shares(np.array([[1, 3], [0, 0], [2, 0]], dtype=np.float32))
+    np.testing.assert_allclose(rows, [[0.25, 0.75], [0, 0], [1, 0]])

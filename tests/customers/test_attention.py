@@ -78,7 +78,7 @@ def trained():
     scorer = AttentionPooling(seed=0).fit(
         periods.past, model.item_vectors_, model.context_vectors_, token_action=vocabulary.token_action,
         target_tokens=wanted,
-    )  # fmt: skip
+    )
     return periods, vocabulary, model, wanted, scorer
 
 
@@ -123,7 +123,7 @@ def test_it_does_not_lose_where_there_is_no_signal():
         held_out_recall(tc.customer_vectors(periods.past, model.item_vectors_, method=m).vectors, periods, model,
                         everything)
         for m in ("mean", "tfidf", "recency")
-    ]  # fmt: skip
+    ]
     learned = held_out_recall(scorer.transform(periods.past, model.item_vectors_), periods, model, everything)
     assert learned > 0.95 * max(fixed), (learned, fixed)
     assert scorer.validation_recall_ >= max(scorer.start_recalls_.values())

@@ -10,6 +10,7 @@ import traitcore as tc
 from traitcore.customers.shift import ShiftWarning
 from traitcore.customers.traits import resolve_recipe
 
+DAY_US = 86_400_000_000
 FIXED = {"windows_weight": 3.0, "ppmi_weight": 0.3, "loading_power": 0.85}
 
 
@@ -22,6 +23,21 @@ def shop(n_users=500, n_traits=5, seed=0, sessions=25.0, n_items=150):
     row = {name: i for i, name in enumerate(made.truth.customer_ids.tolist())}
     owners = np.array([row[str(name)] for name in corpus.sequences.owner_ids])
     return corpus.sequences, corpus.vocabulary, made.truth.customer_shares[owners]
+
+
+def random_sequences(
+    seed: int, n_sequences: int = 40, n_owners: int = 11, n_tokens: int = 17, longest: int = 9
+) -> tc.Sequences:
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate(([0], np.cumsum(rng.integers(0, longest, n_sequences))))
+    total = int(offsets[-1])
+    return tc.Sequences(
+        tokens=rng.integers(0, n_tokens, total).astype(np.int32),
+        offsets=offsets,
+        owner=rng.integers(0, n_owners, n_sequences).astype(np.int32),
+        timestamps_us=rng.integers(0, 40 * DAY_US, total),
+        owner_ids=np.arange(n_owners + 2),  # two owners without a sequence
+    )
 
 
 def small_shop():
