@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
 from .._errors import parameter_message
@@ -22,7 +22,9 @@ OWNER = "merge_components"
 Start = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def factorize(matrix: Any, options: TraitFitOptions, *, start: Start | None = None) -> NDArray[np.float32]:
+def factorize(
+    matrix: NDArray[np.float32] | sparse.csr_array, options: TraitFitOptions, *, start: Start | None = None
+) -> NDArray[np.float32]:
     """(n_traits, n_columns) unit components of a non-negative matrix; with restarts, those that the runs agree on.
 
     The first run starts from `start` (W, H), or else the SVD, each restart from a rougher one with random fill-ins
@@ -40,7 +42,7 @@ def factorize(matrix: Any, options: TraitFitOptions, *, start: Start | None = No
     return runs[0] if len(runs) == 1 else consensus_components(runs)[0]
 
 
-def nndsvd_start(matrix: Any, options: TraitFitOptions) -> Start:
+def nndsvd_start(matrix: NDArray[np.float32] | sparse.csr_array, options: TraitFitOptions) -> Start:
     """(W, H) by nndsvda (Boutsidis & Gallopoulos 2008) from an SVD iterated until it has converged or proved noise.
 
     `factorize_nonnegative` takes a few steps for its start, enough for a good fit. But the start decides in which
@@ -82,7 +84,7 @@ def unit_components(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(unit_rows(rows, np.float32))
 
 
-def match_rows(A: Any, B: Any) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def match_rows(A: ArrayLike, B: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """For each row of A its own row of B, so that the sum of cosines is largest, and those cosines.
 
     (n,) int64 rows of B (-1 where B has fewer rows), (n,) float64. The Hungarian method, as in Greene, O'Callaghan
@@ -117,7 +119,7 @@ def consensus_components(
     return centre.astype(np.float32), matched
 
 
-def merge_components(W: Any, H: Any, n_components: int) -> NDArray[np.float32]:
+def merge_components(W: ArrayLike, H: ArrayLike, n_components: int) -> NDArray[np.float32]:
     """(n_components, m) float32 unit rows: of the components of W H, pairs merged until so many are left.
 
     Each time the pair whose rows of H have the largest cosine is merged into h_a + h_b, each as strong as it is in W H;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._rows import unit_sparse_rows
@@ -87,7 +87,7 @@ def token_idf(counts: sparse.csr_array) -> NDArray[np.float32]:
     return inverse_document_frequencies(np.bincount(counts.indices, minlength=counts.shape[1]), counts.shape[0])
 
 
-def tie_tokens(token_item: Any, strength: float) -> sparse.csr_array | None:
+def tie_tokens(token_item: ArrayLike, strength: float) -> sparse.csr_array | None:
     """I + strength * Tie, with Tie linking the different tokens of one item; None where every item has one token."""
     item = check_array("token_item", "tie_tokens", token_item, dtype=np.int64, shape=(None,))
     n = len(item)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
@@ -48,7 +48,7 @@ class TokenLift:
 
 
 def token_lift(
-    profiles: Any, counts: sparse.csr_array, *, smoothing: float = tuning.LIFT_SMOOTHING,
+    profiles: ArrayLike, counts: sparse.csr_array, *, smoothing: float = tuning.LIFT_SMOOTHING,
     min_df: int = tuning.LIFT_MIN_DF,
 ) -> TokenLift:
     """Smoothed lift of every token in every trait.
@@ -118,11 +118,11 @@ class TraitDescription:
 
 
 def describe_traits(
-    profiles: Any,
+    profiles: ArrayLike,
     sequences: Sequences,
     vocabulary: Vocabulary,
     *,
-    item_category: Any = None,
+    item_category: ArrayLike | None = None,
     k: int = 10,
     n_exemplars: int = 5,
     smoothing: float = tuning.LIFT_SMOOTHING,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._errors import parameter_message
@@ -81,7 +81,7 @@ class OwnerRuns:
         return cls(np.arange(n + 1), edges[:-1], edges[1:], edges)
 
 
-def inverse_document_frequencies(document_frequencies: Any, n_documents: int) -> NDArray[np.float32]:
+def inverse_document_frequencies(document_frequencies: ArrayLike, n_documents: int) -> NDArray[np.float32]:
     """(n_tokens,) float32 ln((1 + N) / (1 + df)) + 1: smoothed idf, at least 1 wherever df <= N, never negative.
 
     `document_frequencies` counts customers, not occurrences, and `n_documents` is the number of customers. The form
@@ -99,15 +99,15 @@ def inverse_document_frequencies(document_frequencies: Any, n_documents: int) ->
 
 def customer_vectors(
     sequences: Sequences,
-    item_vectors: Any,
+    item_vectors: ArrayLike,
     *,
     method: str = "mean",
-    document_frequencies: Any = None,
+    document_frequencies: ArrayLike | None = None,
     n_documents: int | None = None,
     decay: float = 0.95,
     half_life_days: float | None = None,
-    token_action: Any = None,
-    action_weights: Any = None,
+    token_action: ArrayLike | None = None,
+    action_weights: ArrayLike | None = None,
     attention: EventWeights | None = None,
     workers: int = 1,
 ) -> CustomerVectors:
@@ -226,7 +226,7 @@ def owner_document_frequencies(sequences: Sequences, n_tokens: int) -> NDArray[n
     return np.bincount(pairs % max(n_tokens, 1), minlength=n_tokens).astype(np.int64, copy=False)
 
 
-def _idf(sequences: Sequences, n_tokens: int, df: Any, n_documents: int | None) -> NDArray[np.float32]:
+def _idf(sequences: Sequences, n_tokens: int, df: ArrayLike | None, n_documents: int | None) -> NDArray[np.float32]:
     if (df is None) != (n_documents is None):
         rule = "given together with n_documents, or both left out"
         raise ValueError(parameter_message("document_frequencies", OWNER, rule, df))
@@ -236,7 +236,9 @@ def _idf(sequences: Sequences, n_tokens: int, df: Any, n_documents: int | None) 
     return inverse_document_frequencies(df, n_documents)  # type: ignore[arg-type]
 
 
-def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDArray[np.float32] | None:
+def _action_factor(
+    token_action: ArrayLike | None, action_weights: ArrayLike | None, n_tokens: int
+) -> NDArray[np.float32] | None:
     if action_weights is None:
         return None
     if token_action is None:

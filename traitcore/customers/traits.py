@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
@@ -100,9 +100,9 @@ class TraitModel(ParamsMixin):
         tie: float = 0.5,
         window: int = 10,
         ppmi_window: int = 5,
-        windows_weight: float | str = "auto",
-        ppmi_weight: float | str = "auto",
-        loading_power: float | str = "auto",
+        windows_weight: float | Literal["auto"] = "auto",
+        ppmi_weight: float | Literal["auto"] = "auto",
+        loading_power: float | Literal["auto"] = "auto",
         n_restarts: int = 1,
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -128,7 +128,7 @@ class TraitModel(ParamsMixin):
         sequences: Sequences,
         vocabulary: Vocabulary,
         *,
-        item_vectors: Any = None,
+        item_vectors: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Learn the traits of the customers (owners) of `sequences`; returns self.
@@ -137,7 +137,7 @@ class TraitModel(ParamsMixin):
         ----------
         sequences : token sequences with owners; a window never leaves its sequence.
         vocabulary : of those tokens.
-        item_vectors : (n_tokens, d) float32, needed by "shift".
+        item_vectors : (n_tokens, d) float32, for recipes that need them ("shift").
         progress : callback progress(stage, done, total).
 
         Raises
@@ -211,7 +211,10 @@ class TraitModel(ParamsMixin):
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], params: dict[str, Any]) -> Self:
-        """A fitted model from `to_arrays()` and `get_params()` of another; it transforms to the same numbers."""
+        """A fitted model from `to_arrays()` and `get_params()` of another; it transforms to the same numbers.
+
+        Raises ValueError for arrays of another format or a method that is unknown or was removed.
+        """
         made = int(np.asarray(arrays["format"])[0])
         if made != _FORMAT:
             raise ValueError(parameter_message("arrays", "TraitModel.from_arrays", f"of format {_FORMAT}", made))
