@@ -11,13 +11,14 @@ from __future__ import annotations
 # --- Views of the joint recipe ---
 
 # Weight of the session windows against the customers' rows: the default, and the rival where windows help little.
-# Shops: 3.5 gives Retail NPMI .473 and bootstrap stability .931; 3 and 4 give .470 and .90. Rival: no range.
+# Shops: 3.5 gives Retail NPMI .473 and bootstrap stability .931; 3 and 4 lose (NPMI .470 or bootstrap .90). Rival: no
+# range.
 WINDOWS_WEIGHTS = (3.5, 1.0)
 # The density's PPMI weight is DENSITY * n_tokens / (n_customers * customers per token): 10 on the shops, no range. A
 # fixed weight does not serve both: an earlier one had to be 3 on sparse RetailRocket and .02 on dense Retail.
 DENSITY = 10.0
 # PPMI weight for histories too short to show which tokens belong together; those rows then shape the traits nearly
-# alone. Simulated shops of one session per customer; no range.
+# alone, as on simulated shops of one session per customer. No range.
 HIGH_PPMI_WEIGHT = 30.0
 # HIGH_PPMI_WEIGHT is a rival only where the density's weight is below this fraction of it. No range.
 HIGH_PPMI_RIVAL_BELOW = 0.3
@@ -59,7 +60,7 @@ START_COLUMNS, START_COLUMNS_PER_COMPONENT = 128, 24
 
 # --- Choice of the blend ---
 
-# Inner halvings of the customers. Two give no usable standard error; no range.
+# Inner halvings of the customers, each judged both ways. Two at first, then three; no range.
 N_INNER_SPLITS = 3
 # Customers who take part: at most so many, or as many as have so many events. For speed; no range.
 MAX_CHOICE_CUSTOMERS = 4000
@@ -67,8 +68,8 @@ MAX_CHOICE_EVENTS = 60_000
 # Tokens that take part, the most common: a sample of customers has each of a large range's tokens too seldom. Simulated
 # shop of 60,000 items: recovery .38 with all tokens, .68 with 5,000.
 MAX_CHOICE_TOKENS = 5000
-# A rival must be more reliable than the default by this fraction and by so many standard errors. Chosen on simulated
-# shops; no range. The best of noisy splits, without these, changed with each refit.
+# A rival must be more reliable than the default by this fraction and by so many standard errors. Without these the
+# best of noisy splits changed with each refit. No range.
 CLEAR_GAIN = 0.03
 CLEAR_ERRORS = 2.0
 # Stopping of the inner fits, where the model's own is not looser. For speed; no range.
@@ -81,15 +82,16 @@ CHOICE_TOL = 1e-3
 # .5; rates from the last session alone lose on RetailRocket (.040).
 RATE_DECAY = 0.5
 # Weights are raised to this power before lifts are taken: otherwise a few customers whose short history one trait
-# explains whole would name it. Shops: better names at equal diversity than 1; .8 is between.
+# explains whole would name it. Shops: better names at equal diversity than 1; .8 at first, then .75, the
+# middle of what other halvings of both shops ask for.
 LIFT_POWER = 0.75
 # Average customers added to each token's, and customers a naming token must have. Shops: smoothing of 20 to 50 with 10
 # customers or more was the most robust; the NPMI of RetailRocket depends on the least number of customers.
 LIFT_SMOOTHING = 20.0
 LIFT_MIN_DF = 5
-# A category names a trait from this share of the trait's events on. Judged by eye; no range.
+# A category names a trait from this share of the trait's events on. Not measured; no range.
 CATEGORY_MIN_SHARE = 0.05
-# Words that at least so many descriptions share name a trait. Judged by eye; no range.
+# Words that at least so many descriptions share name a trait. Not measured; no range.
 MIN_TEXTS_PER_WORD = 3
-# Lifts of actions from which on a name says how a trait's customers act. Judged by eye; no range.
+# Lifts of actions from which on a name says how a trait's customers act. Not measured; no range.
 SELDOM_BUYS_BELOW, BUYS_READILY_ABOVE, PUTS_BACK_ABOVE = 0.7, 1.4, 1.5
