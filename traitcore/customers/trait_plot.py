@@ -76,7 +76,7 @@ def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, k: int 
 
 
 def _draw(panel: Any, trait: TraitDescription, k: int, colours: dict[str, str]) -> None:
-    """One trait: bars of lift, from 1 (says nothing) on a logarithmic scale."""
+    """One trait: bars of lift on a logarithmic scale, from 1."""
     tokens = trait.tokens[:k]
     title = textwrap.shorten(f"{trait.trait} {trait.name}", 58, placeholder=" ...")
     # A "$" would start a formula.
