@@ -8,7 +8,7 @@ from scipy import sparse
 
 from tests.reference import traits as slow
 from traitcore.customers import components, tuning
-from traitcore.customers.components import consensus_components, match_rows, merge_components, nndsvd_start
+from traitcore.customers.components import consensus_components, converged_start, match_rows, merge_components
 from traitcore.customers.recipes import TraitFitOptions
 
 
@@ -17,8 +17,8 @@ def test_the_start_is_nndsvda_of_the_exact_svd(shape):
     rng = np.random.default_rng(5)
     X = rng.random((shape[0], 6)) @ rng.random((6, shape[1])) + 0.05 * rng.random(shape)
     X[np.quantile(X, 0.4) > X] = 0
-    got = nndsvd_start(sparse.csr_array(X.astype(np.float32)), TraitFitOptions(4))
-    for found, exact in zip(got, slow.nndsvd_start(X, 4)):
+    got = converged_start(sparse.csr_array(X.astype(np.float32)), TraitFitOptions(4))
+    for found, exact in zip(got, slow.nndsvda_start(X, 4)):
         assert np.linalg.norm(found - exact) < 1e-4 * np.linalg.norm(exact)
 
 
@@ -32,7 +32,7 @@ def test_the_search_for_a_start_ends_on_noise(monkeypatch):
         return found(*args, **kwargs, progress=lambda *_: products.append(1))
 
     monkeypatch.setattr(components, "randomized_svd", spied)
-    W, H = nndsvd_start(noise, TraitFitOptions(4))
+    W, H = converged_start(noise, TraitFitOptions(4))
     most = (tuning.START_COLUMNS + 4 * tuning.START_COLUMNS_PER_COMPONENT) // 16
     assert 0 < len(products) <= most
     assert np.isfinite(W).all()

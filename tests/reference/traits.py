@@ -72,7 +72,7 @@ def joint_rows(histories, idf, token_item, tie):
     return rows
 
 
-def nndsvd_start(X, k):
+def nndsvda_start(X, k):
     """nndsvda: each singular pair's positive or negative parts, whichever weigh more; zeros filled with the mean."""
     U, S, Vt = np.linalg.svd(X, full_matrices=False)
     W, H = np.full((len(X), k), X.mean()), np.full((k, X.shape[1]), X.mean())

@@ -32,7 +32,7 @@ def factorize(
     """
     runs = []
     for restart in range(options.n_restarts):
-        W, H = (start or nndsvd_start(matrix, options)) if restart == 0 else (None, None)
+        W, H = (start or converged_start(matrix, options)) if restart == 0 else (None, None)
         found = factorize_nonnegative(
             matrix, options.n_traits, init="nndsvdar" if W is None else "custom", W=W, H=H,
             max_iter=options.max_iter, tol=options.tol, random_state=options.seed + restart,
@@ -42,7 +42,7 @@ def factorize(
     return runs[0] if len(runs) == 1 else consensus_components(runs)[0]
 
 
-def nndsvd_start(matrix: NDArray[np.float32] | sparse.csr_array, options: TraitFitOptions) -> Start:
+def converged_start(matrix: NDArray[np.float32] | sparse.csr_array, options: TraitFitOptions) -> Start:
     """(W, H) by nndsvda (Boutsidis & Gallopoulos 2008) from an SVD iterated until it has converged or proved noise.
 
     `factorize_nonnegative` takes a few steps for its start, enough for a good fit. But the start decides in which
