@@ -37,7 +37,7 @@ _JOBS = {
         "s = tc.Sequences(rng.integers(0, 2000, 100_000).astype(np.int32), np.arange(0, 100_001, 100))\n"
         "m = tc.NextItemCounts(decay=1.0, workers=workers).fit(s)\n"
         "long = tc.Sequences(np.tile(s.tokens, 40), np.arange(0, 4_000_001, 100))",
-        "[m.recommend(long.take(np.arange(SIZE)), n=1000) for _ in range(SIZE)]", "1", "40_000",
+        "[m.recommend(long.take(np.arange(SIZE)), k=1000) for _ in range(SIZE)]", "1", "40_000",
     ),
 }
 

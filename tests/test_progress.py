@@ -62,9 +62,9 @@ CALLS: dict[str, Callable[[int, Any, Path], Any]] = {
     "read_events": lambda w, p, f: tc.read_events(csv(f), progress=p),
     "split_sessions": lambda w, p, f: tc.split_sessions(log(), workers=w, progress=p),
     "count_cooccurrences": lambda w, p, f: tc.count_cooccurrences(seqs(), workers=w, progress=p),
-    "train_sgns": lambda w, p, f: tc.train_sgns(seqs(), vector_size=4, epochs=2, workers=w, progress=p),
+    "train_sgns": lambda w, p, f: tc.train_sgns(seqs(), tc.SgnsOptions(vector_size=4, epochs=2, workers=w), progress=p),
     "train_block": lambda w, p, f: SgnsTrainer(
-        seqs().token_counts(), vector_size=4, epochs=1, epoch_tokens=seqs().n_tokens, workers=w
+        seqs().token_counts(), tc.SgnsOptions(vector_size=4, epochs=1, workers=w), epoch_tokens=seqs().n_tokens
     ).train_block(seqs(), progress=p),
     "Item2Vec": lambda w, p, f: tc.Item2Vec(vector_size=4, epochs=2, workers=w).fit(seqs(), progress=p),
     "PPMIEmbedder": lambda w, p, f: tc.PPMIEmbedder(vector_size=4, workers=w).fit(seqs(), progress=p),
@@ -78,7 +78,7 @@ CALLS: dict[str, Callable[[int, Any, Path], Any]] = {
     "WalkCorpus.walks": lambda w, p, f: tc.WalkCorpus(ring(), workers=w).walks(3, 400, progress=p),
     "WalkCorpus.count": lambda w, p, f: tc.WalkCorpus(ring(), block_tokens=999, workers=w).count(progress=p),
     "NextItemCounts": lambda w, p, f: tc.NextItemCounts(workers=w).fit(seqs(), progress=p),
-    "AttentionPooling": lambda w, p, f: tc.AttentionPooling(n_epochs=2, workers=w).fit(
+    "AttentionPooling": lambda w, p, f: tc.AttentionPooling(epochs=2, workers=w).fit(
         seqs(), vectors(), vectors(), progress=p
     ),
     "TraitModel": lambda w, p, f: tc.TraitModel(3, method="counts", n_restarts=2, max_iter=5, workers=w).fit(

@@ -149,7 +149,7 @@ def test_a_header_is_required_for_binary_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"a 1 2\nb 1\n", "line 2.* found 2 fields"), (b"a 1 2\nat name 1 2\n", "line 2.* an id with a blank"),
+        (b"a 1 2\nb 1\n", "line 2.* found 2 fields"), (b"a 1 2\nat name 1 2\n", "line 2.* an id with a space"),
         (b"a 1 2\nb 3 4\na 5 6\n", "line 3: the id 'a' is there twice, first at .* line 1"), (b"a\n", "line 1"),
         (b"a 1 2\n 1 2\n", "line 2: its id is empty"), (b"a 1 2\nb inf 2\n", "line 2.*'b' is not finite"),
         (b"a 1 2\nb 1 1e39\n", "line 2.*'b' is not finite"), (b"a 1 2\n\xff 1 2\n", "line 2: its id is not UTF-8"),
