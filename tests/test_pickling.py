@@ -102,7 +102,7 @@ def things() -> dict[str, Callable[[], Any]]:
         "TraitBasis": lambda: TraitBasis.of(
             tc.TraitModel(3, method="counts", random_state=0).fit(corpus.sequences, corpus.vocabulary)
         ),
-        "attention": lambda: tc.AttentionPooling(n_epochs=1).fit(corpus.sequences, vectors, vectors),
+        "attention": lambda: tc.AttentionPooling(epochs=1).fit(corpus.sequences, vectors, vectors),
         **{cls.__name__: lambda cls=cls: fit(cls()) for cls in ESTIMATORS if cls is not tc.AttentionPooling},
     }  # fmt: skip
 
@@ -269,7 +269,7 @@ def live(items: Any, **options: Any) -> LiveCustomers:
     {}, {"method": "recency", "half_life_days": 3.0}, {"max_customers": 20},
     {"components": np.random.default_rng(2).random((3, 4))},
     {"traits": TraitBasis(np.ones(30, np.float32), np.random.default_rng(3).random((30, 2)).astype(np.float32),
-                          np.array([[1.0, 0.2], [0.1, 1.0]]), counted=True)},
+                          np.array([[1.0, 0.2], [0.1, 1.0]]))},
 ], ids=["mean", "recency", "bounded", "components", "traits"])  # fmt: skip
 def test_live_customers_go_on_by_themselves(tmp_path: Path, way: Any, items: str, options: Any) -> None:
     """The copy holds the state of the moment, and neither sees the other's later events."""

@@ -79,7 +79,7 @@ CALLS: dict[str, Callable[[int, Any, Path], Any]] = {
     "WalkCorpus.walks": lambda w, p, f: tc.WalkCorpus(ring(), workers=w).walks(3, 400, progress=p),
     "WalkCorpus.count": lambda w, p, f: tc.WalkCorpus(ring(), block_tokens=999, workers=w).count(progress=p),
     "NextItemCounts": lambda w, p, f: tc.NextItemCounts(workers=w).fit(seqs(), progress=p),
-    "AttentionPooling": lambda w, p, f: tc.AttentionPooling(n_epochs=2, workers=w).fit(
+    "AttentionPooling": lambda w, p, f: tc.AttentionPooling(epochs=2, workers=w).fit(
         seqs(), vectors(), vectors(), progress=p
     ),
     "TraitModel": lambda w, p, f: tc.TraitModel(3, method="counts", n_restarts=2, max_iter=5, workers=w).fit(

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 import traitcore as tc
-from traitcore._rows import normalize_rows
+from traitcore._rows import unit_rows
 from traitcore.events.sequences import Sequences
 
 TOP = 20
@@ -128,13 +128,13 @@ def one_split(shop: Shop, seed: int) -> dict[str, list[float]]:
     assert found <= {"content", "category"}, found
     cosine = tc.build_item_graph(whole, k=None, weighting="cosine").adjacency
     truths = [top(weights[hidden][:, known]) for weights in (tc.positive_pmi(whole), cosine, whole)]
-    unit = normalize_rows(behaviour)[known]
+    unit = unit_rows(behaviour)[known]
 
     def recalls(query: NDArray[np.float32]) -> list[float]:
         nearest = top(query @ unit.T)
         return [float(np.mean([len(set(a) & set(b)) / TOP for a, b in zip(nearest, t, strict=True)])) for t in truths]
 
-    full = normalize_rows(learn(shop.sequences, n, seed))
+    full = unit_rows(learn(shop.sequences, n, seed))
     popular = np.argsort(-counts[known], kind="stable")[:TOP]
     return {
         "backfill (content map)": recalls(filled.vectors[hidden]),
@@ -196,7 +196,7 @@ def fused_recalls(shop: Shop, seed: int) -> tuple[NDArray[np.int64], dict[str, N
     }
     recalls = {}
     for name, vectors in contenders.items():
-        unit = normalize_rows(vectors).astype(np.float32)
+        unit = unit_rows(vectors).astype(np.float32)
         scores = unit[asks] @ unit[known].T
         scores[np.arange(len(asks)), np.searchsorted(known, asks)] = -np.inf  # not its own neighbour
         nearest = top(scores)

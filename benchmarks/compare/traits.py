@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 import traitcore as tc
-from traitcore.customers.joint import BLEND
-from traitcore.customers.traits import METHODS, NEED_VECTORS
+from benchmarks.traits_recipes import RECIPES as LOSING_RECIPES
+from traitcore.customers.traits import RECIPES
+from traitcore.customers.views import BLEND
 from traitcore.events.session_report import TiedEventsWarning
 from traitcore.quality.traits import TraitEvaluation
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.versus import Bench
+    from traitcore.customers.recipes import Recipe
 
 SHOWN = (
     "npmi", "npmi_low", "npmi_high", "npmi_without_heavy", "diversity", "support", "bootstrap_cosine", "bootstrap_ari",
@@ -90,16 +92,19 @@ def run(bench: Bench) -> None:
             continue
         sequences, vocabulary = read(path)
         print(f"  {shop}: {sequences.n_owners:,} customers, {len(vocabulary):,} tokens, {sequences.n_tokens:,} events")
-        for method in METHODS[:2] if bench.quick else METHODS:
-            if bench.wants(f"{shop}: {method}"):
-                judge(bench, shop, sequences, vocabulary, method, min_count)
+        recipes = [*RECIPES.values(), *LOSING_RECIPES.values()]
+        for recipe in recipes[:2] if bench.quick else recipes:
+            if bench.wants(f"{shop}: {recipe.name}"):
+                judge(bench, shop, sequences, vocabulary, recipe, min_count)
 
 
 def figures_of(found: TraitEvaluation, names: Iterable[str]) -> dict[str, Any]:
     return {name: found[name] for name in names}
 
 
-def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str, min_count: int) -> None:
+def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, recipe: Recipe, min_count: int) -> None:
+    method = recipe.name
+
     def embed(corpus: tc.Sequences) -> np.ndarray:
         made = tc.Item2Vec(vector_size=64, window=5, negative=5, epochs=15, seed=0)
         return made.fit(corpus, n_items=len(vocabulary)).item_vectors_
@@ -112,8 +117,8 @@ def judge(bench: Bench, shop: str, sequences: Any, vocabulary: Any, method: str,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "shift" says what it costs; so does this table
         found = tc.evaluate_traits(
-            sequences, vocabulary, model=tc.TraitModel(method=method), checks=checks,
-            embed=embed if method in NEED_VECTORS else None, n_splits=2 if bench.quick else 5,
+            sequences, vocabulary, model=tc.TraitModel(method=method if method in RECIPES else recipe), checks=checks,
+            embed=embed if recipe.needs_vectors else None, n_splits=2 if bench.quick else 5,
             n_refits=2 if bench.quick else 4, min_count=min_count, random_state=0,
         )
     bar = ""

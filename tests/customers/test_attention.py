@@ -78,7 +78,7 @@ def trained():
     scorer = AttentionPooling(seed=0).fit(
         periods.past, model.item_vectors_, model.context_vectors_, token_action=vocabulary.token_action,
         target_tokens=wanted,
-    )  # fmt: skip
+    )
     return periods, vocabulary, model, wanted, scorer
 
 
@@ -123,7 +123,7 @@ def test_it_does_not_lose_where_there_is_no_signal():
         held_out_recall(tc.customer_vectors(periods.past, model.item_vectors_, method=m).vectors, periods, model,
                         everything)
         for m in ("mean", "tfidf", "recency")
-    ]  # fmt: skip
+    ]
     learned = held_out_recall(scorer.transform(periods.past, model.item_vectors_), periods, model, everything)
     assert learned > 0.95 * max(fixed), (learned, fixed)
     assert scorer.validation_recall_ >= max(scorer.start_recalls_.values())
@@ -145,7 +145,7 @@ def test_pooling_by_attention_is_the_weighted_mean_of_its_weights(trained):
 def test_the_special_cases_are_mean_tfidf_and_recency():
     sequences, vocabulary = shop((), n_users=80)
     vectors = np.random.default_rng(0).standard_normal((len(vocabulary), 6)).astype(np.float32)
-    scorer = AttentionPooling(n_epochs=0).fit(sequences, vectors, vectors, token_action=vocabulary.token_action)
+    scorer = AttentionPooling(epochs=0).fit(sequences, vectors, vectors, token_action=vocabulary.token_action)
     ways = {"mean": {}, "tfidf": {"method": "tfidf"}, "recency 0.8": {"method": "recency", "decay": 0.8}}
     for name, way in ways.items():
         scorer.theta_ = scorer._starts(6)[name][:-2]
@@ -159,8 +159,8 @@ def test_scattered_owners_and_seeds():
     order = np.random.default_rng(2).permutation(len(sequences))
     mixed = tc.Sequences.from_lists([sequences[i] for i in order], owner=sequences.owners()[order])
     vectors = np.random.default_rng(0).standard_normal((len(vocabulary), 6)).astype(np.float32)
-    scorer = AttentionPooling(n_epochs=1, horizon="event", seed=5).fit(mixed, vectors, vectors)
-    again = AttentionPooling(n_epochs=1, horizon="event", seed=5, workers=3).fit(mixed, vectors, vectors)
+    scorer = AttentionPooling(epochs=1, horizon="event", seed=5).fit(mixed, vectors, vectors)
+    again = AttentionPooling(epochs=1, horizon="event", seed=5, workers=3).fit(mixed, vectors, vectors)
     assert scorer.theta_.tobytes() == again.theta_.tobytes()
     # An owner's weights don't depend on how the corpus is laid out.
     place = np.argsort(mixed.owners(), kind="stable")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import traitcore as tc
 from tests.reference import traits as slow
-from traitcore.customers.coherence import name_diversity, npmi_coherence
 from traitcore.customers.counts import count_tokens
-from traitcore.customers.describe import LIFT_POWER, token_lift
+from traitcore.customers.describe import token_lift
+from traitcore.customers.tuning import LIFT_POWER
 
 
 def corpus(seed, n_owners=25, n_tokens=12):
@@ -37,22 +37,12 @@ def test_lift_equals_the_slow_one(seed, smoothing):
         assert lift.eligible[rows].all()
 
 
-@given(seed=st.integers(0, 2**32))
-def test_npmi_equals_the_slow_one(seed):
-    counts = count_tokens(corpus(seed), n_tokens=12)
-    rng = np.random.default_rng(seed)
-    tops = [rng.permutation(12)[: rng.integers(1, 6)] for _ in range(4)]
-    want = [slow.npmi(rows.tolist(), counts.toarray()) for rows in tops]
-    np.testing.assert_allclose(npmi_coherence(tops, counts), want, atol=1e-9)
-    assert name_diversity([np.array([0, 1]), np.array([1, 2])]) == 0.75
-
-
 @pytest.fixture
 def shop():
     """Two kinds of customers: ten who view and buy lamps, ten who view (and never buy) chairs."""
     actions = ("view", "buy")
     texts = np.array(["red desk lamp", "blue desk lamp", "desk lamp shade", "oak chair", "pine chair", "old chair"],
-                     dtype=object)  # fmt: skip
+                     dtype=object)
     item = np.repeat(np.arange(6), 2).astype(np.int32)
     action = np.tile([0, 1], 6).astype(np.int32)
     lists = [[0, 1, 2, 3, 4, 5]] * 10 + [[6, 8, 10, 6]] * 10
@@ -64,7 +54,7 @@ def shop():
     return profiles, sequences, vocabulary
 
 
-def test_names_speak_of_words_categories_and_actions(shop):
+def test_names_use_words_categories_and_actions(shop):
     profiles, sequences, vocabulary = shop
     lamps, chairs = tc.describe_traits(profiles, sequences, vocabulary)
     assert lamps.name == "desk lamp: buys readily"
@@ -97,7 +87,7 @@ def test_rare_tokens_and_small_traits_do_not_name(shop):
     [
         ({"profiles": np.zeros((3, 2))}, "'profiles'"),
         ({"profiles": -np.ones((20, 2))}, "non-negative"),
-        ({"n_top": 0}, "'n_top'"),
+        ({"k": 0}, "'k'"),
         ({"threshold": 2.0}, "'threshold'"),
         ({"item_category": ["one"]}, "'item_category'"),
     ],
@@ -106,31 +96,3 @@ def test_refusals(shop, bad, message):
     profiles, sequences, vocabulary = shop
     with pytest.raises(ValueError, match=message):
         tc.describe_traits(**{"profiles": profiles, "sequences": sequences, "vocabulary": vocabulary, **bad})
-
-
-def test_the_picture_shows_each_trait_with_its_tokens(shop, tmp_path):
-    matplotlib = pytest.importorskip("matplotlib")
-    profiles, sequences, vocabulary = shop
-    traits = tc.describe_traits(profiles, sequences, vocabulary)
-    with matplotlib.rc_context({"svg.fonttype": "none"}):  # texts stay texts
-        tc.plot_traits(traits, tmp_path / "traits.svg", n_top=3)
-    drawn = (tmp_path / "traits.svg").read_text()
-    for trait in traits:
-        assert f"{trait.trait} {trait.name}" in drawn
-        assert f"{trait.prevalence:.1%} of behaviour" in drawn
-        assert all(t.text in drawn for t in trait.tokens[:3])
-    assert all(f">{action}</text>" in drawn for action in vocabulary.actions)
-    tc.plot_traits(traits, tmp_path / "traits.png")
-    assert (tmp_path / "traits.png").read_bytes().startswith(b"\x89PNG")
-    silent = tc.describe_traits(np.zeros((20, 1), np.float32), sequences, vocabulary)
-    tc.plot_traits(silent, tmp_path / "silent.svg")  # a trait without tokens is drawn as one
-
-
-def test_the_picture_refuses(shop, tmp_path):
-    traits = tc.describe_traits(*shop)
-    with pytest.raises(ValueError, match="'traits'"):
-        tc.plot_traits([], tmp_path / "traits.png")
-    with pytest.raises(ValueError, match=r"\.png, \.svg or \.pdf"):
-        tc.plot_traits(traits, tmp_path / "traits.gif")
-    with pytest.raises(ValueError, match="'n_top'"):
-        tc.plot_traits(traits, tmp_path / "traits.png", n_top=0)

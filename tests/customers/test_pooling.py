@@ -6,27 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
 
+from tests.data.shops import random_sequences
 from tests.reference.pooling import document_frequencies, pooled
 from traitcore import Sequences, _core, customer_vectors
-from traitcore.customers.counts import count_tokens, count_windows, tie_tokens, unit_rows, weigh_counts
+from traitcore.customers.counts import count_tokens
 from traitcore.customers.pooling import OwnerRuns, inverse_document_frequencies, owner_document_frequencies, pool
 
 DAY_US = 86_400_000_000
-
-
-def corpus(seed: int, n_sequences: int = 40, n_owners: int = 11, n_tokens: int = 17, longest: int = 9) -> Sequences:
-    rng = np.random.default_rng(seed)
-    offsets = np.concatenate(([0], np.cumsum(rng.integers(0, longest, n_sequences))))
-    total = int(offsets[-1])
-    return Sequences(
-        tokens=rng.integers(0, n_tokens, total).astype(np.int32),
-        offsets=offsets,
-        owner=rng.integers(0, n_owners, n_sequences).astype(np.int32),
-        timestamps_us=rng.integers(0, 40 * DAY_US, total),
-        owner_ids=np.arange(n_owners + 2),  # two owners without a sequence
-    )
 
 
 def table(n_tokens: int = 17, width: int = 13) -> np.ndarray:
@@ -45,7 +32,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @given(seed=st.integers(0, 2**32), workers=st.sampled_from([1, 2, 3, 7]))
 def test_fast_equals_slow(way, seed, workers):
-    sequences = corpus(seed)
+    sequences = random_sequences(seed)
     got = customer_vectors(sequences, table(), workers=workers, **way)
     want = pooled(sequences, table(), **way)
     np.testing.assert_allclose(got.vectors, want, atol=2e-6)
@@ -63,7 +50,7 @@ def level(request):
 @pytest.mark.parametrize("width", [0, 1, 3, 7, 8, 15, 16, 17, 31, 64, 65, 100, 136])
 @pytest.mark.parametrize("weighted", ["", "token", "event", "token event"])
 def test_sums_are_float64_in_the_order_of_events_at_every_simd_level(level, width, weighted):
-    sequences, vectors = corpus(width), table(width=width)
+    sequences, vectors = random_sequences(width), table(width=width)
     rng = np.random.default_rng(1)
     # Eighths: their products are exact in float32, as the twin's are in float64.
     by_token = (rng.integers(0, 9, 17) / 8).astype(np.float32) if "token" in weighted else None
@@ -85,7 +72,7 @@ def test_the_core_refuses_arrays_that_do_not_fit():
     for place, wrong in [
         (1, 2), (2, ints[:1]), (4, ints), (6, np.zeros((1, 3), np.float32)), (7, np.zeros(2, np.float32)),
         (8, np.zeros(2, np.float32)), (10, np.zeros(2)), (11, ints),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(ValueError, match=r"must|out of range"):
             _core.pool_owners(*good[:place], wrong, *good[place + 1 :])
     with pytest.raises(TypeError):
@@ -94,7 +81,7 @@ def test_the_core_refuses_arrays_that_do_not_fit():
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_actions_weigh(way):
-    sequences, action = corpus(3), np.arange(17) % 4 - 1
+    sequences, action = random_sequences(3), np.arange(17) % 4 - 1
     weights = np.array([0.5, 0.0, 3.0], dtype=np.float32)
     factor = np.where(action >= 0, weights[action], 1.0)
     got = customer_vectors(sequences, table(), token_action=action, action_weights=weights, **way)
@@ -107,13 +94,13 @@ def test_a_late_event_without_weight_does_not_wipe_out_the_rest():
     got = customer_vectors(
         sequences, table(), method="recency", half_life_days=1.0,
         token_action=np.arange(17) % 2, action_weights=[1.0, 0.0],
-    )  # fmt: skip
+    )
     np.testing.assert_array_equal(got.vectors[0], table()[0])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_mean_is_scipys_product(seed):
-    sequences = corpus(seed, n_sequences=300, n_owners=50)
+    sequences = random_sequences(seed, n_sequences=300, n_owners=50)
     counts = count_tokens(sequences, n_tokens=17)
     mass = np.maximum(counts.sum(axis=1), 1)
     got = customer_vectors(sequences, table())
@@ -128,7 +115,7 @@ def test_mean_is_scipys_product(seed):
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_workers_give_identical_bytes(way):
-    sequences = corpus(8, n_sequences=10_003, n_owners=997, longest=30)
+    sequences = random_sequences(8, n_sequences=10_003, n_owners=997, longest=30)
     one = customer_vectors(sequences, table(), **way)
     for workers in (2, 3, 7):
         many = customer_vectors(sequences, table(), workers=workers, **way)
@@ -137,10 +124,10 @@ def test_workers_give_identical_bytes(way):
 
 
 def test_permuting_customers_permutes_rows_and_grouping_does_not_matter():
-    sequences = corpus(5)
+    sequences = random_sequences(5)
     order = np.argsort(sequences.owners(), kind="stable")
     grouped = Sequences.from_lists([sequences[i] for i in order], owner=sequences.owner[order],
-                                   owner_ids=sequences.owner_ids)  # fmt: skip
+                                   owner_ids=sequences.owner_ids)
     swap = np.random.default_rng(0).permutation(13).astype(np.int32)
     renamed = Sequences(sequences.tokens, sequences.offsets, swap[sequences.owner], None, sequences.owner_ids)
     for way in WAYS[:4]:
@@ -172,7 +159,7 @@ def test_document_frequencies_are_over_customers():
 
 
 def test_vectors_may_begin_anywhere_in_memory():
-    sequences, room = corpus(5), np.empty(17 * 16 + 16, dtype=np.float32)
+    sequences, room = random_sequences(5), np.empty(17 * 16 + 16, dtype=np.float32)
     want = customer_vectors(sequences, table(width=16)).vectors
     for skip in range(16):
         moved = room[skip : skip + 17 * 16].reshape(17, 16)
@@ -210,38 +197,9 @@ def test_a_matrix_without_rows_or_columns():
 def test_refusals(bad, error, message):
     arguments = {"item_vectors": table(), **bad}
     with pytest.raises(error, match=message):
-        customer_vectors(corpus(0), **arguments)
+        customer_vectors(random_sequences(0), **arguments)
 
 
 def test_half_life_needs_times():
     with pytest.raises(ValueError, match="no timestamps_us"):
         customer_vectors(Sequences.from_lists([[0]]), table(), method="recency", half_life_days=2)
-
-
-@given(seed=st.integers(0, 2**32), length=st.integers(1, 7), data=st.data())
-def test_windows_cover_every_event_inside_its_sequence(seed, length, data):
-    stride = data.draw(st.integers(1, length))
-    sequences = corpus(seed, n_sequences=8, longest=25)
-    want = []
-    for sequence in sequences:
-        start = 0
-        while len(sequence):
-            window = sequence[start : start + length]
-            want.append(np.bincount(window, minlength=17))
-            if start + length >= len(sequence):
-                break
-            start += stride
-    got = count_windows(sequences, n_tokens=17, length=length, stride=stride)
-    np.testing.assert_array_equal(got.toarray(), np.array(want).reshape(-1, 17))
-
-
-def test_weighed_rows_have_length_one_and_ties_link_tokens_of_an_item():
-    counts = count_tokens(corpus(2), n_tokens=17)
-    rows = weigh_counts(counts, np.ones(17, np.float32))
-    norms = np.sqrt((rows.toarray() ** 2).sum(axis=1))
-    np.testing.assert_allclose(norms[counts.sum(axis=1) > 0], 1, atol=1e-6)
-    assert unit_rows(sparse.csr_array((3, 4), dtype=np.float32)).nnz == 0
-    tied = tie_tokens(np.array([0, 1, 0]), 0.5).toarray()
-    np.testing.assert_array_equal(tied, [[1, 0, 0.5], [0, 1, 0], [0.5, 0, 1]])
-    assert tie_tokens(np.array([0, 1, 2]), 0.5) is None
-    assert tie_tokens(np.array([0, 0]), 0.0) is None

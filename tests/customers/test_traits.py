@@ -7,17 +7,16 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import traitcore as tc
 from tests.data.shops import FIXED, fitted, shop, small_shop, vectors_for
-from traitcore._rows import rows_to_shares
-from traitcore.customers.blend_selection import POWERS
-from traitcore.customers.consensus import consensus_components, match_rows
-from traitcore.customers.customer_subsets import split_halves, take_owners
-from traitcore.customers.traits import METHODS
-from traitcore.customers.vector_recipes import ShiftWarning
+from tests.reference import traits as slow
+from traitcore.customers.components import match_rows
+from traitcore.customers.counts_recipe import CountsRecipe
+from traitcore.customers.customer_subsets import take_owners
+from traitcore.customers.shift import ShiftWarning
+from traitcore.customers.traits import RECIPES
+from traitcore.customers.tuning import LOADING_POWERS
 from traitcore.quality.trait_stability import matched_correlation, matched_cosine
 
 
@@ -29,15 +28,15 @@ def small():
 def test_planted_traits_are_recovered_by_the_default():
     sequences, vocabulary, truth = shop()
     model = tc.TraitModel(5).fit(sequences, vocabulary)
-    told = truth.sum(axis=1) > 0
-    assert matched_correlation(truth[told], model.profiles_[told]) > 0.9
-    assert model.chosen_["loading_power"] in POWERS
+    known = truth.sum(axis=1) > 0
+    assert matched_correlation(truth[known], model.profiles_[known]) > 0.9
+    assert model.chosen_["loading_power"] in LOADING_POWERS
     again = [tc.TraitModel(5, **model.chosen_, random_state=s).fit(sequences, vocabulary) for s in (1, 2)]
     cosine = match_rows(again[0].raw_profiles_.T, again[1].raw_profiles_.T)[1]
     assert cosine.mean() > 0.95
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_every_method_is_deterministic_and_transforms_as_it_fitted(method, small):
     first, second = fitted(method, small), fitted(method, small, workers=3)
     np.testing.assert_allclose(first.raw_profiles_, second.raw_profiles_, rtol=1e-3, atol=1e-5)
@@ -49,7 +48,7 @@ def test_every_method_is_deterministic_and_transforms_as_it_fitted(method, small
     assert first.token_rates_.min() >= 0
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_permuting_customers_permutes_the_weights(method, small):
     sequences, vocabulary, _ = small
     order = np.random.default_rng(0).permutation(sequences.n_owners)
@@ -59,7 +58,7 @@ def test_permuting_customers_permutes_the_weights(method, small):
     assert cosine.mean() > 0.999
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_duplicated_customers_get_the_same_profile(method, small):
     sequences = small[0]
     model = fitted(method, small)
@@ -70,7 +69,7 @@ def test_duplicated_customers_get_the_same_profile(method, small):
     np.testing.assert_allclose(profiles[:20], model.profiles_[:20], atol=1e-3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_a_model_travels_as_arrays_and_json(method, small):
     model = fitted(method, small)
     params = json.loads(json.dumps(model.get_params()))
@@ -84,28 +83,43 @@ def test_a_model_travels_as_arrays_and_json(method, small):
         tc.TraitModel.from_arrays(arrays | {"format": np.array([99])}, params)
 
 
-def test_semi_does_not_change_under_a_rotation_and_shift_does(small):
-    sequences, vocabulary, _ = small
-    vectors = vectors_for(vocabulary)
-    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((12, 12)))[0]
-    turned = np.ascontiguousarray(vectors @ turn, dtype=np.float32)
-    change = {}
-    for method in ("semi", "shift"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ShiftWarning)
-            a, b = (
-                tc.TraitModel(4, method=method, max_iter=300, tol=1e-6).fit(sequences, vocabulary, item_vectors=v)
-                for v in (vectors, turned)
-            )
-        change[method] = 1 - match_rows(a.raw_profiles_.T, b.raw_profiles_.T)[1].mean()
-    assert change["semi"] < 1e-3
-    assert change["shift"] > 20 * max(change["semi"], 1e-5)
+class HalfCounts(CountsRecipe):
+    """A recipe of one's own, with vectors."""
+
+    name = "half counts"
+    needs_vectors = True
+
+    def fit(self, sequences, token_item, item_vectors, options):
+        assert item_vectors.shape == (len(token_item), 12)
+        found = super().fit(sequences, token_item, None, options)
+        found.raw_profiles = found.raw_profiles / 2
+        return found
+
+    def encode(self, sequences, result, options):
+        return super().encode(sequences, result, options) / 2
 
 
-def test_shift_warns_and_names_its_cost(small):
+def test_a_recipe_of_ones_own(small):
     sequences, vocabulary, _ = small
-    with pytest.warns(ShiftWarning, match="hardly better than chance"):
-        tc.TraitModel(4, method="shift").fit(sequences, vocabulary, item_vectors=vectors_for(vocabulary))
+    recipe = HalfCounts()
+    own = tc.TraitModel(4, method=recipe, max_iter=60).fit(sequences, vocabulary, item_vectors=vectors_for(vocabulary))
+    plain_counts = fitted("counts", small)
+    np.testing.assert_array_equal(own.transform_raw(sequences), plain_counts.transform_raw(sequences) / 2)
+    back = tc.TraitModel.from_arrays(own.to_arrays(), own.get_params())
+    np.testing.assert_array_equal(back.transform(sequences), own.transform(sequences))
+    with pytest.raises(ValueError, match="which method='half counts' needs"):
+        tc.TraitModel(4, method=recipe).fit(sequences, vocabulary)
+    found = tc.evaluate_traits(
+        sequences, vocabulary, model=own, embed=lambda _: vectors_for(vocabulary), checks=["support"]
+    )
+    assert found.protocol["method"] == "half counts"
+
+
+@pytest.mark.parametrize("method", ["codes", "semi", "smoothed", "split"])
+def test_saved_models_of_removed_methods_are_refused(method, small):
+    model = fitted("counts", small)
+    with pytest.raises(ValueError, match=f"'{method}' was removed.*refit"):
+        tc.TraitModel.from_arrays(model.to_arrays(), model.get_params() | {"method": method})
 
 
 def test_tokens_are_matched_by_what_they_are(small):
@@ -117,21 +131,21 @@ def test_tokens_are_matched_by_what_they_are(small):
     other = tc.Vocabulary(
         vocabulary.item_ids, vocabulary.actions, vocabulary.token_item[swap], vocabulary.token_action[swap],
         vocabulary.counts[swap], vocabulary.document_frequencies[swap], vocabulary.n_documents,
-    )  # fmt: skip
+    )
     renamed = tc.Sequences(back[sequences.tokens], sequences.offsets, sequences.owner, None, sequences.owner_ids)
     np.testing.assert_allclose(model.transform(renamed, vocabulary=other), model.transform(sequences), atol=1e-4)
 
 
-def test_a_model_fitted_on_tokens_that_are_gone_says_so(small):
+def test_a_model_fitted_on_tokens_that_are_gone_is_refused(small):
     _, vocabulary, _ = small
     model = fitted("counts", small)
     short = tc.Vocabulary(
         vocabulary.item_ids, vocabulary.actions, vocabulary.token_item[1:], vocabulary.token_action[1:],
         vocabulary.counts[1:], vocabulary.document_frequencies[1:], vocabulary.n_documents,
-    )  # fmt: skip
+    )
     few = tc.Sequences.from_lists([[0, 1]])
-    told = f"1 tokens that the vocabulary no longer has, the first '{vocabulary.tokens[0]}'"
-    with pytest.raises(ValueError, match=told):
+    message = f"1 tokens that the vocabulary no longer has, the first '{vocabulary.tokens[0]}'"
+    with pytest.raises(ValueError, match=message):
         model.transform(few, vocabulary=short)
     with pytest.raises(ValueError, match=r"token \d+ at 0"):
         model.transform(tc.Sequences.from_lists([[len(vocabulary)]]))
@@ -141,10 +155,10 @@ def plain(n_tokens, counts=None):
     return tc.Vocabulary(
         np.arange(n_tokens), (), np.arange(n_tokens, dtype=np.int32), np.full(n_tokens, -1, np.int32),
         np.ones(n_tokens, np.int64), np.ones(n_tokens, np.int64), 10,
-    )  # fmt: skip
+    )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", RECIPES)
 def test_awkward_corpora(method):
     vectors = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
     rng = np.random.default_rng(1)
@@ -168,46 +182,11 @@ def test_awkward_corpora(method):
     np.testing.assert_allclose(model.profiles_[0], model.profiles_[5], atol=1e-5)
 
 
-@given(seed=st.integers(0, 2**32), n=st.integers(2, 40))
-def test_halves_share_long_and_short_histories(seed, n):
-    rng = np.random.default_rng(seed)
-    sequences = tc.Sequences.from_lists([np.zeros(k, int) for k in rng.geometric(0.05, n)])
-    a, b = split_halves(sequences, np.arange(n), rng)
-    assert sorted([*a, *b]) == list(range(n))
-    assert abs(len(a) - len(b)) <= 1
-    lengths = np.diff(sequences.offsets)
-    assert abs(lengths[a].sum() - lengths[b].sum()) <= lengths.max()
-
-
-def test_taking_owners_keeps_their_sequences(small):
-    sequences = small[0]
-    owners = np.array([7, 3, 11])
-    part = take_owners(sequences, owners)
-    for place, owner in enumerate(owners):
-        mine = [sequences[i].tolist() for i in np.flatnonzero(sequences.owners() == owner)]
-        assert [part[i].tolist() for i in np.flatnonzero(part.owners() == place)] == mine
-
-
-def test_consensus_finds_the_components_behind_noisy_runs():
-    rng = np.random.default_rng(0)
-    truth = np.abs(rng.standard_normal((5, 40))).astype(np.float32)
-    runs = [(truth + 0.3 * np.abs(rng.standard_normal(truth.shape)))[rng.permutation(5)] for _ in range(12)]
-    found, agreement = consensus_components(runs)
-    assert match_rows(truth, found)[1].mean() > np.mean([match_rows(truth, run)[1].mean() for run in runs])
-    assert agreement.shape == (5,)
-    assert agreement.max() <= 1 + 1e-9
-
-
 @pytest.mark.parametrize("method", ["joint", "counts"])
 def test_restarts_give_a_consensus(method, small):
     once, many = fitted(method, small), fitted(method, small, n_restarts=4)
     assert match_rows(once.components_, many.components_)[1].mean() > 0.8
     np.testing.assert_allclose(np.linalg.norm(many.components_, axis=1), 1, atol=1e-5)
-
-
-def test_rows_normalised_as_promised():
-    rows = rows_to_shares(np.array([[1, 3], [0, 0], [2, 0]], dtype=np.float32))
-    np.testing.assert_allclose(rows, [[0.25, 0.75], [0, 0], [1, 0]])
 
 
 @pytest.mark.parametrize(
@@ -224,7 +203,9 @@ def test_rows_normalised_as_promised():
         ({"loading_power": 1.5}, ValueError, "loading_power"),
         ({"n_restarts": 0}, ValueError, "n_restarts"),
         ({"workers": 0}, ValueError, "workers"),
-        ({"method": "semi"}, ValueError, "item_vectors"),
+        ({"method": "semi"}, ValueError, "method"),
+        ({"method": 3}, TypeError, "method"),
+        ({"method": "shift"}, ValueError, "item_vectors"),
     ],
 )
 def test_refusals(params, error, name, small):
@@ -232,7 +213,7 @@ def test_refusals(params, error, name, small):
         tc.TraitModel(**(FIXED | params)).fit(small[0], small[1])
 
 
-def test_nothing_to_learn_from_and_not_fitted():
+def test_empty_corpora_and_unfitted_models_are_refused():
     with pytest.raises(ValueError, match="at least one known token"):
         tc.TraitModel().fit(tc.Sequences.from_lists([[]]), plain(3))
     with pytest.raises(tc.NotFittedError):
@@ -243,3 +224,13 @@ def test_nothing_to_learn_from_and_not_fitted():
 def test_traits_do_not_change_with_the_seed(method, small):
     first, second = (fitted(method, small, random_state=seed).raw_profiles_ for seed in (0, 17))
     assert matched_cosine(first, second) > 0.999
+
+
+def test_rates_equal_the_slow_ones(small):
+    sequences, vocabulary, _ = small
+    model = fitted("joint", small)
+    owners, n = sequences.owners(), len(vocabulary)
+    histories = [[s for s, o in zip(sequences, owners) if o == who] for who in range(sequences.n_owners)]
+    lately = np.array([slow.counted_lately(sessions, n, 0.5) for sessions in histories])
+    exact = slow.token_rates(model.raw_profiles_.astype(np.float64), lately, vocabulary.token_item, 0.5)
+    np.testing.assert_allclose(model.token_rates_, exact, atol=2e-3 * exact.max())

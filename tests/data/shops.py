@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import traitcore as tc
-from traitcore.customers.traits import NEED_VECTORS
-from traitcore.customers.vector_recipes import ShiftWarning
+from traitcore.customers.shift import ShiftWarning
+from traitcore.customers.traits import resolve_recipe
 
+DAY_US = 86_400_000_000
 Shop = tuple[tc.Sequences, tc.Vocabulary, NDArray[Any]]  # and the customers' planted shares
 
 FIXED = {"windows_weight": 3.0, "ppmi_weight": 0.3, "loading_power": 0.85}
@@ -29,6 +30,21 @@ def shop(
     row = {name: i for i, name in enumerate(made.truth.customer_ids.tolist())}
     owners = np.array([row[str(name)] for name in corpus.sequences.owner_ids])
     return corpus.sequences, corpus.vocabulary, made.truth.customer_shares[owners]
+
+
+def random_sequences(
+    seed: int, n_sequences: int = 40, n_owners: int = 11, n_tokens: int = 17, longest: int = 9
+) -> tc.Sequences:
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate(([0], np.cumsum(rng.integers(0, longest, n_sequences))))
+    total = int(offsets[-1])
+    return tc.Sequences(
+        tokens=rng.integers(0, n_tokens, total).astype(np.int32),
+        offsets=offsets,
+        owner=rng.integers(0, n_owners, n_sequences).astype(np.int32),
+        timestamps_us=rng.integers(0, 40 * DAY_US, total),
+        owner_ids=np.arange(n_owners + 2),  # two owners without a sequence
+    )
 
 
 def small_shop() -> Shop:
@@ -50,9 +66,8 @@ def fitted(method: str, small: Shop, **params: Any) -> tc.TraitModel:
     model = tc.TraitModel(4, method=method, max_iter=60, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShiftWarning)
-        return model.fit(
-            sequences, vocabulary, item_vectors=vectors_for(vocabulary) if method in NEED_VECTORS else None
-        )
+        vectors = vectors_for(vocabulary) if resolve_recipe(method).needs_vectors else None
+        return model.fit(sequences, vocabulary, item_vectors=vectors)
 
 
 def random_lists(n: int = 60, n_items: int = 50, longest: int = 30, seed: int = 0) -> list[list[int]]:

@@ -32,7 +32,7 @@ clean = Sequences(good.copy(), np.arange(n + 1) * length, owner=np.arange(n, dty
 vectors = np.ones((7, 4), dtype=np.float32)
 fitted = NextItemCounts().fit(clean)
 vocabulary = tc.encode_tokens(good, np.arange(n + 1) * length).vocabulary
-attention = AttentionPooling(n_epochs=1, max_examples=20).fit(clean, vectors, vectors)
+attention = AttentionPooling(epochs=1, max_examples=20).fit(clean, vectors, vectors)
 traits = tc.TraitModel(2, method="counts", n_restarts=1, max_iter=2).fit(clean, vocabulary)
 consumers = {
     "train_sgns": lambda s: train_sgns(s),
@@ -50,7 +50,7 @@ consumers = {
     "next rank": lambda s: fitted.rank(s, np.zeros(n, dtype=np.int32)),
     "count_tokens": lambda s: count_tokens(s, n_tokens=7),
     "customer_vectors": lambda s: customer_vectors(s, vectors),
-    "attention fit": lambda s: AttentionPooling(n_epochs=1).fit(s, vectors, vectors),
+    "attention fit": lambda s: AttentionPooling(epochs=1).fit(s, vectors, vectors),
     "attention weights": lambda s: attention.event_weights(s, vectors),
     "evaluate_retrieval": lambda s: tc.evaluate_retrieval(s, lambda p: np.zeros((len(p), 7)), n_items=7),
     "traits fit": lambda s: tc.TraitModel(2, method="counts").fit(s, vocabulary),

@@ -12,7 +12,7 @@ from scipy import sparse
 
 import traitcore as tc
 from tests.reference import fusion as slow
-from traitcore._rows import normalize_rows
+from traitcore._rows import unit_rows
 from traitcore.items.fusion import SOURCES
 
 
@@ -65,8 +65,8 @@ def test_sum_equals_the_slow_reference(n: int, d: int, seed: int) -> None:
 
 
 def test_weights_one_and_zero_return_the_inputs() -> None:
-    behaviour = normalize_rows(vectors(20, 5, 0)).astype(np.float32)
-    content = normalize_rows(vectors(20, 5, 1)).astype(np.float32)
+    behaviour = unit_rows(vectors(20, 5, 0)).astype(np.float32)
+    content = unit_rows(vectors(20, 5, 1)).astype(np.float32)
     for method in ("sum", "concatenate"):
         one = tc.fuse_vectors(behaviour, content, behaviour_weight=1.0, method=method)
         zero = tc.fuse_vectors(behaviour, content, behaviour_weight=0.0, method=method)
@@ -99,7 +99,7 @@ def test_a_rare_item_takes_more_of_its_content() -> None:
 
 def test_concatenation_has_the_weighted_mean_of_both_cosines() -> None:
     behaviour, content = vectors(25, 4, 0), vectors(25, 7, 1)
-    b, c = normalize_rows(behaviour), normalize_rows(content)
+    b, c = unit_rows(behaviour), unit_rows(content)
     expected = 0.3 * b @ b.T + 0.7 * c @ c.T
     fused = tc.fuse_vectors(behaviour, content, behaviour_weight=0.3, method="concatenate").vectors
     assert fused.shape == (25, 11)
@@ -109,7 +109,7 @@ def test_concatenation_has_the_weighted_mean_of_both_cosines() -> None:
     np.testing.assert_allclose(whole @ whole.T, expected, atol=1e-5)
     raw = np.concatenate([np.sqrt(0.3) * b, np.sqrt(0.7) * c], axis=1)
     u, s, _ = np.linalg.svd(raw, full_matrices=False)
-    best = normalize_rows(u[:, :5] * s[:5])
+    best = unit_rows(u[:, :5] * s[:5])
     five = tc.fuse_vectors(behaviour, content, behaviour_weight=0.3, method="concatenate", n_components=5).vectors
     np.testing.assert_allclose(five @ five.T, best @ best.T, atol=1e-5)
 
@@ -120,7 +120,7 @@ def test_map_equals_the_refits_without_each_item(weighted: bool) -> None:
     counts = np.random.default_rng(2).integers(1, 30, 30) if weighted else None
     weight = np.ones(30) if counts is None else counts / (counts + 10.0)
     weight = weight / weight.sum()
-    x, y = normalize_rows(content), normalize_rows(behaviour)
+    x, y = unit_rows(content), unit_rows(behaviour)
     centred = (x - weight @ x) * np.sqrt(weight)[:, None]
     unit = float(np.trace(centred.T @ centred)) / 5  # the mean eigenvalue
     for penalty in (0.01, 1.0, 30.0):
@@ -141,7 +141,7 @@ def test_local_residuals_place_families_that_no_linear_map_separates() -> None:
     hidden = np.arange(60)
     given = behaviour.copy()
     given[hidden] = 0.0
-    truth = normalize_rows(behaviour)[hidden]
+    truth = unit_rows(behaviour)[hidden]
     both = tc.fit_content_map(content, given)
     linear = tc.fit_content_map(content, given, n_neighbors=0)
     assert both.local_weight > 0.5
@@ -158,8 +158,8 @@ def test_local_residuals_place_families_that_no_linear_map_separates() -> None:
 def test_near_residuals_equal_the_loop() -> None:
     content, behaviour = vectors(80, 5, 0), vectors(80, 4, 1)
     fitted = tc.fit_content_map(content, behaviour, n_neighbors=7)
-    new = normalize_rows(vectors(9, 5, 2))
-    known, target = normalize_rows(content), normalize_rows(behaviour)
+    new = unit_rows(vectors(9, 5, 2))
+    known, target = unit_rows(content), unit_rows(behaviour)
     left = target - known @ fitted.coefficients - fitted.intercept
     for row, got in zip(new, fitted.transform(new)):
         cosine = known @ row
@@ -186,14 +186,14 @@ def test_the_penalty_has_the_least_leave_one_out_error() -> None:
 
 def test_the_map_predicts_missing_behaviour() -> None:
     content = vectors(120, 8, 0)
-    behaviour = normalize_rows(content)[:, :4].astype(np.float32).copy()
+    behaviour = unit_rows(content)[:, :4].astype(np.float32).copy()
     behaviour[:20] = 0.0
     content[100:] = 0.0
     content[:2] = 0.0
     fused = tc.fuse_vectors(behaviour, content, method="map")
     norms_are_one_or_missing(fused)
     assert fused.source.tolist() == ["missing"] * 2 + ["content"] * 18 + ["fused"] * 80 + ["behaviour"] * 20
-    truth = normalize_rows(normalize_rows(vectors(120, 8, 0))[:, :4])
+    truth = unit_rows(unit_rows(vectors(120, 8, 0))[:, :4])
     assert (np.einsum("ij,ij->i", fused.vectors[2:20], truth[2:20]) > 0.95).all()
 
 
@@ -213,7 +213,7 @@ def test_backfill_names_the_source_of_each_row() -> None:
     assert filled.missing.tolist() == [9, 11]
     assert filled.source_counts() == {"behaviour": 46, "fused": 0, "content": 1, "category": 1, "missing": 2}
     kept = np.setdiff1d(np.arange(50), [3, 7, 9, 11])
-    np.testing.assert_allclose(filled.vectors[kept], normalize_rows(behaviour)[kept], atol=1e-6)
+    np.testing.assert_allclose(filled.vectors[kept], unit_rows(behaviour)[kept], atol=1e-6)
     means = slow.category_means(behaviour, categories, counts)
     np.testing.assert_allclose(filled.vectors[7], means[2], atol=1e-6)
     fitted = tc.fit_content_map(content, behaviour, item_counts=counts)
@@ -244,8 +244,8 @@ def test_fusion_helps_rare_items_most_and_does_not_harm_frequent_ones() -> None:
     behaviour = truth + rng.normal(size=truth.shape) * (4.0 / np.sqrt(counts))[:, None]
     content = truth @ rng.normal(size=(12, 40)) + 6.0 * rng.normal(size=(900, 40))
     fused = tc.fuse_vectors(behaviour, content, method="map", item_counts=counts).vectors
-    unit = normalize_rows(truth)
-    before = np.einsum("ij,ij->i", normalize_rows(behaviour), unit).reshape(3, 300).mean(axis=1)
+    unit = unit_rows(truth)
+    before = np.einsum("ij,ij->i", unit_rows(behaviour), unit).reshape(3, 300).mean(axis=1)
     after = np.einsum("ij,ij->i", fused, unit).reshape(3, 300).mean(axis=1)
     assert after[0] > before[0] + 0.2
     assert after[1] > before[1]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 import traitcore as tc
 from tests.reference import serving as slow
 from traitcore import EmbeddingTable, LiveCustomers, Sequences, TableError, TableStore, TraitModel
+from traitcore.customers.shift import ShiftWarning
 from traitcore.serving.live_traits import TokenPairs, TraitBasis
 
-METHODS = ["joint", "counts", "codes"]
+METHODS = ["joint", "counts"]
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +63,10 @@ def test_equals_the_model_from_scratch(models: Any, tokens: Any, method: str, n:
     got, want = live.traits_batch(seen), transformed(model, who, what)[seen]
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(live.profiles(seen).sum(axis=1), want.any(axis=1), atol=1e-6)
-    if method != "codes":
-        arrays = model.to_arrays()
-        exact = slow.live_traits(list(zip(who.tolist(), what.tolist())), model.components_, arrays["recipe_idf"],
-                                 np.arange(len(tokens)), 0.0, True)
-        np.testing.assert_allclose(got, np.array([exact[c] for c in seen]), atol=2e-5)
+    arrays = model.to_arrays()
+    exact = slow.live_traits(list(zip(who.tolist(), what.tolist())), model.components_, arrays["recipe_idf"],
+                             np.arange(len(tokens)), 0.0, True)
+    np.testing.assert_allclose(got, np.array([exact[c] for c in seen]), atol=2e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -141,7 +141,7 @@ def test_forgotten_customers_start_anew(models: Any, tokens: Any) -> None:
 
 def test_pairs_are_a_dictionary() -> None:
     rng = np.random.default_rng(0)
-    basis = TraitBasis(np.ones(2**20, np.float32), np.ones((2**20, 1), np.float32), None, counted=True)
+    basis = TraitBasis(np.ones(2**20, np.float32), np.ones((2**20, 1), np.float32), np.ones((1, 1)))
     pairs, told = TokenPairs(), {}
     sums, squares = np.zeros((700, 1)), np.zeros(700)
     for _ in range(40):
@@ -195,11 +195,12 @@ def test_components_that_repeat_or_are_zero(models: Any, tokens: Any) -> None:
 
 
 def test_what_traits_may_be(models: Any, tokens: Any, corpus: Any) -> None:
-    semi = TraitModel(2, method="semi").fit(corpus.sequences, corpus.vocabulary, item_vectors=tokens.vectors)
+    with pytest.warns(ShiftWarning):
+        shift = TraitModel(2, method="shift").fit(corpus.sequences, corpus.vocabulary, item_vectors=tokens.vectors)
     bad: list[tuple[Any, Any, type[Exception], str]] = [
         (tokens, "joint", TypeError, "TraitModel"), (tokens.vectors[1:], models["joint"], ValueError, "over the"),
         (tokens.subset(tokens.ids[::-1]), models["joint"], ValueError, "in their order"),
-        (tokens, semi, ValueError, "semi"), (tokens, TraitModel(), tc.NotFittedError, "fit"),
+        (tokens, shift, ValueError, "shift"), (tokens, TraitModel(), tc.NotFittedError, "fit"),
     ]
     for items, traits, error, match in bad:
         with pytest.raises(error, match=match):

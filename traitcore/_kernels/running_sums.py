@@ -59,12 +59,12 @@ def find_pair(keys, key):  # type: ignore[no-untyped-def]
 
 @kernel()
 def add_token_events(  # type: ignore[no-untyped-def]
-    rows, tokens, weights, basis, counted, keys, counts, sums, squares
+    rows, tokens, weights, basis, keys, counts, sums, squares
 ):
     """Count token tokens[e] of the customer in row rows[e]; returns how many (customer, token) pairs are new.
 
-    A customer's row is x, with x[t] = weights[t] * log(1 + count) where `counted`, else weights[t] for any count above
-    zero; sums (n, k) is x @ basis, squares (n,) is x @ x. keys, counts: a hash table of a power of two places, -1 free.
+    A customer's row is x, with x[t] = weights[t] * log(1 + count); sums (n, k) is x @ basis, squares (n,)
+    is x @ x. keys, counts: a hash table of a power of two places, -1 free.
     """
     fresh = 0
     for e in range(len(rows)):
@@ -77,12 +77,7 @@ def add_token_events(  # type: ignore[no-untyped-def]
         count = counts[place]
         counts[place] = count + 1
         weight = np.float64(weights[token])
-        if counted:
-            before, after = weight * np.log1p(np.float64(count)), weight * np.log1p(np.float64(count + 1))
-        elif count == 0:
-            before, after = 0.0 * weight, weight
-        else:
-            continue
+        before, after = weight * np.log1p(np.float64(count)), weight * np.log1p(np.float64(count + 1))
         squares[row] += after * after - before * before
         for c in range(basis.shape[1]):
             sums[row, c] += (after - before) * np.float64(basis[token, c])

@@ -148,7 +148,7 @@ def judge_traits(
     log: EventLog, config: PipelineConfig, args: argparse.Namespace, progress: ProgressLine
 ) -> dict[str, Any]:
     """The figures of `evaluate_traits`."""
-    from ..customers.traits import NEED_VECTORS, TraitModel
+    from ..customers.traits import TraitModel, resolve_recipe
     from ..pipeline import make_embedder, prepare_corpus
     from ..quality.traits import evaluate_traits
 
@@ -163,7 +163,7 @@ def judge_traits(
         model=TraitModel(
             config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
         ),
-        embed=embed if config.trait_method in NEED_VECTORS else None,
+        embed=embed if resolve_recipe(config.trait_method).needs_vectors else None,
         checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, random_state=config.seed,
         progress=progress,
     )

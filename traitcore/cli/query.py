@@ -133,7 +133,7 @@ def run_traits(args: argparse.Namespace) -> None:
     if args.picture:
         from ..customers.trait_plot import plot_traits
 
-        plot_traits(published.described, args.picture, n_top=args.k)
+        plot_traits(published.described, args.picture, k=args.k)
     if args.json:
         write_json({"customers": len(published.customers), "traits": found})
         return

@@ -1,12 +1,12 @@
-"""Attention pooling, learned: which of a customer's events tell what comes next."""
+"""Attention pooling, learned: which of a customer's events predict what comes next."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._kernels.attention import attention_gradient, owner_weights
@@ -28,9 +28,24 @@ _DAY_US = 86_400_000_000.0
 _GRAIN = 64  # examples in a block: cut by the work, never by the workers, so that sums have one order
 
 
+class Examples(NamedTuple):
+    """Each example's history, events [begin, end), and `targets` (n, n_targets), its next tokens, -1 for none."""
+
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+    def rows(self, which: NDArray[Any] | slice) -> Examples:
+        return Examples(self.begins[which], self.ends[which], self.targets[which])
+
+
 @dataclass(frozen=True, eq=False)
 class _Histories:
-    """Events in the order of owners: those of owner o are [edges[o], edges[o + 1]); `place` is where each came from."""
+    """Events in the order of owners: those of owner o are [edges[o], edges[o + 1]).
+
+    begins : where sequences begin that don't begin a history. place : where each event lies in the corpus; None where
+    the order is the same.
+    """
 
     tokens: NDArray[np.int32]
     days: NDArray[np.float64]
@@ -40,7 +55,6 @@ class _Histories:
 
     @classmethod
     def of(cls, sequences: Sequences) -> _Histories:
-        """`begins`: where sequences begin, those apart that begin a history."""
         runs = OwnerRuns.of(sequences)
         order = np.argsort(sequences.owners(), kind="stable")
         lengths = np.diff(sequences.offsets)[order]
@@ -57,15 +71,15 @@ class _Histories:
 
 
 class AttentionPooling(ParamsMixin):
-    """Weights of a customer's events by a linear scorer, trained to tell the customer's next tokens from noise.
+    """Weights of a customer's events by a linear scorer, trained to separate the customer's next tokens from noise.
 
     weight(e) = softmax over the customer's events of theta . (the token's vector, its action, log idf, age). Mean,
-    tf-idf and recency pooling are special cases: training starts from whichever of them does best on customers held
-    out, and ends with the best found there, so that it does not lose where there is nothing to learn.
+    tf-idf and recency pooling are special cases. Training starts from the one that does best on held-out customers and
+    ends with the best found there, so that it does not lose where there is nothing to learn.
 
     Parameters
     ----------
-    n_epochs, batch_size, learning_rate : of Adam (Kingma & Ba 2015). l2 : pull towards the start.
+    epochs, batch_size, learning_rate : of Adam (Kingma & Ba 2015). l2 : pull towards the start.
     horizon : "sequence": histories end where a sequence (session) ends, and the tokens to predict are the first of the
         next one; "event": they end anywhere.
     n_targets : next tokens to predict, looked for among the next 4 x n_targets events.
@@ -83,17 +97,33 @@ class AttentionPooling(ParamsMixin):
     start_ : the start chosen. validation_recall_ : Recall@20 of the result on the held-out customers, and
     start_recalls_ : of each start. history_ : mean loss per epoch.
 
+    See Also
+    --------
+    customer_vectors : pools with these weights (`method="attention"`) or with fixed ones.
+
     Notes
     -----
     Yang et al. 2016 ("Hierarchical Attention Networks") weigh words likewise; negative sampling after Mikolov et al.
     2013. The vectors stay fixed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import traitcore as tc
+    >>> sequences = tc.Sequences.from_lists([[0, 3], [1], [2, 3], [3]] * 25, owner=np.repeat(np.arange(50), 2))
+    >>> vectors = np.eye(4, dtype=np.float32)
+    >>> model = tc.AttentionPooling(epochs=2).fit(sequences, vectors, vectors)
+    >>> model.transform(sequences, vectors).shape
+    (50, 4)
+    >>> model.weights_.shape
+    (4,)
     """
 
     def __init__(
         self,
         *,
         horizon: str = "sequence",
-        n_epochs: int = 5,
+        epochs: int = 5,
         batch_size: int = 512,
         learning_rate: float = 0.05,
         l2: float = 1e-4,
@@ -106,7 +136,7 @@ class AttentionPooling(ParamsMixin):
         workers: int = 1,
     ) -> None:
         self.horizon = horizon
-        self.n_epochs = n_epochs
+        self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.l2 = l2
@@ -121,11 +151,11 @@ class AttentionPooling(ParamsMixin):
     def fit(
         self,
         sequences: Sequences,
-        item_vectors: Any,
-        context_vectors: Any,
+        item_vectors: ArrayLike,
+        context_vectors: ArrayLike,
         *,
-        token_action: Any = None,
-        target_tokens: Any = None,
+        token_action: ArrayLike | None = None,
+        target_tokens: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Learn the scorer; returns self.
@@ -158,14 +188,9 @@ class AttentionPooling(ParamsMixin):
         self._log_idf = np.log(inverse_document_frequencies(df, sequences.n_owners).astype(np.float64))
         histories = _Histories.of(sequences)
         rng = np.random.default_rng(self.seed)
-        wanted = np.ones(len(vectors), dtype=bool)
-        if target_tokens is not None:
-            wanted = as_array("target_tokens", owner, target_tokens)
-            if wanted.dtype != np.bool_ or wanted.shape != (len(vectors),):
-                rule = f"an array of shape ({len(vectors)},) and dtype bool"
-                raise TypeError(parameter_message("target_tokens", owner, rule, f"{wanted.dtype} {wanted.shape}"))
+        wanted = _check_targets(target_tokens, len(vectors))
         learn, judge = self._examples(histories, wanted, rng)
-        if not len(learn[0]):
+        if not len(learn.begins):
             rule = f"of customers with two {self.horizon}s or more, and tokens to predict in the later ones"
             raise ValueError(parameter_message("sequences", owner, rule, sequences))
         noise = np.where(wanted, np.bincount(sequences.tokens, minlength=len(vectors)) ** 0.75, 0.0)
@@ -173,11 +198,11 @@ class AttentionPooling(ParamsMixin):
         self._explain(sequences, vectors)
         return self
 
-    def event_weights(self, sequences: Sequences, item_vectors: Any, *, workers: int = 1) -> NDArray[np.float32]:
+    def event_weights(self, sequences: Sequences, item_vectors: ArrayLike, *, workers: int = 1) -> NDArray[np.float32]:
         """(n_events,) float32 weight of each event, those of a customer with mean 1, as of their newest event."""
         self._check_fitted("theta_")
         vectors = check_array("item_vectors", "AttentionPooling", item_vectors, dtype=np.float32,
-                              shape=(len(self._action), None))  # fmt: skip
+                              shape=(len(self._action), None))
         check_tokens_covered(sequences, len(vectors), "AttentionPooling")
         threads = resolve_workers(workers, "AttentionPooling")
         histories = _Histories.of(sequences)
@@ -186,14 +211,14 @@ class AttentionPooling(ParamsMixin):
             owner_weights, priced_blocks(histories.edges, threads, PRICE / (32 + vectors.shape[1])), threads,
             histories.edges, histories.tokens, histories.days, vectors, self._action, self._log_idf, self._n_actions,
             self.theta_, weights,
-        )  # fmt: skip
+        )
         if histories.place is None:
             return weights
         out = np.empty_like(weights)
         out[histories.place] = weights
         return out
 
-    def transform(self, sequences: Sequences, item_vectors: Any) -> NDArray[np.float32]:
+    def transform(self, sequences: Sequences, item_vectors: ArrayLike) -> NDArray[np.float32]:
         """(n_customers, d) float32: `customer_vectors(method="attention")` of these sequences."""
         return customer_vectors(
             sequences, item_vectors, method="attention", attention=self, workers=self.workers
@@ -201,8 +226,8 @@ class AttentionPooling(ParamsMixin):
 
     def _check_params(self, owner: str) -> None:
         check_choice("horizon", owner, self.horizon, ("sequence", "event"))
-        for name, low in (("n_epochs", 0), ("batch_size", 1), ("n_targets", 1), ("negative", 1),
-                          ("max_examples", 2), ("max_history", 1)):  # fmt: skip
+        for name, low in (("epochs", 0), ("batch_size", 1), ("n_targets", 1), ("negative", 1),
+                          ("max_examples", 2), ("max_history", 1)):
             check_int(name, owner, getattr(self, name), low)
         check_real("learning_rate", owner, self.learning_rate, 0.0, open_low=True)
         check_real("l2", owner, self.l2, 0.0)
@@ -211,8 +236,8 @@ class AttentionPooling(ParamsMixin):
 
     def _examples(
         self, histories: _Histories, wanted: NDArray[np.bool_], rng: np.random.Generator
-    ) -> tuple[Any, Any]:
-        """(begins, ends, targets) to learn from and to judge by, of different customers."""
+    ) -> tuple[Examples, Examples]:
+        """Examples to train on and to validate on, of different customers."""
         lengths = np.diff(histories.edges)
         ends = histories.begins
         if self.horizon == "event":
@@ -234,7 +259,8 @@ class AttentionPooling(ParamsMixin):
         drawn = rng.permutation(able)
         held[drawn[: int(np.ceil(self.validation_share * len(able)))]] = len(able) > 1
         judge = held[whose]
-        return tuple(a[~judge] for a in (begins, ends, targets)), tuple(a[judge] for a in (begins, ends, targets))
+        examples = Examples(begins, ends, targets)
+        return examples.rows(~judge), examples.rows(judge)
 
     def _starts(self, width: int) -> dict[str, NDArray[np.float64]]:
         """theta of the pooling methods that are special cases; a = 1 and b = 0 at the end."""
@@ -243,7 +269,7 @@ class AttentionPooling(ParamsMixin):
         for name, place, value in (
             ("mean", 0, 0.0), ("tfidf", tail, 1.0), ("recency 0.95", tail + 1, -1.03), ("recency 0.8", tail + 1, -4.46),
             ("recency 0.5", tail + 1, -13.86),
-        ):  # fmt: skip
+        ):
             theta = np.zeros(tail + 7)
             theta[place] = value
             theta[-2] = 1.0
@@ -251,25 +277,25 @@ class AttentionPooling(ParamsMixin):
         return starts
 
     def _train(
-        self, histories: _Histories, vectors: NDArray[np.float32], contexts: NDArray[np.float32], learn: Any,
-        judge: Any, noise: NDArray[np.float64], rng: np.random.Generator, threads: int, progress: Progress | None,
-    ) -> None:  # fmt: skip
+        self, histories: _Histories, vectors: NDArray[np.float32], contexts: NDArray[np.float32], learn: Examples,
+        judge: Examples, noise: NDArray[np.float64], rng: np.random.Generator, threads: int, progress: Progress | None,
+    ) -> None:
         args = (histories.tokens, histories.days, vectors, contexts, self._action, self._log_idf, self._n_actions)
         starts = self._starts(vectors.shape[1])
-        judge = tuple(a[:2000] for a in (judge if len(judge[0]) else learn))
+        judge = (judge if len(judge.begins) else learn).rows(slice(2000))
         self.start_recalls_ = {name: _recall(theta, judge, args) for name, theta in starts.items()}
         self.start_ = max(self.start_recalls_, key=lambda name: self.start_recalls_[name])
         start = starts[self.start_]
         theta, best, best_recall = start.copy(), start.copy(), self.start_recalls_[self.start_]
         first, second, step = np.zeros_like(theta), np.zeros_like(theta), 0
         self.history_ = []
-        for epoch in range(self.n_epochs):
-            order, losses = rng.permutation(len(learn[0])), 0.0
+        for epoch in range(self.epochs):
+            order, losses = rng.permutation(len(learn.begins)), 0.0
             for begin in range(0, len(order), self.batch_size):
                 rows = order[begin : begin + self.batch_size]
                 draws = rng.random((len(rows), self.negative)) * noise[-1]
                 negatives = np.minimum(np.searchsorted(noise, draws, side="right"), len(noise) - 1)
-                loss, gradient = batch_gradient(theta, tuple(a[rows] for a in learn), negatives, args, threads)
+                loss, gradient = batch_gradient(theta, learn.rows(rows), negatives, args, threads)
                 losses += loss
                 gradient = gradient / len(rows) + self.l2 * (theta - start)
                 step += 1
@@ -282,7 +308,7 @@ class AttentionPooling(ParamsMixin):
             if recall > best_recall:
                 best, best_recall = theta.copy(), recall
             if progress is not None:
-                progress("attention", epoch + 1, self.n_epochs)
+                progress("attention", epoch + 1, self.epochs)
         self.theta_, self.validation_recall_ = best, best_recall
 
     def _explain(self, sequences: Sequences, vectors: NDArray[np.float32]) -> None:
@@ -298,8 +324,19 @@ class AttentionPooling(ParamsMixin):
         self.coefficients_ = dict(zip(names, self.theta_[width : tail + 5].tolist()))
 
 
+def _check_targets(target_tokens: ArrayLike | None, n_tokens: int) -> NDArray[np.bool_]:
+    """(n_tokens,) bool; all of them for None."""
+    if target_tokens is None:
+        return np.ones(n_tokens, dtype=bool)
+    wanted = as_array("target_tokens", "AttentionPooling", target_tokens)
+    if wanted.dtype != np.bool_ or wanted.shape != (n_tokens,):
+        rule = f"an array of shape ({n_tokens},) and dtype bool"
+        raise TypeError(parameter_message("target_tokens", "AttentionPooling", rule, f"{wanted.dtype} {wanted.shape}"))
+    return wanted
+
+
 def batch_gradient(
-    theta: NDArray[np.float64], examples: Any, negatives: NDArray[np.int64], args: Any, threads: int = 1
+    theta: NDArray[np.float64], examples: Examples, negatives: NDArray[np.int64], args: Any, threads: int = 1
 ) -> tuple[float, NDArray[np.float64]]:
     """Summed loss of the examples and its gradient; blocks are added up in order, whatever the threads."""
     begins, ends, targets = examples
@@ -317,7 +354,7 @@ def batch_gradient(
     return float(np.sum(losses)), gradients.sum(axis=0)
 
 
-def _recall(theta: NDArray[np.float64], examples: Any, args: Any, k: int = 20) -> float:
+def _recall(theta: NDArray[np.float64], examples: Examples, args: Any, k: int = 20) -> float:
     """Recall@k of the next tokens, ranked by pooled . context over all tokens; a tie takes its mean rank."""
     tokens, days, vectors, contexts, action, log_idf, n_actions = args
     scorer: Any = owner_weights

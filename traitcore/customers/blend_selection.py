@@ -1,4 +1,4 @@
-"""What the joint recipe leaves open, chosen by whether two halves of a customer's history tell of the same traits."""
+"""The joint recipe's blend, chosen by how well two halves of a customer's history agree on the customer's traits."""
 
 from __future__ import annotations
 
@@ -9,93 +9,90 @@ from numpy.typing import NDArray
 
 from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
+from . import tuning
+from .components import factorize
 from .counts import count_tokens, weigh_counts
 from .customer_subsets import split_halves, take_owners
-from .joint import BLEND, Blend, JointParts, blended, density_weight, own_loadings
-from .recipes import Settings, factorize
+from .recipes import TraitFitOptions
 from .reliability import halve_histories, split_half_reliability
+from .views import BLEND, Blend, JointViews, density_weight, refine_loadings, stack_views
 
-POWERS = (0.85, 0.7, 0.5)
-# The default and its rivals: windows for little; pairs within sessions for nearly all, which short histories need.
-HEAVY = 30.0
-BLENDS = (Blend(3.5, None, POWERS[0]), Blend(1.0, None, POWERS[0]), Blend(3.5, HEAVY, POWERS[0]))
-# The last is a rival only where the density suggests a weight below this share of HEAVY.
-MUCH_LIGHTER = 0.3
-N_SPLITS = 3
-# Customers who take part in the choice: at most so many, or as many as have so many events.
-MOST_CUSTOMERS = 4000
-MOST_EVENTS = 60_000
-# Of the tokens so many, the most common: a sample of customers has each of a large range's tokens too seldom to tell.
-MOST_TOKENS = 5000
-# To be taken, a choice must be so much more reliable than the default, as a share, and by so many standard errors.
-CLEAR_GAIN = 0.03
-CLEAR_ERRORS = 2.0
+_WINDOWS_WEIGHT, _LOW_WINDOWS_WEIGHT = tuning.WINDOWS_WEIGHTS
+_POWER = tuning.LOADING_POWERS[0]
+# The default and its rivals: one with a low weight of the windows, one in which pairs within sessions dominate.
+BLENDS = (
+    Blend(_WINDOWS_WEIGHT, None, _POWER), Blend(_LOW_WINDOWS_WEIGHT, None, _POWER),
+    Blend(_WINDOWS_WEIGHT, tuning.HIGH_PPMI_WEIGHT, _POWER),
+)
 
 
-def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], settings: Settings) -> Blend:
+def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], options: TraitFitOptions) -> Blend:
     """The default blend, unless another is clearly more reliable on customers it wasn't fitted on.
 
     Inner splits: fitted on half of the customers, each blend reads the traits of the others twice, from either half of
-    their histories (`halve_histories`). Traits on which the halves agree are the customers'; where they don't, it is
-    chance that speaks. That agreement (`split_half_reliability`), which needs no truth, ranked blends on simulated
-    shops nearly as the recovery of the planted traits did; what half a history foretells of the tokens of the other
-    half did not. First the views are chosen, then the power. At most MOST_CUSTOMERS customers take part, or as many as
-    have MOST_EVENTS events, and the MOST_TOKENS most common tokens, so that the choice costs the same on any log. What
-    `settings` fixes stays.
+    their histories (`halve_histories`). Where the halves agree, the traits are the customers'; where they disagree, the
+    trait is noise. On simulated shops this agreement (`split_half_reliability`), which needs no truth, ranked blends
+    almost as the recovery of the planted traits did; predicting one half's tokens from the other did not.
+
+    The views are chosen first, then the power. What `options` fixes stays. MAX_CHOICE_CUSTOMERS customers (or as many
+    as have MAX_CHOICE_EVENTS events) and the MAX_CHOICE_TOKENS most common tokens take part, so that the choice costs
+    the same on any log.
     """
     suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
-    rivals = BLENDS if suggested < MUCH_LIGHTER * HEAVY else BLENDS[:2]
-    blends = list(dict.fromkeys(_with_fixed(blend, settings) for blend in rivals))
-    powers = POWERS if settings.loading_power is None else (settings.loading_power,)
+    rivals = BLENDS if suggested < tuning.HIGH_PPMI_RIVAL_BELOW * tuning.HIGH_PPMI_WEIGHT else BLENDS[:2]
+    blends = list(dict.fromkeys(_with_fixed(blend, options) for blend in rivals))
+    powers = tuning.LOADING_POWERS if options.loading_power is None else (options.loading_power,)
     chosen = blends[0]
     common = _with_common_tokens(sequences, len(token_item))
     active = np.unique(common.owners()[np.diff(common.offsets) > 0])
     if len(blends) * len(powers) > 1 and len(active) >= 4:
-        reliable = _reliabilities(common, active, token_item, settings, blends, powers)
+        reliable = _reliabilities(common, active, token_item, options, blends, powers)
         best = clearly_best(reliable[:, :, 0])
         chosen = replace(blends[best], loading_power=powers[clearly_best(reliable[:, best])])
     return replace(chosen, ppmi_weight=suggested) if chosen.ppmi_weight is None else chosen
 
 
 def _with_common_tokens(sequences: Sequences, n_tokens: int) -> Sequences:
-    if n_tokens <= MOST_TOKENS:
+    if n_tokens <= tuning.MAX_CHOICE_TOKENS:
         return sequences
     common = np.zeros(n_tokens, dtype=bool)
-    common[np.argsort(-sequences.token_counts(n_tokens), kind="stable")[:MOST_TOKENS]] = True
+    common[np.argsort(-sequences.token_counts(n_tokens), kind="stable")[:tuning.MAX_CHOICE_TOKENS]] = True
     return sequences.keep(common[sequences.tokens])
 
 
-def _with_fixed(blend: Blend, settings: Settings) -> Blend:
-    return replace(blend, **{name: getattr(settings, name) for name in BLEND if getattr(settings, name) is not None})
+def _with_fixed(blend: Blend, options: TraitFitOptions) -> Blend:
+    return replace(blend, **{name: getattr(options, name) for name in BLEND if getattr(options, name) is not None})
 
 
 def _reliabilities(
-    sequences: Sequences, active: NDArray[np.integer], token_item: NDArray[np.int32], settings: Settings,
+    sequences: Sequences, active: NDArray[np.integer], token_item: NDArray[np.int32], options: TraitFitOptions,
     blends: list[Blend], powers: tuple[float, ...],
-) -> NDArray[np.float64]:  # fmt: skip
-    """(N_SPLITS, n_blends, n_powers) split-half reliability over unseen customers, mean of both directions."""
-    inner = replace(settings, n_restarts=1, max_iter=min(settings.max_iter, 80), tol=max(settings.tol, 1e-3),
-                    progress=None)  # fmt: skip
-    rng = np.random.default_rng([settings.seed, 7])
-    most = max(MOST_CUSTOMERS, MOST_EVENTS * len(active) // sequences.n_tokens)
-    reliable = np.zeros((N_SPLITS, len(blends), len(powers)))
-    for split in range(N_SPLITS):
+) -> NDArray[np.float64]:
+    """(N_INNER_SPLITS, n_blends, n_powers) split-half reliability over unseen customers, mean of both directions."""
+    inner = replace(
+        options, n_restarts=1, max_iter=min(options.max_iter, tuning.CHOICE_MAX_ITER),
+        tol=max(options.tol, tuning.CHOICE_TOL), progress=None,
+    )
+    rng = np.random.default_rng([options.seed, 7])
+    most = max(tuning.MAX_CHOICE_CUSTOMERS, tuning.MAX_CHOICE_EVENTS * len(active) // sequences.n_tokens)
+    reliable = np.zeros((tuning.N_INNER_SPLITS, len(blends), len(powers)))
+    for split in range(tuning.N_INNER_SPLITS):
         sides = split_halves(sequences, rng.permutation(active)[:most], rng)
         (a, b), met = _sides_and_tokens(sequences, sides)
-        for fit_part, judge_part in ((a, b), (b, a)):
-            parts = JointParts.of(fit_part, token_item[met], inner)
+        for fit_part, judged in ((a, b), (b, a)):
+            views = JointViews.of(fit_part, token_item[met], inner)
             halves = [
-                weigh_counts(count_tokens(half, n_tokens=len(met)), parts.idf)
-                for half in halve_histories(judge_part, token_item[met], rng)
+                weigh_counts(count_tokens(half, n_tokens=len(met)), views.idf)
+                for half in halve_histories(judged, token_item[met], rng)
             ]
             for i, blend in enumerate(blends):
-                factors = factorize(blended(parts, blend, inner.seed), inner)
+                factors = factorize(stack_views(views, blend, inner.seed), inner)
                 for j, power in enumerate(powers):
-                    loadings = own_loadings(factors, power, parts, inner)
+                    loadings = refine_loadings(factors, power, views, inner)
                     read = (fold_in(half, loadings, workers=inner.workers) for half in halves)
                     reliable[split, i, j] += split_half_reliability(*read) / 2
-        if settings.progress is not None:
-            settings.progress("choice of the blend", split + 1, N_SPLITS)
+        if options.progress is not None:
+            options.progress("choice of the blend", split + 1, tuning.N_INNER_SPLITS)
     return reliable
 
 
@@ -104,7 +101,7 @@ def _sides_and_tokens(
 ) -> tuple[list[Sequences], NDArray[np.int32]]:
     """The sequences of both sides over the tokens that either has, and which tokens these are.
 
-    A few thousand customers have met few of a large log's tokens, and the fits' time goes with the number of tokens.
+    A few thousand customers have few of a large log's tokens, and the fits' time grows with the number of tokens.
     """
     sample = take_owners(sequences, np.concatenate(sides))
     met, rows = np.unique(sample.tokens, return_inverse=True)
@@ -122,5 +119,5 @@ def clearly_best(scores: NDArray[np.float64]) -> int:
     """
     gain = scores - scores[:, :1]
     mean, error = gain.mean(axis=0), gain.std(axis=0, ddof=1) / np.sqrt(len(gain))
-    clear = (mean > CLEAR_ERRORS * error) & (mean > CLEAR_GAIN * abs(float(scores[:, 0].mean())))
+    clear = (mean > tuning.CLEAR_ERRORS * error) & (mean > tuning.CLEAR_GAIN * abs(float(scores[:, 0].mean())))
     return int(np.argmax(np.where(clear, mean, 0.0)))

@@ -1,15 +1,19 @@
-"""The matrices behind the traits: customers x tokens, windows x tokens, and the ties between tokens of one item."""
+"""The matrices behind the traits: customers x tokens, windows x tokens, PPMI, and ties between tokens of one item."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from .._rows import unit_sparse_rows
 from .._validate import check_array, check_int, check_real
 from ..events.sequences import Sequences
+from ..items.cooccurrence import count_cooccurrences
+from ..items.ppmi import positive_pmi
+from . import tuning
 from .pooling import check_tokens_covered, inverse_document_frequencies
 
 
@@ -45,15 +49,15 @@ def count_windows(
     return _csr(rows, sequences.tokens[events], (len(start), width))
 
 
-def count_lately(
-    sequences: Sequences, *, n_tokens: int | None = None, decay: float = 0.5
+def recency_counts(
+    sequences: Sequences, *, n_tokens: int | None = None, decay: float = tuning.RATE_DECAY
 ) -> sparse.csr_array:
     """(n_owners, n_tokens) CSR float32: decay ** (the customer's sequences since the last one that has the token).
 
     Sequences of an owner are in the order of time; empty ones don't count. 1 for a token of the last sequence.
     """
-    width = _width(sequences, n_tokens, "count_lately")
-    decay = check_real("decay", "count_lately", decay, 0.0, 1.0)
+    width = _width(sequences, n_tokens, "recency_counts")
+    decay = check_real("decay", "recency_counts", decay, 0.0, 1.0)
     lengths = np.diff(sequences.offsets)
     filled = np.flatnonzero(lengths > 0)
     owner = sequences.owners()[filled]
@@ -75,18 +79,7 @@ def weigh_counts(counts: sparse.csr_array, idf: NDArray[np.float32]) -> sparse.c
     """Rows log(1 + count) * idf, each of Euclidean length 1 (empty rows stay empty)."""
     weighed = counts.copy()
     weighed.data = (np.log1p(counts.data) * idf[counts.indices]).astype(np.float32)
-    return unit_rows(weighed)
-
-
-def unit_rows(matrix: sparse.csr_array) -> sparse.csr_array:
-    """Rows scaled to Euclidean length 1 in float32; zero rows stay zero."""
-    squares = matrix.data.astype(np.float64) ** 2
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    norms = np.sqrt(np.bincount(rows, weights=squares, minlength=matrix.shape[0]))
-    scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
-    scaled = matrix.copy()
-    scaled.data = (matrix.data * scale[rows]).astype(np.float32)
-    return scaled
+    return unit_sparse_rows(weighed)
 
 
 def token_idf(counts: sparse.csr_array) -> NDArray[np.float32]:
@@ -94,7 +87,7 @@ def token_idf(counts: sparse.csr_array) -> NDArray[np.float32]:
     return inverse_document_frequencies(np.bincount(counts.indices, minlength=counts.shape[1]), counts.shape[0])
 
 
-def tie_tokens(token_item: Any, strength: float) -> sparse.csr_array | None:
+def tie_tokens(token_item: ArrayLike, strength: float) -> sparse.csr_array | None:
     """I + strength * Tie, with Tie linking the different tokens of one item; None where every item has one token."""
     item = check_array("token_item", "tie_tokens", token_item, dtype=np.int64, shape=(None,))
     n = len(item)
@@ -105,6 +98,25 @@ def tie_tokens(token_item: Any, strength: float) -> sparse.csr_array | None:
     tied = tied + sparse.csr_array(sparse.diags(np.full(n, 1.0 - strength, dtype=np.float32), dtype=np.float32))
     tied.sort_indices()
     return sparse.csr_array(tied)
+
+
+def ppmi_rows(sequences: Sequences, counts: sparse.csr_array, *, window: int, workers: int) -> sparse.csr_array:
+    """(n_tokens, n_tokens) CSR: PPMI within sessions, rows of length df ** PPMI_DF_POWER with mean square 1."""
+    pairs = count_cooccurrences(sequences, n_items=counts.shape[1], window=window, workers=workers)
+    ppmi = positive_pmi(pairs, context_smoothing=1.0, discount=tuning.PAIR_DISCOUNT, workers=workers)
+    df = np.bincount(counts.indices, minlength=counts.shape[1])
+    return scale_rows(unit_sparse_rows(sparse.csr_array(ppmi)), df**tuning.PPMI_DF_POWER)
+
+
+def scale_rows(matrix: sparse.csr_array, lengths: NDArray[Any]) -> sparse.csr_array:
+    """Rows multiplied by `lengths`, these first brought to mean square 1 over the rows with entries."""
+    filled = np.diff(matrix.indptr) > 0
+    factor = np.where(filled, lengths, 0.0).astype(np.float64)
+    mean_square = float((factor[filled] ** 2).mean()) if filled.any() else 1.0
+    factor /= np.sqrt(mean_square) if mean_square > 0 else 1.0
+    scaled = matrix.copy()
+    scaled.data = (matrix.data * np.repeat(factor, np.diff(matrix.indptr))).astype(np.float32)
+    return scaled
 
 
 def _width(sequences: Sequences, n_tokens: int | None, owner: str) -> int:

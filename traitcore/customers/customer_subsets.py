@@ -25,8 +25,8 @@ def split_halves(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two random halves of `owners`, each in order, with equal shares of long and short histories.
 
-    Owners are paired by the length of their histories and each pair is parted at random: a handful of very long
-    histories, all on one side, would decide any score.
+    Owners are paired by the length of their histories and each pair is split at random: a few very long histories, all
+    on one side, would decide any score.
     """
     lengths = np.bincount(sequences.owners(), weights=np.diff(sequences.offsets), minlength=sequences.n_owners)
     drawn = rng.permutation(owners)

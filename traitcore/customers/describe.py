@@ -1,4 +1,4 @@
-"""Traits in words: what sets a trait's customers apart, and how sure that is."""
+"""Traits in words: what sets a trait's customers apart, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
@@ -15,21 +15,19 @@ from .._rows import rows_to_shares
 from .._validate import as_array, check_array, check_int, check_real
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from . import tuning
 from .counts import count_tokens
 
 OWNER = "describe_traits"
-# Weights are raised to this power before lifts are taken of them: plain, the few customers whose short history one
-# trait explains whole would be what names it.
-LIFT_POWER = 0.75
 
 
 @dataclass(frozen=True, eq=False)
-class Lift:
-    """How much more often a trait's customers have a token than customers at large do.
+class TokenLift:
+    """How much more often a trait's customers have a token than all customers do.
 
     Attributes
     ----------
-    lift : (n_traits, n_tokens) float64, smoothed; 1 where the trait says nothing about the token.
+    lift : (n_traits, n_tokens) float64, smoothed; 1 where token and trait are independent.
     low : the same at the lower end of a 95% interval.
     eligible : (n_tokens,) bool, tokens of at least `min_df` customers.
     document_frequencies : (n_tokens,) int64 customers with the token.
@@ -40,16 +38,19 @@ class Lift:
     eligible: NDArray[np.bool_]
     document_frequencies: NDArray[np.int64]
 
-    def top(self, n_top: int) -> list[NDArray[np.int64]]:
-        """For each trait the rows of its `n_top` eligible tokens of highest lift above 1; ties by row."""
+    def top(self, k: int) -> list[NDArray[np.int64]]:
+        """For each trait the rows of its `k` eligible tokens of highest lift above 1; ties by row."""
         tops = []
         for row in self.lift:
-            order = np.argsort(np.where(self.eligible, -row, np.inf), kind="stable")[:n_top]
+            order = np.argsort(np.where(self.eligible, -row, np.inf), kind="stable")[:k]
             tops.append(order[self.eligible[order] & (row[order] > 1.0)])
         return tops
 
 
-def token_lift(profiles: Any, counts: sparse.csr_array, *, smoothing: float = 20.0, min_df: int = 5) -> Lift:
+def token_lift(
+    profiles: ArrayLike, counts: sparse.csr_array, *, smoothing: float = tuning.LIFT_SMOOTHING,
+    min_df: int = tuning.LIFT_MIN_DF,
+) -> TokenLift:
     """Smoothed lift of every token in every trait.
 
     With w_ct a customer's weight of the trait, raised to LIFT_POWER, p_t their mean and B_j the df_j customers with
@@ -59,7 +60,8 @@ def token_lift(profiles: Any, counts: sparse.csr_array, *, smoothing: float = 20
     smoothing = check_real("smoothing", OWNER, smoothing, 0.0)
     min_df = check_int("min_df", OWNER, min_df, 0)
     shape = (counts.shape[0], None)
-    weights = check_array("profiles", OWNER, profiles, dtype=np.float64, shape=shape, nonnegative=True) ** LIFT_POWER
+    weights = check_array("profiles", OWNER, profiles, dtype=np.float64, shape=shape, nonnegative=True)
+    weights = weights**tuning.LIFT_POWER
     present = sparse.csr_array((np.ones(counts.nnz), counts.indices, counts.indptr), shape=counts.shape)
     share = weights.mean(axis=0) if len(weights) else np.zeros(weights.shape[1])
     ratio = np.divide(weights, share, out=np.ones_like(weights), where=share > 0)
@@ -70,7 +72,7 @@ def token_lift(profiles: Any, counts: sparse.csr_array, *, smoothing: float = 20
     squares = (present.T @ (ratio * ratio)).T + smoothing
     variance = np.divide(squares, n, out=np.ones_like(total), where=n > 0) - mean * mean
     error = np.sqrt(np.maximum(variance, 0.0) / np.maximum(n, 1.0))
-    return Lift(mean, np.maximum(mean - 1.96 * error, 0.0), df >= min_df, df)
+    return TokenLift(mean, np.maximum(mean - 1.96 * error, 0.0), df >= min_df, df)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +102,7 @@ class TraitDescription:
     categories : (category, lift) of the categories most overrepresented among its customers' events, best first.
     action_shares : action -> share among the trait's events; action_lifts : the same against all customers.
     exemplars : rows of the customers in whom the trait is strongest.
-    activity : correlation of the trait's share with log(1 + events): far from 0, it says how much, not what.
+    activity : correlation of the trait's share with log(1 + events); far from 0, the trait mostly measures activity.
     """
 
     trait: int
@@ -116,26 +118,26 @@ class TraitDescription:
 
 
 def describe_traits(
-    profiles: Any,
+    profiles: ArrayLike,
     sequences: Sequences,
     vocabulary: Vocabulary,
     *,
-    item_category: Any = None,
-    n_top: int = 10,
+    item_category: ArrayLike | None = None,
+    k: int = 10,
     n_exemplars: int = 5,
-    smoothing: float = 20.0,
-    min_df: int = 5,
+    smoothing: float = tuning.LIFT_SMOOTHING,
+    min_df: int = tuning.LIFT_MIN_DF,
     threshold: float = 0.3,
 ) -> list[TraitDescription]:
     """Describe each trait by what sets its customers apart.
 
     Parameters
     ----------
-    profiles : (n_customers, n_traits) float32 >= 0, best the raw weights W: a customer whose history the traits hardly
-        explain then hardly speaks for them. Shares are taken from the rows divided by their sums.
+    profiles : (n_customers, n_traits) float32 >= 0, best the raw weights W: customers whose history the traits hardly
+        explain then count little. Shares are the rows divided by their sums.
     sequences, vocabulary : what the customers did; its `item_texts` are shown beside tokens and used in names.
     item_category : (n_items,) category of each item (ints or texts), or None.
-    n_top, smoothing, min_df : tokens per trait; see `token_lift`.
+    k, smoothing, min_df : tokens per trait; see `token_lift`.
     n_exemplars : customers shown. threshold : share from which on a customer counts for a trait.
 
     Returns
@@ -145,8 +147,21 @@ def describe_traits(
     Raises
     ------
     ValueError, TypeError : shapes that don't fit, negative weights, a parameter out of range.
+
+    See Also
+    --------
+    TraitModel : fits the traits. plot_traits : draws the descriptions.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> corpus = tc.tokenize(tc.split_sessions(tc.simulate_events(n_users=60, n_items=30, n_traits=2, seed=0).log))
+    >>> model = tc.TraitModel(2, method="counts").fit(corpus.sequences, corpus.vocabulary)
+    >>> traits = tc.describe_traits(model.raw_profiles_, corpus.sequences, corpus.vocabulary, k=3)
+    >>> [(trait.trait, len(trait.tokens), trait.tokens[0].lift > 1.1) for trait in traits]
+    [(0, 3, True), (1, 3, True)]
     """
-    n_top = check_int("n_top", OWNER, n_top, 1)
+    k = check_int("k", OWNER, k, 1)
     n_exemplars = check_int("n_exemplars", OWNER, n_exemplars, 0)
     threshold = check_real("threshold", OWNER, threshold, 0.0, 1.0)
     counts = count_tokens(sequences, n_tokens=len(vocabulary))
@@ -167,7 +182,7 @@ def describe_traits(
         kinds, code = np.unique(category, return_inverse=True)
         categories = (kinds.tolist(), *_by_group(weights, counts, code[vocabulary.token_item], len(kinds)))
     described = []
-    for trait, rows in enumerate(lift.top(n_top)):
+    for trait, rows in enumerate(lift.top(k)):
         share = shares[:, trait]
         tokens = tuple(_top_token(lift, trait, int(row), vocabulary) for row in rows)
         acts = {name: float(actions[0][trait, a]) for a, name in enumerate(vocabulary.actions)}
@@ -180,15 +195,15 @@ def describe_traits(
             customers=int((share > threshold).sum()), tokens=tokens, categories=top_categories, action_shares=acts,
             action_lifts=act_lifts, exemplars=tuple(int(c) for c in strongest if share[c] > 0),
             activity=correlation(share, events),
-        ))  # fmt: skip
+        ))
     return described
 
 
-def _top_token(lift: Lift, trait: int, row: int, vocabulary: Vocabulary) -> TopToken:
+def _top_token(lift: TokenLift, trait: int, row: int, vocabulary: Vocabulary) -> TopToken:
     return TopToken(
         row, vocabulary.tokens[row], vocabulary.text_of(row), float(lift.lift[trait, row]), float(lift.low[trait, row]),
         int(lift.document_frequencies[row]),
-    )  # fmt: skip
+    )
 
 
 def _by_group(
@@ -201,23 +216,23 @@ def _by_group(
     )
     mass = np.asarray((counts @ spread).todense())
     totals = mass.sum(axis=1, keepdims=True)
-    # Each customer one voice: shares of their events, not events.
-    voices = np.divide(mass, totals, out=np.zeros_like(mass), where=totals > 0)
-    by_trait = weights.T.astype(np.float64) @ voices
+    # Each customer counts once: shares of their events, not events.
+    shares_of_customers = np.divide(mass, totals, out=np.zeros_like(mass), where=totals > 0)
+    by_trait = weights.T.astype(np.float64) @ shares_of_customers
     sums = by_trait.sum(axis=1, keepdims=True)
     share = np.divide(by_trait, sums, out=np.zeros_like(by_trait), where=sums > 0)
-    everyone = voices.sum(axis=0) / max(voices.sum(), 1e-300)
+    everyone = shares_of_customers.sum(axis=0) / max(shares_of_customers.sum(), 1e-300)
     lift = np.divide(share, everyone[None, :], out=np.ones_like(share), where=everyone[None, :] > 0)
     return share, lift
 
 
 def _top_categories(categories: Any, trait: int) -> tuple[tuple[Any, float], ...]:
-    """Categories that hold at least a twentieth of the trait's events, by lift: the three highest above 1."""
+    """The three categories of highest lift above 1, of those with a share of at least CATEGORY_MIN_SHARE."""
     if categories is None:
         return ()
     kinds, share, lift = categories
     order = np.argsort(-lift[trait], kind="stable")
-    picked = [c for c in order if share[trait, c] >= 0.05 and lift[trait, c] > 1.0][:3]
+    picked = [c for c in order if share[trait, c] >= tuning.CATEGORY_MIN_SHARE and lift[trait, c] > 1.0][:3]
     return tuple((kinds[c], float(lift[trait, c])) for c in picked)
 
 
@@ -233,19 +248,19 @@ def _name(
     else:
         head = " / ".join(str(token.token) for token in tokens[:3]) or f"trait {trait}"
     buys, views = act_lifts.get("buy", 1.0), act_lifts.get("view", 1.0)
-    if buys < 0.7 and views >= 1.0:
+    if buys < tuning.SELDOM_BUYS_BELOW and views >= 1.0:
         return f"{head}: browses, seldom buys"
-    if buys > 1.4:
+    if buys > tuning.BUYS_READILY_ABOVE:
         return f"{head}: buys readily"
-    if act_lifts.get("remove", 1.0) > 1.5:
+    if act_lifts.get("remove", 1.0) > tuning.PUTS_BACK_ABOVE:
         return f"{head}: often puts back"
     return head
 
 
 def _common_words(texts: list[str]) -> list[str]:
-    """Up to three words that at least three of the texts (or all, of fewer) share, most common first."""
+    """Up to three words that MIN_TEXTS_PER_WORD texts (or all of fewer) share, most common first."""
     words = Counter(word for text in texts for word in dict.fromkeys(text.lower().split()) if len(word) > 2)
-    least = min(3, len(texts))
+    least = min(tuning.MIN_TEXTS_PER_WORD, len(texts))
     first = {word: place for place, word in reversed(list(enumerate(" ".join(texts).lower().split())))}
     shared = [word for word, n in words.items() if n >= least]
     return sorted(shared, key=lambda word: (-words[word], first[word]))[:3]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._errors import parameter_message
@@ -75,7 +74,7 @@ class OwnerRuns:
         return cls(np.arange(n + 1), edges[:-1], edges[1:], edges)
 
 
-def inverse_document_frequencies(document_frequencies: Any, n_documents: int) -> NDArray[np.float32]:
+def inverse_document_frequencies(document_frequencies: ArrayLike, n_documents: int) -> NDArray[np.float32]:
     """(n_tokens,) float32 ln((1 + N) / (1 + df)) + 1: smoothed idf, at least 1 wherever df <= N, never negative.
 
     `document_frequencies` counts customers, not occurrences, and `n_documents` is the number of customers. The form
@@ -93,15 +92,15 @@ def inverse_document_frequencies(document_frequencies: Any, n_documents: int) ->
 
 def customer_vectors(
     sequences: Sequences,
-    item_vectors: Any,
+    item_vectors: ArrayLike,
     *,
     method: str = "mean",
-    document_frequencies: Any = None,
+    document_frequencies: ArrayLike | None = None,
     n_documents: int | None = None,
     decay: float = 0.95,
     half_life_days: float | None = None,
-    token_action: Any = None,
-    action_weights: Any = None,
+    token_action: ArrayLike | None = None,
+    action_weights: ArrayLike | None = None,
     attention: EventWeights | None = None,
     workers: int = 1,
 ) -> CustomerVectors:
@@ -132,6 +131,27 @@ def customer_vectors(
     Raises
     ------
     ValueError, TypeError : a token without a row in `item_vectors`, a bad value, missing timestamps.
+
+    See Also
+    --------
+    AttentionPooling : learns the weights. TraitModel : readable traits instead of vectors.
+
+    Notes
+    -----
+    tf-idf: Sparck Jones 1972; smoothed as in scikit-learn's `TfidfTransformer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import traitcore as tc
+    >>> sequences = tc.Sequences.from_lists([[0, 1], [1], []])
+    >>> pooled = tc.customer_vectors(sequences, np.array([[1, 0], [0, 1]], dtype=np.float32))
+    >>> pooled.vectors
+    array([[0.5, 0.5],
+           [0. , 1. ],
+           [0. , 0. ]], dtype=float32)
+    >>> pooled.n_empty
+    1
     """
     check_choice("method", OWNER, method, METHODS)
     threads = resolve_workers(workers, OWNER)
@@ -171,21 +191,21 @@ def pool(
         _core.pool_owners, priced_blocks(grouped.events, threads, PRICE / max(1, vectors.shape[1])), threads,
         grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, token_weights, event_weights,
         pooled, mass, known,
-    )  # fmt: skip
+    )
     return CustomerVectors(pooled, mass, known)
 
 
 def _aligned(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Uninitialised, from the start of a cache line: numpy's own arrays begin amid one, and each of their rows then
-    touches a line more."""
+    """An uninitialised array that starts at a cache line: rows of numpy's own arrays, which start within one, touch one
+    line more."""
     size = 4 * shape[0] * shape[1]
-    room = np.empty(size + _LINE, dtype=np.uint8)
-    skip = -room.ctypes.data % _LINE
-    return room[skip : skip + size].view(np.float32).reshape(shape)
+    buffer = np.empty(size + _LINE, dtype=np.uint8)
+    skip = -buffer.ctypes.data % _LINE
+    return buffer[skip : skip + size].view(np.float32).reshape(shape)
 
 
 def check_tokens_covered(sequences: Sequences, n_tokens: int, owner: str) -> None:
-    """Every token has its row, or an error that names the first one without."""
+    """Raise ValueError if a token has no row; the first such token is named."""
     if sequences.largest_token() >= n_tokens:
         place = int(np.argmax(sequences.tokens >= n_tokens))
         rule = f"Sequences over the {n_tokens} tokens that have rows"
@@ -199,7 +219,7 @@ def owner_document_frequencies(sequences: Sequences, n_tokens: int) -> NDArray[n
     return np.bincount(pairs % max(n_tokens, 1), minlength=n_tokens).astype(np.int64, copy=False)
 
 
-def _idf(sequences: Sequences, n_tokens: int, df: Any, n_documents: int | None) -> NDArray[np.float32]:
+def _idf(sequences: Sequences, n_tokens: int, df: ArrayLike | None, n_documents: int | None) -> NDArray[np.float32]:
     if (df is None) != (n_documents is None):
         rule = "given together with n_documents, or both left out"
         raise ValueError(parameter_message("document_frequencies", OWNER, rule, df))
@@ -209,7 +229,9 @@ def _idf(sequences: Sequences, n_tokens: int, df: Any, n_documents: int | None) 
     return inverse_document_frequencies(df, n_documents)  # type: ignore[arg-type]
 
 
-def _action_factor(token_action: Any, action_weights: Any, n_tokens: int) -> NDArray[np.float32] | None:
+def _action_factor(
+    token_action: ArrayLike | None, action_weights: ArrayLike | None, n_tokens: int
+) -> NDArray[np.float32] | None:
     if action_weights is None:
         return None
     if token_action is None:
@@ -250,5 +272,5 @@ def _recency(
     run_blocks(
         age_weights, blocks, threads, *common, sequences.tokens, token_weights, sequences.timestamps_us,
         half_life_us, weights,
-    )  # fmt: skip
+    )
     return weights

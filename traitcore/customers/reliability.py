@@ -1,4 +1,4 @@
-"""Do two halves of a customer's history tell of the same traits?"""
+"""Split-half reliability: how well two halves of a customer's history agree on the customer's traits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def halve_histories(
 ) -> tuple[Sequences, Sequences]:
     """Two corpora of the same owners: each one's sequences dealt out at random, or, of a single one, its items.
 
-    An item's tokens, and all events of a sequence that isn't alone, stay together: a cart that follows a view, or a
-    second look a minute later, would make any two halves agree.
+    An item's tokens stay together, and so do the events of a sequence unless it is the only one: a cart after a view,
+    or a second view a minute later, would make any two halves agree.
     """
     lengths = np.diff(sequences.offsets)
     several = np.bincount(sequences.owners()[lengths > 0], minlength=sequences.n_owners) > 1
@@ -36,12 +36,12 @@ def halve_histories(
 def split_half_reliability(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """Mean over traits of the correlation between customers' shares by one half of their histories and by the other.
 
-    first, second : (n_customers, n_traits) weights >= 0. Customers for whom either half says nothing are left out; a
-    trait that everyone has alike correlates 0. The reliability of a measure by halves of it (Spearman 1910; Brown
+    first, second : (n_customers, n_traits) weights >= 0. Customers with an empty half are left out; a trait
+    that all customers have equally correlates 0. The reliability of a measure by halves of it (Spearman 1910; Brown
     1910), not stepped up to the whole length.
     """
-    told = (first.sum(axis=1) > 0) & (second.sum(axis=1) > 0)
-    a, b = (rows_to_shares(weights[told]).astype(np.float64) for weights in (first, second))
+    known = (first.sum(axis=1) > 0) & (second.sum(axis=1) > 0)
+    a, b = (rows_to_shares(weights[known]).astype(np.float64) for weights in (first, second))
     if not len(a):
         return 0.0
     a, b = a - a.mean(axis=0), b - b.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Traits as one picture: for those who would rather look than read."""
+"""Traits as one picture."""
 
 from __future__ import annotations
 
@@ -19,21 +19,35 @@ COLUMNS = 4
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 
 
-def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, n_top: int = 8) -> None:
+def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, k: int = 8) -> None:
     """Write a picture of the traits: a panel each, commonest first, with the tokens that set its customers apart.
 
-    All share one scale. A bar is a token's smoothed lift (how many times as common as with customers at large), its
-    thin line reaches down to the lower end of the 95% interval, its colour is the action.
+    All share one scale. A bar is a token's smoothed lift (how many times as common as with all customers), its
+    thin line extends down to the lower end of the 95% interval, its colour is the action.
 
     Parameters
     ----------
-    traits : what `describe_traits` returned. path : .png, .svg or .pdf. n_top : tokens of each trait.
+    traits : what `describe_traits` returned. path : .png, .svg or .pdf. k : tokens of each trait.
 
     Raises
     ------
-    ImportError : without the `report` extra (matplotlib). ValueError : no traits, or a name of another kind.
+    ImportError : without the `report` extra (matplotlib). ValueError : no traits, or another file ending.
+
+    See Also
+    --------
+    describe_traits : the descriptions that are drawn.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import traitcore as tc
+    >>> corpus = tc.tokenize(tc.split_sessions(tc.simulate_events(n_users=60, n_items=30, n_traits=2, seed=0).log))
+    >>> model = tc.TraitModel(2, method="counts").fit(corpus.sequences, corpus.vocabulary)
+    >>> traits = tc.describe_traits(model.raw_profiles_, corpus.sequences, corpus.vocabulary)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tc.plot_traits(traits, f"{folder}/traits.svg", k=5)
     """
-    n_top = check_int("n_top", OWNER, n_top, 1)
+    k = check_int("k", OWNER, k, 1)
     if not traits:
         raise ValueError(parameter_message("traits", OWNER, "at least one TraitDescription", "none"))
     kind = Path(path).suffix.lower().removeprefix(".")
@@ -47,29 +61,29 @@ def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, n_top: 
     colours = dict(zip(dict.fromkeys(name for trait in traits for name in trait.action_shares), COLOURS * 8))
     columns = min(COLUMNS, len(traits))
     rows = math.ceil(len(traits) / columns)
-    figure = Figure(figsize=(5.6 * columns, rows * (0.9 + 0.24 * n_top)), layout="constrained")
+    figure = Figure(figsize=(5.6 * columns, rows * (0.9 + 0.24 * k)), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for panel, trait in zip(panels, sorted(traits, key=lambda trait: -trait.prevalence)):
-        _draw(panel, trait, n_top, colours)
+        _draw(panel, trait, k, colours)
     for panel in panels[len(traits) :]:
         panel.set_axis_off()
     if colours:
         handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False)
-    figure.supxlabel("lift: how many times as common as with customers at large", fontsize=9)
+    figure.supxlabel("lift: how many times as common as with all customers", fontsize=9)
     with whole_file(path) as scratch:
         figure.savefig(scratch, dpi=110, format=kind)
 
 
-def _draw(panel: Any, trait: TraitDescription, n_top: int, colours: dict[str, str]) -> None:
-    """One trait: bars of lift, from 1 (says nothing) on a logarithmic scale."""
-    tokens = trait.tokens[:n_top]
+def _draw(panel: Any, trait: TraitDescription, k: int, colours: dict[str, str]) -> None:
+    """One trait: bars of lift on a logarithmic scale, from 1."""
+    tokens = trait.tokens[:k]
     title = textwrap.shorten(f"{trait.trait} {trait.name}", 58, placeholder=" ...")
     # A "$" would start a formula.
     panel.set_title(
         f"{title}\n{trait.prevalence:.1%} of behaviour, strong in {trait.customers:,} customers".replace("$", r"\$"),
         loc="left", fontsize=9,
-    )  # fmt: skip
+    )
     if tokens:
         places = range(len(tokens))
         panel.barh(places, [t.lift - 1.0 for t in tokens], left=1.0, color=[_colour(t, colours) for t in tokens])

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._rows import rows_to_shares
+from .._rows import rows_to_shares, unit_sparse_rows
 from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .blend_selection import choose_blend
-from .joint import BLEND, fit_joint
+from ..factorization.fold_in import fold_in
+from .components import unit_components
+from .counts import recency_counts, tie_tokens
+from .counts_recipe import CountsRecipe
+from .joint import JointRecipe
 from .pooling import check_tokens_covered
-from .recipes import Fitted, Settings, encode_counts, fit_counts, token_rates
-from .vector_recipes import encode_codes, encode_smoothed, encode_vectors, fit_codes, fit_smoothed, fit_vectors
+from .recipes import Recipe, RecipeResult, TraitFitOptions
+from .shift import ShiftRecipe
+from .views import BLEND
 
-METHODS = ("joint", "counts", "codes", "smoothed", "semi", "split", "shift")
-NEED_VECTORS = ("smoothed", "semi", "split", "shift")
+OWNER = "TraitModel"
+RECIPES: dict[str, Recipe] = {"joint": JointRecipe(), "counts": CountsRecipe(), "shift": ShiftRecipe()}
+_REMOVED = ("codes", "semi", "smoothed", "split")
 _FORMAT = 2
 
 
@@ -35,21 +41,20 @@ class TraitModel(ParamsMixin):
     ----------
     n_traits : traits to find.
     method : "joint" (default): customers x tokens, session windows and PPMI rows factored together for one set of
-        token loadings. "counts": NMF of tf-idf weighted customers x tokens, the simple baseline. "codes":
-        non-negative codes of tokens from PPMI, pooled. "smoothed": counts spread over tokens that are similar by
-        `item_vectors`. "semi", "split": from the customers' pooled `item_vectors`, by semi-NMF or by [C+, C-].
-        "shift": the recipe first proposed (C - min, NMF, cosines), which warns (ShiftWarning): its traits depend on
-        the coordinate system.
-    tie : in [0, 1], how far a token's count also speaks for the other tokens of its item while traits are learned
-        ("joint"); a customer's weights are read from the tokens they have.
+        token loadings. "counts": NMF of tf-idf weighted customers x tokens, the simple baseline. "shift": the recipe
+        first proposed (C - min, NMF, cosines), which warns (ShiftWarning): its traits depend on the coordinate system.
+        Or a recipe of your own: an object with the methods of `traitcore.customers.recipes.Recipe`.
+    tie : in [0, 1], the share of a token's count that its item's other tokens get while traits are learned ("joint");
+        a customer's weights are read from their own tokens.
     window : events in a session window ("joint"). ppmi_window : how far apart in a session two tokens may lie to count
-        as a pair for PPMI ("joint", "codes").
+        as a pair for PPMI ("joint").
     windows_weight, ppmi_weight : weight of the windows and of the PPMI rows against the customers' rows ("joint").
-    loading_power : in (0, 1], to which the loadings are raised before weights are read: 1 trusts a trait's few largest
-        tokens most ("joint"). These three are "auto" by default: 3.5, the density's (10 V / N df) and 0.85, unless on
-        inner splits another blend reads unseen customers clearly more reliably from halves of their histories, as with
-        very short or noisy ones (`chosen_` tells). The choice costs 18 small fits; fix all three to do without.
-    n_restarts : runs whose consensus is taken ("joint", "counts", "smoothed", "split").
+    loading_power : in (0, 1], to which the loadings are raised before weights are read; with 1 a trait's few largest
+        tokens count most ("joint"). These three are "auto" by default: 3.5, 10 * n_tokens / (n_customers * customers
+        per token) and 0.85, unless on inner splits another blend is clearly more reliable on halves of unseen
+        customers' histories, as with very short or noisy ones (see `chosen_`). The choice costs 18 small fits; fix all
+        three to skip it.
+    n_restarts : runs whose consensus is taken ("joint", "counts").
     max_iter, tol : stopping of the factorization. random_state : seed. workers : threads, -1 for all cores.
 
     Attributes
@@ -57,31 +62,47 @@ class TraitModel(ParamsMixin):
     components_ : (n_traits, n_tokens) float32 loadings of the tokens (cosines, of any sign, for "shift").
     raw_profiles_ : (n_customers, n_traits) float32 weights W of the customers fitted.
     profiles_ : the same with rows that add up to 1 (a customer without known tokens keeps a zero row).
-    token_rates_ : (n_traits, n_tokens) float32, for each trait how readily its customers take up each token: the
-        non-negative least-squares fit of who has which token, those had lately most, on the weights (each customer's
-        of length 1). Recommend by these.
+    token_rates_ : (n_traits, n_tokens) float32, how readily each trait's customers take up each token: the non-negative
+        least-squares fit of who has which token, recent ones counting most, on the weights (each customer's of length
+        1). Recommend by these.
     tokens_ : (n_tokens,) external tokens, in the vocabulary's order.
     n_empty_ : customers without known tokens.
     chosen_ : windows_weight, ppmi_weight and loading_power as used ("joint"; otherwise empty). A model with
         `set_params(**chosen_)` fits by the same blend.
 
+    See Also
+    --------
+    describe_traits : the traits in words. choose_n_traits : how many. evaluate_traits : how good.
+    LiveCustomers : weights updated with each event ("joint" and "counts").
+
     Notes
     -----
     Method: NMF (Lee & Seung 1999) of stacked views that share H, as in collective matrix factorization (Singh & Gordon
-    2008); PPMI after Levy & Goldberg 2014.
+    2008); PPMI after Levy & Goldberg 2014. Its constants, and what they were chosen on: `customers/tuning.py`.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> log = tc.simulate_events(n_users=60, n_items=30, n_traits=2, seed=0).log
+    >>> corpus = tc.tokenize(tc.split_sessions(log))
+    >>> model = tc.TraitModel(2, method="counts").fit(corpus.sequences, corpus.vocabulary)
+    >>> model.components_.shape == (2, len(corpus.vocabulary))
+    True
+    >>> model.transform(corpus.sequences).sum(axis=1)[:3].round(4).tolist()
+    [1.0, 1.0, 1.0]
     """
 
     def __init__(
         self,
         n_traits: int = 16,
         *,
-        method: str = "joint",
+        method: str | Recipe = "joint",
         tie: float = 0.5,
         window: int = 10,
         ppmi_window: int = 5,
-        windows_weight: float | str = "auto",
-        ppmi_weight: float | str = "auto",
-        loading_power: float | str = "auto",
+        windows_weight: float | Literal["auto"] = "auto",
+        ppmi_weight: float | Literal["auto"] = "auto",
+        loading_power: float | Literal["auto"] = "auto",
         n_restarts: int = 1,
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -107,7 +128,7 @@ class TraitModel(ParamsMixin):
         sequences: Sequences,
         vocabulary: Vocabulary,
         *,
-        item_vectors: Any = None,
+        item_vectors: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> Self:
         """Learn the traits of the customers (owners) of `sequences`; returns self.
@@ -116,37 +137,36 @@ class TraitModel(ParamsMixin):
         ----------
         sequences : token sequences with owners; a window never leaves its sequence.
         vocabulary : of those tokens.
-        item_vectors : (n_tokens, d) float32, needed by "smoothed", "semi", "split" and "shift".
+        item_vectors : (n_tokens, d) float32, for recipes that need them ("shift").
         progress : callback progress(stage, done, total).
 
         Raises
         ------
         ValueError, TypeError : a parameter out of range, no tokens at all, vectors that are needed and missing.
         """
-        method = check_choice("method", "TraitModel", self.method, METHODS)
-        settings = self._settings(progress)
+        recipe = resolve_recipe(self.method)
+        options = self._options(progress)
         n_tokens = len(vocabulary)
         check_tokens_covered(sequences, n_tokens, "TraitModel.fit")
         if sequences.n_tokens == 0:
             rule = "Sequences with at least one known token"
             raise ValueError(parameter_message("sequences", "TraitModel.fit", rule, sequences))
         vectors = None
-        if method in NEED_VECTORS:
+        if recipe.needs_vectors:
             if item_vectors is None:
-                rule = f"an array (n_tokens, d), which method={method!r} needs"
+                rule = f"an array (n_tokens, d), which method={recipe.name!r} needs"
                 raise ValueError(parameter_message("item_vectors", "TraitModel.fit", rule, None))
             vectors = check_array(
                 "item_vectors", "TraitModel.fit", item_vectors, dtype=np.float32, shape=(n_tokens, None)
             )
-        self._fitted = _fit(method, sequences, vocabulary.token_item, vectors, settings)
-        self._fitted_with = (method, settings)
-        self.components_ = self._fitted.components
-        self.raw_profiles_ = self._fitted.raw
+        found = recipe.fit(sequences, vocabulary.token_item, vectors, options)
+        self._fitted, self._fitted_with = found, (recipe, options)
+        self.components_ = found.components
+        self.raw_profiles_ = found.raw_profiles
         self.profiles_ = rows_to_shares(self.raw_profiles_)
         self.n_empty_ = sequences.n_owners - len(np.unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
-        tie = settings.tie if method == "joint" else 0.0
         self.token_rates_ = token_rates(
-            self.raw_profiles_, sequences, vocabulary.token_item, tie, settings.workers
+            self.raw_profiles_, sequences, vocabulary.token_item, found.tie, options.workers
         )
         self.tokens_ = vocabulary.tokens
         self.chosen_ = self._fitted.chosen
@@ -175,31 +195,34 @@ class TraitModel(ParamsMixin):
         if vocabulary is not None:
             sequences = self._own_rows(sequences, vocabulary)
         check_tokens_covered(sequences, self.components_.shape[1], "TraitModel.transform")
-        method, settings = self._fitted_with
-        return _encode(method, sequences, self._fitted, settings)
+        recipe, options = self._fitted_with
+        return recipe.encode(sequences, self._fitted, options)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The fitted model as plain arrays (no objects); with `get_params()`, all that `from_arrays` needs."""
         self._check_fitted("components_")
         tokens = self.tokens_ if self.tokens_.dtype.kind == "i" else np.array(self.tokens_.tolist(), dtype=np.str_)
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "format": np.array([_FORMAT]), "components": self.components_, "raw_profiles": self.raw_profiles_,
             "token_rates": self.token_rates_, "tokens": tokens, "n_empty": np.array([self.n_empty_]),
             "chosen": np.array(list(self.chosen_.values()), dtype=np.float64),
-        }  # fmt: skip
+        }
         return arrays | {f"recipe_{name}": array for name, array in self._fitted.arrays.items()}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], params: dict[str, Any]) -> Self:
-        """A fitted model from `to_arrays()` and `get_params()` of another; it transforms to the same numbers."""
+        """A fitted model from `to_arrays()` and `get_params()` of another; it transforms to the same numbers.
+
+        Raises ValueError for arrays of another format or a method that is unknown or was removed.
+        """
         made = int(np.asarray(arrays["format"])[0])
         if made != _FORMAT:
             raise ValueError(parameter_message("arrays", "TraitModel.from_arrays", f"of format {_FORMAT}", made))
         model = cls(**params)
-        recipe = {name.removeprefix("recipe_"): a for name, a in arrays.items() if name.startswith("recipe_")}
+        learned = {name.removeprefix("recipe_"): a for name, a in arrays.items() if name.startswith("recipe_")}
         chosen = dict(zip(BLEND, np.asarray(arrays["chosen"], dtype=np.float64).tolist()))
-        model._fitted = Fitted(arrays["components"], arrays["raw_profiles"], recipe, chosen)
-        model._fitted_with = (check_choice("method", "TraitModel", model.method, METHODS), model._settings(None))
+        model._fitted = RecipeResult(arrays["components"], arrays["raw_profiles"], learned, chosen)
+        model._fitted_with = (resolve_recipe(model.method), model._options(None))
         model.components_, model.raw_profiles_ = arrays["components"], arrays["raw_profiles"]
         model.profiles_ = rows_to_shares(model.raw_profiles_)
         model.token_rates_, model.tokens_ = arrays["token_rates"], arrays["tokens"]
@@ -222,9 +245,9 @@ class TraitModel(ParamsMixin):
         known_here = sequences.keep(row[sequences.tokens] >= 0)
         return replace(known_here, tokens=row[known_here.tokens])
 
-    def _settings(self, progress: Progress | None) -> Settings:
-        name = "TraitModel"
-        return Settings(
+    def _options(self, progress: Progress | None) -> TraitFitOptions:
+        name = OWNER
+        return TraitFitOptions(
             n_traits=check_int("n_traits", name, self.n_traits, 1),
             tie=check_real("tie", name, self.tie, 0.0, 1.0),
             window=check_int("window", name, self.window, 1),
@@ -249,24 +272,30 @@ def _real_or_auto(name: str, value: Any, high: float = math.inf, *, open_low: bo
     return check_real(name, "TraitModel", value, 0.0, high, open_low=open_low)
 
 
-def _fit(
-    method: str, sequences: Sequences, token_item: NDArray[np.int32], vectors: Any, settings: Settings
-) -> Fitted:
-    if method == "joint":
-        return fit_joint(sequences, token_item, choose_blend(sequences, token_item, settings), settings)
-    if method == "counts":
-        return fit_counts(sequences, token_item, settings)
-    if method == "codes":
-        return fit_codes(sequences, token_item, settings)
-    if method == "smoothed":
-        return fit_smoothed(sequences, token_item, vectors, settings)
-    return fit_vectors(sequences, token_item, vectors, settings, method)
+def resolve_recipe(method: str | Recipe) -> Recipe:
+    """The recipe of this name, or `method` itself where it is one; ValueError or TypeError otherwise."""
+    rule = f"one of {', '.join(map(repr, RECIPES))}, or an object with the methods of Recipe"
+    if not isinstance(method, str):
+        if isinstance(method, Recipe):
+            return method
+        raise TypeError(parameter_message("method", OWNER, rule, method))
+    if method in _REMOVED:
+        rule += f" ({method!r} was removed, it scored worse; refit models saved with it by another method)"
+    if method not in RECIPES:
+        raise ValueError(parameter_message("method", OWNER, rule, method))
+    return RECIPES[method]
 
 
-def _encode(method: str, sequences: Sequences, fitted: Fitted, settings: Settings) -> NDArray[np.float32]:
-    if method in ("semi", "split", "shift"):
-        return encode_vectors(sequences, fitted, settings, method)
-    encode = {
-        "joint": encode_counts, "counts": encode_counts, "codes": encode_codes, "smoothed": encode_smoothed
-    }[method]  # fmt: skip
-    return encode(sequences, fitted, settings)
+def token_rates(
+    raw: NDArray[np.float32], sequences: Sequences, token_item: NDArray[np.int32], tie: float, workers: int
+) -> NDArray[np.float32]:
+    """Non-negative least squares of who has which token (spread over an item's tokens by `tie`) on the weights.
+
+    A token counts RATE_DECAY for each session since the customer last had it: recent purchases predict the next ones
+    better, as ranges change. A customer's weights and tokens have length 1 here; otherwise the longest histories would
+    dominate the rates.
+    """
+    have = unit_sparse_rows(recency_counts(sequences, n_tokens=len(token_item)))
+    tied = tie_tokens(token_item, tie)
+    taken = (have if tied is None else sparse.csr_array(have @ tied)).T
+    return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit_components(raw).T), workers=workers).T)

@@ -14,7 +14,7 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._parallel import resolve_workers
 from .._params import ParamsMixin
-from .._rows import normalize_rows
+from .._rows import unit_rows
 from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
 from ..factorization.svd import randomized_svd
 
@@ -195,7 +195,7 @@ class ContentEncoder(ParamsMixin):
         return self._project(self._features(fields, counts))
 
     def _project(self, features: sparse.csr_array) -> NDArray[np.float32]:
-        return np.ascontiguousarray(normalize_rows(features[:, self.columns_] @ self.components_), dtype=np.float32)
+        return np.ascontiguousarray(unit_rows(features[:, self.columns_] @ self.components_), dtype=np.float32)
 
     def _features(self, fields: dict[str, Any], counts: dict[str, sparse.csr_array]) -> sparse.csr_array:
         """All blocks side by side, each with rows of norm 1 times the root of its weight."""

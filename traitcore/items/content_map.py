@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
-from .._rows import normalize_rows
+from .._rows import unit_rows
 from .._validate import check_array, check_int, check_real
 
 RIDGES = tuple(10.0**e for e in np.arange(-4.0, 3.01, 0.5))  # penalties tried, in units of the mean eigenvalue
@@ -50,13 +50,13 @@ class ContentMap:
         if rows.shape[1] != len(self.coefficients):
             rule = f"of {len(self.coefficients)} columns, as fitted"
             raise ValueError(parameter_message("content", "ContentMap.transform", rule, f"shape {rows.shape}"))
-        unit = normalize_rows(rows)
+        unit = unit_rows(rows)
         predicted = unit @ self.coefficients + self.intercept
         if self.local_weight > 0:
             predicted += self.local_weight * _near_residuals(
                 unit.astype(np.float32), self.known_content, self.residuals, self.n_neighbors
             )
-        predicted = normalize_rows(predicted)
+        predicted = unit_rows(predicted)
         predicted[~nonzero_rows(rows)] = 0.0
         return np.ascontiguousarray(predicted, dtype=np.float32)
 
@@ -112,7 +112,7 @@ def fit_content_map(
     if np.count_nonzero(both) < 2:
         rule = "at least 2 items that have behaviour and content, to learn from"
         raise ValueError(parameter_message("content", owner, rule, f"{np.count_nonzero(both)}"))
-    weight, x, y = trust[both] / trust[both].sum(), normalize_rows(rows[both]), normalize_rows(target[both])
+    weight, x, y = trust[both] / trust[both].sum(), unit_rows(rows[both]), unit_rows(target[both])
     known = x.astype(np.float32)
     x_mean, y_mean = weight @ x, weight @ y
     root = np.sqrt(weight)[:, None]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
-from .._rows import normalize_rows
+from .._rows import unit_rows
 from .._validate import check_array, check_choice, check_int
 from .content_map import ContentMap, behaviour_weights, check_content, fit_content_map, nonzero_rows
 
@@ -125,7 +125,7 @@ def fuse_vectors(
         rule = f"of shape ({n}, {own.shape[1]}) as behaviour for method 'sum' ('map' and 'concatenate' take any width)"
         raise ValueError(parameter_message("content", owner, rule, f"shape {other.shape}"))
     weight = np.where(has_own, np.where(has_other, weight, 1.0), 0.0)
-    left, right = normalize_rows(own), normalize_rows(other)
+    left, right = unit_rows(own), unit_rows(other)
     if method == "concatenate":
         both = np.concatenate(
             [np.sqrt(weight)[:, None] * left, np.sqrt(np.where(has_other, 1.0 - weight, 0.0))[:, None] * right], axis=1
@@ -185,7 +185,7 @@ def backfill_vectors(
     weight = np.ones(n)
     if item_counts is not None:
         weight = check_array("item_counts", owner, item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
-    vectors = normalize_rows(own)
+    vectors = unit_rows(own)
     source = np.where(nonzero_rows(own), BEHAVIOUR, MISSING).astype("<U9")
     known = source == BEHAVIOUR
     given = content_map is not None
@@ -226,7 +226,7 @@ def _reduce(rows: NDArray[np.float64], n_components: int | None, owner: str) -> 
 def _sourced(
     vectors: NDArray[np.float64], has_own: NDArray[np.bool_], has_other: NDArray[np.bool_], weight: NDArray[np.float64]
 ) -> SourcedVectors:
-    vectors = normalize_rows(vectors)
+    vectors = unit_rows(vectors)
     source = np.full(len(vectors), MISSING, dtype="<U9")
     source[has_own & (weight > 0)] = BEHAVIOUR
     source[has_other & (weight < 1)] = CONTENT
@@ -247,6 +247,6 @@ def _fill_from_categories(
         share = sparse.csr_array(
             (np.where(known, weight, 0.0), (code.ravel(), np.arange(len(code)))), shape=(len(names), len(code))
         )
-        means = normalize_rows(np.asarray(share @ vectors))
+        means = unit_rows(np.asarray(share @ vectors))
         fill = (source == MISSING) & (level >= 0) & nonzero_rows(means)[code.ravel()]
         vectors[fill], source[fill] = means[code.ravel()[fill]], CATEGORY

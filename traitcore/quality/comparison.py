@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
 from .._parallel import resolve_workers
+from .._rows import unit_float32_rows
 from .._validate import check_array, check_int, check_seed
 from ..serving.neighbors import top_k
 from ..serving.table import EmbeddingTable
@@ -168,7 +169,7 @@ def compare_tables(
     common_old = row_in_old[common_new]
     picked = np.sort(rng.choice(len(common_new), min(sample, len(common_new)), replace=False))
     shared = None if counts is None else counts[common_new]
-    x, y = _unit(old.vectors[common_old]), _unit(new.vectors[common_new])
+    x, y = unit_float32_rows(old.vectors[common_old]), unit_float32_rows(new.vectors[common_new])
     lists_old, lists_new = (_neighbours(side, picked, k, workers) for side in (x, y))
     overlaps = _overlaps(lists_old, lists_new)
     shift = _shifts(x, y)[picked] if len(picked) else np.zeros(0)
@@ -221,11 +222,6 @@ def _lost_popularity(old: EmbeddingTable, gone: NDArray[np.int64]) -> float | No
     return float(counts[gone].sum() / counts.sum())
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > _TINY))
-
-
 def _neighbours(unit: NDArray[np.float32], picked: NDArray[Any], k: int, workers: int) -> NDArray[np.int64]:
     """(m, k) rows nearest to the picked ones; -1 past the end."""
     if not len(picked):
@@ -265,7 +261,7 @@ def _geometry(
     norms = np.linalg.norm(vectors, axis=1)
     alive = np.flatnonzero(norms > _TINY)
     part = alive if len(alive) <= 20_000 else np.sort(rng.choice(alive, 20_000, replace=False))
-    unit = _unit(vectors[part])
+    unit = unit_float32_rows(vectors[part])
     low, high = np.quantile(norms[alive], [0.05, 0.95]) if len(alive) else (1.0, 1.0)
     occurrences = np.bincount(lists[lists >= 0], minlength=max(len(common), 1)).astype(np.float64)
     mean = unit.mean(axis=0, dtype=np.float64) if len(unit) else np.zeros(table.dimension)

@@ -13,15 +13,16 @@ from numpy.typing import NDArray
 
 from .._errors import parameter_message
 from .._progress import Progress
+from .._rows import unit_sparse_rows
 from .._validate import check_int, check_real, check_seed
-from ..customers.coherence import npmi_coherence, presence
-from ..customers.consensus import match_rows
-from ..customers.counts import count_tokens, unit_rows
+from ..customers.components import match_rows
+from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from .name_coherence import npmi_coherence, presence
 from .trait_coherence import Embed, NamingRules, with_blend_chosen
 from .trait_prediction import take_sequences
 
@@ -178,7 +179,7 @@ def _completion_error(model: TraitModel, unseen: Sequences, n_tokens: int) -> fl
     nth = _nth_of_owner(unseen)
     even, odd = (take_sequences(unseen, nth % 2 == parity) for parity in (0, 1))
     predicted = model.transform_raw(even) @ model.token_rates_
-    wanted = unit_rows(presence(count_tokens(odd, n_tokens=n_tokens)))
+    wanted = unit_sparse_rows(presence(count_tokens(odd, n_tokens=n_tokens)))
     norms = np.linalg.norm(predicted, axis=1)
     used = (np.diff(wanted.indptr) > 0) & (norms > 0)
     if not used.any():

@@ -13,6 +13,7 @@ from scipy import sparse
 from .._errors import parameter_message
 from .._parallel import resolve_workers, run_blocks
 from .._progress import Progress
+from .._rows import unit_float32_rows
 from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real, check_seed
 from ..events.sequences import Sequences
 
@@ -76,8 +77,7 @@ class VectorScorer:
         owner = "VectorScorer"
         self._items = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
         self.decay = check_real("decay", owner, decay, 0.0, 1.0)
-        norms = np.linalg.norm(self._items, axis=1, keepdims=True)
-        unit = np.divide(self._items, norms, out=np.zeros_like(self._items), where=norms > 0)
+        unit = unit_float32_rows(self._items)
         if context_vectors is None:
             self._items, self._targets = unit, unit
         else:

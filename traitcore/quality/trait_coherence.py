@@ -13,13 +13,13 @@ from scipy.special import stdtrit
 
 from .._rows import rows_to_shares
 from ..customers.blend_selection import choose_blend
-from ..customers.coherence import name_diversity, npmi_coherence
 from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from .name_coherence import name_diversity, npmi_coherence
 
 Embed = Callable[[Sequences], NDArray[np.float32]]
 
@@ -67,7 +67,7 @@ def with_blend_chosen(
     if model.method != "joint":
         return model
     known = drop_rare(sequences, len(vocabulary), naming.min_count)
-    blend = choose_blend(known, vocabulary.token_item, model._settings(None))
+    blend = choose_blend(known, vocabulary.token_item, model._options(None))
     return type(model)(**model.get_params()).set_params(**asdict(blend))
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..customers.coherence import presence
+from .._rows import unit_float32_rows
 from ..customers.counts import count_tokens, token_idf, weigh_counts
 from ..customers.pooling import customer_vectors
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.svd import randomized_svd
+from .name_coherence import presence
 from .trait_coherence import Embed, NamingRules, with_blend_chosen
 
 
@@ -131,8 +132,7 @@ def _baselines(
     figures["recall_counts"] = recall_at((unit @ (unit.T @ unit)).toarray(), past, periods.future, k)[0]
     if vectors is not None:
         pooled = customer_vectors(periods.past, vectors, method="tfidf").vectors
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        direct = pooled @ np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0).T
+        direct = pooled @ unit_float32_rows(vectors).T
         figures["recall_vectors"] = recall_at(direct, past, periods.future, k)[0]
     figures["customers_asked"] = float(evaluated)
     return figures

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._rows import rows_to_shares
-from ..customers.consensus import match_rows
+from ..customers.components import match_rows
 from ..customers.customer_subsets import take_owners
 from ..customers.reliability import halve_histories, split_half_reliability
 from ..customers.traits import TraitModel

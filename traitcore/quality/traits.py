@@ -12,11 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from .._errors import parameter_message
 from .._progress import Progress
 from .._validate import check_array, check_int, check_real, check_seed
+from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import correlation
-from ..customers.traits import NEED_VECTORS, TraitModel
+from ..customers.traits import TraitModel, resolve_recipe
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from .name_coherence import npmi_coherence
 from .trait_coherence import Embed, NamingRules, fit_and_name, interval, judge_coherence, with_blend_chosen
 from .trait_prediction import judge_prediction
 from .trait_stability import judge_stability, matched_correlation, matched_cosine
@@ -152,8 +154,9 @@ def evaluate_traits(
     wrong = [check for check in checks if check not in CHECKS]
     if wrong:
         raise ValueError(parameter_message("checks", OWNER, f"a sequence of {', '.join(CHECKS)}", wrong[0]))
-    if model.method in NEED_VECTORS and embed is None:
-        rule = f"a callable that embeds a corpus, which method={model.method!r} needs"
+    recipe = resolve_recipe(model.method)
+    if recipe.needs_vectors and embed is None:
+        rule = f"a callable that embeds a corpus, which method={recipe.name!r} needs"
         raise ValueError(parameter_message("embed", OWNER, rule, None))
     if truth is not None:
         truth = check_array("truth", OWNER, truth, dtype=np.float64, shape=(sequences.n_owners, None))
@@ -180,7 +183,7 @@ def evaluate_traits(
     if "nulls" in checks:
         figures |= _judge_nulls(*common, n_splits, seed, of_stage("nulls", n_splits))
     protocol = asdict(naming) | {
-        "method": model.method, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
+        "method": recipe.name, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
         "customers": sequences.n_owners, "tokens": len(vocabulary), "random_state": seed,
     }
     return TraitEvaluation(figures, protocol)
@@ -232,7 +235,7 @@ def _judge_invariance(
     order = rng.permutation(sequences.n_owners)
     moved = fit_and_name(model, take_owners(sequences, order), vocabulary, naming, embed, seed).model.raw_profiles_
     figures = {"order_change": 1.0 - matched_cosine(first[order], moved)}
-    if embed is not None and model.method in NEED_VECTORS:
+    if embed is not None and resolve_recipe(model.method).needs_vectors:
         vectors = embed(sequences)
         rotation = np.linalg.qr(rng.standard_normal((vectors.shape[1], vectors.shape[1])))[0]
 
@@ -250,9 +253,6 @@ def _judge_nulls(
     n_splits: int, seed: int, progress: Callable[[int], None],
 ) -> dict[str, float]:
     """The same protocol and splits with the fitted half permuted and the held-out half as it is."""
-    from ..customers.coherence import npmi_coherence
-    from ..customers.counts import count_tokens
-
     rng, shuffle = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 4])
     scores = np.zeros((n_splits, 3))
     for split in range(n_splits):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .._errors import TableError, parameter_message
 from .._parallel import resolve_workers
+from .._rows import unit_float32_rows
 from .._validate import check_array, check_choice, check_int, check_seed
 from . import disk, manifest
 from .neighbors import METRICS, Searcher
@@ -144,7 +145,7 @@ class Index:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         faiss = _faiss()
         if self.info.metric == "cosine":
-            queries = _unit(queries)
+            queries = unit_float32_rows(queries)
         with self._lock:  # faiss keeps one number of threads per thread
             faiss.omp_set_num_threads(threads)
             self._native.hnsw.efSearch = max(self.info.ef_search, k)
@@ -235,7 +236,7 @@ def build_index(
         similarity = faiss.METRIC_L2 if metric == "euclidean" else faiss.METRIC_INNER_PRODUCT
         native = faiss.IndexHNSWFlat(vectors.shape[1], links, similarity)
         native.hnsw.efConstruction = ef_construction
-        native.add(_unit(vectors) if metric == "cosine" else np.ascontiguousarray(vectors))
+        native.add(unit_float32_rows(vectors) if metric == "cosine" else np.ascontiguousarray(vectors))
 
     def describe(recall: float) -> IndexInfo:
         return IndexInfo(
@@ -322,12 +323,6 @@ def _side(table: EmbeddingTable, against: str) -> NDArray[np.float32]:
     if side is None:
         raise ValueError(parameter_message("against", OWNER, "'vectors': this table has no context vectors", against))
     return side
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    unit = np.divide(vectors, norms, out=np.zeros(vectors.shape), where=norms > 0)
-    return np.asarray(unit, dtype=np.float32)
 
 
 def _recall(

@@ -21,44 +21,40 @@ from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
 from .table import EmbeddingTable
 
-METHODS = ("joint", "counts", "codes")
+METHODS = ("joint", "counts")
 _PREFIX = "live_"
 _FIRST_PLACES = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
 class TraitBasis:
-    """The part of a fitted recipe that live traits need: "joint", "counts" or "codes" of `TraitModel`.
+    """The part of a fitted recipe that live traits need: "joint" or "counts" of `TraitModel`.
 
     weights : (n_tokens,) float32, what a token weighs in a customer's row (its idf).
     basis : (n_tokens, k) float32, what one unit of a token adds to the customer's sums.
-    mixing : (k, k) float64, the components in that basis; None where the sums are already the weights ("codes").
-    counted : whether a token's weight is multiplied by log(1 + count), or counts once.
+    mixing : (k, k) float64, the components in that basis.
     """
 
     weights: NDArray[np.float32]
     basis: NDArray[np.float32]
-    mixing: NDArray[np.float64] | None
-    counted: bool
+    mixing: NDArray[np.float64]
 
     @classmethod
     def of(cls, model: TraitModel) -> TraitBasis:
         """From a fitted model; ValueError for a recipe that uses more than token counts."""
         arrays = model.to_arrays()  # NotFittedError before anything else
-        method, _ = model._fitted_with
-        if method not in METHODS:
+        recipe, _ = model._fitted_with
+        if recipe.name not in METHODS:
             rule = f"a TraitModel of method {', '.join(METHODS)} (others: give LiveCustomers their components)"
-            raise ValueError(parameter_message("traits", "LiveCustomers", rule, f"method={method!r}"))
+            raise ValueError(parameter_message("traits", "LiveCustomers", rule, f"method={recipe.name!r}"))
         components = arrays["components"].astype(np.float64)
         weights = np.ascontiguousarray(arrays["recipe_idf"], dtype=np.float32)
-        if method == "codes":
-            return cls(weights, np.ascontiguousarray(components.T, dtype=np.float32), None, counted=True)
         lengths, turn = np.linalg.eigh(components @ components.T)
         lengths = np.sqrt(np.maximum(lengths, 0.0))
         spanned = lengths > 1e-7 * max(float(lengths.max()), 1e-300)
         basis = (components.T @ turn) * np.where(spanned, 1.0 / np.where(spanned, lengths, 1.0), 0.0)
         mixing = turn * np.where(spanned, lengths, 0.0)
-        return cls(weights, np.ascontiguousarray(basis, dtype=np.float32), mixing, counted=True)
+        return cls(weights, np.ascontiguousarray(basis, dtype=np.float32), mixing)
 
     @property
     def n_tokens(self) -> int:
@@ -69,42 +65,37 @@ class TraitBasis:
         return int(self.basis.shape[1])
 
     @cached_property
-    def _solver(self) -> WeightSolver | None:
-        return None if self.mixing is None else WeightSolver(self.mixing, tol=1e-6, max_iter=400)  # as `fold_in`
+    def _solver(self) -> WeightSolver:
+        return WeightSolver(self.mixing, tol=1e-6, max_iter=400)  # as `fold_in`
 
     def solve(self, sums: NDArray[np.float64], squares: NDArray[np.float64], workers: int) -> NDArray[np.float32]:
         """(m, k) trait weights of customers with these sums and squared lengths; zero at length 0."""
         length = np.sqrt(squares)[:, None]
         rows = np.divide(sums, length, out=np.zeros_like(sums), where=length > 0)
-        solved = rows if self._solver is None else self._solver(rows, workers=workers)
+        solved = self._solver(rows, workers=workers)
         return np.asarray(solved, dtype=np.float32)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays, to publish with the tokens' vectors."""
-        arrays: dict[str, NDArray[Any]] = {
-            "weights": self.weights, "basis": self.basis, "counted": np.array([self.counted]),
-        }
-        if self.mixing is not None:
-            arrays["mixing"] = self.mixing
+        arrays: dict[str, NDArray[Any]] = {"weights": self.weights, "basis": self.basis, "mixing": self.mixing}
         return {_PREFIX + name: array for name, array in arrays.items()}
 
     @classmethod
     def of_table(cls, tokens: EmbeddingTable) -> TraitBasis:
         """From a published table of tokens; TableError where it has none or they don't fit it."""
         found: Mapping[str, NDArray[Any]] = tokens.arrays
-        if any(_PREFIX + name not in found for name in ("weights", "basis", "counted")):
+        if any(_PREFIX + name not in found for name in ("weights", "basis", "mixing")):
             raise TableError(f"{tokens!r} holds no live traits: it was published without customers, or by a recipe "
                              f"other than {', '.join(METHODS)}.")
         weights, basis = found[_PREFIX + "weights"], found[_PREFIX + "basis"]
-        mixing, counted = found.get(_PREFIX + "mixing"), found[_PREFIX + "counted"]
+        mixing = found[_PREFIX + "mixing"]
         k = basis.shape[1] if basis.ndim == 2 else -1
         wanted: list[tuple[NDArray[Any], Any, tuple[int, ...]]] = [
-            (weights, np.float32, (len(tokens),)), (basis, np.float32, (len(tokens), k)), (counted, np.bool_, (1,)),
+            (weights, np.float32, (len(tokens),)), (basis, np.float32, (len(tokens), k)), (mixing, np.float64, (k, k)),
         ]
-        wanted += [] if mixing is None else [(mixing, np.float64, (k, k))]
         if any(array.dtype != dtype or array.shape != shape for array, dtype, shape in wanted):
             raise TableError(f"{tokens!r} holds live traits that don't fit its rows.")
-        return cls(weights, basis, mixing, bool(counted[0]))
+        return cls(weights, basis, mixing)
 
 
 class TokenPairs:
@@ -129,7 +120,7 @@ class TokenPairs:
         """Count events and update the sums of their customers."""
         self._reserve(self.n + len(rows))
         self.n += add_token_events(  # type: ignore[no-untyped-call]
-            rows, tokens, basis.weights, basis.basis, basis.counted, self._keys, self._counts, sums, squares
+            rows, tokens, basis.weights, basis.basis, self._keys, self._counts, sums, squares
         )
 
     def forget(self, rows: list[int]) -> None:

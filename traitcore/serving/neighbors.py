@@ -18,6 +18,7 @@ from scipy import sparse
 from .. import _core
 from .._errors import parameter_message
 from .._parallel import resolve_workers, run_blocks
+from .._rows import unit_float32_rows
 from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_values
 
 METRICS = ("cosine", "dot", "euclidean")
@@ -107,8 +108,7 @@ class Searcher:
         threads = resolve_workers(workers, self.owner)
         powers = None
         if self.metric == "cosine":
-            norms = np.linalg.norm(queries.astype(np.float64), axis=1, keepdims=True)
-            queries = np.divide(queries, norms, out=np.zeros(queries.shape), where=norms > 0).astype(np.float32)
+            queries = unit_float32_rows(queries)
         elif self.metric == "dot":
             queries, powers = _with_products_in_range(queries, self._longest)
         bias = self.bias

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._errors import parameter_message
+from .._rows import unit_float32_rows
 from .._validate import as_array, check_array, check_bool, check_choice, check_csr, check_int, check_real
 from ..events.sequences import Sequences
 
@@ -91,7 +92,7 @@ def find_similar_customers(
     if len(asked) and (asked.min() < 0 or asked.max() >= len(matrix)):
         rule = f"rows in [0, {len(matrix) - 1}]"
         raise ValueError(parameter_message("customers", owner, rule, f"{asked.min()} ... {asked.max()}"))
-    unit = _unit(matrix)
+    unit = unit_float32_rows(matrix)
     excluded = None if keep else _one_each(asked, len(matrix))
     found = _rank(unit[asked], np.ascontiguousarray(unit.T), k, None, excluded, None)
     return found[0] if single else found
@@ -288,7 +289,7 @@ def next_items(
     if counts is None:
         left = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
         if context_vectors is None:
-            left = right = _unit(left)
+            left = right = unit_float32_rows(left)
         else:
             right = check_array("context_vectors", owner, context_vectors, dtype=np.float32, shape=left.shape)
         table: Any = np.ascontiguousarray(right.T)
@@ -306,15 +307,9 @@ def next_items(
     excluded = weights if check_bool("exclude_seen", owner, exclude_seen) else None  # also at weight 0
     scores = weights @ left
     if counts is None and context_vectors is None:
-        scores = _unit(scores)
+        scores = unit_float32_rows(scores)
     found = _rank(scores, table, k, eligible, excluded, popular, signed=counts is None)
     return found[0] if single else found
-
-
-def _unit(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of length 1; zero rows stay zero."""
-    norms = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)
-    return np.asarray(np.divide(matrix, norms, out=np.zeros(matrix.shape), where=norms > 0), dtype=np.float32)
 
 
 def _allowed(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:

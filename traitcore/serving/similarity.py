@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import parameter_message
+from .._rows import paired_cosines, unit_rows, unit_vector
 from .._validate import check_array, check_choice, check_int, check_real
 from .neighbors import Searcher
 from .row_ids import RowIds, is_id, several
@@ -150,10 +151,10 @@ class Similarities:
         total = np.zeros(self.vectors.shape[1])
         for what, weight in terms:
             vector = self._vector(what).astype(np.float64)
-            total += weight * (_unit(vector) if metric == "cosine" and is_id(what) else vector)
+            total += weight * (unit_vector(vector) if metric == "cosine" and is_id(what) else vector)
         weights = sum(weight for _, weight in terms)
         if metric == "cosine":
-            total = _unit(total)
+            total = unit_vector(total)
         elif weights > 0:
             total /= weights
         with np.errstate(over="ignore"):
@@ -174,7 +175,7 @@ class Similarities:
         left, right = self.rows(a), self.rows(b)
         if len(left) != len(right):
             raise ValueError(parameter_message("b", OWNER, f"as many ids as a ({len(left)})", f"{len(right)} ids"))
-        return _cosines(self.vectors[left], self.vectors[right])
+        return paired_cosines(self.vectors[left], self.vectors[right])
 
     def distances(self, token: Any, others: Any = None) -> NDArray[np.float32]:
         """1 - cosine of an id or a (d,) vector of floats to `others` (ids, (m,)), or to every row (n,); float32."""
@@ -190,7 +191,7 @@ class Similarities:
         step = max(1, _BLOCK // max(1, len(vector)))
         for start in range(0, n, step):
             part = slice(start, start + step)
-            out[part] = 1.0 - _cosines(vector[None], self.vectors[part if rows is None else rows[part]])
+            out[part] = 1.0 - paired_cosines(vector[None], self.vectors[part if rows is None else rows[part]])
         return out
 
     def closer_than(self, a: int | str, b: int | str) -> list[Any]:
@@ -220,14 +221,14 @@ class Similarities:
         3
         """
         rows = self._some_rows("tokens", tokens)
-        units = _units(self.vectors[rows])
-        return self._ids[int(rows[np.argmin(_cosines(units.mean(axis=0)[None], units))])]
+        units = unit_rows(self.vectors[rows])
+        return self._ids[int(rows[np.argmin(paired_cosines(units.mean(axis=0)[None], units))])]
 
     def n_similarity(self, a: Any, b: Any) -> float:
         """Cosine of the mean vectors of two sets of ids; 0 where a mean is zero."""
         left, right = self._some_rows("a", a), self._some_rows("b", b)
         means = [self.vectors[rows].mean(axis=0, dtype=np.float64)[None] for rows in (left, right)]
-        return float(_cosines(*means)[0])
+        return float(paired_cosines(*means)[0])
 
     def _some_rows(self, name: str, tokens: Any) -> NDArray[np.int64]:
         rows = self.rows(tokens)
@@ -244,19 +245,3 @@ def _is_vector(value: Any) -> bool:
         return False
     real = (int, float, np.integer, np.floating)
     return any(isinstance(v, (float, np.floating)) for v in value) and all(isinstance(v, real) for v in value)
-
-
-def _cosines(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
-    """(m,) cosines of rows; x or y may be a single row. Equal rows get equal cosines."""
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    dots, norms = (x * y).sum(1), np.sqrt((x * x).sum(1) * (y * y).sum(1))
-    return np.asarray(np.divide(dots, norms, out=np.zeros(len(dots)), where=norms > 0), dtype=np.float32)
-
-
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    norm = float(np.sqrt((vector * vector).sum()))
-    return vector / norm if norm > 0 else vector
-
-
-def _units(rows: NDArray[Any]) -> NDArray[np.float64]:
-    return np.array([_unit(row) for row in rows.astype(np.float64)])

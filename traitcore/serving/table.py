@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._errors import parameter_message
+from .._rows import unit_float32_rows
 from .._validate import as_array, check_array, check_choice
 from . import npy
 from .frames import arrow_table, data_frame
@@ -244,10 +245,9 @@ class EmbeddingTable(Similarities):
 
     def normalized(self) -> EmbeddingTable:
         """The same table with `vectors` (not the context vectors) of length 1; zero rows stay zero."""
-        norms = np.linalg.norm(self.vectors.astype(np.float64), axis=1, keepdims=True)
-        unit = np.divide(self.vectors, norms, out=np.zeros(self.vectors.shape), where=norms > 0)
+        unit = unit_float32_rows(self.vectors)
         return EmbeddingTable._of_parts(
-            self._ids, frozen_view(unit.astype(np.float32)), self.context_vectors, dict(self.arrays), self.metadata
+            self._ids, frozen_view(unit), self.context_vectors, dict(self.arrays), self.metadata
         )
 
 

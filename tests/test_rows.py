@@ -1,0 +1,37 @@
+"""Rows brought to a common scale."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from traitcore._rows import cosines, paired_cosines, rows_to_shares, unit_float32_rows, unit_rows
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+def test_unit_rows_hold_at_any_scale_the_type_has(precision):
+    rows = np.random.default_rng(0).standard_normal((7, 5)).astype(precision)
+    exponent = np.finfo(precision).maxexp
+    powers = np.array([0, 1, -1, exponent - 3, 40 - exponent, exponent // 2 + 4, -exponent // 2 - 4])
+    want = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    got = unit_rows(np.ldexp(rows, powers[:, None]), precision)
+    np.testing.assert_array_equal(got, want)
+    assert got.dtype == precision
+    assert not unit_rows(np.zeros((2, 3)), precision).any()
+    assert unit_rows(np.zeros((2, 0)), precision).shape == (2, 0)
+    assert unit_rows(np.zeros((0, 2)), precision).shape == (0, 2)
+
+
+def test_cosines_of_pairs_and_of_all():
+    left, right = np.random.default_rng(1).standard_normal((2, 6, 4)).astype(np.float32)
+    left[2] = 0
+    every = cosines(left, right)
+    np.testing.assert_allclose(paired_cosines(left, right), np.diag(every), atol=1e-6)
+    np.testing.assert_allclose(paired_cosines(left[:1], right), every[0], atol=1e-6)
+    assert not every[2].any()
+    assert unit_float32_rows(left).dtype == np.float32
+
+
+def test_shares_add_up_to_one():
+    rows = rows_to_shares(np.array([[1, 3], [0, 0], [2, 0]], dtype=np.float32))
+    np.testing.assert_allclose(rows, [[0.25, 0.75], [0, 0], [1, 0]])
