@@ -19,7 +19,7 @@ GROUND = {
 }
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
-    "_validate": {"_errors", "_frames", "_transformer"},
+    "_validate": {"_errors", "_frames", "_parallel"},
     "_frames": set(),
     "_transformer": {"_errors", "_frames", "_params", "_validate"},
     "_params": {"_errors"},

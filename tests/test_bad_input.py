@@ -201,7 +201,7 @@ def test_disk_full_while_publishing(published: Path, tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-B", "-m", "traitcore", "fit", str(log), "--store", str(published), *FAST],
         capture_output=True, text=True, check=False, preexec_fn=limit,  # the JIT's cache is warm: `published` used it
-    )  # fmt: skip
+    )
     assert run.returncode == 1, run.stderr
     assert run.stderr.startswith("traitcore: error: ")
     assert run.stderr.count("\n") == 1

@@ -142,7 +142,7 @@ NO_ARRAYS = {
     "judge", "build_index", "open_index",
     # Their own modules test the mixture of arrays that they take.
     "content_features", "backfill_vectors",
-}  # fmt: skip
+}
 
 
 def raw(value: Any) -> list[bytes]:

@@ -72,7 +72,7 @@ def test_example_with_the_headers_of_an_installed_package(tmp_path: Path) -> Non
     installed = tmp_path / "installed"
     subprocess.run([sys.executable, "-c", code % installed], cwd=copy, check=True, capture_output=True)
     include = run(sys.executable, "-c", f"import sys; sys.path.insert(0, r'{installed}'); import traitcore;"
-                  "print(traitcore.get_include())").strip()  # fmt: skip
+                  "print(traitcore.get_include())").strip()
     assert Path(include) == installed / "traitcore" / "include"
     program = tmp_path / "embed"
     run(*COMPILER, "-std=c++17", "-O1", "-pthread", f"-I{include}", CSRC / "examples" / "embed.cpp", "-o", program)
@@ -83,4 +83,4 @@ def test_example_with_the_headers_of_an_installed_package(tmp_path: Path) -> Non
 def test_header_stands_alone(header: str, tmp_path: Path) -> None:
     (tmp_path / "empty.cpp").touch()
     run(*COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tc.get_include()}",
-        "-include", header, tmp_path / "empty.cpp")  # fmt: skip
+        "-include", header, tmp_path / "empty.cpp")

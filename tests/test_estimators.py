@@ -118,7 +118,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "NMF": {"n_components": 2}, "TruncatedSVD": {"n_components": 2}, "ContentEncoder": {"n_components": 2},
     "Item2Vec": {"vector_size": 4}, "PPMIEmbedder": {"vector_size": 4}, "WalkEmbedder": {"vector_size": 4},
     "TraitModel": {"n_traits": 2, "method": "counts"}, "AttentionPooling": {"horizon": "event"},
-}  # fmt: skip
+}
 
 
 def fitted(cls: type[ParamsMixin]) -> Any:
@@ -133,7 +133,7 @@ def learned(estimator: Any) -> dict[str, Any]:
     return {
         name: value.tobytes() if isinstance(value, np.ndarray) and value.dtype != object else repr(value)
         for name, value in vars(estimator).items() if name.endswith("_") and isinstance(value, plain)
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)

@@ -49,11 +49,11 @@ def test_an_interrupt_ends_the_work(job: str, workers: int) -> None:
     script = "\n".join(
         [_START.replace("WORKERS", str(workers)), before, call.replace("SIZE", small), "print('begun', flush=True)",
          call.replace("SIZE", large)]
-    )  # fmt: skip
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[1],
-    )  # fmt: skip
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "begun"

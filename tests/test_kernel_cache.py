@@ -36,7 +36,7 @@ def test_a_cache_that_cannot_be_written_does_not_stop_a_kernel(tmp_path: Path, s
         done = subprocess.run(
             [sys.executable, str(script), str(size)], env=environment, capture_output=True, text=True, check=False,
             timeout=120,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr
     kept = list(cache.rglob("*.nbc"))
     assert bool(kept) is (size > 300)

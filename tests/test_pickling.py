@@ -46,7 +46,7 @@ WAYS: dict[str, Callable[[Any, Path], Any]] = {
     "pickle5": lambda value, _: pickle.loads(pickle.dumps(value, protocol=5)),
     "buffers": with_buffers, "joblib": through_joblib, "cloudpickle": through_cloudpickle,
     "copy": lambda value, _: copy.copy(value), "deepcopy": lambda value, _: copy.deepcopy(value),
-}  # fmt: skip
+}
 way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
@@ -104,7 +104,7 @@ def things() -> dict[str, Callable[[], Any]]:
         ),
         "attention": lambda: tc.AttentionPooling(epochs=1).fit(corpus.sequences, vectors, vectors),
         **{cls.__name__: lambda cls=cls: fit(cls()) for cls in ESTIMATORS if cls is not tc.AttentionPooling},
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def table(*, ints: bool = False, seed: int = 0) -> EmbeddingTable:
     return EmbeddingTable(
         ids, rng.normal(size=(30, 4)), context_vectors=rng.normal(size=(30, 4)),
         arrays={"counts": np.arange(30), "loadings": np.ones((2, 3))}, metadata={"method": {"name": "test"}},
-    )  # fmt: skip
+    )
 
 
 def opened(tmp_path: Path, content: EmbeddingTable | None = None) -> EmbeddingTable:
@@ -206,7 +206,7 @@ def test_other_content_on_arrival_is_refused(tmp_path: Path, change: str) -> Non
     parts |= {
         "vectors": {"vectors": kept + 1}, "ids": {"ids": t.ids[::-1]}, "metadata": {"metadata": {"method": "other"}},
         "arrays": {"arrays": {"counts": np.arange(30)[::-1]}},
-    }.get(change, {})  # fmt: skip
+    }.get(change, {})
     if change in ("vectors", "ids", "arrays", "metadata"):
         opened(tmp_path, EmbeddingTable(**parts, context_vectors=table().context_vectors))
     match = "holds other content" if change in ("vectors", "ids", "arrays", "metadata") else "can't be opened here"
@@ -270,7 +270,7 @@ def live(items: Any, **options: Any) -> LiveCustomers:
     {"components": np.random.default_rng(2).random((3, 4))},
     {"traits": TraitBasis(np.ones(30, np.float32), np.random.default_rng(3).random((30, 2)).astype(np.float32),
                           np.array([[1.0, 0.2], [0.1, 1.0]]))},
-], ids=["mean", "recency", "bounded", "components", "traits"])  # fmt: skip
+], ids=["mean", "recency", "bounded", "components", "traits"])
 def test_live_customers_go_on_by_themselves(tmp_path: Path, way: Any, items: str, options: Any) -> None:
     """The copy holds the state of the moment, and neither sees the other's later events."""
     source: Any = opened(tmp_path) if items == "opened" else table()
@@ -327,6 +327,6 @@ def test_a_process_of_its_own_answers_alike(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore::ResourceWarning", "-c", code, tmp_path / "sent"],
         capture_output=True, text=True, check=True, encoding="utf-8",
-    )  # fmt: skip
+    )
     expected = (t.most_similar("i3ü", 2), index.most_similar("i3ü", 2), customers.vector(7).tolist())
     assert done.stdout.strip() == " ".join(map(str, expected))

@@ -54,7 +54,7 @@ def retrieval(workers: int, progress: Any) -> None:
     tc.evaluate_retrieval(
         seqs(), lambda prefixes: np.tile(scores, (len(prefixes), 1)), n_items=len(scores), workers=workers,
         progress=progress,
-    )  # fmt: skip
+    )
 
 
 CALLS: dict[str, Callable[[int, Any, Path], Any]] = {
@@ -128,11 +128,11 @@ def test_the_judges_of_traits_end_at_the_total() -> None:
     tc.choose_n_traits(
         seqs(), corpus().vocabulary, candidates=(2, 3), model=tc.TraitModel(2, **small), n_refits=2,
         progress=lambda *call: calls.append(call),
-    )  # fmt: skip
+    )
     assert calls == [("number of traits", 1, 2), ("number of traits", 2, 2)]
     calls.clear()
     tc.evaluate_traits(
         seqs(), corpus().vocabulary, model=tc.TraitModel(3, **small), checks=("coherence", "stability"), n_splits=2,
         n_refits=2, progress=lambda *call: calls.append(call),
-    )  # fmt: skip
+    )
     assert calls == [(stage, done, 2) for stage in ("coherence", "stability") for done in (1, 2)]

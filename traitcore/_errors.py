@@ -64,14 +64,14 @@ def on_behalf_of(caller: str, **names: str) -> Iterator[None]:
         _CALLER.reset(token)
 
 
-def parameter_message(name: str, owner: str, rule: str, got: object) -> str:
+def parameter_message(name: str, caller: str, rule: str, got: object) -> str:
     """The shared message, e.g. "The 'window' parameter of Item2Vec must be an int in [1, inf). Got 0 instead."."""
     shown = repr(got)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    if (caller := _CALLER.get()) is not None:
-        owner, name = caller[0], caller[1].get(name, name)
-    return f"The '{name}' parameter of {owner} must be {rule}. Got {shown} instead."
+    if (known := _CALLER.get()) is not None:
+        caller, name = known[0], known[1].get(name, name)
+    return f"The '{name}' parameter of {caller} must be {rule}. Got {shown} instead."
 
 
 def not_fitted(message: str) -> NotFittedError:

@@ -1,6 +1,6 @@
 """Run a serial, GIL-free kernel over blocks of rows on a pool of threads.
 
-The only place where `workers` is resolved. Each block owns its output rows, and blocks are cut by the work,
+Each block owns its output rows, and blocks are cut by the work,
 never by the number of workers, wherever a result could depend on the cut; so results don't depend on `workers`.
 """
 
@@ -18,13 +18,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ._errors import parameter_message
-
 T = TypeVar("T")
 # Numbers in a plain pass from which a second thread pays for the pool (see `worthwhile`).
 _POOL_PAYS = 1 << 22
 # Above the cores of any machine, and below what a system refuses to start; more is a slip of the keyboard.
-_MOST_WORKERS = 4096
+MOST_WORKERS = 4096
 
 
 def available_cpus() -> int:
@@ -32,18 +30,6 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
-
-
-def resolve_workers(workers: int, owner: str) -> int:
-    """Number of threads: an int in [1, 4096] as given, -1 for all cores; anything else is an error."""
-    rule = f"an int in [1, {_MOST_WORKERS}], or -1 for all cores"
-    if isinstance(workers, (bool, np.bool_)) or not isinstance(workers, (int, np.integer)):
-        raise TypeError(parameter_message("workers", owner, rule, workers))
-    if workers == -1:
-        return min(available_cpus(), _MOST_WORKERS)
-    if not 1 <= workers <= _MOST_WORKERS:
-        raise ValueError(parameter_message("workers", owner, rule, workers))
-    return int(workers)
 
 
 def worthwhile(workers: int, numbers: int) -> int:

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ._errors import parameter_message
 from ._frames import column_labels, row_labels
 from ._params import ParamsMixin
-from ._validate import as_array, check_array, check_choice, check_csr
+from ._validate import Checks
 
 DTYPES = (np.float64, np.float32)
 _CONTAINERS = ("default", "pandas", "polars")
@@ -58,7 +57,7 @@ class MatrixTransformer(ParamsMixin):
         Where nothing is set, scikit-learn's `set_config(transform_output=...)` holds.
         """
         if transform is not None:
-            check_choice("transform", f"{type(self).__name__}.set_output", transform, _CONTAINERS)
+            Checks(f"{type(self).__name__}.set_output").choice("transform", transform, _CONTAINERS)
             # scikit-learn's own name: `clone` copies it.
             self._sklearn_output_config = {"transform": transform}
         return self
@@ -78,8 +77,8 @@ class MatrixTransformer(ParamsMixin):
 
     def _back_to_features(self, weights: Any) -> NDArray[Any]:
         """weights (n, n_components) @ components_."""
-        owner, shape = f"{type(self).__name__}.inverse_transform", (None, len(self.components_))
-        product: NDArray[Any] = check_array("X", owner, weights, dtype=DTYPES, shape=shape) @ self.components_
+        check, shape = Checks(f"{type(self).__name__}.inverse_transform"), (None, len(self.components_))
+        product: NDArray[Any] = check.array("X", weights, dtype=DTYPES, shape=shape) @ self.components_
         return product
 
     def _check_X(
@@ -91,22 +90,22 @@ class MatrixTransformer(ParamsMixin):
         A fault is worded with the phrases of scikit-learn's messages, which its users search for.
         """
         caller = type(self).__name__
-        names = _feature_names(X, caller)
+        check, names = Checks(caller), _feature_names(X, caller)
         if not reset:
             self._compare_names(names, caller)
-        X = X if sparse.issparse(X) else as_array("X", caller, X)
+        X = X if sparse.issparse(X) else check.plain("X", X)
         if X.dtype.kind == "c":
-            raise ValueError(parameter_message("X", caller, "real", "complex numbers") + " Complex data not supported.")
+            raise ValueError(check.message("X", "real", "complex numbers") + " Complex data not supported.")
         if X.ndim != 2:
-            message = parameter_message("X", caller, "an array of two dimensions", f"{X.ndim}")
+            message = check.message("X", "an array of two dimensions", f"{X.ndim}")
             hint = "Reshape your data: X.reshape(1, -1) is one row."
             raise ValueError(f"{message} Expected 2D array, got {X.ndim}D array instead. {hint}")
         try:
             if sparse.issparse(X):
-                X = check_csr("X", caller, X, dtype=DTYPES, finite=finite, nonnegative=nonnegative)
+                X = check.csr("X", X, dtype=DTYPES, finite=finite, nonnegative=nonnegative)
             else:
-                X = check_array(
-                    "X", caller, X, dtype=DTYPES, shape=(None, None), finite=finite, nonnegative=nonnegative
+                X = check.array(
+                    "X", X, dtype=DTYPES, shape=(None, None), finite=finite, nonnegative=nonnegative
                 )
         except ValueError as error:
             known = {
@@ -118,7 +117,7 @@ class MatrixTransformer(ParamsMixin):
         if reset:
             self._learn_width(X, names, caller, empty)
         elif X.shape[1] != self.n_features_in_:
-            message = parameter_message("X", caller, f"a matrix of {self.n_features_in_} columns", X.shape[1])
+            message = check.message("X", f"a matrix of {self.n_features_in_} columns", X.shape[1])
             why = f"X has {X.shape[1]} features, but {caller} is expecting {self.n_features_in_} features as input."
             raise ValueError(f"{message} {why}")
         return X
@@ -126,7 +125,7 @@ class MatrixTransformer(ParamsMixin):
     def _learn_width(self, X: Any, names: NDArray[Any] | None, caller: str, empty: bool) -> None:
         for axis, what in ((0, "sample"), (1, "feature")):
             if X.shape[axis] == 0 and not (empty and axis == 0):
-                message = parameter_message("X", caller, "a matrix with rows and columns", f"shape {X.shape}")
+                message = Checks(caller).message("X", "a matrix with rows and columns", f"shape {X.shape}")
                 why = f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required."
                 raise ValueError(f"{message} {why}")
         self.n_features_in_ = X.shape[1]
@@ -176,7 +175,7 @@ def _feature_names(X: Any, caller: str) -> NDArray[Any] | None:
         other = next(label for label in labels if not isinstance(label, str))
         rule = "a frame whose columns are labelled by str alone, or by no str"
         raise TypeError(
-            parameter_message("X", caller, rule, other)
+            Checks(caller).message("X", rule, other)
             + " Feature names are only supported if all input features have string names."
         )
     return np.array([str(label) for label in labels], dtype=object) if all(texts) else None

@@ -245,7 +245,7 @@ def graphs(bench: Any) -> None:
 
     tc.build_item_graph(counts[:50, :50], k=5)  # compiles
     contenders = {"traitcore": lambda: tc.build_item_graph(counts, k=50, keep_self_loops=True),
-                  "numpy lexsort": sorted_rows}  # fmt: skip
+                  "numpy lexsort": sorted_rows}
     bench.race("top-50 graph of counts", contenders, ours="traitcore")
 
 

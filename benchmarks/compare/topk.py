@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.versus import Bench
+from traitcore._validate import Checks
 from traitcore.serving.neighbors import Searcher
 
 # name, rows, dimensions, queries, k
@@ -44,7 +45,7 @@ def run(bench: Bench) -> None:
 def race(
     bench: Bench, faiss: Any, job: str, vectors: NDArray[Any], queries: NDArray[Any], k: int, threads: int
 ) -> None:
-    ours = Searcher(vectors, "dot", owner="topk")
+    ours = Searcher(vectors, "dot", check=Checks("topk"))
     part = queries[:64]
 
     def by_numpy() -> Any:  # OpenBLAS takes the threads of its environment: OMP_NUM_THREADS=1

@@ -128,7 +128,7 @@ def spectra(draw) -> np.ndarray:
         return 10.0 ** -np.linspace(0, draw(st.floats(1, 12)), 400)
     head = np.concatenate([
         np.full(draw(st.integers(1, 60)), float(level)) for level in range(draw(st.integers(2, 3)), 1, -1)
-    ])  # fmt: skip
+    ])
     if kind == "near copies":
         head = head * (1 + 10.0 ** -draw(st.integers(3, 7)) * np.random.default_rng(0).random(len(head)))
     rest = np.zeros(400) if kind == "rank deficient" else np.linspace(draw(st.floats(0.5, 1.9)), 0, 400)
@@ -139,7 +139,7 @@ def spectra(draw) -> np.ndarray:
 @given(
     spectra(), st.integers(1, 100), st.sampled_from(["square", "wide", "symmetric"]),
     st.sampled_from([1e-25, 1.0, 1e20]),
-)  # fmt: skip
+)
 def test_any_spectrum(values, k, form, size) -> None:
     """Without LAPACK's help; the estimate is never below half of the error."""
     values = values * size
@@ -225,7 +225,7 @@ def test_fixed_passes_and_what_is_reported() -> None:
 
 @pytest.mark.parametrize(("shape", "k", "n_iter"), [
     ((600, 560), 20, None), ((600, 560), 20, 6), ((100, 80), 5, None), ((400, 400), 120, None),
-])  # fmt: skip
+])
 def test_progress_rises_to_its_total_for_any_workers(shape, k, n_iter) -> None:
     A = with_spectrum(*shape, 0.95 ** np.arange(min(shape)), seed=5)
     runs: list[list[tuple[str, float, float]]] = []
@@ -390,7 +390,7 @@ def test_symmetry_is_seen_without_a_transpose(n, seed, mirrored) -> None:
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize(("array", "place", "value"), [
     ("indices", 400, 700), ("indices", 0, -1), ("indptr", 7, 10**6), ("indptr", 0, 1), ("indptr", 9, 0),
-])  # fmt: skip
+])
 def test_product_refuses_pointers_and_indices_that_lead_outside(index, array, place, value) -> None:
     A = sparse.csr_array(sparse.random_array((2000, 700), density=0.02, rng=np.random.default_rng(0), dtype=np.float32))
     arrays = {"indptr": A.indptr.astype(index), "indices": A.indices.astype(index)}

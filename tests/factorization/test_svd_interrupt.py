@@ -37,7 +37,7 @@ def test_an_interrupt_ends_the_decomposition(job: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    )
     try:
         assert process.stdout is not None
         assert process.stdout.readline().strip() == "begun"

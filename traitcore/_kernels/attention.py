@@ -105,7 +105,7 @@ def pool_scored(begin, end, tokens, vectors, weights, pooled):  # type: ignore[n
 def attention_gradient(  # type: ignore[no-untyped-def]
     start, stop, begins, ends, targets, negatives, tokens, days, vectors, contexts, action, log_idf, n_actions,
     theta, gradient,
-):  # fmt: skip
+):
     """Loss of examples [start, stop), summed, and `gradient` (len(theta),) += its gradient.
 
     Example x pools its history, events [begins[x], ends[x]), to u, and tells the customer's next tokens targets[x]

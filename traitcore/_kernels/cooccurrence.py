@@ -116,7 +116,7 @@ def emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, 
 def count_rows(
     row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
     sums, columns, low, high, lengths, indices, data, used, pause, work,
-):  # fmt: skip
+):
     """Rows [row, stop) of the counts, until the buffers might not hold the next one, or `work` contexts were counted.
 
     `back` and `ahead` are the weights by distance, one longer than the window (entry 0 unused). Returns the row
@@ -186,7 +186,7 @@ def count_rows_weighted(
     row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
     sums, columns, low, high, lengths, indices, data, used, pause, work,
     sequence, sequence_weights, actions, action_weights, cap, part, touched,
-):  # fmt: skip
+):
     """`count_rows` with a weight per sequence, a weight per pair of actions, and a cap per sequence and pair.
 
     An empty `sequence_weights` or `actions` means 1; `action_weights[first, second]` is by order in the sequence.

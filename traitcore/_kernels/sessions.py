@@ -151,7 +151,7 @@ def _tie_keys(
 def _sort_ties(
     order: Int64, low: int, high: int, salt: np.uint64, position: Int64, action: Int16, item: Int32, ties: int,
     item_hash: UInt64, keys: Int64, spare_keys: Int64, spare_rows: Int64,
-) -> None:  # fmt: skip
+) -> None:
     """Order rows of one time (or of no time): as `ties` says, then stably by position, so that position leads."""
     rows = order[low:high]
     n = high - low
@@ -168,7 +168,7 @@ def _sort_ties(
 def sort_groups(
     start: int, stop: int, bounds: Int64, order: Int64, sorted_time: Int64, position: Int64, action: Int16,
     item: Int32, ties: int, seed: np.uint64, group_hash: UInt64, item_hash: UInt64,
-) -> None:  # fmt: skip
+) -> None:
     """Sort the rows of groups start ... stop - 1 by (time, position), then as `ties` says: ROW, CONTENT or SHUFFLE.
 
     order[bounds[g]:bounds[g + 1]] holds the rows of group g, sorted_time their times; both are sorted in place.
@@ -235,7 +235,7 @@ def _too_fast(sorted_time: Int64, low: int, high: int, limit: int, window_us: in
 def _mark_repeats(
     order: Int64, low: int, high: int, sorted_time: Int64, position: Int64, action: Int16, item: Int32,
     merge: bool, drop: bool, state: UInt8,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int]:
     """Mark what of a session merges into the row before it; returns (events kept, exact duplicates met)."""
     kept, duplicates = 1, 0
     state[low] = STARTS
@@ -264,7 +264,7 @@ def cut_groups(
     start: int, stop: int, bounds: Int64, group_owner: Int32, order: Int64, sorted_time: Int64, position: Int64,
     action: Int16, item: Int32, banned: UInt8, gap_us: int, max_events: int, max_window: int, window_us: int,
     merge: bool, drop: bool, min_length: int, state: UInt8, events: Int64, sessions: Int64,
-) -> int:  # fmt: skip
+) -> int:
     """Cut groups where time stands still for more than gap_us, and say in `state` what became of each event.
 
     gap_us, max_events and max_window below 0 mean no such rule; `banned` (owners,) may have no elements. events and
@@ -306,7 +306,7 @@ def cut_groups(
 def compact_sessions(
     bounds: Int64, group_owner: Int32, state: UInt8, order: Int64, sorted_time: Int64, position: Int64, offsets: Int64,
     owner: Int32,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int]:
     """Close the gaps that removed events leave in order and sorted_time, in place; fill offsets and owner.
 
     Returns (events kept, those of the same time and position as the one before them in their session).

@@ -49,7 +49,7 @@ def scan_records(
     buffer: Bytes, at: int, stop: int, last: bool, delimiter: int, slot_of_field: Int32, arena: int,
     starts: Int64, stops: Int64, n_slots: int, fields: Int32, lines: Int64, begins: Int64,
     line: int,
-) -> tuple[int, int, int, int, int]:  # fmt: skip
+) -> tuple[int, int, int, int, int]:
     """Find the records of buffer[at:stop] and the spans of the fields wanted.
 
     slot_of_field (n_fields,) int32: the slot of each field, -1 where it isn't wanted; starts, stops (rows * n_slots,):
@@ -122,7 +122,7 @@ def scan_records(
 def hash_spans(
     buffer: Bytes, starts: Int64, stops: Int64, begin: int, slots: Int32, hashes: NDArray[np.uint64], arena: Bytes,
     ends: Int64, n_distinct: int, codes: Int32,
-) -> tuple[int, int]:  # fmt: skip
+) -> tuple[int, int]:
     """Code spans begin ... by order of first sight (an empty span is -1); stop early when a table is full.
 
     slots (power of two,) int32: code + 1 or 0; hashes: FNV-1a of each code; arena and ends (n + 1,): the bytes of each.

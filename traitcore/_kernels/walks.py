@@ -60,7 +60,7 @@ def below(word: Any, n: Any) -> Any:
 def first_order_walks(
     start: int, stop: int, nodes: Any, numbers: Any, seed: Any, indptr: Any, table: Any, restart: float,
     walks: Any, lengths: Any, ended: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Weighted walks; each step draws an edge in proportion to its weight, or with `restart` goes back to the start.
 
     nodes, numbers (n_walks,) int32: start and number of each walk; table (nnz + 1, 4) int32 of `build_alias_rows`
@@ -154,7 +154,7 @@ def has_edge(indptr: Any, slots: Any, source: Any, target: Any) -> bool:
 def edge_by_scan(
     u: Any, node: Any, previous: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float,
     near_weight: float, out_weight: float,
-) -> Any:  # fmt: skip
+) -> Any:
     """Place in the table of a second-order draw, exactly, by inverting the row's cumulated weights at u in [0, 1)."""
     total = 0.0
     last = indptr[node]
@@ -190,7 +190,7 @@ def place_of(table: Any, first: Any, end: Any, target: Any) -> Any:
 def edge_by_parts(
     state: Any, node: Any, previous: Any, indptr: Any, table: Any, own: Any, slots: Any, back_weight: float,
     out_weight: float,
-) -> Any:  # fmt: skip
+) -> Any:
     """As `edge_by_scan` -> (place, state), where `previous` has few edges and `node` many: only the former are read.
 
     First the way back and the nodes that `previous` points to, by their cumulated weights; else one of the others, a
@@ -254,7 +254,7 @@ def new_lanes() -> Any:
         np.zeros(LANES, dtype=np.uint64), np.zeros(LANES, dtype=np.float64), np.zeros(LANES, dtype=np.uint32),
         np.zeros(LANES, dtype=np.int64), np.zeros(LANES, dtype=np.int64), np.zeros(LANES, dtype=np.int64),
         np.zeros(LANES, dtype=np.bool_),
-    )  # fmt: skip
+    )
 
 
 @kernel()
@@ -394,7 +394,7 @@ def settle(lanes: Any, nodes: Any, chances: Any, bound: float, heavy: float, wal
 def second_order_walks(
     start: int, stop: int, nodes: Any, numbers: Any, seed: Any, indptr: Any, table: Any, restart: float,
     own: Any, slots: Any, chances: Any, back_weight: float, out_weight: float, walks: Any, lengths: Any, ended: Any,
-) -> None:  # fmt: skip
+) -> None:
     """node2vec walks (Grover & Leskovec 2016, section 3.2) by rejection from the first-order draw.
 
     A step from `previous` over `node` to x has the edge's weight times back_weight (1/p) where x is `previous`, 1

@@ -8,12 +8,11 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import parameter_message
 from .._kernels.attention import attention_gradient, owner_weights
-from .._parallel import even_blocks, priced_blocks, resolve_workers, run_blocks
+from .._parallel import even_blocks, priced_blocks, run_blocks
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import as_array, check_array, check_choice, check_int, check_real, check_seed
+from .._validate import Checks
 from ..events.sequences import Sequences
 from .pooling import (
     PRICE,
@@ -172,17 +171,17 @@ class AttentionPooling(ParamsMixin):
         ------
         ValueError, TypeError : a parameter out of range; no customer with two sequences (or events).
         """
-        owner = "AttentionPooling"
-        self._check_params(owner)
-        threads = resolve_workers(self.workers, owner)
-        vectors = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
-        contexts = check_array("context_vectors", owner, context_vectors, dtype=np.float32, shape=vectors.shape)
-        check_tokens_covered(sequences, len(vectors), owner)
+        check = Checks("AttentionPooling")
+        self._check_params(check)
+        threads = check.workers(self.workers)
+        vectors = check.array("item_vectors", item_vectors, dtype=np.float32, shape=(None, None))
+        contexts = check.array("context_vectors", context_vectors, dtype=np.float32, shape=vectors.shape)
+        check_tokens_covered(sequences, len(vectors), check)
         action = np.full(len(vectors), -1, dtype=np.int32)
         if token_action is not None:
-            action = check_array("token_action", owner, token_action, dtype=np.int32, shape=(len(vectors),))
+            action = check.array("token_action", token_action, dtype=np.int32, shape=(len(vectors),))
             if len(action) and action.min() < -1:
-                raise ValueError(parameter_message("token_action", owner, "ints >= -1", action.min()))
+                raise check.value_error("token_action", "ints >= -1", action.min())
         df = owner_document_frequencies(sequences, len(vectors))
         self._action, self._n_actions = action, int(action.max(initial=-1)) + 1
         self._log_idf = np.log(inverse_document_frequencies(df, sequences.n_owners).astype(np.float64))
@@ -192,7 +191,7 @@ class AttentionPooling(ParamsMixin):
         learn, judge = self._examples(histories, wanted, rng)
         if not len(learn.begins):
             rule = f"of customers with two {self.horizon}s or more, and tokens to predict in the later ones"
-            raise ValueError(parameter_message("sequences", owner, rule, sequences))
+            raise check.value_error("sequences", rule, sequences)
         noise = np.where(wanted, np.bincount(sequences.tokens, minlength=len(vectors)) ** 0.75, 0.0)
         self._train(histories, vectors, contexts, learn, judge, np.cumsum(noise), rng, threads, progress)
         self._explain(sequences, vectors)
@@ -201,10 +200,10 @@ class AttentionPooling(ParamsMixin):
     def event_weights(self, sequences: Sequences, item_vectors: ArrayLike, *, workers: int = 1) -> NDArray[np.float32]:
         """(n_events,) float32 weight of each event, those of a customer with mean 1, as of their newest event."""
         self._check_fitted("theta_")
-        vectors = check_array("item_vectors", "AttentionPooling", item_vectors, dtype=np.float32,
+        vectors = Checks("AttentionPooling").array("item_vectors", item_vectors, dtype=np.float32,
                               shape=(len(self._action), None))
-        check_tokens_covered(sequences, len(vectors), "AttentionPooling")
-        threads = resolve_workers(workers, "AttentionPooling")
+        check_tokens_covered(sequences, len(vectors), Checks("AttentionPooling"))
+        threads = Checks("AttentionPooling").workers(workers)
         histories = _Histories.of(sequences)
         weights = np.empty(sequences.n_tokens, dtype=np.float32)
         run_blocks(
@@ -224,15 +223,15 @@ class AttentionPooling(ParamsMixin):
             sequences, item_vectors, method="attention", attention=self, workers=self.workers
         ).vectors
 
-    def _check_params(self, owner: str) -> None:
-        check_choice("horizon", owner, self.horizon, ("sequence", "event"))
+    def _check_params(self, check: Checks) -> None:
+        check.choice("horizon", self.horizon, ("sequence", "event"))
         for name, low in (("epochs", 0), ("batch_size", 1), ("n_targets", 1), ("negative", 1),
                           ("max_examples", 2), ("max_history", 1)):
-            check_int(name, owner, getattr(self, name), low)
-        check_real("learning_rate", owner, self.learning_rate, 0.0, open_low=True)
-        check_real("l2", owner, self.l2, 0.0)
-        check_real("validation_share", owner, self.validation_share, 0.0, 0.9, open_low=True)
-        check_seed("seed", owner, self.seed)
+            check.integer(name, getattr(self, name), low)
+        check.real("learning_rate", self.learning_rate, 0.0, open_low=True)
+        check.real("l2", self.l2, 0.0)
+        check.real("validation_share", self.validation_share, 0.0, 0.9, open_low=True)
+        check.seed("seed", self.seed)
 
     def _examples(
         self, histories: _Histories, wanted: NDArray[np.bool_], rng: np.random.Generator
@@ -328,10 +327,10 @@ def _check_targets(target_tokens: ArrayLike | None, n_tokens: int) -> NDArray[np
     """(n_tokens,) bool; all of them for None."""
     if target_tokens is None:
         return np.ones(n_tokens, dtype=bool)
-    wanted = as_array("target_tokens", "AttentionPooling", target_tokens)
+    wanted = Checks("AttentionPooling").plain("target_tokens", target_tokens)
     if wanted.dtype != np.bool_ or wanted.shape != (n_tokens,):
         rule = f"an array of shape ({n_tokens},) and dtype bool"
-        raise TypeError(parameter_message("target_tokens", "AttentionPooling", rule, f"{wanted.dtype} {wanted.shape}"))
+        raise Checks("AttentionPooling").type_error("target_tokens", rule, f"{wanted.dtype} {wanted.shape}")
     return wanted
 
 

@@ -10,16 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
-from .._errors import ConvergenceWarning, parameter_message
+from .._errors import ConvergenceWarning
 from .._rows import cosines, unit_rows
-from .._validate import check_array, check_int
+from .._validate import Checks
 from ..factorization.nmf import factorize_nonnegative
 from ..factorization.starts import nndsvd_start
 from ..factorization.svd import randomized_svd
 from . import tuning
 from .recipes import TraitFitOptions
 
-OWNER = "merge_components"
+CHECK = Checks("merge_components")
 Start = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -125,11 +125,11 @@ def merge_components(W: ArrayLike, H: ArrayLike, n_components: int) -> NDArray[n
 
     W : (n, k) array >= 0. H : (k, m) array >= 0, with k >= n_components. Raises ValueError where they don't fit.
     """
-    H = check_array("H", OWNER, H, dtype=np.float32, shape=(None, None), nonnegative=True)
-    W = check_array("W", OWNER, W, dtype=np.float32, shape=(None, len(H)), nonnegative=True)
-    n_components = check_int("n_components", OWNER, n_components, 1)
+    H = CHECK.array("H", H, dtype=np.float32, shape=(None, None), nonnegative=True)
+    W = CHECK.array("W", W, dtype=np.float32, shape=(None, len(H)), nonnegative=True)
+    n_components = CHECK.integer("n_components", n_components, 1)
     if n_components > len(H):
-        raise ValueError(parameter_message("n_components", OWNER, f"at most {len(H)}", n_components))
+        raise CHECK.value_error("n_components", f"at most {len(H)}", n_components)
     lengths = np.linalg.norm(H, axis=1).astype(np.float64)
     patterns = unit_rows(H.astype(np.float64))
     weights = W.astype(np.float64) * lengths

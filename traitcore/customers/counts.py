@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._rows import unit_sparse_rows
-from .._validate import check_array, check_int, check_real
+from .._validate import Checks
 from ..events.sequences import Sequences
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
@@ -23,7 +23,7 @@ def count_tokens(sequences: Sequences, *, n_tokens: int | None = None) -> sparse
     A customer without tokens has an empty row. Raises ValueError where a token is not below `n_tokens` (by default
     one past the largest token seen).
     """
-    width = _width(sequences, n_tokens, "count_tokens")
+    width = _width(sequences, n_tokens, Checks("count_tokens"))
     rows = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     return _csr(rows, sequences.tokens, (sequences.n_owners, width))
 
@@ -36,9 +36,9 @@ def count_windows(
     Windows begin every `stride` events; the last one of a sequence is the first that reaches its end, so that every
     event is in some window and a sequence shorter than `length` is one window. Empty sequences have none.
     """
-    width = _width(sequences, n_tokens, "count_windows")
-    length = check_int("length", "count_windows", length, 1)
-    stride = check_int("stride", "count_windows", stride, 1, length)
+    width = _width(sequences, n_tokens, Checks("count_windows"))
+    length = Checks("count_windows").integer("length", length, 1)
+    stride = Checks("count_windows").integer("stride", stride, 1, length)
     sizes = np.diff(sequences.offsets)
     n_windows = np.where(sizes > 0, 1 + np.maximum(0, -(-(sizes - length) // stride)), 0)
     nth = np.arange(int(n_windows.sum())) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
@@ -56,8 +56,8 @@ def recency_counts(
 
     Sequences of an owner are in the order of time; empty ones don't count. 1 for a token of the last sequence.
     """
-    width = _width(sequences, n_tokens, "recency_counts")
-    decay = check_real("decay", "recency_counts", decay, 0.0, 1.0)
+    width = _width(sequences, n_tokens, Checks("recency_counts"))
+    decay = Checks("recency_counts").real("decay", decay, 0.0, 1.0)
     lengths = np.diff(sequences.offsets)
     filled = np.flatnonzero(lengths > 0)
     owner = sequences.owners()[filled]
@@ -89,7 +89,7 @@ def token_idf(counts: sparse.csr_array) -> NDArray[np.float32]:
 
 def tie_tokens(token_item: ArrayLike, strength: float) -> sparse.csr_array | None:
     """I + strength * Tie, with Tie linking the different tokens of one item; None where every item has one token."""
-    item = check_array("token_item", "tie_tokens", token_item, dtype=np.int64, shape=(None,))
+    item = Checks("tie_tokens").array("token_item", token_item, dtype=np.int64, shape=(None,))
     n = len(item)
     if strength == 0 or len(np.unique(item)) == n:
         return None
@@ -119,11 +119,11 @@ def scale_rows(matrix: sparse.csr_array, lengths: NDArray[Any]) -> sparse.csr_ar
     return scaled
 
 
-def _width(sequences: Sequences, n_tokens: int | None, owner: str) -> int:
+def _width(sequences: Sequences, n_tokens: int | None, check: Checks) -> int:
     if n_tokens is None:
-        return sequences.vocabulary_size(owner)
-    n_tokens = check_int("n_tokens", owner, n_tokens, 0)
-    check_tokens_covered(sequences, n_tokens, owner)
+        return sequences.vocabulary_size(check)
+    n_tokens = check.integer("n_tokens", n_tokens, 0)
+    check_tokens_covered(sequences, n_tokens, check)
     return n_tokens
 
 

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
 from .._rows import rows_to_shares
-from .._validate import as_array, check_array, check_int, check_real
+from .._validate import Checks
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from . import tuning
 from .counts import count_tokens
 
-OWNER = "describe_traits"
+CHECK = Checks("describe_traits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +56,10 @@ def token_lift(
     token j: lift = (sum over B_j of w_ct / p_t + c) / (df_j + c), that is, a mean over the token's customers shrunk
     towards 1 by c imaginary average customers, so that tokens of a few customers don't lead by chance.
     """
-    smoothing = check_real("smoothing", OWNER, smoothing, 0.0)
-    min_df = check_int("min_df", OWNER, min_df, 0)
+    smoothing = CHECK.real("smoothing", smoothing, 0.0)
+    min_df = CHECK.integer("min_df", min_df, 0)
     shape = (counts.shape[0], None)
-    weights = check_array("profiles", OWNER, profiles, dtype=np.float64, shape=shape, nonnegative=True)
+    weights = CHECK.array("profiles", profiles, dtype=np.float64, shape=shape, nonnegative=True)
     weights = weights**tuning.LIFT_POWER
     present = sparse.csr_array((np.ones(counts.nnz), counts.indices, counts.indptr), shape=counts.shape)
     share = weights.mean(axis=0) if len(weights) else np.zeros(weights.shape[1])
@@ -161,18 +160,18 @@ def describe_traits(
     >>> [(trait.trait, len(trait.tokens), trait.tokens[0].lift > 1.1) for trait in traits]
     [(0, 3, True), (1, 3, True)]
     """
-    k = check_int("k", OWNER, k, 1)
-    n_exemplars = check_int("n_exemplars", OWNER, n_exemplars, 0)
-    threshold = check_real("threshold", OWNER, threshold, 0.0, 1.0)
+    k = CHECK.integer("k", k, 1)
+    n_exemplars = CHECK.integer("n_exemplars", n_exemplars, 0)
+    threshold = CHECK.real("threshold", threshold, 0.0, 1.0)
     counts = count_tokens(sequences, n_tokens=len(vocabulary))
     shape = (sequences.n_owners, None)
-    weights = check_array("profiles", OWNER, profiles, dtype=np.float32, shape=shape, nonnegative=True)
+    weights = CHECK.array("profiles", profiles, dtype=np.float32, shape=shape, nonnegative=True)
     category = None
     if item_category is not None:
-        category = as_array("item_category", OWNER, item_category)
+        category = CHECK.plain("item_category", item_category)
         if category.shape != (len(vocabulary.item_ids),):
             rule = f"an array of shape ({len(vocabulary.item_ids)},), one category for each item"
-            raise ValueError(parameter_message("item_category", OWNER, rule, f"shape {category.shape}"))
+            raise CHECK.value_error("item_category", rule, f"shape {category.shape}")
     shares = rows_to_shares(weights)
     lift = token_lift(weights, counts, smoothing=smoothing, min_df=min_df)
     events = np.log1p(counts.sum(axis=1))

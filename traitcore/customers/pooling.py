@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from .._errors import parameter_message
 from .._kernels.pooling import age_weights, position_weights
-from .._parallel import priced_blocks, resolve_workers, run_blocks
+from .._parallel import priced_blocks, run_blocks
 from .._protocols import EventWeights
-from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real
+from .._validate import COUNT_MAX, Checks
 from ..events.sequences import Sequences
 
-OWNER = "customer_vectors"
+CHECK = Checks("customer_vectors")
 METHODS = ("mean", "tfidf", "recency", "attention")
 _DAY_US = 86_400_000_000.0
 _LINE = 64  # bytes of a cache line
@@ -80,13 +79,13 @@ def inverse_document_frequencies(document_frequencies: ArrayLike, n_documents: i
     `document_frequencies` counts customers, not occurrences, and `n_documents` is the number of customers. The form
     is scikit-learn's `TfidfVectorizer(smooth_idf=True)`.
     """
-    df = check_array(
-        "document_frequencies", OWNER, document_frequencies, dtype=np.float64, shape=(None,), nonnegative=True
+    df = CHECK.array(
+        "document_frequencies", document_frequencies, dtype=np.float64, shape=(None,), nonnegative=True
     )
-    n = check_int("n_documents", OWNER, n_documents, 0, COUNT_MAX)
+    n = CHECK.integer("n_documents", n_documents, 0, COUNT_MAX)
     if len(df) and df.max() > n:
         rule = f"at most n_documents ({n}): customers with the token, not occurrences"
-        raise ValueError(parameter_message("document_frequencies", OWNER, rule, df.max()))
+        raise CHECK.value_error("document_frequencies", rule, df.max())
     return (np.log((1.0 + n) / (1.0 + df)) + 1.0).astype(np.float32)
 
 
@@ -153,10 +152,10 @@ def customer_vectors(
     >>> pooled.n_empty
     1
     """
-    check_choice("method", OWNER, method, METHODS)
-    threads = resolve_workers(workers, OWNER)
-    vectors = check_array("item_vectors", OWNER, item_vectors, dtype=np.float32, shape=(None, None))
-    check_tokens_covered(sequences, len(vectors), OWNER)
+    CHECK.choice("method", method, METHODS)
+    threads = CHECK.workers(workers)
+    vectors = CHECK.array("item_vectors", item_vectors, dtype=np.float32, shape=(None, None))
+    check_tokens_covered(sequences, len(vectors), CHECK)
     grouped = OwnerRuns.of(sequences)
     token_weights = _action_factor(token_action, action_weights, len(vectors))
     event_weights = None
@@ -167,7 +166,7 @@ def customer_vectors(
         event_weights = _recency(sequences, grouped, token_weights, len(vectors), decay, half_life_days, threads)
     elif method == "attention":
         if attention is None:
-            raise ValueError(parameter_message("attention", OWNER, "a fitted AttentionPooling", None))
+            raise CHECK.value_error("attention", "a fitted AttentionPooling", None)
         event_weights = attention.event_weights(sequences, vectors, workers=workers)
     return pool(sequences, grouped, vectors, token_weights, event_weights, threads)
 
@@ -204,12 +203,12 @@ def _aligned(shape: tuple[int, int]) -> NDArray[np.float32]:
     return buffer[skip : skip + size].view(np.float32).reshape(shape)
 
 
-def check_tokens_covered(sequences: Sequences, n_tokens: int, owner: str) -> None:
+def check_tokens_covered(sequences: Sequences, n_tokens: int, check: Checks) -> None:
     """Raise ValueError if a token has no row; the first such token is named."""
     if sequences.largest_token() >= n_tokens:
         place = int(np.argmax(sequences.tokens >= n_tokens))
         rule = f"Sequences over the {n_tokens} tokens that have rows"
-        raise ValueError(parameter_message("sequences", owner, rule, f"token {sequences.tokens[place]} at {place}"))
+        raise check.value_error("sequences", rule, f"token {sequences.tokens[place]} at {place}")
 
 
 def owner_document_frequencies(sequences: Sequences, n_tokens: int) -> NDArray[np.int64]:
@@ -222,10 +221,10 @@ def owner_document_frequencies(sequences: Sequences, n_tokens: int) -> NDArray[n
 def _idf(sequences: Sequences, n_tokens: int, df: ArrayLike | None, n_documents: int | None) -> NDArray[np.float32]:
     if (df is None) != (n_documents is None):
         rule = "given together with n_documents, or both left out"
-        raise ValueError(parameter_message("document_frequencies", OWNER, rule, df))
+        raise CHECK.value_error("document_frequencies", rule, df)
     if df is None:
         return inverse_document_frequencies(owner_document_frequencies(sequences, n_tokens), sequences.n_owners)
-    df = check_array("document_frequencies", OWNER, df, dtype=np.float64, shape=(n_tokens,))
+    df = CHECK.array("document_frequencies", df, dtype=np.float64, shape=(n_tokens,))
     return inverse_document_frequencies(df, n_documents)  # type: ignore[arg-type]
 
 
@@ -236,12 +235,12 @@ def _action_factor(
         return None
     if token_action is None:
         rule = "an array that gives each token's action, since action_weights is given"
-        raise ValueError(parameter_message("token_action", OWNER, rule, None))
-    weights = check_array("action_weights", OWNER, action_weights, dtype=np.float32, shape=(None,), nonnegative=True)
-    action = check_array("token_action", OWNER, token_action, dtype=np.int32, shape=(n_tokens,))
+        raise CHECK.value_error("token_action", rule, None)
+    weights = CHECK.array("action_weights", action_weights, dtype=np.float32, shape=(None,), nonnegative=True)
+    action = CHECK.array("token_action", token_action, dtype=np.int32, shape=(n_tokens,))
     if n_tokens and (action.min() < -1 or action.max() >= len(weights)):
         got = f"values from {action.min()} to {action.max()}"
-        raise ValueError(parameter_message("token_action", OWNER, f"ints in [-1, {len(weights) - 1}]", got))
+        raise CHECK.value_error("token_action", f"ints in [-1, {len(weights) - 1}]", got)
     factor = np.ones(n_tokens, dtype=np.float32)
     factor[action >= 0] = weights[action[action >= 0]]
     return factor
@@ -260,13 +259,13 @@ def _recency(
     blocks = priced_blocks(grouped.events, threads, PRICE / 16)
     common = (grouped.first, grouped.starts, grouped.stops)
     if half_life_days is None:
-        decay = check_real("decay", OWNER, decay, 0.0, 1.0, open_low=True)
+        decay = CHECK.real("decay", decay, 0.0, 1.0, open_low=True)
         run_blocks(position_weights, blocks, threads, *common, decay, weights)
         return weights
-    half_life_us = check_real("half_life_days", OWNER, half_life_days, 0.0, open_low=True) * _DAY_US
+    half_life_us = CHECK.real("half_life_days", half_life_days, 0.0, open_low=True) * _DAY_US
     if sequences.timestamps_us is None:
         rule = "None where the sequences have no timestamps_us (use decay by position)"
-        raise ValueError(parameter_message("half_life_days", OWNER, rule, half_life_days))
+        raise CHECK.value_error("half_life_days", rule, half_life_days)
     if token_weights is None:
         token_weights = np.ones(n_tokens, dtype=np.float32)
     run_blocks(

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .._errors import parameter_message
 from .._files import whole_file
-from .._validate import check_int
+from .._validate import Checks
 from .describe import TopToken, TraitDescription
 
-OWNER = "plot_traits"
+CHECK = Checks("plot_traits")
 COLUMNS = 4
 # Colours that stay apart for colour-blind readers (Okabe and Ito); actions take them in the order of the vocabulary.
 COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#009E73", "#56B4E9", "#D55E00", "#F0E442", "#999999")
@@ -47,12 +46,12 @@ def plot_traits(traits: Sequence[TraitDescription], path: str | Path, *, k: int 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     tc.plot_traits(traits, f"{folder}/traits.svg", k=5)
     """
-    k = check_int("k", OWNER, k, 1)
+    k = CHECK.integer("k", k, 1)
     if not traits:
-        raise ValueError(parameter_message("traits", OWNER, "at least one TraitDescription", "none"))
+        raise CHECK.value_error("traits", "at least one TraitDescription", "none")
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in ("png", "svg", "pdf"):
-        raise ValueError(parameter_message("path", OWNER, "a name that ends in .png, .svg or .pdf", repr(str(path))))
+        raise CHECK.value_error("path", "a name that ends in .png, .svg or .pdf", repr(str(path)))
     try:
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch

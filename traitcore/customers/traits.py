@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
-from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._progress import Progress
 from .._rows import rows_to_shares, unit_sparse_rows
-from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
+from .._validate import Checks, RandomSource
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.fold_in import fold_in
@@ -28,7 +26,7 @@ from .recipes import Recipe, RecipeResult, TraitFitOptions
 from .shift import ShiftRecipe
 from .views import BLEND
 
-OWNER = "TraitModel"
+CHECK = Checks("TraitModel")
 RECIPES: dict[str, Recipe] = {"joint": JointRecipe(), "counts": CountsRecipe(), "shift": ShiftRecipe()}
 _REMOVED = ("codes", "semi", "smoothed", "split")
 _FORMAT = 2
@@ -147,17 +145,17 @@ class TraitModel(ParamsMixin):
         recipe = resolve_recipe(self.method)
         options = self._options(progress)
         n_tokens = len(vocabulary)
-        check_tokens_covered(sequences, n_tokens, "TraitModel.fit")
+        check_tokens_covered(sequences, n_tokens, Checks("TraitModel.fit"))
         if sequences.n_tokens == 0:
             rule = "Sequences with at least one known token"
-            raise ValueError(parameter_message("sequences", "TraitModel.fit", rule, sequences))
+            raise Checks("TraitModel.fit").value_error("sequences", rule, sequences)
         vectors = None
         if recipe.needs_vectors:
             if item_vectors is None:
                 rule = f"an array (n_tokens, d), which method={recipe.name!r} needs"
-                raise ValueError(parameter_message("item_vectors", "TraitModel.fit", rule, None))
-            vectors = check_array(
-                "item_vectors", "TraitModel.fit", item_vectors, dtype=np.float32, shape=(n_tokens, None)
+                raise Checks("TraitModel.fit").value_error("item_vectors", rule, None)
+            vectors = Checks("TraitModel.fit").array(
+                "item_vectors", item_vectors, dtype=np.float32, shape=(n_tokens, None)
             )
         found = recipe.fit(sequences, vocabulary.token_item, vectors, options)
         self._fitted, self._fitted_with = found, (recipe, options)
@@ -194,7 +192,7 @@ class TraitModel(ParamsMixin):
         self._check_fitted("components_")
         if vocabulary is not None:
             sequences = self._own_rows(sequences, vocabulary)
-        check_tokens_covered(sequences, self.components_.shape[1], "TraitModel.transform")
+        check_tokens_covered(sequences, self.components_.shape[1], Checks("TraitModel.transform"))
         recipe, options = self._fitted_with
         return recipe.encode(sequences, self._fitted, options)
 
@@ -217,7 +215,7 @@ class TraitModel(ParamsMixin):
         """
         made = int(np.asarray(arrays["format"])[0])
         if made != _FORMAT:
-            raise ValueError(parameter_message("arrays", "TraitModel.from_arrays", f"of format {_FORMAT}", made))
+            raise Checks("TraitModel.from_arrays").value_error("arrays", f"of format {_FORMAT}", made)
         model = cls(**params)
         learned = {name.removeprefix("recipe_"): a for name, a in arrays.items() if name.startswith("recipe_")}
         chosen = dict(zip(BLEND, np.asarray(arrays["chosen"], dtype=np.float64).tolist()))
@@ -231,7 +229,7 @@ class TraitModel(ParamsMixin):
 
     def _own_rows(self, sequences: Sequences, vocabulary: Vocabulary) -> Sequences:
         """`sequences` over the model's own tokens."""
-        check_tokens_covered(sequences, len(vocabulary), "TraitModel.transform")
+        check_tokens_covered(sequences, len(vocabulary), Checks("TraitModel.transform"))
         own = {token: row for row, token in enumerate(self.tokens_.tolist())}
         theirs = vocabulary.tokens.tolist()
         known = set(theirs)
@@ -246,20 +244,19 @@ class TraitModel(ParamsMixin):
         return replace(known_here, tokens=row[known_here.tokens])
 
     def _options(self, progress: Progress | None) -> TraitFitOptions:
-        name = OWNER
         return TraitFitOptions(
-            n_traits=check_int("n_traits", name, self.n_traits, 1),
-            tie=check_real("tie", name, self.tie, 0.0, 1.0),
-            window=check_int("window", name, self.window, 1),
-            ppmi_window=check_int("ppmi_window", name, self.ppmi_window, 1),
+            n_traits=CHECK.integer("n_traits", self.n_traits, 1),
+            tie=CHECK.real("tie", self.tie, 0.0, 1.0),
+            window=CHECK.integer("window", self.window, 1),
+            ppmi_window=CHECK.integer("ppmi_window", self.ppmi_window, 1),
             windows_weight=_real_or_auto("windows_weight", self.windows_weight),
             ppmi_weight=_real_or_auto("ppmi_weight", self.ppmi_weight),
             loading_power=_real_or_auto("loading_power", self.loading_power, 1.0, open_low=True),
-            n_restarts=check_int("n_restarts", name, self.n_restarts, 1),
-            max_iter=check_int("max_iter", name, self.max_iter, 1),
-            tol=check_real("tol", name, self.tol, 0.0),
-            seed=check_random_state("random_state", name, self.random_state),
-            workers=resolve_workers(self.workers, name),
+            n_restarts=CHECK.integer("n_restarts", self.n_restarts, 1),
+            max_iter=CHECK.integer("max_iter", self.max_iter, 1),
+            tol=CHECK.real("tol", self.tol, 0.0),
+            seed=CHECK.random_state("random_state", self.random_state),
+            workers=CHECK.workers(self.workers),
             progress=progress,
         )
 
@@ -267,9 +264,9 @@ class TraitModel(ParamsMixin):
 def _real_or_auto(name: str, value: Any, high: float = math.inf, *, open_low: bool = False) -> float | None:
     """None for "auto"."""
     if isinstance(value, str):
-        check_choice(name, "TraitModel", value, ("auto",))
+        Checks("TraitModel").choice(name, value, ("auto",))
         return None
-    return check_real(name, "TraitModel", value, 0.0, high, open_low=open_low)
+    return Checks("TraitModel").real(name, value, 0.0, high, open_low=open_low)
 
 
 def resolve_recipe(method: str | Recipe) -> Recipe:
@@ -278,11 +275,11 @@ def resolve_recipe(method: str | Recipe) -> Recipe:
     if not isinstance(method, str):
         if isinstance(method, Recipe):
             return method
-        raise TypeError(parameter_message("method", OWNER, rule, method))
+        raise CHECK.type_error("method", rule, method)
     if method in _REMOVED:
         rule += f" ({method!r} was removed, it scored worse; refit models saved with it by another method)"
     if method not in RECIPES:
-        raise ValueError(parameter_message("method", OWNER, rule, method))
+        raise CHECK.value_error("method", rule, method)
     return RECIPES[method]
 
 

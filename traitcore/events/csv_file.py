@@ -37,7 +37,7 @@ def read_csv(
             builder.add(
                 {role: rows.column(k) for k, role in enumerate(names)}, places=rows.lines, record=rows.record,
                 torn=rows.torn(n_fields),
-            )  # fmt: skip
+            )
     if progress is not None:
         progress("read", total, total)
 
@@ -65,7 +65,7 @@ class _Rows:
     def __init__(
         self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64],
         fields: NDArray[np.int32], lines: NDArray[np.int64], begins: NDArray[np.int64], end: int,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.buffer, self.starts, self.stops = buffer, starts, stops
         self.fields, self.lines, self.begins, self.end = fields, lines, begins, end
 
@@ -73,7 +73,7 @@ class _Rows:
         return Column(
             "spans", np.ascontiguousarray(self.starts[:, k]), buffer=self.buffer,
             stops=np.ascontiguousarray(self.stops[:, k]),
-        )  # fmt: skip
+        )
 
     def record(self, row: int) -> str:
         """A record as it stands in the file."""
@@ -122,7 +122,7 @@ class _Scanner:
         rows, self.at, self.line, _, state = kernels.scan_records(
             self.buffer, self.at, self.stop, self.last, self.delimiter, slots, BLOCK_BYTES, room.starts, room.stops,
             n_slots, room.fields, room.lines, room.begins, self.line,
-        )  # fmt: skip
+        )
         if state == kernels.UNCLOSED:
             raise InputError(f"{self.source}, line {self.line}: a quote is opened here and never closed.")
         return int(rows)
@@ -164,7 +164,7 @@ class _Scanner:
                     self.buffer, room.starts[: n * n_slots].reshape(n, n_slots),
                     room.stops[: n * n_slots].reshape(n, n_slots), room.fields[:n], room.lines[:n], room.begins[:n],
                     self.at,
-                )  # fmt: skip
+                )
             if n < _ROWS:
                 if self.last:
                     return

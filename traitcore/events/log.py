@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import parameter_message
 from .._files import whole_file
-from .._validate import as_array, check_array, check_choice, check_times
+from .._validate import Checks
 from . import ids as coding
 from .array_likes import pick_columns
 from .arrow import read_stream
@@ -86,12 +85,12 @@ class EventLog:
             if values is None:
                 continue
             if name == "timestamp_us":
-                array = check_times(name, "EventLog", values, shape=(n,)).view()
+                array = Checks("EventLog").times(name, values, shape=(n,)).view()
             else:
-                array = check_array(name, "EventLog", values, dtype=dtype, shape=(n,)).view()
+                array = Checks("EventLog").array(name, values, dtype=dtype, shape=(n,)).view()
             if ids is not None and n and (array.min() < 0 or array.max() >= len(ids)):
                 got = f"values from {array.min()} to {array.max()}"
-                raise ValueError(parameter_message(name, "EventLog", f"codes in [0, {len(ids) - 1}]", got))
+                raise Checks("EventLog").value_error(name, f"codes in [0, {len(ids) - 1}]", got)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
@@ -140,11 +139,11 @@ class EventLog:
         ------
         InputError : a column is missing, of mixed or unfit type, or a row is bad; TypeError, ValueError: parameters.
         """
-        names = column_names("EventLog.from_columns", user, timestamp, action, item, session, order, item_text)
-        check_options("EventLog.from_columns", timestamp_unit, on_bad_rows, action, action_value)
+        names = column_names(Checks("EventLog.from_columns"), user, timestamp, action, item, session, order, item_text)
+        check_options(Checks("EventLog.from_columns"), timestamp_unit, on_bad_rows, action, action_value)
         builder = LogBuilder(
             names, source="columns", place="row", timestamp_unit=timestamp_unit,
-            set_aside=on_bad_rows == "set_aside", id_types=check_id_types("EventLog.from_columns", id_types),
+            set_aside=on_bad_rows == "set_aside", id_types=check_id_types(Checks("EventLog.from_columns"), id_types),
         )
         if _streams(data):
             for batch in read_stream(_only(data, list(names.values())), names):
@@ -155,10 +154,10 @@ class EventLog:
 
     def take(self, rows: ArrayLike) -> EventLog:
         """The events of the given rows (int indices or a boolean mask), in that order; ids keep their codes."""
-        index = as_array("rows", "EventLog.take", rows)
+        index = Checks("EventLog.take").plain("rows", rows)
         index = index.astype(np.int64) if index.size == 0 else index  # np.asarray([]) is float64
         if index.dtype.kind not in "iub" or index.ndim != 1:
-            raise TypeError(parameter_message("rows", "EventLog.take", "a 1-D array of ints or bools", rows))
+            raise Checks("EventLog.take").type_error("rows", "a 1-D array of ints or bools", rows)
         fields = ("item", "user", "action", "timestamp_us", "session", "position")
         taken = {name: getattr(self, name)[index] for name in fields if getattr(self, name) is not None}
         return replace(self, **taken)
@@ -208,7 +207,7 @@ def _only(data: Any, names: list[str]) -> Any:
 
 
 def column_names(
-    owner: str, user: str | None, timestamp: str | None, action: str | None, item: str, session: str | None,
+    check: Checks, user: str | None, timestamp: str | None, action: str | None, item: str, session: str | None,
     order: str | None, item_text: str | None,
 ) -> dict[str, str]:
     """Column name by role, without the roles that are None."""
@@ -216,36 +215,36 @@ def column_names(
              "order": order, "item_text": item_text}
     for role, name in given.items():
         if not isinstance(name, str) and (name is not None or role == "item"):
-            raise TypeError(parameter_message(role, owner, "a column's name", name))
+            raise check.type_error(role, "a column's name", name)
     return {role: name for role, name in given.items() if name is not None}
 
 
 def check_options(
-    owner: str, timestamp_unit: str | None, on_bad_rows: str, action: str | None, action_value: str | None
+    check: Checks, timestamp_unit: str | None, on_bad_rows: str, action: str | None, action_value: str | None
 ) -> None:
     """Check the options that all readers share."""
     if timestamp_unit is not None:
-        check_choice("timestamp_unit", owner, timestamp_unit, (*UNITS, "iso"))
-    check_choice("on_bad_rows", owner, on_bad_rows, ("raise", "set_aside"))
+        check.choice("timestamp_unit", timestamp_unit, (*UNITS, "iso"))
+    check.choice("on_bad_rows", on_bad_rows, ("raise", "set_aside"))
     if action_value is not None:
         if not isinstance(action_value, str) or not action_value:
-            raise TypeError(parameter_message("action_value", owner, "a non-empty str", action_value))
+            raise check.type_error("action_value", "a non-empty str", action_value)
         if action is not None:
             rule = "None where an action column is named; action=None says that there is none"
-            raise ValueError(parameter_message("action_value", owner, rule, action_value))
+            raise check.value_error("action_value", rule, action_value)
 
 
-def check_id_types(owner: str, id_types: str | Mapping[str, str]) -> dict[str, str]:
+def check_id_types(check: Checks, id_types: str | Mapping[str, str]) -> dict[str, str]:
     """Type wanted of each role's ids."""
     roles = ("user", "session", "item")
     if isinstance(id_types, Mapping):
         for role in id_types:
-            check_choice("id_types", owner, role, roles)
+            check.choice("id_types", role, roles)
         given = dict(id_types)
     else:
         given = dict.fromkeys(roles, id_types)
     for wanted in given.values():
-        check_choice("id_types", owner, wanted, ID_TYPES)
+        check.choice("id_types", wanted, ID_TYPES)
     return given
 
 

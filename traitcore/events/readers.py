@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from .._errors import InputError, parameter_message
+from .._errors import InputError
 from .._files import whole_file
 from .._progress import Progress
+from .._validate import Checks
 from .csv_file import read_csv
 from .log import EventLog, check_id_types, check_options, column_names, log_from
 from .log_builder import LogBuilder
 from .parquet_file import read_parquet
 
-_OWNER = "read_events"
+_CHECK = Checks("read_events")
 
 
 def read_events(
@@ -73,17 +74,17 @@ def read_events(
     >>> log
     EventLog(2 events, 2 users, 2 items, 2 actions)
     """
-    names = column_names(_OWNER, user, timestamp, action, item, session, order, item_text)
-    check_options(_OWNER, timestamp_unit, on_bad_rows, action, action_value)
-    types = check_id_types(_OWNER, id_types)
+    names = column_names(_CHECK, user, timestamp, action, item, session, order, item_text)
+    check_options(_CHECK, timestamp_unit, on_bad_rows, action, action_value)
+    types = check_id_types(_CHECK, id_types)
     if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii():
-        raise ValueError(parameter_message("delimiter", _OWNER, "one ASCII character, not a quote", delimiter))
+        raise _CHECK.value_error("delimiter", "one ASCII character, not a quote", delimiter)
     if rejects is not None and on_bad_rows != "set_aside":
-        raise ValueError(parameter_message("rejects", _OWNER, "None unless on_bad_rows='set_aside'", rejects))
+        raise _CHECK.value_error("rejects", "None unless on_bad_rows='set_aside'", rejects)
     name = os.fspath(path)
     parquet = name.lower().endswith((".parquet", ".parq", ".pq"))
     if where is not None and not parquet:
-        raise ValueError(parameter_message("where", _OWNER, "None for CSV files", where))
+        raise _CHECK.value_error("where", "None for CSV files", where)
     if os.path.isdir(name):
         raise InputError(f"{name} is a folder. Name a file, or for Parquet a pattern such as {name}/*.parquet.")
     with _rejects_file(rejects) as sink:

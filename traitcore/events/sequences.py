@@ -9,8 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import parameter_message
-from .._validate import as_array, check_array, check_times
+from .._validate import Checks
 
 # Tokens that need a vocabulary larger than this, and mostly unused, are taken for raw ids.
 _LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
@@ -60,32 +59,32 @@ class Sequences:
     owner_ids: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        tokens = check_array("tokens", "Sequences", self.tokens, dtype=np.int32, shape=(None,))
-        offsets = check_array("offsets", "Sequences", self.offsets, dtype=np.int64, shape=(None,))
+        tokens = Checks("Sequences").array("tokens", self.tokens, dtype=np.int32, shape=(None,))
+        offsets = Checks("Sequences").array("offsets", self.offsets, dtype=np.int64, shape=(None,))
         rule = f"rising from 0 to the number of tokens ({len(tokens)})"
         if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(tokens):
             ends = "no values" if len(offsets) == 0 else f"{offsets[0]} ... {offsets[-1]}"
-            raise ValueError(parameter_message("offsets", "Sequences", rule, ends))
+            raise Checks("Sequences").value_error("offsets", rule, ends)
         falls = np.flatnonzero(offsets[1:] < offsets[:-1])
         if len(falls):
-            raise ValueError(parameter_message("offsets", "Sequences", rule, f"a fall after place {falls[0]}"))
+            raise Checks("Sequences").value_error("offsets", rule, f"a fall after place {falls[0]}")
         if len(tokens) and tokens.min() < 0:
             place = int(np.argmax(tokens < 0))
             got = f"{tokens[place]} at {place}"
-            raise ValueError(parameter_message("tokens", "Sequences", "rows of a vocabulary, all >= 0", got))
+            raise Checks("Sequences").value_error("tokens", "rows of a vocabulary, all >= 0", got)
         self._keep("tokens", tokens)
         self._keep("offsets", offsets)
         if self.owner is not None:
             n = len(offsets) - 1
-            owner = check_array("owner", "Sequences", self.owner, dtype=np.int32, shape=(n,))
+            owner = Checks("Sequences").array("owner", self.owner, dtype=np.int32, shape=(n,))
             high = np.iinfo(np.int32).max if self.owner_ids is None else len(self.owner_ids) - 1
             if n and (owner.min() < 0 or owner.max() > high):
                 got = f"values from {owner.min()} to {owner.max()}"
-                raise ValueError(parameter_message("owner", "Sequences", f"ints in [0, {high}]", got))
+                raise Checks("Sequences").value_error("owner", f"ints in [0, {high}]", got)
             self._keep("owner", owner)
         if self.timestamps_us is not None:
             self._keep(
-                "timestamps_us", check_times("timestamps_us", "Sequences", self.timestamps_us, shape=(len(tokens),))
+                "timestamps_us", Checks("Sequences").times("timestamps_us", self.timestamps_us, shape=(len(tokens),))
             )
 
     def largest_token(self) -> int:
@@ -117,7 +116,7 @@ class Sequences:
 
     def _refuse_change(self, name: str, rule: str, got: str) -> NoReturn:
         reason = "The array was changed after Sequences was made of it: pass a copy of an array that changes."
-        raise ValueError(f"{parameter_message(name, 'Sequences', rule, got)} {reason}")
+        raise ValueError(f"{Checks('Sequences').message(name, rule, got)} {reason}")
 
     def _keep(self, name: str, array: NDArray[Any]) -> None:
         view = array.view()
@@ -130,7 +129,7 @@ class Sequences:
     ) -> Sequences:
         """From an iterable of sequences of token rows, for small inputs."""
         rows = [
-            check_array(f"sequences[{i}]", "Sequences.from_lists", s, dtype=np.int64, shape=(None,))
+            Checks("Sequences.from_lists").array(f"sequences[{i}]", s, dtype=np.int64, shape=(None,))
             for i, s in enumerate(sequences)
         ]
         offsets = np.zeros(len(rows) + 1, dtype=np.int64)
@@ -174,10 +173,10 @@ class Sequences:
 
         rows : (n,) ints in [0, len(self)); else a ValueError.
         """
-        rows = check_array("rows", "Sequences.take", rows, dtype=np.int64, shape=(None,))
+        rows = Checks("Sequences.take").array("rows", rows, dtype=np.int64, shape=(None,))
         if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
             got = f"values from {rows.min()} to {rows.max()}"
-            raise ValueError(parameter_message("rows", "Sequences.take", f"ints in [0, {len(self)})", got))
+            raise Checks("Sequences.take").value_error("rows", f"ints in [0, {len(self)})", got)
         self.largest_token()
         lengths = np.diff(self.offsets)[rows]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -192,11 +191,11 @@ class Sequences:
 
         Raises ValueError or TypeError for another shape or dtype.
         """
-        events = as_array("events", "Sequences.keep", events)
+        events = Checks("Sequences.keep").plain("events", events)
         if events.dtype != np.bool_ or events.shape != (self.n_tokens,):
             rule, got = f"an array of bool of shape ({self.n_tokens},)", f"dtype {events.dtype}, shape {events.shape}"
             error = TypeError if events.dtype != np.bool_ else ValueError
-            raise error(parameter_message("events", "Sequences.keep", rule, got))
+            raise error(Checks("Sequences.keep").message("events", rule, got))
         self.largest_token()
         offsets = np.concatenate(([0], np.cumsum(events)))[self.offsets]
         times = self.timestamps_us
@@ -204,8 +203,8 @@ class Sequences:
             self.tokens[events], offsets, self.owner, None if times is None else times[events], self.owner_ids
         )
 
-    def vocabulary_size(self, caller: str) -> int:
-        """One past the largest token, for `caller`, which was given no size.
+    def vocabulary_size(self, check: Checks) -> int:
+        """One past the largest token, for a caller that was given no size.
 
         Raises ValueError where the tokens look like raw ids rather than rows of a vocabulary: arrays of one entry per
         possible token would dwarf the corpus.
@@ -217,13 +216,13 @@ class Sequences:
                 "the size of the vocabulary to keep these)"
             )
             got = f"token {size - 1} among {self.n_tokens} tokens"
-            raise ValueError(parameter_message("sequences", caller, rule, got))
+            raise check.value_error("sequences", rule, got)
         return size
 
     def token_counts(self, n_tokens: int | None = None) -> NDArray[np.int64]:
         """(n_tokens,) int64: how often each token occurs; as long as the largest token needs, or as asked."""
         if n_tokens is None:
-            n_tokens = self.vocabulary_size("Sequences.token_counts")
+            n_tokens = self.vocabulary_size(Checks("Sequences.token_counts"))
         self.largest_token()  # the arrays may have been changed
         return np.bincount(self.tokens, minlength=n_tokens).astype(np.int64, copy=False)
 

@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError, parameter_message
+from .._errors import InputError
 from .._kernels import sessions as kernels
-from .._parallel import even_blocks, priced_blocks, resolve_workers, run_blocks, run_in_slices, run_tasks
+from .._parallel import even_blocks, priced_blocks, run_blocks, run_in_slices, run_tasks
 from .._progress import Progress
-from .._validate import check_bool, check_choice, check_int, check_real, check_seed
+from .._validate import Checks
 from .ids import chain_hashes, code_integers, hashable_ids
 from .log import EventLog
 from .session_report import SessionReport, TiedEventsWarning, advice
 
 GAP_SECONDS = 1800
 TIES = ("shuffle", "content", "row")
-_OWNER = "split_sessions"
+_CHECK = Checks("split_sessions")
 _SLICE = 1 << 21  # rows that a thread takes at once, or a few groups more: some tenths of a second
 # Read-only as a log's columns are: numba compiles a kernel once for each kind of array it meets.
 _NO_TIMES: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
@@ -98,21 +98,21 @@ class _Rules:
         """The rules of these parameters of split_sessions."""
         gap_us = -1
         if gap_seconds is not None:
-            gap_us = round(check_real("gap_seconds", _OWNER, gap_seconds, 0, 1e10, open_low=True) * 1e6)
-        min_length = check_int("min_length", _OWNER, min_length, 1)
+            gap_us = round(_CHECK.real("gap_seconds", gap_seconds, 0, 1e10, open_low=True) * 1e6)
+        min_length = _CHECK.integer("min_length", min_length, 1)
         session, minute, day = (
-            -1 if value is None else check_int(name, _OWNER, value, 1)
+            -1 if value is None else _CHECK.integer(name, value, 1)
             for name, value in (
                 ("max_events_per_session", per_session),
                 ("max_events_per_minute", per_minute),
                 ("max_events_per_day", per_day),
             )
         )
-        merge = check_bool("merge_repeats", _OWNER, merge_repeats)
-        drop = check_bool("drop_duplicates", _OWNER, drop_duplicates)
-        check_choice("ties", _OWNER, ties, TIES)
+        merge = _CHECK.boolean("merge_repeats", merge_repeats)
+        drop = _CHECK.boolean("drop_duplicates", drop_duplicates)
+        _CHECK.choice("ties", ties, TIES)
         if drop and ties == "row":
-            raise ValueError(parameter_message("drop_duplicates", _OWNER, "False with ties='row'", True))
+            raise _CHECK.value_error("drop_duplicates", "False with ties='row'", True)
         return cls(gap_us, min_length, session, minute, day, merge, drop, ties)
 
 
@@ -183,13 +183,13 @@ def split_sessions(
     [[5, 3], [4]]
     """
     if not isinstance(log, EventLog):
-        raise TypeError(parameter_message("log", _OWNER, "an EventLog", type(log).__name__))
+        raise _CHECK.type_error("log", "an EventLog", type(log).__name__)
     rules = _Rules.checked(
         gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
         drop_duplicates, ties,
     )
-    seed = check_seed("seed", _OWNER, seed)
-    n_threads = resolve_workers(workers, _OWNER)
+    seed = _CHECK.seed("seed", seed)
+    n_threads = _CHECK.workers(workers)
     _check_log(log, gap_seconds, rules)
     groups = _groups_of(log)
     report_progress = progress or (lambda stage, done, total: None)
@@ -212,7 +212,7 @@ def _check_log(log: EventLog, gap_seconds: float | None, rules: _Rules) -> None:
         raise InputError("The log has no events: there is nothing to split.")
     if log.session is not None and gap_seconds not in (None, GAP_SECONDS):
         rule = "left alone where the log has a session column"
-        raise ValueError(parameter_message("gap_seconds", _OWNER, rule, gap_seconds))
+        raise _CHECK.value_error("gap_seconds", rule, gap_seconds)
     if log.session is None and log.user is None:
         raise InputError("The log has neither users nor sessions: name the column of one or the other.")
     if log.timestamp_us is None:
@@ -257,7 +257,7 @@ def _group_rows(
     run_tasks(
         [partial(run_in_slices, kernels.count_groups, a, z, _SLICE, ended, groups.code, c)
          for (a, z), c in zip(blocks, counts)], workers, stop=ended,
-    )  # fmt: skip
+    )
     bounds = np.zeros(groups.n + 1, dtype=np.int64)
     np.cumsum(counts.sum(axis=0), out=bounds[1:])
     cursors = np.cumsum(counts, axis=0) - counts + bounds[:-1]
@@ -266,7 +266,7 @@ def _group_rows(
     run_tasks(
         [partial(run_in_slices, kernels.scatter_rows, a, z, _SLICE, ended, groups.code, time, c, order, times)
          for (a, z), c in zip(blocks, cursors)], workers, stop=ended,
-    )  # fmt: skip
+    )
     return order, bounds, times
 
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import parameter_message
-from .._validate import check_bool, check_int, check_real, check_seed
+from .._validate import Checks
 from .simulated_catalogue import (
     ACTIONS,
     LATE_ITEMS_FROM,
@@ -187,27 +186,27 @@ def simulate_events(
     >>> len(simulation.log.item_ids) <= 40
     True
     """
-    owner = "simulate_events"
-    rng = np.random.default_rng(check_seed("seed", owner, seed))
-    n_users = check_int("n_users", owner, n_users, 1)
-    n_items = check_int("n_items", owner, n_items, 2)
-    n_traits = check_int("n_traits", owner, n_traits, 1, n_items)
+    check = Checks("simulate_events")
+    rng = np.random.default_rng(check.seed("seed", seed))
+    n_users = check.integer("n_users", n_users, 1)
+    n_items = check.integer("n_items", n_items, 2)
+    n_traits = check.integer("n_traits", n_traits, 1, n_items)
     if n_categories is None:
         n_categories = int(np.clip(round(0.75 * n_traits), 2, N_CATEGORIES))
-    n_categories = check_int("n_categories", owner, n_categories, 1, N_CATEGORIES)
+    n_categories = check.integer("n_categories", n_categories, 1, N_CATEGORIES)
     for name, value in (("sessions_per_user", sessions_per_user), ("events_per_session", events_per_session)):
-        check_real(name, owner, value, 1.0)
+        check.real(name, value, 1.0)
     for name, value in (
         ("noise", noise), ("bot_share", bot_share), ("late_share", late_share),
         ("duplicate_share", duplicate_share), ("new_item_share", new_item_share), ("order_signal", order_signal),
     ):
-        check_real(name, owner, value, 0.0, 1.0)
-    check_real("zipf", owner, zipf, 0.0)
-    check_real("concentration", owner, concentration, 0.0, open_low=True)
-    check_int("content_size", owner, content_size, 1)
-    check_bool("integer_ids", owner, integer_ids)
-    family_size = check_int("family_size", owner, family_size, 1)
-    days = check_int("days", owner, days, 1)
+        check.real(name, value, 0.0, 1.0)
+    check.real("zipf", zipf, 0.0)
+    check.real("concentration", concentration, 0.0, open_low=True)
+    check.integer("content_size", content_size, 1)
+    check.boolean("integer_ids", integer_ids)
+    family_size = check.integer("family_size", family_size, 1)
+    days = check.integer("days", days, 1)
     signals = _check_signals(signal_actions)
 
     shop = draw_shop(rng, n_items, n_traits, n_categories, family_size, zipf, new_item_share)
@@ -244,9 +243,9 @@ def simulate_events(
 def _check_signals(signal_actions: Sequence[str]) -> frozenset[str]:
     rule = "a sequence of 'cart', 'remove', 'buy'"
     if isinstance(signal_actions, str) or not all(isinstance(a, str) for a in signal_actions):
-        raise TypeError(parameter_message("signal_actions", "simulate_events", rule, signal_actions))
+        raise Checks("simulate_events").type_error("signal_actions", rule, signal_actions)
     if not set(signal_actions) <= set(ACTIONS[1:]):
-        raise ValueError(parameter_message("signal_actions", "simulate_events", rule, signal_actions))
+        raise Checks("simulate_events").value_error("signal_actions", rule, signal_actions)
     return frozenset(signal_actions)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import InputError, on_behalf_of, parameter_message
+from .._errors import InputError, on_behalf_of
 from .._kernels import tokens as kernels
-from .._parallel import even_blocks, resolve_workers, run_blocks, run_tasks
-from .._validate import check_array, check_choice, check_int
+from .._parallel import even_blocks, run_blocks, run_tasks
+from .._validate import Checks
 from .array_likes import read_column
 from .columns import code_column
 from .ids import code_integers
@@ -23,7 +23,7 @@ from .sequences import Sequences
 from .sessions import Sessions
 from .vocabulary import Vocabulary
 
-_OWNER = "tokenize"
+_CHECK = Checks("tokenize")
 # Pairs of item and action are counted in a table of all possible ones up to this size; above it they are hashed.
 _PAIRS_PER_EVENT, _PAIRS_AT_LEAST = 8, 1 << 16
 # Short names of common actions; other names stay as they are.
@@ -121,11 +121,11 @@ def tokenize(
     [[0, 1], [0, 2]]
     """
     if not isinstance(sessions, Sessions):
-        raise TypeError(parameter_message("sessions", _OWNER, "Sessions", type(sessions).__name__))
-    kind = check_choice("tokens", _OWNER, tokens, ("auto", "action_item", "item"))
-    min_count = check_int("min_count", _OWNER, min_count, 1)
-    min_length = check_int("min_length", _OWNER, min_length, 1)
-    n_threads = resolve_workers(workers, _OWNER)
+        raise _CHECK.type_error("sessions", "Sessions", type(sessions).__name__)
+    kind = _CHECK.choice("tokens", tokens, ("auto", "action_item", "item"))
+    min_count = _CHECK.integer("min_count", min_count, 1)
+    min_length = _CHECK.integer("min_length", min_length, 1)
+    n_threads = _CHECK.workers(workers)
     log = sessions.log
     if kind == "action_item" and log.action is None:
         raise InputError("The log has no actions: pass tokens='item', or name an action column or action_value.")
@@ -180,10 +180,10 @@ def encode_tokens(
     >>> [sequence.tolist() for sequence in corpus.sequences]
     [[2, 0], [0, 1, 0]]
     """
-    name = "encode_tokens"
-    min_count = check_int("min_count", name, min_count, 1)
-    min_length = check_int("min_length", name, min_length, 1)
-    n_threads = resolve_workers(workers, name)
+    check = Checks("encode_tokens")
+    min_count = check.integer("min_count", min_count, 1)
+    min_length = check.integer("min_length", min_length, 1)
+    n_threads = check.workers(workers)
     flat: Any
     ends: Any  # Sequences checks it
     flat, ends = (tokens, offsets) if offsets is not None else _flattened(tokens)
@@ -192,7 +192,7 @@ def encode_tokens(
         raise InputError("There are no tokens to encode: each sequence is empty, or there is none.")
     codes, ids = code_column("tokens", column)
     if owner is not None:
-        owner = check_array("owner", name, owner, dtype=np.int32, shape=(None,), nonnegative=False)
+        owner = check.array("owner", owner, dtype=np.int32, shape=(None,), nonnegative=False)
     # -1, a null, is not a row of a vocabulary.
     if len(codes) and codes.min() < 0:
         raise InputError(f"Tokens must not be null or empty. Got one at place {int(np.argmax(codes < 0))}.")
@@ -206,13 +206,13 @@ def _flattened(sequences: Any) -> tuple[Any, NDArray[np.int64]]:
     """(all tokens, offsets) of an iterable of sequences."""
     if isinstance(sequences, (str, bytes, Mapping)) or not isinstance(sequences, Iterable):
         rule = "an iterable of sequences of tokens, or a flat array with offsets"
-        raise TypeError(parameter_message("tokens", "encode_tokens", rule, type(sequences).__name__))
+        raise Checks("encode_tokens").type_error("tokens", rule, type(sequences).__name__)
     lists = sequences if isinstance(sequences, (list, tuple)) else list(sequences)
     kinds = set(map(type, lists))
     if kinds & {str, bytes} or not all(hasattr(k, "__len__") and hasattr(k, "__iter__") for k in kinds):
         wrong = next(s for s in lists if isinstance(s, (str, bytes)) or not hasattr(s, "__len__"))
         rule = "an iterable of sequences of tokens, or a flat array with offsets"
-        raise TypeError(parameter_message("tokens", "encode_tokens", rule, wrong))
+        raise Checks("encode_tokens").type_error("tokens", rule, wrong)
     offsets = np.zeros(len(lists) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(map(len, lists), dtype=np.int64, count=len(lists)), out=offsets[1:])
     if kinds and all(issubclass(kind, np.ndarray) for kind in kinds):
@@ -225,11 +225,11 @@ def _map_actions(
 ) -> tuple[tuple[str, ...], NDArray[np.int16]]:
     """(new names in order of first use, (n_actions,) int16 new code or -1)."""
     if action_map is not None and not isinstance(action_map, Mapping):
-        raise TypeError(parameter_message("action_map", _OWNER, "a mapping of names, or None", action_map))
+        raise _CHECK.type_error("action_map", "a mapping of names, or None", action_map)
     given = dict(action_map or {})
     for old, new in given.items():
         if not isinstance(old, str) or not (new is None or (isinstance(new, str) and new)):
-            raise TypeError(parameter_message("action_map", _OWNER, "a mapping of str to non-empty str", {old: new}))
+            raise _CHECK.type_error("action_map", "a mapping of str to non-empty str", {old: new})
     mapped = [given.get(action, action) for action in actions]
     names = tuple(dict.fromkeys(name for name in mapped if name is not None))
     return names, np.array([-1 if name is None else names.index(name) for name in mapped], dtype=np.int16)
@@ -247,7 +247,7 @@ def _pairs(
         run_blocks(
             kernels.pair_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, sessions.order, log.item, action,
             new_action, n_actions, pairs,
-        )  # fmt: skip
+        )
         return pairs, n_pairs, None
     # Too many possible pairs for a table: number those that occur.
     items = log.item[sessions.order].astype(np.int64)

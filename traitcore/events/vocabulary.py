@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError, parameter_message
+from .._errors import InputError
 from .._files import whole_file
-from .._validate import check_array, check_choice
+from .._validate import Checks
 from .ids import text_array
 from .sequences import Sequences
 
@@ -144,13 +144,13 @@ class Vocabulary:
 
         unknown="raise": a token that is not in the vocabulary is a KeyError; "drop": it is left out.
         """
-        check_choice("unknown", "Vocabulary.encode", unknown, ("raise", "drop"))
+        Checks("Vocabulary.encode").choice("unknown", unknown, ("raise", "drop"))
         rows: list[int] = []
         offsets = [0]
         known = self._row_of
         for sequence in sequences:
             if isinstance(sequence, (str, bytes)):
-                raise TypeError(parameter_message("sequences", "Vocabulary.encode", "lists of tokens", sequence))
+                raise Checks("Vocabulary.encode").type_error("sequences", "lists of tokens", sequence)
             for token in sequence:
                 row = known.get(token) if type(token) in (str, int) else None
                 if row is None and (unknown == "raise" or token in self):
@@ -166,14 +166,14 @@ class Vocabulary:
             largest = sequences.largest_token()
             if largest >= len(self):
                 rule = f"Sequences of tokens in [0, {len(self)})"
-                raise ValueError(parameter_message("sequences", "Vocabulary.decode", rule, largest))
+                raise Checks("Vocabulary.decode").value_error("sequences", rule, largest)
             flat = self.tokens[sequences.tokens].tolist()
             ends = sequences.offsets.tolist()
             return [flat[a:b] for a, b in pairwise(ends)]
-        rows = check_array("sequences", "Vocabulary.decode", sequences, dtype=np.int64, shape=(None,))
+        rows = Checks("Vocabulary.decode").array("sequences", sequences, dtype=np.int64, shape=(None,))
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             rule, got = f"rows in [0, {len(self) - 1}]", f"{rows.min()} ... {rows.max()}"
-            raise ValueError(parameter_message("sequences", "Vocabulary.decode", rule, got))
+            raise Checks("Vocabulary.decode").value_error("sequences", rule, got)
         tokens: list[Any] = self.tokens[rows].tolist()
         return tokens
 
@@ -191,9 +191,7 @@ class Vocabulary:
         Counts, document frequencies and n_documents are added up: exact where the two share no customer.
         """
         if bool(self.actions) != bool(other.actions) or self.item_ids.dtype != other.item_ids.dtype:
-            raise ValueError(
-                parameter_message("other", "Vocabulary.extended", "of the same kind of tokens and ids", repr(other))
-            )
+            raise Checks("Vocabulary.extended").value_error("other", "of the same kind of tokens and ids", repr(other))
         rows = self.rows_from(other)
         new = np.flatnonzero(rows < 0)
         items = [i for i in other.item_ids.tolist() if i not in self._item_of]
@@ -238,12 +236,12 @@ class Vocabulary:
             if int(arrays["format"][0]) != _FORMAT:
                 raise InputError(f"The vocabulary has format {int(arrays['format'][0])}; this version reads {_FORMAT}.")
             ints = {
-                name: check_array(name, "Vocabulary", arrays[name], dtype=dtype, shape=(None,), copy=True)
+                name: Checks("Vocabulary").array(name, arrays[name], dtype=dtype, shape=(None,), copy=True)
                 for name, dtype in _INTS.items()
             }
             item_ids: NDArray[Any] = text_array([])
             if "item_ids" in arrays:
-                item_ids = check_array("item_ids", "Vocabulary", arrays["item_ids"], dtype=np.int64, shape=(None,))
+                item_ids = Checks("Vocabulary").array("item_ids", arrays["item_ids"], dtype=np.int64, shape=(None,))
             else:
                 item_ids = text_array(_unpack(arrays, "item_ids"))
             texts = text_array(_unpack(arrays, "item_texts")) if "item_texts_bytes" in arrays else None

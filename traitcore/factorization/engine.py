@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _core
-from .._errors import parameter_message
 from .._parallel import balanced_blocks
-from .._validate import check_array, check_csr
+from .._validate import Checks
 
 DTYPES = (np.float64, np.float32)
 _LINE_BYTES = 64
@@ -31,16 +30,16 @@ _ENTRIES_PER_SUM = 16
 _FLOOR = float(np.finfo(np.float32).eps)
 
 
-def check_data(X: Any, owner: str, *, nonnegative: bool = True, keep_zeros: bool = False) -> Any:
+def check_data(X: Any, check: Checks, *, nonnegative: bool = True, keep_zeros: bool = False) -> Any:
     """X as a CSR with sorted indices or a C-contiguous array, float32 or float64 (others become float64).
 
     A stored zero is dropped, unless the stored entries are the known ones (`keep_zeros`): it would move the cuts of
     sums, and by their rounding the number of iterations.
     """
     if sparse.issparse(X):
-        matrix = check_csr("X", owner, X, dtype=DTYPES, nonnegative=nonnegative)
+        matrix = check.csr("X", X, dtype=DTYPES, nonnegative=nonnegative)
         return matrix if keep_zeros else without_zeros(matrix)
-    return check_array("X", owner, X, dtype=DTYPES, shape=(None, None), nonnegative=nonnegative)
+    return check.array("X", X, dtype=DTYPES, shape=(None, None), nonnegative=nonnegative)
 
 
 def without_zeros(matrix: sparse.csr_array) -> sparse.csr_array:
@@ -65,12 +64,12 @@ class NativeMatrix:
     data: NDArray[Any] | None
 
     @classmethod
-    def of(cls, X: Any, owner: str) -> NativeMatrix:
+    def of(cls, X: Any, check: Checks) -> NativeMatrix:
         n, m = X.shape
         if not sparse.issparse(X):
             return cls(n, m, X.dtype, X, None, None, None)
         if m > np.iinfo(np.int32).max:
-            raise ValueError(parameter_message("X", owner, "a matrix of fewer than 2**31 columns", f"shape {X.shape}"))
+            raise check.value_error("X", "a matrix of fewer than 2**31 columns", f"shape {X.shape}")
         indptr = X.indptr.astype(np.int64, copy=False)
         return cls(n, m, X.dtype, None, indptr, X.indices.astype(np.int32, copy=False), X.data)
 

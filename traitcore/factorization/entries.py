@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
-from .._validate import as_array, check_array, check_csr
+from .._validate import Checks
 from .convergence import LOOK_BACK, ConvergenceMonitor
 from .engine import DTYPES, EntryProblem, NativeMatrix, check_data, entry_pass, padded
 from .options import NmfOptions, Penalty
@@ -20,21 +19,21 @@ from .scale import Scaling, exponent_of, row_exponents, times_power, times_row_p
 _SWEEPS = {"plain": {True: 1, False: 1}, "accelerated": {True: 3, False: 10}}
 
 
-def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
+def observed_entries(X: Any, observed: Any, check: Checks) -> sparse.csr_array:
     """X on its observed entries alone, zeros among them stored; what lies elsewhere (NaN included) is dropped."""
     if isinstance(observed, str):
         if observed != "stored" or not sparse.issparse(X):
             rule = "None, a boolean array or sparse matrix of X's shape, or 'stored' with a sparse X"
-            raise ValueError(parameter_message("observed", owner, rule, observed))
-        return check_data(X, owner, keep_zeros=True)
-    X = check_csr("X", owner, X, dtype=DTYPES, finite=False) if sparse.issparse(X) else check_array(
-        "X", owner, X, dtype=DTYPES, shape=(None, None), finite=False
+            raise check.value_error("observed", rule, observed)
+        return check_data(X, check, keep_zeros=True)
+    X = check.csr("X", X, dtype=DTYPES, finite=False) if sparse.issparse(X) else check.array(
+        "X", X, dtype=DTYPES, shape=(None, None), finite=False
     )
     if not sparse.issparse(observed):
-        observed = as_array("observed", owner, observed)
+        observed = check.plain("observed", observed)
         if observed.dtype != bool:
-            raise TypeError(parameter_message("observed", owner, "boolean where it is dense", type(observed).__name__))
-    pattern = check_csr("observed", owner, observed, dtype=DTYPES, shape=X.shape)
+            raise check.type_error("observed", "boolean where it is dense", type(observed).__name__)
+    pattern = check.csr("observed", observed, dtype=DTYPES, shape=X.shape)
     rows = np.repeat(np.arange(X.shape[0], dtype=np.int64), np.diff(pattern.indptr))
     keep = pattern.data != 0
     rows, columns = rows[keep], pattern.indices[keep].astype(np.int64)
@@ -48,7 +47,7 @@ def observed_entries(X: Any, observed: Any, owner: str) -> sparse.csr_array:
     else:
         values = X[rows, columns]
     indptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=X.shape[0]))))
-    return check_data(sparse.csr_array((values, columns, indptr), shape=X.shape), owner, keep_zeros=True)
+    return check_data(sparse.csr_array((values, columns, indptr), shape=X.shape), check, keep_zeros=True)
 
 
 class EntryDescent:
@@ -66,9 +65,9 @@ class EntryDescent:
         self.W, self.Ht = padded(W), padded(Ht)
         self.sweeps = _SWEEPS[options.schedule][self.poisson]
         width = self.W.shape[1]
-        caller, workers = "factorize_nonnegative", options.workers
-        transposed = NativeMatrix.of(sparse.csr_array(X.T), caller)
-        self.rows = NativeMatrix.of(X, caller).strips(width, workers, accumulate=False, row_weights=row_weights)
+        check, workers = Checks("factorize_nonnegative"), options.workers
+        transposed = NativeMatrix.of(sparse.csr_array(X.T), check)
+        self.rows = NativeMatrix.of(X, check).strips(width, workers, accumulate=False, row_weights=row_weights)
         self.columns = transposed.strips(width, workers, accumulate=False)
         self.W_problem = EntryProblem(self.k, self.poisson, penalty.l1_W, penalty.l2_W)
         self.H_problem = EntryProblem(self.k, self.poisson, penalty.l1_H, penalty.l2_H)
@@ -151,7 +150,7 @@ def fold_entries(X: sparse.csr_array, H: NDArray[Any], options: NmfOptions) -> N
     exponents = np.full(X.shape[0], common) if bound else row_exponents(X)
     h = exponent_of(H)
     penalty = Scaling(common - h, h).penalty(penalty, poisson, X.dtype)
-    matrix = NativeMatrix.of(times_row_powers(X, -exponents), "solve_weights")
+    matrix = NativeMatrix.of(times_row_powers(X, -exponents), Checks("solve_weights"))
     Ht = padded(np.ascontiguousarray(times_power(H, -h).T))
     k = len(H)
     start = np.full((matrix.n, k), 1.0 if poisson else 0.0, dtype=X.dtype)

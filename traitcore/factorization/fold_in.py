@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import on_behalf_of, parameter_message
-from .._parallel import resolve_workers
-from .._validate import as_array, check_array, check_csr, check_int, check_real
+from .._errors import on_behalf_of
+from .._validate import Checks
 from .engine import (
     DTYPES,
     NativeMatrix,
@@ -68,14 +67,14 @@ class WeightSolver:
     def __init__(
         self, H: Any, *, alpha_W: float = 0.0, l1_ratio: float = 0.0, tol: float = 1e-4, max_iter: int = 200
     ) -> None:
-        owner = "WeightSolver"
-        H = check_array("H", owner, H, dtype=DTYPES, shape=(None, None))
+        check = Checks("WeightSolver")
+        H = check.array("H", H, dtype=DTYPES, shape=(None, None))
         if len(H) == 0:
-            raise ValueError(parameter_message("H", owner, "of at least one component (row)", f"shape {H.shape}"))
-        self._tol = check_real("tol", owner, tol, 0)
-        self._max_iter = check_int("max_iter", owner, max_iter, 1)
+            raise check.value_error("H", "of at least one component (row)", f"shape {H.shape}")
+        self._tol = check.real("tol", tol, 0)
+        self._max_iter = check.integer("max_iter", max_iter, 1)
         penalty = Penalty.scaled(
-            check_real("alpha_W", owner, alpha_W, 0), 0.0, check_real("l1_ratio", owner, l1_ratio, 0, 1), 0, H.shape[1]
+            check.real("alpha_W", alpha_W, 0), 0.0, check.real("l1_ratio", l1_ratio, 0, 1), 0, H.shape[1]
         )
         self.n_components, self.n_features = H.shape
         self.dtype = H.dtype
@@ -93,15 +92,15 @@ class WeightSolver:
     def __call__(self, X: Any, *, workers: int = 1) -> NDArray[Any]:
         """W >= 0 for X: (n, k), or (k,) for one row."""
         if isinstance(X, np.ndarray) and X.ndim == 1:
-            row = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(self.n_features,))
+            row = Checks("WeightSolver").array("X", X, dtype=self.dtype, shape=(self.n_features,))
             one = NativeMatrix(1, self.n_features, self.dtype, row[None], None, None, None)
             return self._solve(Strips(one, self._edge, 1)).reshape(self.n_components)
-        workers = resolve_workers(workers, "WeightSolver")
+        workers = Checks("WeightSolver").workers(workers)
         if sparse.issparse(X):
-            X = without_zeros(check_csr("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features)))
+            X = without_zeros(Checks("WeightSolver").csr("X", X, dtype=self.dtype, shape=(None, self.n_features)))
         else:
-            X = check_array("X", "WeightSolver", X, dtype=self.dtype, shape=(None, self.n_features))
-        matrix = NativeMatrix.of(X, "WeightSolver")
+            X = Checks("WeightSolver").array("X", X, dtype=self.dtype, shape=(None, self.n_features))
+        matrix = NativeMatrix.of(X, Checks("WeightSolver"))
         if matrix.n == 0:
             return np.zeros((0, self.n_components), dtype=self.dtype)
         strips = matrix.strips(self._Ht.shape[1], 4 * workers, accumulate=False)
@@ -174,20 +173,20 @@ def solve_weights(
     >>> tc.solve_weights(np.array([[4.0, 3, 2], [0, 6, 0]]), H).round(3).tolist()
     [[2.0, 1.0], [0.0, 2.0]]
     """
-    owner = "solve_weights"
+    check = Checks("solve_weights")
     options = NmfOptions(
         beta_loss=beta_loss, alpha_W=alpha_W, l1_ratio=l1_ratio, tol=tol, max_iter=max_iter, workers=workers,
         observed_only=observed is not None,
-    ).checked(owner)
+    ).checked(check)
     one = not sparse.issparse(X) and np.ndim(X) == 1
     if one:
-        X = as_array("X", owner, X)[None]
-        observed = None if observed is None else as_array("observed", owner, observed)[None]
+        X = check.plain("X", X)[None]
+        observed = None if observed is None else check.plain("observed", observed)[None]
     if observed is not None:
-        X = observed_entries(X, observed, owner)
+        X = observed_entries(X, observed, check)
     else:
-        X = check_data(X, owner, nonnegative=options.poisson)
-    H = check_array("H", owner, H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=options.poisson)
+        X = check_data(X, check, nonnegative=options.poisson)
+    H = check.array("H", H, dtype=X.dtype, shape=(None, X.shape[1]), nonnegative=options.poisson)
     W = fold_rows(X, H, options)
     return W[0] if one else W
 
@@ -203,14 +202,14 @@ def fold_rows(X: Any, H: NDArray[Any], options: NmfOptions) -> NDArray[Any]:
 
 
 def check_rows(
-    name: str, owner: str, value: Any, rows: int, *, zeros: bool = False
+    name: str, check: Checks, value: Any, rows: int, *, zeros: bool = False
 ) -> NDArray[np.float64] | None:
     """Row weights (rows,), non-negative, not all of them zero unless `zeros`; or None."""
     if value is None:
         return None
-    weights = check_array(name, owner, value, dtype=np.float64, shape=(rows,), nonnegative=True)
+    weights = check.array(name, value, dtype=np.float64, shape=(rows,), nonnegative=True)
     if rows and not zeros and not weights.any():
-        raise ValueError(parameter_message(name, owner, "positive somewhere", "zeros"))
+        raise check.value_error(name, "positive somewhere", "zeros")
     return weights
 
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import on_behalf_of, parameter_message, warn_not_converged
+from .._errors import on_behalf_of, warn_not_converged
 from .._progress import Progress
 from .._transformer import MatrixTransformer
-from .._validate import RandomSource, check_array, check_choice, check_random_state, check_real
+from .._validate import Checks, RandomSource
 from .convergence import ConvergenceMonitor
 from .descent import Descent
 from .engine import NativeMatrix, check_data, half_squared_error, without_zeros
@@ -26,7 +26,7 @@ from .result import ConvergenceReport, Factorization
 from .scale import Scaling, factorization, scaled_weights, times_power
 from .starts import initial_factors
 
-_OWNER = "factorize_nonnegative"
+_CHECK = Checks("factorize_nonnegative")
 
 
 def factorize_nonnegative(
@@ -106,14 +106,14 @@ def factorize_nonnegative(
     >>> (W @ H).round(2).tolist()
     [[2.0, 0.0, 1.0], [4.0, 0.0, 2.0], [0.0, 3.0, 0.0]]
     """
-    owner = _OWNER
+    check = _CHECK
     options = NmfOptions(
         n_components=n_components, init=init, beta_loss=beta_loss, schedule=schedule, tol=tol, max_iter=max_iter,
         alpha_W=alpha_W, alpha_H=alpha_H, l1_ratio=l1_ratio, random_state=random_state, workers=workers,
         progress=progress, observed_only=observed is not None,
-    ).checked(owner)
-    X = check_data(X, owner) if observed is None else observed_entries(X, observed, owner)
-    weights = check_rows("sample_weight", owner, sample_weight, X.shape[0])
+    ).checked(check)
+    X = check_data(X, check) if observed is None else observed_entries(X, observed, check)
+    weights = check_rows("sample_weight", check, sample_weight, X.shape[0])
     W, H = _custom_start(X, W, H, weights, options)
     if weights is None or weights.all():
         return _fit(X, W, H, weights, options)
@@ -152,7 +152,7 @@ def _descend(
         entries = EntryDescent(sparse.csr_array(X), W, Ht, penalty, row_weights, options)
         monitor = entries.run()
         return *entries.factors(), entries.loss(), monitor
-    matrix = NativeMatrix.of(X, _OWNER)
+    matrix = NativeMatrix.of(X, _CHECK)
     descent = Descent(matrix, W, Ht, penalty, row_weights, options.workers)
     monitor = descent.plain(options) if options.schedule == "plain" else descent.accelerated(options)
     loss = half_squared_error(matrix, descent.W, descent.Ht, row_weights, options.workers)
@@ -171,7 +171,7 @@ class _with_frobenius_loss:
     def __get__(self, model: Any, kind: type) -> Any:
         if model is not None and model.beta_loss == "kullback-leibler":
             rule = "'frobenius'"
-            raise _NoPartialFit(parameter_message("beta_loss", "NMF.partial_fit", rule, model.beta_loss))
+            raise _NoPartialFit(Checks("NMF.partial_fit").message("beta_loss", rule, model.beta_loss))
         return self.method.__get__(model, kind)
 
 
@@ -261,7 +261,7 @@ class NMF(MatrixTransformer):
         self, X: Any, W: Any, H: Any, sample_weight: Any, observed: Any, progress: Progress | None
     ) -> NDArray[Any]:
         params = self.get_params()
-        check_real("forget_factor", "NMF", params.pop("forget_factor"), 0, 1, open_low=True)
+        Checks("NMF").real("forget_factor", params.pop("forget_factor"), 0, 1, open_low=True)
         # Unobserved entries may be anything, so `factorize_nonnegative` checks the values.
         stored = observed is None
         X = self._check_X(X, reset=True, nonnegative=stored, finite=stored)
@@ -296,10 +296,10 @@ class NMF(MatrixTransformer):
         ------
         ValueError : another number of features than before; the Kullback-Leibler loss.
         """
-        owner = "NMF.partial_fit"
-        check_choice("beta_loss", owner, self.beta_loss, ("frobenius",))
+        check = Checks("NMF.partial_fit")
+        check.choice("beta_loss", self.beta_loss, ("frobenius",))
         X = self._check_X(X, reset=not hasattr(self, "components_"), nonnegative=True, empty=True)
-        weights = check_rows("sample_weight", owner, sample_weight, X.shape[0], zeros=True)
+        weights = check_rows("sample_weight", check, sample_weight, X.shape[0], zeros=True)
         if sparse.issparse(X):
             X = without_zeros(X)
         if weights is not None:  # rows of weight 0 are no rows
@@ -307,14 +307,14 @@ class NMF(MatrixTransformer):
         params = self.get_params()
         del params["forget_factor"]
         random_state = params.pop("random_state")  # a generator is drawn from only where a start needs it
-        options = NmfOptions(**params).checked(owner)
+        options = NmfOptions(**params).checked(check)
         if getattr(self, "_online", None) is None:
-            self._online = OnlineFactor(self._online_start(X, H, options, owner), self.forget_factor)
+            self._online = OnlineFactor(self._online_start(X, H, options, check), self.forget_factor)
             self.n_iter_ = 0
         online = self._online
         assert online is not None
         if not online.has_start and (X.data if sparse.issparse(X) else X).any():
-            seed = check_random_state("random_state", owner, random_state)
+            seed = check.random_state("random_state", random_state)
             online.start(X, weights, replace(options, random_state=seed))
         online.learn(X, weights, options)
         self.n_iter_ += 1
@@ -341,16 +341,16 @@ class NMF(MatrixTransformer):
         self.components_ = H
         self.n_components_ = len(H)
 
-    def _online_start(self, X: Any, H: Any, options: NmfOptions, owner: str) -> NDArray[Any]:
+    def _online_start(self, X: Any, H: Any, options: NmfOptions, check: Checks) -> NDArray[Any]:
         """H to continue from, or zeros where the first batch that isn't zero gives the start."""
         k = options.n_components
         if (self.init == "custom") != (H is not None):
             got = "None" if H is None else "an array"
-            raise ValueError(parameter_message("H", owner, "given exactly when init is 'custom', at first", got))
+            raise check.value_error("H", "given exactly when init is 'custom', at first", got)
         if H is not None:
-            H = check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
+            H = check.array("H", H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
             if H.size and not H.any():
-                raise ValueError(parameter_message("H", owner, "positive somewhere", "zeros, which would stay zero"))
+                raise check.value_error("H", "positive somewhere", "zeros, which would stay zero")
             return np.asarray(H)
         if hasattr(self, "components_") and self.components_.shape == (k, X.shape[1]):
             return self.components_.astype(X.dtype)  # go on from a fit
@@ -361,19 +361,19 @@ def _custom_start(
     X: Any, W: Any, H: Any, weights: NDArray[np.float64] | None, options: NmfOptions
 ) -> tuple[Any, Any]:
     """The caller's W (n, k) and H (k, m), checked; None and None unless `init` is "custom"."""
-    owner, k, init, poisson = _OWNER, options.n_components, options.init, options.poisson
+    k, init, poisson = options.n_components, options.init, options.poisson
     for name, value in (("W", W), ("H", H)):
         if (init == "custom") != (value is not None):
             got = "None" if value is None else "an array"
-            raise ValueError(parameter_message(name, owner, "given exactly when init is 'custom'", got))
+            raise _CHECK.value_error(name, "given exactly when init is 'custom'", got)
     if init != "custom":
         return None, None
-    W = check_array("W", owner, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True)
-    H = check_array("H", owner, H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
+    W = _CHECK.array("W", W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True, copy=True)
+    H = _CHECK.array("H", H, dtype=X.dtype, shape=(k, X.shape[1]), nonnegative=True, copy=True)
     if (X.data if sparse.issparse(X) else X).any():  # of a matrix of zeros, zeros are the answer
         some_W, some_H = (W if weights is None else W[weights > 0]).any(axis=0), H.any(axis=1)
         # Least squares finds one side of a component from the other; a multiplicative update needs both.
         if not (some_W & some_H if poisson else some_W | some_H).any():
             rule = f"positive somewhere in a component whose H is{' too' if poisson else ', or H must be'}"
-            raise ValueError(parameter_message("W", owner, rule, "a start that is zero, and would stay zero"))
+            raise _CHECK.value_error("W", rule, "a start that is zero, and would stay zero")
     return W, H

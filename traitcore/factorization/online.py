@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._validate import check_real
+from .._validate import Checks
 from .engine import NativeMatrix, RowSubproblem, aligned_zeros, column_pass, padded, row_pass
 from .fold_in import WeightSolver
 from .options import NmfOptions
@@ -24,10 +24,10 @@ class OnlineFactor:
     """H and the sums it is fitted to: W^T W (k, k), X^T W (m, k) and the number of rows, older batches fading."""
 
     def __init__(self, H: NDArray[Any], forget_factor: Any) -> None:
-        owner = "NMF.partial_fit"
+        check = Checks("NMF.partial_fit")
         self.k, self.n_features = H.shape
         self.dtype = H.dtype
-        self._forget = check_real("forget_factor", owner, forget_factor, 0, 1, open_low=True)
+        self._forget = check.real("forget_factor", forget_factor, 0, 1, open_low=True)
         self._H = H
         self._gram = np.zeros((self.k, self.k))
         self._cross = np.zeros((1, *padded(H.T).shape))
@@ -69,7 +69,7 @@ class OnlineFactor:
         workers = options.workers
         W = solver(X, workers=workers)
         X, W, Ht = times_power(X, -2 * e), padded(times_power(W, -e)), padded(times_power(H, -e).T)
-        matrix = NativeMatrix.of(X, "NMF.partial_fit")
+        matrix = NativeMatrix.of(X, Checks("NMF.partial_fit"))
         nothing = RowSubproblem(np.zeros((self.k, self.k)), 0, 0, self.dtype)
         weight_exponent, weights = scaled_weights(row_weights, self.dtype)
         strips = matrix.strips(W.shape[1], workers, row_weights=weights)

@@ -7,9 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._parallel import resolve_workers
 from .._progress import Progress
-from .._validate import RandomSource, check_choice, check_int, check_random_state, check_real
+from .._validate import Checks, RandomSource
 from .convergence import ConvergenceMonitor
 
 INITS = ("nndsvd", "nndsvda", "nndsvdar", "random", "custom")
@@ -61,24 +60,24 @@ class NmfOptions:
     progress: Progress | None = None
     observed_only: bool = False
 
-    def checked(self, owner: str) -> Self:
+    def checked(self, check: Checks) -> Self:
         """These options with every number resolved; a TypeError or ValueError names the first bad one."""
-        check_int("n_components", owner, self.n_components, 1)
-        check_choice("init", owner, self.init, INITS)
-        check_choice("beta_loss", owner, self.beta_loss, LOSSES)
-        check_choice("schedule", owner, self.schedule, SCHEDULES)
-        alpha_W = check_real("alpha_W", owner, self.alpha_W, 0)
+        check.integer("n_components", self.n_components, 1)
+        check.choice("init", self.init, INITS)
+        check.choice("beta_loss", self.beta_loss, LOSSES)
+        check.choice("schedule", self.schedule, SCHEDULES)
+        alpha_W = check.real("alpha_W", self.alpha_W, 0)
         same = isinstance(self.alpha_H, str) and self.alpha_H == "same"
         return replace(
             self,
             n_components=int(self.n_components),
-            tol=check_real("tol", owner, self.tol, 0),
-            max_iter=check_int("max_iter", owner, self.max_iter, 1),
+            tol=check.real("tol", self.tol, 0),
+            max_iter=check.integer("max_iter", self.max_iter, 1),
             alpha_W=alpha_W,
-            alpha_H=alpha_W if same else check_real("alpha_H", owner, self.alpha_H, 0),
-            l1_ratio=check_real("l1_ratio", owner, self.l1_ratio, 0, 1),
-            random_state=check_random_state("random_state", owner, self.random_state),
-            workers=resolve_workers(self.workers, owner),
+            alpha_H=alpha_W if same else check.real("alpha_H", self.alpha_H, 0),
+            l1_ratio=check.real("l1_ratio", self.l1_ratio, 0, 1),
+            random_state=check.random_state("random_state", self.random_state),
+            workers=check.workers(self.workers),
         )
 
     @property

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _core
-from .._errors import parameter_message
-from .._parallel import resolve_workers
-from .._validate import check_array, check_csr
+from .._validate import Checks
 
 
 def sparse_dense(
@@ -35,17 +33,17 @@ def sparse_dense(
     ------
     TypeError, ValueError : shapes that don't fit, a dtype that is no number, an `out` of another form.
     """
-    matrix = A if _as_multiplied(A) else check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)
-    block = check_array("B", "sparse_dense", B, dtype=np.float32, shape=(matrix.shape[1], None), finite=False)
-    result = _check_out(out, (matrix.shape[0], block.shape[1]), "sparse_dense")
+    matrix = A if _as_multiplied(A) else Checks("sparse_dense").csr("A", A, dtype=np.float32, finite=False)
+    block = Checks("sparse_dense").array("B", B, dtype=np.float32, shape=(matrix.shape[1], None), finite=False)
+    result = _check_out(out, (matrix.shape[0], block.shape[1]), Checks("sparse_dense"))
     if np.shares_memory(result, block):
         got = "one that shares its memory"
-        raise ValueError(parameter_message("out", "sparse_dense", "an array apart from B", got))
-    n_workers = resolve_workers(workers, "sparse_dense")
+        raise Checks("sparse_dense").value_error("out", "an array apart from B", got)
+    n_workers = Checks("sparse_dense").workers(workers)
     try:
         _core.sparse_times_dense(matrix, block, result, 1.0, 0.0, n_workers)
     except IndexError:
-        check_csr("A", "sparse_dense", A, dtype=np.float32, finite=False)  # says where
+        Checks("sparse_dense").csr("A", A, dtype=np.float32, finite=False)  # says where
         raise
     return result
 
@@ -60,7 +58,7 @@ def _as_multiplied(A: Any) -> bool:
         index in (np.dtype(np.int32), np.dtype(np.int64)) and A.indices.dtype == index
         and len(A.indptr) == A.shape[0] + 1 and len(A.indices) == len(A.data)
         and all(a.ndim == 1 and a.flags.c_contiguous and a.flags.aligned for a in arrays)
-    )  # fmt: skip
+    )
 
 
 def multiply_add(
@@ -84,7 +82,7 @@ def sparse_transposed_dense(
     The transpose is formed first. A caller that multiplies by it often keeps `transposed_csr(A)` and calls
     `sparse_dense` with that. Parameters and errors are those of `sparse_dense`.
     """
-    matrix = check_csr("A", "sparse_transposed_dense", A, dtype=np.float32, finite=False)
+    matrix = Checks("sparse_transposed_dense").csr("A", A, dtype=np.float32, finite=False)
     return sparse_dense(transposed_csr(matrix), B, out=out, workers=workers)
 
 
@@ -95,15 +93,15 @@ def transposed_csr(A: sparse.csr_array) -> sparse.csr_array:
     return turned
 
 
-def _check_out(out: Any, shape: tuple[int, int], owner: str) -> NDArray[np.float32]:
+def _check_out(out: Any, shape: tuple[int, int], check: Checks) -> NDArray[np.float32]:
     if out is None:
         return np.empty(shape, dtype=np.float32)
     rule = f"a writable C-contiguous float32 array of shape {shape}"
     if not isinstance(out, np.ndarray):
-        raise TypeError(parameter_message("out", owner, rule, out))
+        raise check.type_error("out", rule, out)
     good = out.dtype == np.float32 and out.flags.c_contiguous and out.flags.writeable and out.flags.aligned
     if out.shape != shape or not good:
-        raise ValueError(parameter_message("out", owner, rule, f"dtype {out.dtype}, shape {out.shape}"))
+        raise check.value_error("out", rule, f"dtype {out.dtype}, shape {out.shape}")
     return out
 
 

@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import parameter_message
-from .._parallel import resolve_workers
 from .._progress import Progress
-from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
+from .._validate import Checks, RandomSource
 from .convergence import ConvergenceMonitor
 from .engine import NativeMatrix, RowSubproblem, check_data, half_squared_error, padded, row_pass
 from .result import Factorization
 from .scale import exponent_of, factorization, times_power
 from .starts import leading_svd
 
-_OWNER = "factorize_semi_nonnegative"
+_CHECK = Checks("factorize_semi_nonnegative")
 # Sweeps of W per product.
 _SWEEPS = 3
 # Directions of W's Gram matrix below this share of the largest are noise.
@@ -79,23 +77,23 @@ def factorize_semi_nonnegative(
     >>> bool(W.min() >= 0)
     True
     """
-    k = check_int("n_components", _OWNER, n_components, 1)
-    check_choice("init", _OWNER, init, ("svd", "random", "custom"))
-    tol = check_real("tol", _OWNER, tol, 0)
-    max_iter = check_int("max_iter", _OWNER, max_iter, 1)
-    seed = check_random_state("random_state", _OWNER, random_state)
-    workers = resolve_workers(workers, _OWNER)
-    X = check_data(X, _OWNER, nonnegative=False)
+    k = _CHECK.integer("n_components", n_components, 1)
+    _CHECK.choice("init", init, ("svd", "random", "custom"))
+    tol = _CHECK.real("tol", tol, 0)
+    max_iter = _CHECK.integer("max_iter", max_iter, 1)
+    seed = _CHECK.random_state("random_state", random_state)
+    workers = _CHECK.workers(workers)
+    X = check_data(X, _CHECK, nonnegative=False)
     if (init == "custom") != (W is not None):
-        raise ValueError(parameter_message("W", _OWNER, "given exactly when init is 'custom'", W))
+        raise _CHECK.value_error("W", "given exactly when init is 'custom'", W)
     if W is not None:
-        W = check_array("W", _OWNER, W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True)
+        W = _CHECK.array("W", W, dtype=X.dtype, shape=(X.shape[0], k), nonnegative=True)
         if W.size and not W.any():
-            raise ValueError(parameter_message("W", _OWNER, "positive somewhere", "zeros, which would stay zero"))
+            raise _CHECK.value_error("W", "positive somewhere", "zeros, which would stay zero")
     x, w = exponent_of(X), 0 if W is None else exponent_of(W)
     X = times_power(X, -x)
     W = _initial_weights(X, k, init, seed) if W is None else times_power(W, -w)
-    matrix = NativeMatrix.of(X, _OWNER)
+    matrix = NativeMatrix.of(X, _CHECK)
     descent = _SemiDescent(matrix, W, workers)
     monitor = ConvergenceMonitor("semi-nmf", tol, max_iter, progress, descent.fit_H(sweeps=0))
     if matrix.n == 0 or matrix.m == 0:

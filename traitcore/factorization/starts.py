@@ -11,6 +11,7 @@ from scipy import sparse
 
 from .._kernels import nndsvd as kernels
 from .._parallel import even_blocks, run_blocks, worthwhile
+from .._validate import Checks
 from .eigen import symmetric_eigen
 from .engine import NativeMatrix, Strips, aligned_zeros, padded_width, project_pass
 from .products import panel_combine, panel_gram
@@ -154,7 +155,7 @@ def _leading(
         turned = sparse.csr_array(X.T) if sparse.issparse(X) else np.ascontiguousarray(X.T)
         V, S, U = _leading(turned, rank, seed, workers, converged)
         return U, S, V
-    matrix = NativeMatrix.of(X, "NMF")
+    matrix = NativeMatrix.of(X, Checks("NMF"))
     exact = m <= (8 if converged else 1) * _EXACT
     pad = padded_width(m if exact else min(rank + _OVERSAMPLING, m), X.dtype)
     width = min(pad, m)
@@ -237,7 +238,7 @@ def _times(A: NDArray[Any], B: NDArray[Any], workers: int) -> NDArray[Any]:
     if A.dtype == np.float32:
         panel_combine(A[None], turn, out, fresh=True, workers=threads)
     else:
-        strips = NativeMatrix.of(A, "NMF").strips(turn.shape[1], workers)
+        strips = NativeMatrix.of(A, Checks("NMF")).strips(turn.shape[1], workers)
         project_pass(strips._replace(workers=threads), turn, out=out)
     return out
 
@@ -247,7 +248,7 @@ def _gram(A: NDArray[Any], workers: int) -> NDArray[np.float64]:
     threads = _threads(A, A.shape[1], workers)
     if A.dtype == np.float32:
         return panel_gram(A[None], A, workers=threads)
-    strips = NativeMatrix.of(A, "NMF").strips(A.shape[1], workers)
+    strips = NativeMatrix.of(A, Checks("NMF")).strips(A.shape[1], workers)
     return project_pass(strips._replace(workers=threads), np.eye(A.shape[1]))
 
 

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import on_behalf_of, parameter_message, warn_not_converged
+from .._errors import on_behalf_of, warn_not_converged
 from .._kernels import symmetry as kernels
-from .._parallel import balanced_blocks, resolve_workers, run_blocks
+from .._parallel import balanced_blocks, run_blocks
 from .._progress import Progress
-from .._validate import RandomSource, check_array, check_bool, check_csr, check_int, check_random_state, check_real
+from .._validate import Checks, RandomSource
 from .eigen import symmetric_eigen
 from .lanczos import EPS, Lanczos, LanczosOptions, Subspace
 from .products import aligned_empty, multiply_add, panel_combine, panel_gram, transposed_csr
 
-_OWNER = "randomized_svd"
+_CHECK = Checks("randomized_svd")
 # Up to this size LAPACK decomposes what the search could not, within seconds.
 _DENSE_AFTER_ALL = 4000
 # How often the basis may be filled before the search gives up.
@@ -133,22 +133,22 @@ def randomized_svd(
     [[2.0, 2.0], [2.0, 2.0]]
     """
     matrix, scale = _scaled(_check_matrix(A))
-    k = check_int("n_components", _OWNER, n_components, 1, min(matrix.shape))
+    k = _CHECK.integer("n_components", n_components, 1, min(matrix.shape))
     # Small blocks keep the small eigenproblems small, which cost the most where the matrix is small.
     block = 16 if k < 32 or (k < 128 and min(matrix.shape) < 4096) else 32
     if block_size is not None:
-        block = check_int("block_size", _OWNER, block_size, 16)
+        block = _CHECK.integer("block_size", block_size, 16)
         if block % 16:
-            raise ValueError(parameter_message("block_size", _OWNER, "a multiple of 16", block_size))
+            raise _CHECK.value_error("block_size", "a multiple of 16", block_size)
     rising = _Rising(progress)
     settings = LanczosOptions(
         n_components=k, block_size=block,
-        tol=check_real("tol", _OWNER, tol, 0.0, 1.0, open_low=True),
-        fixed_steps=None if n_iter is None else check_int("n_iter", _OWNER, n_iter, 1),
-        max_columns=0, workers=resolve_workers(workers, _OWNER),
+        tol=_CHECK.real("tol", tol, 0.0, 1.0, open_low=True),
+        fixed_steps=None if n_iter is None else _CHECK.integer("n_iter", n_iter, 1),
+        max_columns=0, workers=_CHECK.workers(workers),
         progress=lambda stage, done, total: rising(stage, min(done, 0.99), total),
-    )  # fmt: skip
-    seed = check_random_state("random_state", _OWNER, random_state)
+    )
+    seed = _CHECK.random_state("random_state", random_state)
     is_symmetric = _check_symmetric(matrix, symmetric, settings.workers)
     settings.restarts = memory_limit_mb is None
     settings.max_columns = _max_columns(matrix, settings, memory_limit_mb, is_symmetric)
@@ -204,7 +204,7 @@ def _search(matrix: Matrix, settings: LanczosOptions, symmetric: bool, rng: np.r
         found = Subspace(
             basis, found.products + more.products, found.converged and more.converged,
             max(found.error_estimate, more.error_estimate), max(found.residual, more.residual),
-        )  # fmt: skip
+        )
         result = gram.extract(found, k)
     return _trusted(result, found)
 
@@ -257,11 +257,11 @@ def svd_vectors(
     >>> (items @ contexts.T).round(3).tolist()
     [[2.0, 1.0], [1.0, 2.0]]
     """
-    share = check_real("power", "svd_vectors", power, 0.0, 1.0)
+    share = Checks("svd_vectors").real("power", power, 0.0, 1.0)
     svd = randomized_svd(
         M, n_components, tol=tol, n_iter=n_iter, symmetric=symmetric, random_state=random_state,
         memory_limit_mb=memory_limit_mb, workers=workers, progress=progress,
-    )  # fmt: skip
+    )
     s, dtype = svd.singular_values.astype(np.float64), svd.singular_values.dtype
     items = np.ascontiguousarray(svd.U * (s**share).astype(dtype))
     contexts = np.ascontiguousarray(svd.Vt.T * (s ** (1.0 - share)).astype(dtype))
@@ -276,19 +276,19 @@ def _check_matrix(A: Any) -> Any:
     dtypes = (np.float32, np.float64)
     if sparse.issparse(A):
         kept = A.astype(np.float64) if A.dtype.kind in "iu" or (A.dtype.itemsize > 8 and A.dtype.kind == "f") else A
-        matrix = check_csr("A", _OWNER, kept, dtype=dtypes)
+        matrix = _CHECK.csr("A", kept, dtype=dtypes)
     else:
         dense = np.asarray(A)
-        matrix = check_array(
-            "A", _OWNER, dense.astype(np.float32) if dense.dtype == bool else A, dtype=dtypes, shape=(None, None)
+        matrix = _CHECK.array(
+            "A", dense.astype(np.float32) if dense.dtype == bool else A, dtype=dtypes, shape=(None, None)
         )
     if min(matrix.shape) == 0:
-        raise ValueError(parameter_message("A", _OWNER, "a matrix with rows and columns", f"shape {matrix.shape}"))
+        raise _CHECK.value_error("A", "a matrix with rows and columns", f"shape {matrix.shape}")
     return matrix
 
 
 def _check_symmetric(matrix: Matrix, symmetric: Any, workers: int) -> bool:
-    if symmetric is not None and not check_bool("symmetric", _OWNER, symmetric):
+    if symmetric is not None and not _CHECK.boolean("symmetric", symmetric):
         return False
     if matrix.shape[0] != matrix.shape[1]:
         is_equal = False
@@ -300,7 +300,7 @@ def _check_symmetric(matrix: Matrix, symmetric: Any, workers: int) -> bool:
         is_equal = all(run_blocks(kernels.is_symmetric, blocks, workers, *arrays))
     if symmetric and not is_equal:
         rule = "None or False: A differs from its transpose"
-        raise ValueError(parameter_message("symmetric", _OWNER, rule, symmetric))
+        raise _CHECK.value_error("symmetric", rule, symmetric)
     return is_equal
 
 
@@ -339,7 +339,7 @@ def _max_columns(matrix: Matrix, settings: LanczosOptions, memory_limit_mb: Any,
         need = 4.0 * n * least
     settings.most_steps = MOST_RESTARTS * most // b
     if memory_limit_mb is not None:
-        limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True) * 2**20
+        limit = _CHECK.real("memory_limit_mb", memory_limit_mb, 0.0, open_low=True) * 2**20
         if need > limit:
             raise MemoryError(
                 f"The SVD of a {matrix.shape[0]} x {matrix.shape[1]} matrix at n_components={settings.n_components} "
@@ -381,7 +381,7 @@ def _signed(result: SVDResult, scale: float, symmetric: bool) -> SVDResult:
         singular_values=s.astype(np.float32) if fits else s,
         Vt=(result.Vt.T * flip).T, residuals=result.residuals * scale,
         error_estimate=result.error_estimate, n_iter=result.n_iter, converged=result.converged, symmetric=symmetric,
-    )  # fmt: skip
+    )
 
 
 class _Symmetric:
@@ -413,7 +413,7 @@ class _Symmetric:
         return SVDResult(
             U, np.abs(values).astype(np.float32), V.T, residuals.astype(np.float64), found.error_estimate,
             found.products, found.converged, True,
-        )  # fmt: skip
+        )
 
 
 class _Gram:
@@ -472,7 +472,7 @@ class _Gram:
         return SVDResult(
             U, s.astype(np.float32), V.T, residuals.astype(np.float64), found.error_estimate, found.products,
             found.converged, False,
-        )  # fmt: skip
+        )
 
 
 def _stored(matrix: Matrix) -> int:

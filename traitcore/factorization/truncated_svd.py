@@ -11,7 +11,7 @@ from scipy import sparse
 from .._errors import on_behalf_of, warn_not_converged
 from .._progress import Progress
 from .._transformer import MatrixTransformer
-from .._validate import RandomSource, check_int
+from .._validate import Checks, RandomSource
 from .products import sparse_dense
 from .svd import randomized_svd
 
@@ -91,7 +91,7 @@ class TruncatedSVD(MatrixTransformer):
 
     def _fit(self, X: Any, progress: Progress | None) -> NDArray[Any]:
         X = self._check_X(X, reset=True)
-        k = check_int("n_components", "TruncatedSVD", self.n_components, 1, min(X.shape))
+        k = Checks("TruncatedSVD").integer("n_components", self.n_components, 1, min(X.shape))
         scaled, exponent = _near_one(X)
         with on_behalf_of("TruncatedSVD"):
             found = randomized_svd(
@@ -110,7 +110,7 @@ class TruncatedSVD(MatrixTransformer):
             warn_not_converged(
                 f"TruncatedSVD's search ended at an estimated error of {found.error_estimate:.2g}, before it reached "
                 f"tol={self.tol:g}.", stacklevel=3,
-            )  # fmt: skip
+            )
         return weights
 
     def _project(self, X: Any) -> NDArray[Any]:

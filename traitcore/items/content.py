@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
-from .._parallel import resolve_workers
 from .._params import ParamsMixin
 from .._rows import unit_rows
-from .._validate import RandomSource, check_array, check_choice, check_int, check_random_state, check_real
+from .._validate import Checks, RandomSource
 from ..factorization.svd import randomized_svd
 
 WORD = re.compile(r"\w+")
@@ -226,47 +224,47 @@ class ContentEncoder(ParamsMixin):
         return _hash_terms(values, lambda labels: [f"{name}\x1f{label}" for label in labels], self.n_hashes)
 
     def _check_params(self) -> None:
-        owner = type(self).__name__
+        check = Checks(type(self).__name__)
         for name, low, high in (
             ("n_components", 1, None), ("min_df", 1, None), ("n_hashes", 1, 2**30), ("n_price_bands", 1, None),
         ):
-            check_int(name, owner, getattr(self, name), low, high)
-        check_choice("analyzer", owner, self.analyzer, ("word", "char"))
+            check.integer(name, getattr(self, name), low, high)
+        check.choice("analyzer", self.analyzer, ("word", "char"))
         for name in WEIGHT_OF.values():
-            check_real(name, owner, getattr(self, name), 0.0)
-        check_random_state("random_state", owner, self.random_state)
-        resolve_workers(self.workers, owner)
+            check.real(name, getattr(self, name), 0.0)
+        check.random_state("random_state", self.random_state)
+        check.workers(self.workers)
         rule = "a pair of ints (shortest, longest), 1 <= shortest <= longest"
         if not isinstance(self.ngrams, (tuple, list)) or len(self.ngrams) != 2:
-            raise TypeError(parameter_message("ngrams", owner, rule, self.ngrams))
-        low = check_int("ngrams[0]", owner, self.ngrams[0], 1)
-        check_int("ngrams[1]", owner, self.ngrams[1], low)
+            raise check.type_error("ngrams", rule, self.ngrams)
+        low = check.integer("ngrams[0]", self.ngrams[0], 1)
+        check.integer("ngrams[1]", self.ngrams[1], low)
 
     def _check_fields(
         self, texts: Any, categories: Any, brands: Any, prices: Any, expected: tuple[str, ...] | None
     ) -> dict[str, Any]:
         """The fields given, in order, in canonical form: lists of str, lists of tuples of str, float64 prices."""
-        owner = type(self).__name__
+        check = Checks(type(self).__name__)
         given = dict(zip(FIELDS, (texts, categories, brands, prices), strict=True))
         given = {name: value for name, value in given.items() if value is not None}
         if expected is not None and tuple(given) != expected:
-            raise ValueError(parameter_message("fields", owner, f"{expected}, as in fit", tuple(given)))
+            raise check.value_error("fields", f"{expected}, as in fit", tuple(given))
         if not given:
-            raise ValueError(parameter_message("texts", owner, "given, or one of categories, brands, prices", None))
+            raise check.value_error("texts", "given, or one of categories, brands, prices", None)
         clean: dict[str, Any] = {}
         n: int | None = None
         for name, value in given.items():
             if name == "prices":
-                clean[name] = _check_prices(value, owner)
+                clean[name] = _check_prices(value, check)
             else:
-                check = _check_text if name == "texts" else _check_labels
+                checked = _check_text if name == "texts" else _check_labels
                 if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-                    raise TypeError(parameter_message(name, owner, "a sequence with a value for each item", value))
-                clean[name] = [check(name, owner, i, item) for i, item in enumerate(value)]
+                    raise check.type_error(name, "a sequence with a value for each item", value)
+                clean[name] = [checked(name, check, i, item) for i, item in enumerate(value)]
             n = len(clean[name]) if n is None else n
             if len(clean[name]) != n:
                 rule = f"of as many items as the other fields ({n})"
-                raise ValueError(parameter_message(name, owner, rule, f"{len(clean[name])} items"))
+                raise check.value_error(name, rule, f"{len(clean[name])} items")
         return clean
 
 
@@ -281,35 +279,35 @@ def _is_missing(value: Any) -> bool:
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
-def _check_text(name: str, owner: str, place: int, value: Any) -> str:
+def _check_text(name: str, check: Checks, place: int, value: Any) -> str:
     if _is_missing(value):
         return ""
     if not isinstance(value, str):
-        raise TypeError(parameter_message(name, owner, "str, or None where there is none", f"{value!r} at {place}"))
+        raise check.type_error(name, "str, or None where there is none", f"{value!r} at {place}")
     return value
 
 
-def _check_labels(name: str, owner: str, place: int, value: Any) -> tuple[str, ...]:
+def _check_labels(name: str, check: Checks, place: int, value: Any) -> tuple[str, ...]:
     if _is_missing(value):
         return ()
     values = value if isinstance(value, (list, tuple, np.ndarray)) else (value,)
     for label in values:
         if isinstance(label, (bool, np.bool_)) or not isinstance(label, (str, int, np.integer)):
             rule = "str or int, a list of them, or None where there is none"
-            raise TypeError(parameter_message(name, owner, rule, f"{value!r} at {place}"))
+            raise check.type_error(name, rule, f"{value!r} at {place}")
     return tuple(str(label) for label in values)
 
 
-def _check_prices(value: Any, owner: str) -> NDArray[np.float64]:
+def _check_prices(value: Any, check: Checks) -> NDArray[np.float64]:
     if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "iuf":
         value = np.where(np.ma.getmaskarray(value), np.nan, value.data)
     elif isinstance(value, Iterable) and not isinstance(value, (str, bytes, np.ndarray)):  # lists and columns of frames
         value = [np.nan if _is_missing(price) else price for price in getattr(value, "to_pylist", lambda: value)()]
-    prices = check_array("prices", owner, value, dtype=np.float64, shape=(None,), finite=False)
+    prices = check.array("prices", value, dtype=np.float64, shape=(None,), finite=False)
     bad = np.flatnonzero((prices < 0) | np.isinf(prices))
     if len(bad):
         got = f"{prices[bad[0]]} at {bad[0]}"
-        raise ValueError(parameter_message("prices", owner, "numbers >= 0, or NaN where there is none", got))
+        raise check.value_error("prices", "numbers >= 0, or NaN where there is none", got)
     return prices
 
 

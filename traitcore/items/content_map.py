@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import parameter_message
 from .._rows import unit_rows
-from .._validate import check_array, check_int, check_real
+from .._validate import Checks
 
 RIDGES = tuple(10.0**e for e in np.arange(-4.0, 3.01, 0.5))  # penalties tried, in units of the mean eigenvalue
 
@@ -46,10 +45,10 @@ class ContentMap:
 
     def transform(self, content: Any) -> NDArray[np.float32]:
         """(n, d) float32 predicted behaviour of norm 1 for (n, c) content; a zero row of content stays zero."""
-        rows = check_content(content, "ContentMap.transform", None)
+        rows = check_content(content, Checks("ContentMap.transform"), None)
         if rows.shape[1] != len(self.coefficients):
             rule = f"of {len(self.coefficients)} columns, as fitted"
-            raise ValueError(parameter_message("content", "ContentMap.transform", rule, f"shape {rows.shape}"))
+            raise Checks("ContentMap.transform").value_error("content", rule, f"shape {rows.shape}")
         unit = unit_rows(rows)
         predicted = unit @ self.coefficients + self.intercept
         if self.local_weight > 0:
@@ -101,17 +100,17 @@ def fit_content_map(
     >>> content_map.n_fitted, content_map.transform([[0, 2, 0]]).round(2).tolist()
     (2, [[0.0, 1.0]])
     """
-    owner = "fit_content_map"
-    target = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
-    rows = check_content(content, owner, len(target))
+    check = Checks("fit_content_map")
+    target = check.array("behaviour", behaviour, dtype=np.float32, shape=(None, None))
+    rows = check_content(content, check, len(target))
     if ridge is not None:
-        ridge = check_real("ridge", owner, ridge, 0.0, open_low=True)
-    n_neighbors = check_int("n_neighbors", owner, n_neighbors, 0)
-    trust = behaviour_weights(1.0, item_counts, half_count, len(target), owner)
+        ridge = check.real("ridge", ridge, 0.0, open_low=True)
+    n_neighbors = check.integer("n_neighbors", n_neighbors, 0)
+    trust = behaviour_weights(1.0, item_counts, half_count, len(target), check)
     both = nonzero_rows(rows) & nonzero_rows(target) & (trust > 0)
     if np.count_nonzero(both) < 2:
         rule = "at least 2 items that have behaviour and content, to learn from"
-        raise ValueError(parameter_message("content", owner, rule, f"{np.count_nonzero(both)}"))
+        raise check.value_error("content", rule, f"{np.count_nonzero(both)}")
     weight, x, y = trust[both] / trust[both].sum(), unit_rows(rows[both]), unit_rows(target[both])
     known = x.astype(np.float32)
     x_mean, y_mean = weight @ x, weight @ y
@@ -183,9 +182,9 @@ def _local_share(
     return float(np.clip((near * left_out[rows]).sum() / power, 0.0, 1.0)) if power > 0 else 0.0
 
 
-def check_content(content: Any, owner: str, n: int | None) -> NDArray[np.float32]:
+def check_content(content: Any, check: Checks, n: int | None) -> NDArray[np.float32]:
     """(n, c) float32 content vectors; None: of any number of items."""
-    return check_array("content", owner, content, dtype=np.float32, shape=(n, None))
+    return check.array("content", content, dtype=np.float32, shape=(n, None))
 
 
 def nonzero_rows(rows: NDArray[Any]) -> NDArray[np.bool_]:
@@ -193,18 +192,18 @@ def nonzero_rows(rows: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray((rows != 0).any(axis=1))
 
 
-def behaviour_weights(share: Any, item_counts: Any, half_count: float, n: int, owner: str) -> NDArray[np.float64]:
+def behaviour_weights(share: Any, item_counts: Any, half_count: float, n: int, check: Checks) -> NDArray[np.float64]:
     """(n,) weight of behaviour: the given share, shrunk for rare items."""
     if np.ndim(share) == 0:
-        weight = np.full(n, check_real("behaviour_weight", owner, share, 0.0, 1.0))
+        weight = np.full(n, check.real("behaviour_weight", share, 0.0, 1.0))
     else:
-        weight = check_array("behaviour_weight", owner, share, dtype=np.float64, shape=(n,), nonnegative=True)
+        weight = check.array("behaviour_weight", share, dtype=np.float64, shape=(n,), nonnegative=True)
         if len(weight) and weight.max() > 1.0:
             place = int(np.argmax(weight))
             got = f"{weight[place]} at {place}"
-            raise ValueError(parameter_message("behaviour_weight", owner, "numbers in [0, 1]", got))
+            raise check.value_error("behaviour_weight", "numbers in [0, 1]", got)
     if item_counts is None:
         return weight
-    half = check_real("half_count", owner, half_count, 0.0, open_low=True)
-    counts = check_array("item_counts", owner, item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
+    half = check.real("half_count", half_count, 0.0, open_low=True)
+    counts = check.array("item_counts", item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
     return np.asarray(weight * counts / (counts + half))

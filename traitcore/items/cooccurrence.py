@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
 from .._kernels import cooccurrence as kernels
-from .._parallel import balanced_blocks, resolve_workers, run_tasks
+from .._parallel import balanced_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
-from .._validate import check_array, check_bool, check_choice, check_int, check_real
+from .._validate import Checks
 from ..events.sequences import Sequences
 from .count_parts import FIRST_ENTRIES, INT32_MAX, CountTask, RangeQueue, RowCounter, assemble
 
-_OWNER = "count_cooccurrences"
+_CHECK = Checks("count_cooccurrences")
 MEBI = 2.0**20
 # Where each token's places begin, the padded corpus, all places, and the sequence of each place (or an empty array).
 _Corpus = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], NDArray[np.int32]]
@@ -137,17 +136,17 @@ def _checked_task(
     dtype: Any, workers: Any,
 ) -> CountTask:
     if not isinstance(sequences, Sequences):
-        raise TypeError(parameter_message("sequences", _OWNER, "a Sequences", sequences))
-    n_items = check_n_items(sequences, n_items, _OWNER)
+        raise _CHECK.type_error("sequences", "a Sequences", sequences)
+    n_items = check_n_items(sequences, n_items, _CHECK)
     by_distance = _distance_weights(sequences, window, weighting)
-    both = check_bool("symmetric", _OWNER, symmetric)
+    both = _CHECK.boolean("symmetric", symmetric)
     scale = np.zeros(0)
     if sequence_weights is not None:
-        scale = check_array(
-            "sequence_weights", _OWNER, sequence_weights, dtype=np.float64, shape=(len(sequences),), nonnegative=True
+        scale = _CHECK.array(
+            "sequence_weights", sequence_weights, dtype=np.float64, shape=(len(sequences),), nonnegative=True
         )
     codes, pair_weights = _action_weights(sequences, actions, action_weights)
-    most = np.inf if cap is None else check_real("cap_per_sequence", _OWNER, cap, 0.0, open_low=True)
+    most = np.inf if cap is None else _CHECK.real("cap_per_sequence", cap, 0.0, open_low=True)
     whole = bool((by_distance == 1).all()) and (scale == 1).all() and (pair_weights == 1).all()
     whole = whole and (np.isinf(most) or most == int(most))
     reach = len(by_distance) * (2 if both else 1)
@@ -157,62 +156,62 @@ def _checked_task(
     return CountTask(
         sequences=sequences, n_items=n_items,
         back=np.append(0.0, by_distance) if both else np.zeros(1), ahead=np.append(0.0, by_distance),
-        keep_self=check_bool("self_pairs", _OWNER, self_pairs),
+        keep_self=_CHECK.boolean("self_pairs", self_pairs),
         sequence_weights=scale, actions=codes, action_weights=pair_weights, cap=most,
-        min_count=0.0 if min_count is None else check_real("min_pair_count", _OWNER, min_count, 0.0),
-        k=0 if k is None else check_int("k", _OWNER, k, 1),
-        dtype=_result_dtype(dtype, bool(whole), largest), workers=resolve_workers(workers, _OWNER),
+        min_count=0.0 if min_count is None else _CHECK.real("min_pair_count", min_count, 0.0),
+        k=0 if k is None else _CHECK.integer("k", k, 1),
+        dtype=_result_dtype(dtype, bool(whole), largest), workers=_CHECK.workers(workers),
     )
 
 
-def check_n_items(sequences: Sequences, n_items: Any, owner: str) -> int:
+def check_n_items(sequences: Sequences, n_items: Any, check: Checks) -> int:
     """`n_items` as given or, by default, one past the largest token; a token beyond it is a ValueError."""
     seen = sequences.largest_token() + 1
     if n_items is None:
-        return max(1, sequences.vocabulary_size(owner))
-    size = check_int("n_items", owner, n_items, 1, INT32_MAX)
+        return max(1, sequences.vocabulary_size(check))
+    size = check.integer("n_items", n_items, 1, INT32_MAX)
     if size < seen:
-        raise ValueError(parameter_message("n_items", owner, f"at least {seen}, one past the largest token", n_items))
+        raise check.value_error("n_items", f"at least {seen}, one past the largest token", n_items)
     return size
 
 
 def _distance_weights(sequences: Sequences, window: Any, weighting: Any) -> NDArray[np.float64]:
     """(reach,) weight at each distance; no longer than the longest sequence can use."""
     longest = max(1, int(np.diff(sequences.offsets).max()) - 1) if len(sequences) else 1
-    width = longest if window is None else check_int("window", _OWNER, window, 1)
+    width = longest if window is None else _CHECK.integer("window", window, 1)
     reach = min(width, longest)
     distance = np.arange(1, reach + 1, dtype=np.float64)
     if not isinstance(weighting, str):
         length = None if window is None else width
-        table = check_array("weighting", _OWNER, weighting, dtype=np.float64, shape=(length,))
+        table = _CHECK.array("weighting", weighting, dtype=np.float64, shape=(length,))
         if len(table) < reach:
             rule = f"an array of one weight for each distance to {longest}, with window=None"
-            raise ValueError(parameter_message("weighting", _OWNER, rule, f"shape {table.shape}"))
+            raise _CHECK.value_error("weighting", rule, f"shape {table.shape}")
         if len(table) and table.min() <= 0:
-            raise ValueError(parameter_message("weighting", _OWNER, "positive", float(table.min())))
+            raise _CHECK.value_error("weighting", "positive", float(table.min()))
         return table[:reach]
-    name = check_choice("weighting", _OWNER, weighting, ("flat", "harmonic", "linear"))
+    name = _CHECK.choice("weighting", weighting, ("flat", "harmonic", "linear"))
     if name == "harmonic":
         return 1.0 / distance
     if name == "linear":
         if window is None:
-            raise ValueError(parameter_message("weighting", _OWNER, "'flat' or 'harmonic' with window=None", name))
+            raise _CHECK.value_error("weighting", "'flat' or 'harmonic' with window=None", name)
         return (width - distance + 1) / width
     return np.ones(reach)
 
 
 def _action_weights(sequences: Sequences, actions: Any, weights: Any) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     if (actions is None) != (weights is None):
-        raise ValueError(parameter_message("actions", _OWNER, "given together with 'action_weights'", actions))
+        raise _CHECK.value_error("actions", "given together with 'action_weights'", actions)
     if actions is None:
         return np.zeros(0, dtype=np.int32), np.zeros((0, 0))
-    table = check_array("action_weights", _OWNER, weights, dtype=np.float64, shape=(None, None), nonnegative=True)
+    table = _CHECK.array("action_weights", weights, dtype=np.float64, shape=(None, None), nonnegative=True)
     if table.shape[0] != table.shape[1]:
-        raise ValueError(parameter_message("action_weights", _OWNER, "a square array", f"shape {table.shape}"))
-    codes = check_array("actions", _OWNER, actions, dtype=np.int32, shape=(sequences.n_tokens,))
+        raise _CHECK.value_error("action_weights", "a square array", f"shape {table.shape}")
+    codes = _CHECK.array("actions", actions, dtype=np.int32, shape=(sequences.n_tokens,))
     if len(codes) and (codes.min() < 0 or codes.max() >= len(table)):
         rule = f"ints in [0, {len(table) - 1}], rows of 'action_weights'"
-        raise ValueError(parameter_message("actions", _OWNER, rule, f"values from {codes.min()} to {codes.max()}"))
+        raise _CHECK.value_error("actions", rule, f"values from {codes.min()} to {codes.max()}")
     return codes, table
 
 
@@ -235,20 +234,20 @@ def _result_dtype(dtype: Any, whole: bool, largest: int) -> np.dtype[Any]:
     try:
         asked: np.dtype[Any] = np.dtype(dtype)
     except TypeError as error:
-        raise TypeError(parameter_message("dtype", _OWNER, rule, dtype)) from error
+        raise _CHECK.type_error("dtype", rule, dtype) from error
     if asked not in (np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64)):
-        raise ValueError(parameter_message("dtype", _OWNER, rule, dtype))
+        raise _CHECK.value_error("dtype", rule, dtype)
     if asked.kind == "i" and not whole:
-        raise ValueError(parameter_message("dtype", _OWNER, "a float dtype: the weights are not whole", str(asked)))
+        raise _CHECK.value_error("dtype", "a float dtype: the weights are not whole", str(asked))
     if asked == np.int32 and largest > INT32_MAX:
-        raise ValueError(parameter_message("dtype", _OWNER, f"int64: a count may reach {largest}", str(asked)))
+        raise _CHECK.value_error("dtype", f"int64: a count may reach {largest}", str(asked))
     return asked
 
 
 def _count(task: CountTask, memory_limit_mb: float | None, progress: Progress | None) -> sparse.csr_array:
     limit = None
     if memory_limit_mb is not None:
-        limit = check_real("memory_limit_mb", _OWNER, memory_limit_mb, 0.0, open_low=True)
+        limit = _CHECK.real("memory_limit_mb", memory_limit_mb, 0.0, open_low=True)
         _refuse_above(limit, _fixed_bytes(task), task)  # before anything of the corpus' size is made
     starts, padded, places = _invert(task)
     sequence = np.zeros(0, dtype=np.int32)

@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
 from .._rows import unit_rows
-from .._validate import check_array, check_choice, check_int
+from .._validate import Checks
 from .content_map import ContentMap, behaviour_weights, check_content, fit_content_map, nonzero_rows
 
 BEHAVIOUR, FUSED, CONTENT, CATEGORY, MISSING = "behaviour", "fused", "content", "category", "missing"
@@ -108,29 +107,29 @@ def fuse_vectors(
     >>> tc.fuse_vectors(behaviour, content)
     SourcedVectors(3 x 2: 1 behaviour, 1 fused, 1 content)
     """
-    owner = "fuse_vectors"
-    check_choice("method", owner, method, METHODS)
-    own = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
+    check = Checks("fuse_vectors")
+    check.choice("method", method, METHODS)
+    own = check.array("behaviour", behaviour, dtype=np.float32, shape=(None, None))
     n = len(own)
-    other = check_content(content, owner, n)
-    weight = behaviour_weights(behaviour_weight, item_counts, half_count, n, owner)
+    other = check_content(content, check, n)
+    weight = behaviour_weights(behaviour_weight, item_counts, half_count, n, check)
     for name, value, user in (("n_components", n_components, "concatenate"), ("ridge", ridge, "map")):
         if value is not None and method != user:
-            raise ValueError(parameter_message(name, owner, f"None unless method is {user!r}", value))
+            raise check.value_error(name, f"None unless method is {user!r}", value)
     has_own, has_other = nonzero_rows(own), nonzero_rows(other)
     if method == "map":
         other = fit_content_map(other, own, ridge=ridge).transform(other)
         has_other &= nonzero_rows(other)
     if method == "sum" and other.shape[1] != own.shape[1]:
         rule = f"of shape ({n}, {own.shape[1]}) as behaviour for method 'sum' ('map' and 'concatenate' take any width)"
-        raise ValueError(parameter_message("content", owner, rule, f"shape {other.shape}"))
+        raise check.value_error("content", rule, f"shape {other.shape}")
     weight = np.where(has_own, np.where(has_other, weight, 1.0), 0.0)
     left, right = unit_rows(own), unit_rows(other)
     if method == "concatenate":
         both = np.concatenate(
             [np.sqrt(weight)[:, None] * left, np.sqrt(np.where(has_other, 1.0 - weight, 0.0))[:, None] * right], axis=1
         )
-        vectors = _reduce(both, n_components, owner)
+        vectors = _reduce(both, n_components, check)
     else:
         vectors = weight[:, None] * left + (1.0 - weight)[:, None] * right
     return _sourced(vectors, has_own, has_other, weight)
@@ -179,18 +178,18 @@ def backfill_vectors(
     >>> found.vectors.tolist(), found.source.tolist()
     ([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], ['behaviour', 'behaviour', 'category'])
     """
-    owner = "backfill_vectors"
-    own = check_array("behaviour", owner, behaviour, dtype=np.float32, shape=(None, None))
+    check = Checks("backfill_vectors")
+    own = check.array("behaviour", behaviour, dtype=np.float32, shape=(None, None))
     n = len(own)
     weight = np.ones(n)
     if item_counts is not None:
-        weight = check_array("item_counts", owner, item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
+        weight = check.array("item_counts", item_counts, dtype=np.float64, shape=(n,), nonnegative=True)
     vectors = unit_rows(own)
     source = np.where(nonzero_rows(own), BEHAVIOUR, MISSING).astype("<U9")
     known = source == BEHAVIOUR
     given = content_map is not None
     if content is not None:
-        rows = check_content(content, owner, n)
+        rows = check_content(content, check, n)
         if content_map is None and np.count_nonzero(known & nonzero_rows(rows) & (weight > 0)) >= 2:
             content_map = fit_content_map(rows, own, ridge=ridge, item_counts=item_counts, half_count=half_count)
         if content_map is not None:
@@ -198,25 +197,25 @@ def backfill_vectors(
             predicted = content_map.transform(rows[new])
             if predicted.shape[1] != own.shape[1]:
                 rule = f"fitted to vectors of {own.shape[1]} dimensions"
-                raise ValueError(parameter_message("content_map", owner, rule, predicted.shape[1]))
+                raise check.value_error("content_map", rule, predicted.shape[1])
             found = nonzero_rows(predicted)
             vectors[new[found]], source[new[found]] = predicted[found], CONTENT
     elif content_map is not None:
-        raise ValueError(parameter_message("content", owner, "given with a content_map", None))
+        raise check.value_error("content", "given with a content_map", None)
     if ridge is not None and (content is None or given):
-        raise ValueError(parameter_message("ridge", owner, "None unless a map is fitted here, to content", ridge))
+        raise check.value_error("ridge", "None unless a map is fitted here, to content", ridge)
     if categories is not None:
-        _fill_from_categories(vectors, source, known, weight, categories, owner)
+        _fill_from_categories(vectors, source, known, weight, categories, check)
     return SourcedVectors(
         np.ascontiguousarray(vectors, dtype=np.float32), source, known.astype(np.float32)
     )
 
 
-def _reduce(rows: NDArray[np.float64], n_components: int | None, owner: str) -> NDArray[np.float64]:
+def _reduce(rows: NDArray[np.float64], n_components: int | None, check: Checks) -> NDArray[np.float64]:
     """Rows in the basis of their largest singular directions (uncentred, so that cosines survive), signs fixed."""
     if n_components is None:
         return rows
-    k = check_int("n_components", owner, n_components, 1, rows.shape[1])
+    k = check.integer("n_components", n_components, 1, rows.shape[1])
     _, basis = np.linalg.eigh(rows.T @ rows)
     basis = basis[:, ::-1][:, :k]
     signs = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(k)])
@@ -237,11 +236,11 @@ def _sourced(
 
 def _fill_from_categories(
     vectors: NDArray[np.float64], source: NDArray[np.str_], known: NDArray[np.bool_], weight: NDArray[np.float64],
-    categories: Any, owner: str,
+    categories: Any, check: Checks,
 ) -> None:
     """Rows still missing get the weighted mean of the known rows of their finest category that has any."""
     shape = (len(vectors),) if np.ndim(categories) == 1 else (len(vectors), None)
-    levels = check_array("categories", owner, categories, dtype=np.int64, shape=shape)
+    levels = check.array("categories", categories, dtype=np.int64, shape=shape)
     for level in levels[:, None].T if levels.ndim == 1 else levels.T:
         names, code = np.unique(level, return_inverse=True)
         share = sparse.csr_array(

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from .._errors import on_behalf_of, parameter_message
+from .._errors import on_behalf_of
 from .._kernels.graph import keep_heaviest
-from .._parallel import priced_blocks, resolve_workers, run_blocks
-from .._validate import as_array, check_array, check_bool, check_choice, check_csr, check_int
+from .._parallel import priced_blocks, run_blocks
+from .._validate import Checks
 from .count_parts import csr_of
 from .graph_objects import adjacency_of
 from .ppmi import positive_pmi
@@ -141,13 +141,13 @@ def build_item_graph(
     >>> graph.report.edges_pruned
     3
     """
-    owner = "build_item_graph"
-    k = None if k is None else check_int("k", owner, k, 1)
-    check_choice("weighting", owner, weighting, WEIGHTINGS)
-    check_bool("directed", owner, directed)
-    check_bool("keep_self_loops", owner, keep_self_loops)
-    n_workers = resolve_workers(workers, owner)
-    matrix, dropped = _clean(counts, "counts", owner, keep_self_loops)
+    check = Checks("build_item_graph")
+    k = None if k is None else check.integer("k", k, 1)
+    check.choice("weighting", weighting, WEIGHTINGS)
+    check.boolean("directed", directed)
+    check.boolean("keep_self_loops", keep_self_loops)
+    n_workers = check.workers(workers)
+    matrix, dropped = _clean(counts, "counts", check, keep_self_loops)
     if weighting == "ppmi" and matrix.nnz:
         matrix = sparse.csr_array(positive_pmi(matrix)).astype(np.float64)
         dropped["zeros_dropped"] += matrix.nnz - np.count_nonzero(matrix.data)
@@ -200,21 +200,21 @@ def graph_from_edges(
     >>> graph.adjacency.toarray()[2].tolist()
     [3.0, 1.0, 0.0]
     """
-    owner = "graph_from_edges"
+    check = Checks("graph_from_edges")
     names = None
-    sources, targets = as_array("sources", owner, sources), as_array("targets", owner, targets)
+    sources, targets = check.plain("sources", sources), check.plain("targets", targets)
     if _are_texts(sources) and _are_texts(targets):
         if n_nodes is not None:
-            raise ValueError(parameter_message("n_nodes", owner, "None where nodes have ids", n_nodes))
-        sources, targets, names = _number_nodes(np.asarray(sources, dtype=str), np.asarray(targets, dtype=str), owner)
+            raise check.value_error("n_nodes", "None where nodes have ids", n_nodes)
+        sources, targets, names = _number_nodes(np.asarray(sources, dtype=str), np.asarray(targets, dtype=str), check)
         n_nodes = len(names)
-    source = check_array("sources", owner, sources, dtype=np.int32, shape=(None,))
-    target = check_array("targets", owner, targets, dtype=np.int32, shape=(len(source),))
+    source = check.array("sources", sources, dtype=np.int32, shape=(None,))
+    target = check.array("targets", targets, dtype=np.int32, shape=(len(source),))
     if weights is None:
         weight = np.ones(len(source))
     else:
-        weight = check_array("weights", owner, weights, dtype=np.float64, shape=(len(source),), nonnegative=True)
-    n = _count_nodes(source, target, n_nodes, owner)
+        weight = check.array("weights", weights, dtype=np.float64, shape=(len(source),), nonnegative=True)
+    n = _count_nodes(source, target, n_nodes, check)
     matrix = sparse.coo_array((weight, (source, target)), shape=(n, n))
     graph = graph_from_matrix(matrix, directed=directed, keep_self_loops=keep_self_loops)
     return replace(graph, node_ids=names)
@@ -228,28 +228,28 @@ def _are_texts(nodes: Any) -> bool:
 
 
 def _number_nodes(
-    sources: NDArray[Any], targets: NDArray[Any], owner: str
+    sources: NDArray[Any], targets: NDArray[Any], check: Checks
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[Any]]:
     """Rows of sources and targets among all ids in sorted order, and these."""
     if sources.shape != targets.shape or sources.ndim != 1:
         rule = f"an array of shape ({len(sources)},), as 'sources'" if sources.ndim == 1 else "of one dimension"
-        raise ValueError(parameter_message("targets", owner, rule, f"shape {targets.shape}"))
+        raise check.value_error("targets", rule, f"shape {targets.shape}")
     names, rows = np.unique(np.concatenate([sources, targets]), return_inverse=True)
     return rows[: len(sources)], rows[len(sources) :], names
 
 
-def _count_nodes(source: NDArray[np.int32], target: NDArray[np.int32], n_nodes: Any, owner: str) -> int:
+def _count_nodes(source: NDArray[np.int32], target: NDArray[np.int32], n_nodes: Any, check: Checks) -> int:
     """`n_nodes` as given or one past the largest seen; a node outside is a ValueError."""
     seen = int(max(source.max(), target.max())) + 1 if len(source) else 0
     if n_nodes is None and seen > max(1 << 22, 64 * len(source)):  # mostly rows of nodes that no edge meets
         rule = "rows of nodes 0, 1, 2, ... (pass ids as strings, or 'n_nodes' to keep these)"
-        raise ValueError(parameter_message("sources", owner, rule, f"node {seen - 1} among {len(source)} edges"))
-    n = seen if n_nodes is None else check_int("n_nodes", owner, n_nodes, 0, 2**31 - 1)
+        raise check.value_error("sources", rule, f"node {seen - 1} among {len(source)} edges")
+    n = seen if n_nodes is None else check.integer("n_nodes", n_nodes, 0, 2**31 - 1)
     for name, nodes in (("sources", source), ("targets", target)):
         if len(nodes) and (nodes.min() < 0 or nodes.max() >= n):
             place = int(np.argmax((nodes < 0) | (nodes >= n)))
             rule = f"rows of nodes in [0, {n - 1}]"
-            raise ValueError(parameter_message(name, owner, rule, f"{nodes[place]} at {place}"))
+            raise check.value_error(name, rule, f"{nodes[place]} at {place}")
     return n
 
 
@@ -274,29 +274,30 @@ def graph_from_matrix(adjacency: Any, *, directed: bool = True, keep_self_loops:
     >>> tc.graph_from_matrix([[0, 2], [0, 5]])  # the diagonal is left out: no item is its own neighbour
     ItemGraph(2 nodes, 1 edges, 0 isolated)
     """
-    return _graph_of(adjacency, "adjacency", "graph_from_matrix", directed=directed, keep_self_loops=keep_self_loops)
+    check = Checks("graph_from_matrix")
+    return _graph_of(adjacency, "adjacency", check, directed=directed, keep_self_loops=keep_self_loops)
 
 
-def as_graph(value: Any, name: str, owner: str) -> ItemGraph:
+def as_graph(value: Any, name: str, check: Checks) -> ItemGraph:
     """An ItemGraph as it is; anything else as `graph_from_matrix` takes it: without self-loops."""
     if isinstance(value, ItemGraph):
         return value
-    return _graph_of(value, name, owner, directed=True, keep_self_loops=False)
+    return _graph_of(value, name, check, directed=True, keep_self_loops=False)
 
 
-def _graph_of(value: Any, name: str, owner: str, *, directed: Any, keep_self_loops: Any) -> ItemGraph:
-    check_bool("directed", owner, directed)
-    check_bool("keep_self_loops", owner, keep_self_loops)
+def _graph_of(value: Any, name: str, check: Checks, *, directed: Any, keep_self_loops: Any) -> ItemGraph:
+    check.boolean("directed", directed)
+    check.boolean("keep_self_loops", keep_self_loops)
     matrix, names = adjacency_of(value)
-    clean, dropped = _clean(matrix, name, owner, keep_self_loops)
+    clean, dropped = _clean(matrix, name, check, keep_self_loops)
     return replace(_finish(_prune(clean, None, 1), directed, **dropped), node_ids=names)
 
 
-def _clean(value: Any, name: str, owner: str, keep_self_loops: bool) -> tuple[sparse.csr_array, dict[str, int]]:
+def _clean(value: Any, name: str, check: Checks, keep_self_loops: bool) -> tuple[sparse.csr_array, dict[str, int]]:
     """Canonical float64 CSR of at most 2**31 - 1 nodes without the diagonal, and what was merged or dropped."""
-    matrix = check_csr(name, owner, value, dtype=np.float64, square=True, nonnegative=True)
+    matrix = check.csr(name, value, dtype=np.float64, square=True, nonnegative=True)
     if matrix.shape[0] > 2**31 - 1:
-        raise ValueError(parameter_message(name, owner, "at most 2**31 - 1 nodes", f"{matrix.shape[0]} nodes"))
+        raise check.value_error(name, "at most 2**31 - 1 nodes", f"{matrix.shape[0]} nodes")
     stored = value.nnz if sparse.issparse(value) else matrix.nnz
     dropped = {"duplicates_merged": int(stored) - int(matrix.nnz), "self_loops_dropped": 0}
     dropped["zeros_dropped"] = int(matrix.nnz - np.count_nonzero(matrix.data)) if sparse.issparse(value) else 0

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import io, sparse
 
-from .._errors import parameter_message
-from .._validate import check_bool
+from .._validate import Checks
 from .graph import ItemGraph, graph_from_edges, graph_from_matrix
 
-_OWNER = "read_graph"
+_CHECK = Checks("read_graph")
 # None: any white space. Lists of edges are often called .txt, too.
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".edg": None, ".edgelist": None, ".edges": None, ".txt": None}
 
@@ -72,30 +71,30 @@ def read_graph(
     inner = Path(path.stem).suffix if path.suffix in _OPENERS else path.suffix
     if inner in _DELIMITERS:
         if key is not None:
-            raise ValueError(parameter_message("key", _OWNER, "None for an edge list", key))
+            raise _CHECK.value_error("key", "None for an edge list", key)
         return _read_edges(path, delimiter or _DELIMITERS[inner], header, directed, keep_self_loops)
     for name, value in (("delimiter", delimiter), ("header", header or None)):
         if value is not None:
-            raise ValueError(parameter_message(name, _OWNER, f"left out for a {path.suffix} file", value))
+            raise _CHECK.value_error(name, f"left out for a {path.suffix} file", value)
     if path.suffix == ".npz":
         if key is not None:
-            raise ValueError(parameter_message("key", _OWNER, "None for an .npz file", key))
+            raise _CHECK.value_error("key", "None for an .npz file", key)
         return graph_from_matrix(sparse.load_npz(path), directed=directed, keep_self_loops=keep_self_loops)
     if path.suffix != ".mat":
         rule = f"an edge list ({', '.join(_DELIMITERS)}), a .mat or an .npz file"
-        raise ValueError(parameter_message("path", _OWNER, rule, str(path)))
+        raise _CHECK.value_error("path", rule, str(path))
     variables = {name: value for name, value in io.loadmat(path).items() if not name.startswith("__")}
     square = sorted(n for n, v in variables.items() if getattr(v, "ndim", 0) == 2 and v.shape[0] == v.shape[1] > 1)
     if key is None and len(square) == 1:
         key = square[0]
     if key is None or key not in variables:
         rule = f"one of the variables of {path.name} that hold a square matrix ({', '.join(square) or 'none'})"
-        raise ValueError(parameter_message("key", _OWNER, rule, key))
+        raise _CHECK.value_error("key", rule, key)
     return graph_from_matrix(variables[key], directed=directed, keep_self_loops=keep_self_loops)
 
 
 def _read_edges(path: Path, delimiter: str | None, header: Any, directed: Any, keep_self_loops: Any) -> ItemGraph:
-    check_bool("header", _OWNER, header)
+    _CHECK.boolean("header", header)
     opened: Any = _OPENERS.get(path.suffix, open)
     try:
         with opened(path, "rt", encoding="utf-8-sig") as file, warnings.catch_warnings():

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from .._errors import on_behalf_of
 from .._progress import Progress
-from .._validate import check_choice
+from .._validate import Checks
 from ..events.sequences import Sequences
 from .sgns import train
 from .sgns_options import SgnsEmbedder
@@ -89,7 +89,7 @@ class Item2Vec(SgnsEmbedder):
     @classmethod
     def preset(cls, name: str, **params: Any) -> Self:
         """Parameters for a kind of data, others as given: 'sessions' predicts the next item of short shop sessions."""
-        check_choice("name", "Item2Vec.preset", name, tuple(_PRESETS))
+        Checks("Item2Vec.preset").choice("name", name, tuple(_PRESETS))
         return cls(**(_PRESETS[name] | params))
 
     def plan(self, sequences: Sequences, *, n_items: int | None = None) -> SgnsPlan:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._errors import parameter_message
-from .._validate import check_array, check_csr, check_int
+from .._validate import Checks
 from .count_parts import INT32_MAX, csr_of
 
 
@@ -47,22 +46,22 @@ def merge_counts(
     >>> tc.merge_counts(counts, weights=(0.5, 1.0)).toarray().tolist()
     [[0.0, 2.0, 1.0], [2.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
-    owner = "merge_counts"
+    check = Checks("merge_counts")
     if not isinstance(counts, (list, tuple)) or not counts:
-        raise TypeError(parameter_message("counts", owner, "a non-empty list of sparse matrices", counts))
+        raise check.type_error("counts", "a non-empty list of sparse matrices", counts)
     kinds = (np.float32, np.float64, np.int32, np.int64)
-    matrices = [check_csr(f"counts[{i}]", owner, c, dtype=kinds, square=True) for i, c in enumerate(counts)]
+    matrices = [check.csr(f"counts[{i}]", c, dtype=kinds, square=True) for i, c in enumerate(counts)]
     largest = max(m.shape[0] for m in matrices)
-    size = largest if n_items is None else check_int("n_items", owner, n_items, 1, INT32_MAX)
+    size = largest if n_items is None else check.integer("n_items", n_items, 1, INT32_MAX)
     if size < largest:
-        raise ValueError(parameter_message("n_items", owner, f"at least {largest}, the rows of the largest", n_items))
+        raise check.value_error("n_items", f"at least {largest}, the rows of the largest", n_items)
     if weights is None:
         dtype = np.result_type(*(m.dtype for m in matrices))
         if dtype == np.int32 and sum(_largest(m) for m in matrices) > INT32_MAX:
             dtype = np.dtype(np.int64)
         factors: list[Any] = [None] * len(matrices)
     else:
-        table = check_array("weights", owner, weights, dtype=np.float64, shape=(len(matrices),), nonnegative=True)
+        table = check.array("weights", weights, dtype=np.float64, shape=(len(matrices),), nonnegative=True)
         wide = any(m.dtype == np.float64 for m in matrices)
         dtype, factors = np.dtype(np.float64 if wide else np.float32), list(table)
     total = None

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
 from .._kernels import next_item as kernels
-from .._parallel import priced_blocks, resolve_workers, run_blocks
+from .._parallel import priced_blocks, run_blocks
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_array, check_bool, check_choice, check_int, check_real
+from .._validate import Checks
 from ..events.sequences import Sequences
 from .cooccurrence import check_n_items, weighted_counts
 from .count_parts import csr_of
@@ -125,7 +124,7 @@ class NextItemCounts(ParamsMixin):
     def preset(cls, name: str, **params: Any) -> Self:
         """Parameters for a purpose, others as given: 'next_click' ranks what comes next in a shop session; 'plain'
         counts all pairs of a session alike, for comparison."""
-        check_choice("name", "NextItemCounts.preset", name, tuple(PRESETS))
+        Checks("NextItemCounts.preset").choice("name", name, tuple(PRESETS))
         return cls(**(PRESETS[name] | params))
 
     def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
@@ -135,19 +134,19 @@ class NextItemCounts(ParamsMixin):
         ------
         TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
         """
-        owner = type(self).__name__
+        check = Checks(type(self).__name__)
         if not isinstance(sequences, Sequences):
-            raise TypeError(parameter_message("sequences", owner, "a Sequences", sequences))
-        size = check_n_items(sequences, n_items, owner)
-        window = check_int("window", owner, self.window, 1)
+            raise check.type_error("sequences", "a Sequences", sequences)
+        size = check_n_items(sequences, n_items, check)
+        window = check.integer("window", self.window, 1)
         powers = {
-            name: check_real(name, owner, getattr(self, name), 0.0, open_low=name == "count_power")
+            name: check.real(name, getattr(self, name), 0.0, open_low=name == "count_power")
             for name in ("length_power", "distance_power", "count_power", "column_power", "row_power")
         }
-        age_scale = check_real("age_scale", owner, self.age_scale, 0.0, open_low=True)
-        backward = check_real("backward", owner, self.backward, 0.0)
+        age_scale = check.real("age_scale", self.age_scale, 0.0, open_low=True)
+        backward = check.real("backward", self.backward, 0.0)
         self._scoring()
-        workers = resolve_workers(self.workers, owner)
+        workers = check.workers(self.workers)
         lengths = np.diff(sequences.offsets)
         reach = min(window, max(1, int(lengths.max(initial=1)) - 1))
         ahead = np.arange(1, reach + 1, dtype=np.float64) ** -powers["distance_power"]
@@ -212,10 +211,10 @@ class NextItemCounts(ParamsMixin):
         items int32 and scores float32: (n_sessions, k), or (k,) for one session. Where fewer items score above 0, the
         rest is -1 with score NaN.
         """
-        owner = f"{type(self).__name__}.recommend"
+        check = Checks(f"{type(self).__name__}.recommend")
         sequences, single = self._sessions(sessions)
-        count = check_int("k", owner, k, 1)
-        skip = check_bool("exclude_seen", owner, exclude_seen)
+        count = check.integer("k", k, 1)
+        skip = check.boolean("exclude_seen", exclude_seen)
         items = np.full((len(sequences), count), -1, dtype=np.int32)
         scores = np.zeros((len(sequences), count), dtype=np.float32)
 
@@ -234,12 +233,12 @@ class NextItemCounts(ParamsMixin):
 
         `targets` (n_sessions,) int. Most items score 0 in a session: the mean rank keeps them from winning ties.
         """
-        owner = f"{type(self).__name__}.rank"
+        check = Checks(f"{type(self).__name__}.rank")
         sequences, _ = self._sessions(sessions)
-        wanted = check_array("targets", owner, targets, dtype=np.int32, shape=(len(sequences),))
+        wanted = check.array("targets", targets, dtype=np.int32, shape=(len(sequences),))
         if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n_items_):
             got = f"values from {wanted.min()} to {wanted.max()}"
-            raise ValueError(parameter_message("targets", owner, f"items in [0, {self.n_items_ - 1}]", got))
+            raise check.value_error("targets", f"items in [0, {self.n_items_ - 1}]", got)
         ranks = np.empty(len(sequences))
 
         def part(start: int, stop: int) -> None:
@@ -253,11 +252,11 @@ class NextItemCounts(ParamsMixin):
 
     def explain(self, session: Any, item: int) -> list[Contribution]:
         """What each event of one session adds to `item`'s score, the largest first; they sum to the score."""
-        owner = f"{type(self).__name__}.explain"
+        check = Checks(f"{type(self).__name__}.explain")
         sequences, _ = self._sessions(session)
         if len(sequences) != 1:
-            raise ValueError(parameter_message("session", owner, "one session", f"{len(sequences)} of them"))
-        wanted = check_int("item", owner, item, 0, self.n_items_ - 1)
+            raise check.value_error("session", "one session", f"{len(sequences)} of them")
+        wanted = check.integer("item", item, 0, self.n_items_ - 1)
         decay, repeat = self._scoring()
         tokens = sequences[0]
         lift = repeat if wanted in tokens else 1.0
@@ -267,9 +266,9 @@ class NextItemCounts(ParamsMixin):
         return [Contribution(int(p), int(tokens[p]), float(parts[p])) for p in order if parts[p] > 0]
 
     def _scoring(self) -> tuple[float, float]:
-        owner = type(self).__name__
-        decay = check_real("decay", owner, self.decay, 0.0, 1.0, open_low=True)
-        return decay, check_real("repeat", owner, self.repeat, 0.0)
+        check = Checks(type(self).__name__)
+        decay = check.real("decay", self.decay, 0.0, 1.0, open_low=True)
+        return decay, check.real("repeat", self.repeat, 0.0)
 
     def _matrix(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]:
         return self.scores_.indptr, self.scores_.indices, self.scores_.data
@@ -280,7 +279,7 @@ class NextItemCounts(ParamsMixin):
 
     def _over(self, part: Any, seqs: Sequences, n_listed: int = 0) -> list[Any]:
         """`part(start, stop)` over blocks of sessions, cut by the entries they read and the places they sort."""
-        workers = resolve_workers(self.workers, type(self).__name__)
+        workers = Checks(type(self).__name__).workers(self.workers)
         entries = np.concatenate(([0], np.cumsum(np.diff(self.scores_.indptr)[seqs.tokens], dtype=np.int64)))
         cost = entries[seqs.offsets] + np.arange(len(seqs) + 1) * (1 + min(n_listed, self.n_items_) ** 2 // 4)
         return run_blocks(part, priced_blocks(cost, workers, _PRICE), workers)
@@ -288,13 +287,13 @@ class NextItemCounts(ParamsMixin):
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
         """The sessions, and whether it was a single one."""
         self._check_fitted("scores_")
-        owner = type(self).__name__
+        check = Checks(type(self).__name__)
         single = not isinstance(sessions, Sequences)
         if single:
-            tokens = check_array("sessions", owner, sessions, dtype=np.int32, shape=(None,))
+            tokens = check.array("sessions", sessions, dtype=np.int32, shape=(None,))
             sessions = Sequences(tokens=tokens, offsets=np.array([0, len(tokens)]))
         largest = sessions.largest_token()
         if largest >= self.n_items_:
             rule = f"of items in [0, {self.n_items_ - 1}], those of the fit"
-            raise ValueError(parameter_message("sessions", owner, rule, largest))
+            raise check.value_error("sessions", rule, largest)
         return sessions, single

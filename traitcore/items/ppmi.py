@@ -9,11 +9,11 @@ import numpy as np
 from scipy import sparse
 
 from .._kernels import ppmi as kernels
-from .._parallel import balanced_blocks, resolve_workers, run_blocks
-from .._validate import check_csr, check_real
+from .._parallel import balanced_blocks, run_blocks
+from .._validate import Checks
 from .count_parts import csr_of
 
-_OWNER = "positive_pmi"
+_CHECK = Checks("positive_pmi")
 # Entries per block: blocks are cut by size, not by the number of workers.
 _BLOCK = 1 << 19
 
@@ -68,15 +68,15 @@ def positive_pmi(
     >>> np.exp(ppmi.data).round(3).tolist()  # of (0, 0) and (1, 1): twice, and 1.5 times as often as by chance
     [2.0, 1.5]
     """
-    matrix = check_csr(
-        "counts", _OWNER, counts, dtype=(np.float32, np.float64, np.int32, np.int64), nonnegative=True
+    matrix = _CHECK.csr(
+        "counts", counts, dtype=(np.float32, np.float64, np.int32, np.int64), nonnegative=True
     )
     if matrix.dtype.kind == "i":
         _refuse_negative(matrix)
-    shift = check_real("shift", _OWNER, shift, 0.0, open_low=True)
-    power = check_real("context_smoothing", _OWNER, context_smoothing, 0.0, 1.0, open_low=True)
-    discount = check_real("discount", _OWNER, discount, 0.0)
-    n_workers = resolve_workers(workers, _OWNER)
+    shift = _CHECK.real("shift", shift, 0.0, open_low=True)
+    power = _CHECK.real("context_smoothing", context_smoothing, 0.0, 1.0, open_low=True)
+    discount = _CHECK.real("discount", discount, 0.0)
+    n_workers = _CHECK.workers(workers)
     blocks = balanced_blocks(matrix.indptr, max(1, matrix.nnz // _BLOCK))
     rows = np.empty(matrix.shape[0])
     run_blocks(kernels.row_sums, blocks, n_workers, matrix.indptr, matrix.data, rows)
@@ -97,4 +97,4 @@ def positive_pmi(
 
 def _refuse_negative(matrix: sparse.csr_array) -> None:
     if matrix.nnz and matrix.data.min() < 0:
-        check_csr("counts", _OWNER, matrix.astype(np.float64), nonnegative=True)
+        _CHECK.csr("counts", matrix.astype(np.float64), nonnegative=True)

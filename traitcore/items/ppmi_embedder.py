@@ -11,7 +11,7 @@ from scipy import sparse
 from .._errors import on_behalf_of
 from .._params import ParamsMixin
 from .._progress import Progress
-from .._validate import check_choice, check_int, check_real, check_seed
+from .._validate import Checks
 from ..events.sequences import Sequences
 from ..factorization.svd import svd_vectors
 from .cooccurrence import count_cooccurrences
@@ -113,7 +113,7 @@ class PPMIEmbedder(ParamsMixin):
         TypeError, ValueError : a parameter of the wrong type or value, a token >= n_items.
         """
         self._checked_decay()
-        check_seed("seed", type(self).__name__, self.seed)
+        Checks(type(self).__name__).seed("seed", self.seed)
         return self._refit(self._count(sequences, n_items, progress), progress)
 
     @on_behalf_of("PPMIEmbedder")
@@ -134,12 +134,12 @@ class PPMIEmbedder(ParamsMixin):
         return self._refit(merge_counts([self.counts_, new], weights=None if decay == 1.0 else (decay, 1.0)), progress)
 
     def _checked_decay(self) -> float:
-        return check_real("decay", type(self).__name__, self.decay, 0.0, 1.0, open_low=True)
+        return Checks(type(self).__name__).real("decay", self.decay, 0.0, 1.0, open_low=True)
 
     @classmethod
     def preset(cls, name: str, **params: Any) -> Self:
         """Parameters for a kind of data, others as given: 'sessions' relates the items of short shop sessions."""
-        check_choice("name", "PPMIEmbedder.preset", name, tuple(_PRESETS))
+        Checks("PPMIEmbedder.preset").choice("name", name, tuple(_PRESETS))
         return cls(**(_PRESETS[name] | params))
 
     def _count(self, sequences: Sequences, n_items: int | None, progress: Progress | None) -> sparse.csr_array:
@@ -149,11 +149,11 @@ class PPMIEmbedder(ParamsMixin):
         )
 
     def _refit(self, counts: sparse.csr_array, progress: Progress | None) -> Self:
-        owner = type(self).__name__
-        size = check_int("vector_size", owner, self.vector_size, 1)
+        check = Checks(type(self).__name__)
+        size = check.integer("vector_size", self.vector_size, 1)
         kept = counts
         if self.min_pair_count is not None:
-            least = check_real("min_pair_count", owner, self.min_pair_count, 0.0)
+            least = check.real("min_pair_count", self.min_pair_count, 0.0)
             kept = counts.copy()
             kept.data[kept.data < least] = 0
             kept.eliminate_zeros()

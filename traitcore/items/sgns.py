@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import on_behalf_of, parameter_message
+from .._errors import on_behalf_of
 from .._progress import Progress
-from .._validate import check_int
+from .._validate import Checks
 from ..events.sequences import Sequences
 from .sgns_options import SgnsOptions, check_options
 from .sgns_report import SgnsResult, TrainingInterrupted
 from .sgns_trainer import NoPairLeft, SgnsTrainer, no_pair_message, require_pairs
 
-_OWNER = "train_sgns"
+_CHECK = Checks("train_sgns")
 
 
 def train_sgns(
@@ -80,7 +80,7 @@ def train_sgns(
     >>> (result.item_vectors @ result.context_vectors.T).argmax(axis=1).tolist()  # what goes with each item
     [1, 0, 3, 2]
     """
-    with on_behalf_of(_OWNER):
+    with on_behalf_of(_CHECK.caller):
         return train(sequences, options, n_items, held_out, patience, start, progress)
 
 
@@ -94,14 +94,14 @@ def train(
     progress: Progress | None,
 ) -> SgnsResult:
     """`train_sgns` for it and for `Item2Vec`: its warning points to the line that called them."""
-    options = check_options(options, _OWNER)
+    options = check_options(options, _CHECK)
     patience = _check_patience(patience, held_out)
     n_items = _check_corpus(sequences, n_items)
-    require_pairs("sequences", sequences, _OWNER)
+    require_pairs("sequences", sequences, _CHECK)
     if held_out is not None:
         if not isinstance(held_out, Sequences):
-            raise TypeError(parameter_message("held_out", _OWNER, "a Sequences or None", held_out))
-        require_pairs("held_out", held_out, _OWNER)
+            raise _CHECK.type_error("held_out", "a Sequences or None", held_out)
+        require_pairs("held_out", held_out, _CHECK)
     counts = sequences.token_counts(n_items)
 
     def run(options: SgnsOptions) -> SgnsResult:
@@ -120,26 +120,26 @@ def train(
 def _check_patience(patience: int | None, held_out: Sequences | None) -> int | None:
     if patience is None:
         return None
-    patience = check_int("patience", _OWNER, patience, 1)
+    patience = _CHECK.integer("patience", patience, 1)
     if held_out is None:
-        raise ValueError(parameter_message("patience", _OWNER, "None where 'held_out' is None", patience))
+        raise _CHECK.value_error("patience", "None where 'held_out' is None", patience)
     return patience
 
 
 def _check_corpus(sequences: Sequences, n_items: int | None) -> int:
     """The number of items of a corpus that has tokens, all of them items."""
     if not isinstance(sequences, Sequences):
-        raise TypeError(parameter_message("sequences", _OWNER, "a Sequences", sequences))
+        raise _CHECK.type_error("sequences", "a Sequences", sequences)
     largest = sequences.largest_token() + 1
     if n_items is None:
-        n_items = sequences.vocabulary_size(_OWNER)
-    n_items = check_int("n_items", _OWNER, n_items, 0, 2**31 - 1)
+        n_items = sequences.vocabulary_size(_CHECK)
+    n_items = _CHECK.integer("n_items", n_items, 0, 2**31 - 1)
     if sequences.n_tokens == 0 or n_items == 0:
-        raise ValueError(parameter_message("sequences", _OWNER, "at least one token", "an empty corpus"))
+        raise _CHECK.value_error("sequences", "at least one token", "an empty corpus")
     if largest > n_items:
         place = int(np.argmax(sequences.tokens >= n_items))
         rule = f"Sequences of tokens in [0, {n_items})"
-        raise ValueError(parameter_message("sequences", _OWNER, rule, f"{sequences.tokens[place]} at {place}"))
+        raise _CHECK.value_error("sequences", rule, f"{sequences.tokens[place]} at {place}")
     return n_items
 
 
@@ -173,10 +173,10 @@ def _run(
 
 
 def _held_out_loss(trainer: SgnsTrainer, held_out: Sequences) -> float:
-    with on_behalf_of(_OWNER, sequences="held_out"):
+    with on_behalf_of(_CHECK.caller, sequences="held_out"):
         loss = trainer.evaluate(held_out)
         if np.isnan(loss):
-            raise NoPairLeft(no_pair_message("sequences", _OWNER, "none, after subsampling"))
+            raise NoPairLeft(no_pair_message("sequences", _CHECK, "none, after subsampling"))
     return loss
 
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import parameter_message
-from .._parallel import resolve_workers
 from .._params import ParamsMixin
-from .._validate import check_bool, check_choice, check_int, check_real, check_seed
+from .._validate import Checks
 from .sgns_report import SgnsReport, SgnsResult
 
 
@@ -67,30 +65,30 @@ class SgnsOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        owner = "SgnsOptions"
-        alpha = check_real("alpha", owner, self.alpha, 0.0, open_low=True)
+        check = Checks("SgnsOptions")
+        alpha = check.real("alpha", self.alpha, 0.0, open_low=True)
         checked = {
-            "vector_size": check_int("vector_size", owner, self.vector_size, 1, 2**20),
-            "window": None if self.window is None else check_int("window", owner, self.window, 1),
-            "dynamic_window": check_bool("dynamic_window", owner, self.dynamic_window),
-            "negative": check_int("negative", owner, self.negative, 1, 1000),
-            "negatives": check_choice("negatives", owner, self.negatives, ("shared", "fresh")),
-            "ns_exponent": check_real("ns_exponent", owner, self.ns_exponent, -np.inf),
-            "sample": check_real("sample", owner, self.sample, 0.0),
+            "vector_size": check.integer("vector_size", self.vector_size, 1, 2**20),
+            "window": None if self.window is None else check.integer("window", self.window, 1),
+            "dynamic_window": check.boolean("dynamic_window", self.dynamic_window),
+            "negative": check.integer("negative", self.negative, 1, 1000),
+            "negatives": check.choice("negatives", self.negatives, ("shared", "fresh")),
+            "ns_exponent": check.real("ns_exponent", self.ns_exponent, -np.inf),
+            "sample": check.real("sample", self.sample, 0.0),
             "alpha": alpha,
-            "min_alpha": check_real("min_alpha", owner, self.min_alpha, 0.0, alpha),
-            "epochs": check_int("epochs", owner, self.epochs, 1),
-            "seed": check_seed("seed", owner, self.seed),
+            "min_alpha": check.real("min_alpha", self.min_alpha, 0.0, alpha),
+            "epochs": check.integer("epochs", self.epochs, 1),
+            "seed": check.seed("seed", self.seed),
         }
-        resolve_workers(self.workers, owner)  # -1 stays: it stands for the cores of the machine that trains
+        check.workers(self.workers)  # -1 stays: it stands for the cores of the machine that trains
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
 
-def check_options(options: SgnsOptions | None, owner: str) -> SgnsOptions:
+def check_options(options: SgnsOptions | None, check: Checks) -> SgnsOptions:
     """The options as given, or the defaults for None."""
     if options is not None and not isinstance(options, SgnsOptions):
-        raise TypeError(parameter_message("options", owner, "an SgnsOptions or None", options))
+        raise check.type_error("options", "an SgnsOptions or None", options)
     return SgnsOptions() if options is None else options
 
 

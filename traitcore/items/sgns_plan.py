@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._errors import on_behalf_of, parameter_message
+from .._errors import on_behalf_of
+from .._validate import Checks
 from ..events.sequences import Sequences
 from .sgns_options import SgnsOptions, check_options
 from .sgns_trainer import SgnsTrainer, require_pairs
@@ -49,14 +50,14 @@ def plan_sgns(
     ------
     TypeError, ValueError : as `train_sgns` would.
     """
-    owner = "plan_sgns"
-    options = check_options(options, owner)
+    check = Checks("plan_sgns")
+    options = check_options(options, check)
     if not isinstance(sequences, Sequences):
-        raise TypeError(parameter_message("sequences", owner, "a Sequences", sequences))
+        raise check.type_error("sequences", "a Sequences", sequences)
     if sequences.n_tokens == 0:
-        raise ValueError(parameter_message("sequences", owner, "at least one token", "an empty corpus"))
-    require_pairs("sequences", sequences, owner)
-    n_items = sequences.vocabulary_size(owner) if n_items is None else int(n_items)
+        raise check.value_error("sequences", "at least one token", "an empty corpus")
+    require_pairs("sequences", sequences, check)
+    n_items = sequences.vocabulary_size(check) if n_items is None else int(n_items)
     rows = min(n_items, _TRIAL_ROWS)
     trial = _trial(sequences, rows)
     trainer = SgnsTrainer(sequences.token_counts(n_items)[:rows], options, epoch_tokens=sequences.n_tokens)

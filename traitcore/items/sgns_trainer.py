@@ -13,17 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._errors import parameter_message
-from .._parallel import resolve_workers
 from .._progress import Progress
-from .._validate import COUNT_MAX, check_array, check_int
+from .._validate import COUNT_MAX, Checks
 from ..events.sequences import Sequences
 from .sgns_options import SgnsOptions, check_options
 from .sgns_report import SgnsReport, SgnsResult
 
 # Held-out loss is always measured with the same draws, so that epochs can be compared: an epoch no training reaches.
 _HELD_OUT_EPOCH = 2**63
-_OWNER = "SgnsTrainer"
+_CHECK = Checks("SgnsTrainer")
 
 
 class SgnsTrainer:
@@ -78,16 +76,16 @@ class SgnsTrainer:
         group_negative: int | None = None,
         start: SgnsResult | tuple[Any, Any] | None = None,
     ) -> None:
-        owner = _OWNER
-        self.options = options = check_options(options, owner)
-        counts = check_array("counts", owner, counts, dtype=np.int64, shape=(None,), nonnegative=True)
-        self.n_items = check_int("n_items", owner, len(counts), 1, 2**31 - 1)
-        self.epoch = self._first_epoch = check_int("first_epoch", owner, first_epoch, 0, options.epochs)
-        self.workers = resolve_workers(options.workers, owner)
+        check = _CHECK
+        self.options = options = check_options(options, check)
+        counts = check.array("counts", counts, dtype=np.int64, shape=(None,), nonnegative=True)
+        self.n_items = check.integer("n_items", len(counts), 1, 2**31 - 1)
+        self.epoch = self._first_epoch = check.integer("first_epoch", first_epoch, 0, options.epochs)
+        self.workers = check.workers(options.workers)
         n_tokens = max(int(counts.sum()), 1)
         self._epoch_tokens = n_tokens
         if epoch_tokens is not None:
-            self._epoch_tokens = check_int("epoch_tokens", owner, epoch_tokens, 1, COUNT_MAX)
+            self._epoch_tokens = check.integer("epoch_tokens", epoch_tokens, 1, COUNT_MAX)
         groups, from_group = self._check_groups(noise_groups, group_negative)
         rounds = options.epochs * self._epoch_tokens / n_tokens
         self._model = _new_model(options, counts, groups, from_group, rounds)
@@ -175,7 +173,7 @@ class SgnsTrainer:
     def require_pairs(self) -> None:
         """ValueError where epochs have run and none had a pair of items."""
         if self._losses and self._total_pairs == 0:
-            raise NoPairLeft(no_pair_message("sequences", _OWNER, "none, after subsampling"))
+            raise NoPairLeft(no_pair_message("sequences", _CHECK, "none, after subsampling"))
 
     def evaluate(self, sequences: Sequences) -> float:
         """Mean log-loss per positive pair over other sequences, no updates, always with the same draws."""
@@ -227,45 +225,45 @@ class SgnsTrainer:
         return SgnsResult(self._model.item_vectors(), self._model.context_vectors(), loss, report)
 
     def _check_groups(self, groups: Any, group_negative: int | None) -> tuple[NDArray[np.int32] | None, int]:
-        owner, negative = _OWNER, self.options.negative
+        negative = self.options.negative
         if groups is None:
             if group_negative is not None:
                 rule = "None where 'noise_groups' is None"
-                raise ValueError(parameter_message("group_negative", owner, rule, group_negative))
+                raise _CHECK.value_error("group_negative", rule, group_negative)
             return None, 0
-        groups = check_array("noise_groups", owner, groups, dtype=np.int32, shape=(self.n_items,))
+        groups = _CHECK.array("noise_groups", groups, dtype=np.int32, shape=(self.n_items,))
         if group_negative is None:
             return groups, negative
-        return groups, check_int("group_negative", owner, group_negative, 0, negative)
+        return groups, _CHECK.integer("group_negative", group_negative, 0, negative)
 
     def _check_block(self, sequences: Sequences, global_context: Any) -> NDArray[np.int32] | None:
         if not isinstance(sequences, Sequences):
-            raise TypeError(parameter_message("sequences", _OWNER, "a Sequences", sequences))
+            raise _CHECK.type_error("sequences", "a Sequences", sequences)
         if sequences.largest_token() >= self.n_items:
             place = int(np.argmax(sequences.tokens >= self.n_items))
             rule = f"Sequences of tokens in [0, {self.n_items})"
-            raise ValueError(parameter_message("sequences", _OWNER, rule, f"{sequences.tokens[place]} at {place}"))
+            raise _CHECK.value_error("sequences", rule, f"{sequences.tokens[place]} at {place}")
         if global_context is None:
             return None
-        context = check_array("global_context", _OWNER, global_context, dtype=np.int32, shape=(len(sequences),))
+        context = _CHECK.array("global_context", global_context, dtype=np.int32, shape=(len(sequences),))
         if len(context) and (context.min() < -1 or context.max() >= self.n_items):
             place = int(np.argmax((context < -1) | (context >= self.n_items)))
             rule = f"items in [0, {self.n_items}), or -1 for none"
-            raise ValueError(parameter_message("global_context", _OWNER, rule, f"{context[place]} at {place}"))
+            raise _CHECK.value_error("global_context", rule, f"{context[place]} at {place}")
         return context
 
     def _start_from(self, start: SgnsResult | tuple[Any, Any], vector_size: int) -> None:
         given: Any = (start.item_vectors, start.context_vectors) if isinstance(start, SgnsResult) else start
         if not isinstance(given, tuple) or len(given) != 2:
             rule = "an SgnsResult or a pair (item_vectors, context_vectors)"
-            raise TypeError(parameter_message("start", _OWNER, rule, start))
+            raise _CHECK.type_error("start", rule, start)
         kept = [
-            check_array(f"start[{i}]", _OWNER, a, dtype=np.float32, shape=(None, vector_size))
+            _CHECK.array(f"start[{i}]", a, dtype=np.float32, shape=(None, vector_size))
             for i, a in enumerate(given)
         ]
         if len(kept[0]) != len(kept[1]) or len(kept[0]) > self.n_items:
             rule = f"two arrays of equally many rows, at most n_items ({self.n_items})"
-            raise ValueError(parameter_message("start", _OWNER, rule, f"{len(kept[0])} and {len(kept[1])} rows"))
+            raise _CHECK.value_error("start", rule, f"{len(kept[0])} and {len(kept[1])} rows")
         self._model.item_vectors()[: len(kept[0])] = kept[0]
         self._model.context_vectors()[: len(kept[1])] = kept[1]
 
@@ -293,18 +291,18 @@ def _new_model(
     )
 
 
-def require_pairs(name: str, sequences: Sequences, owner: str) -> None:
+def require_pairs(name: str, sequences: Sequences, check: Checks) -> None:
     """Refuse sequences without any pair of items: nothing could be learned from them, or measured."""
     longest = int(np.diff(sequences.offsets).max(initial=0))
     if longest < 2:
-        raise ValueError(no_pair_message(name, owner, f"sequences of at most {longest}"))
+        raise ValueError(no_pair_message(name, check, f"sequences of at most {longest}"))
 
 
 class NoPairLeft(ValueError):
     """Subsampling dropped so many tokens that no pair of items is left."""
 
 
-def no_pair_message(name: str, owner: str, got: str) -> str:
+def no_pair_message(name: str, check: Checks, got: str) -> str:
     """The sentence of both refusals."""
     rule = "Sequences with at least one pair of items: longer ones, or a smaller 'sample', which drops frequent items"
-    return parameter_message(name, owner, rule, got)
+    return check.message(name, rule, got)

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import on_behalf_of, parameter_message
+from .._errors import on_behalf_of
 from .._progress import Progress
-from .._validate import check_int
+from .._validate import Checks
 from ..events.sequences import Sequences
 from .cooccurrence import count_cooccurrences
 from .graph import GraphReport, as_graph, build_item_graph
@@ -88,7 +88,7 @@ class WalkEmbedder(SgnsEmbedder):
         """Count which items stand together, link each to its `k` heaviest neighbours, walk, and train."""
         self._options()  # a wrong parameter is an error before anything is counted
         if self.graph_window is not None:
-            check_int("graph_window", type(self).__name__, self.graph_window, 1)
+            Checks(type(self).__name__).integer("graph_window", self.graph_window, 1)
         counts = count_cooccurrences(
             sequences, n_items=n_items, window=self.graph_window, self_pairs=False, workers=self.workers,
             progress=progress,
@@ -112,11 +112,11 @@ class WalkEmbedder(SgnsEmbedder):
         ------
         ValueError : a graph without edges, a parameter out of range; TypeError : something that is no graph.
         """
-        owner = type(self).__name__
+        check = Checks(type(self).__name__)
         options = self._options()
-        graph = as_graph(graph, "graph", owner)
+        graph = as_graph(graph, "graph", check)
         if graph.n_edges == 0:
-            raise ValueError(parameter_message("graph", owner, "a graph with at least one edge", graph))
+            raise check.value_error("graph", "a graph with at least one edge", graph)
         corpus = WalkCorpus(
             graph, n_walks=self.n_walks, walk_length=self.walk_length, p=self.p, q=self.q,
             restart_probability=self.restart_probability, seed=self.seed, workers=self.workers,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import on_behalf_of, parameter_message
+from .._errors import on_behalf_of
 from .._kernels.alias import build_alias_rows
 from .._kernels.walks import (
     LANES,
@@ -21,9 +21,9 @@ from .._kernels.walks import (
     pack_walks,
     second_order_walks,
 )
-from .._parallel import StopFlag, balanced_blocks, priced_blocks, resolve_workers, run_blocks, run_tasks
+from .._parallel import StopFlag, balanced_blocks, priced_blocks, run_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
-from .._validate import COUNT_MAX, check_array, check_int, check_real, check_seed
+from .._validate import COUNT_MAX, Checks
 from ..events.sequences import Sequences
 from .graph import as_graph
 
@@ -166,31 +166,31 @@ class WalkCorpus:
         restart_probability: float = 0.0, starts: Any = None, seed: int = 0, workers: int = 1,
         block_tokens: int = 1 << 22, shuffle: bool = False,
     ) -> None:
-        owner = "WalkCorpus"
-        self.walk_length = check_int("walk_length", owner, walk_length, 1, 2**31 - 1)
-        self.n_walks = check_int("n_walks", owner, n_walks, 1, 2**31 - 1)
-        self._back = 1.0 / check_real("p", owner, p, 0.0, open_low=True)
-        self._out = 1.0 / check_real("q", owner, q, 0.0, open_low=True)
-        self._restart = check_real("restart_probability", owner, restart_probability, 0.0, 1.0)
+        check = Checks("WalkCorpus")
+        self.walk_length = check.integer("walk_length", walk_length, 1, 2**31 - 1)
+        self.n_walks = check.integer("n_walks", n_walks, 1, 2**31 - 1)
+        self._back = 1.0 / check.real("p", p, 0.0, open_low=True)
+        self._out = 1.0 / check.real("q", q, 0.0, open_low=True)
+        self._restart = check.real("restart_probability", restart_probability, 0.0, 1.0)
         if self._restart == 1.0:
-            raise ValueError(parameter_message("restart_probability", owner, "a number in [0, 1)", 1.0))
+            raise check.value_error("restart_probability", "a number in [0, 1)", 1.0)
         for name, value, factor in (("p", p, self._back), ("q", q, self._out)):
             if not np.isfinite(factor):
-                raise ValueError(parameter_message(name, owner, f"large enough for 1 / {name} to be finite", value))
-        self._seed = np.uint64(check_seed("seed", owner, seed))
-        self._workers = resolve_workers(workers, owner)
-        self._block_tokens = check_int("block_tokens", owner, block_tokens, 1, COUNT_MAX)
+                raise check.value_error(name, f"large enough for 1 / {name} to be finite", value)
+        self._seed = np.uint64(check.seed("seed", seed))
+        self._workers = check.workers(workers)
+        self._block_tokens = check.integer("block_tokens", block_tokens, 1, COUNT_MAX)
         self._shuffle = bool(shuffle)
-        self._tables = _Tables(graph, owner, self._workers, second_order=self._back != 1.0 or self._out != 1.0)
+        self._tables = _Tables(graph, check, self._workers, second_order=self._back != 1.0 or self._out != 1.0)
         n = self._tables.n_nodes
         if starts is None:
             self._starts = np.arange(n, dtype=np.int32)
         else:
-            self._starts = check_array("starts", owner, starts, dtype=np.int32, shape=(None,))
+            self._starts = check.array("starts", starts, dtype=np.int32, shape=(None,))
             if len(self._starts) and (self._starts.min() < 0 or self._starts.max() >= n):
                 place = int(np.argmax((self._starts < 0) | (self._starts >= n)))
                 got = f"{self._starts[place]} at {place}"
-                raise ValueError(parameter_message("starts", owner, f"rows of nodes in [0, {n - 1}]", got))
+                raise check.value_error("starts", f"rows of nodes in [0, {n - 1}]", got)
 
     def __len__(self) -> int:
         return self.n_walks * len(self._starts)
@@ -255,8 +255,8 @@ class WalkCorpus:
 class _Tables:
     """What the kernels draw from: alias tables, and for second-order walks edge sets and reverse chances."""
 
-    def __init__(self, graph: Any, owner: str, workers: int, *, second_order: bool) -> None:
-        matrix = as_graph(graph, "graph", owner).adjacency  # read-only: its arrays are read where they lie
+    def __init__(self, graph: Any, check: Checks, workers: int, *, second_order: bool) -> None:
+        matrix = as_graph(graph, "graph", check).adjacency  # read-only: its arrays are read where they lie
         self.n_nodes = int(matrix.shape[0])
         self.indptr = matrix.indptr.astype(np.int64)
         self.indices = matrix.indices.astype(np.int32, copy=False)

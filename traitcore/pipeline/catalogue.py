@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError, parameter_message
-from .._validate import check_array
+from .._errors import InputError
+from .._validate import Checks
 from ..events.vocabulary import Vocabulary
 from ..items.content import content_features
 from ..items.fusion import SourcedVectors, backfill_vectors, fuse_vectors
 
-OWNER = "Catalogue"
+CHECK = Checks("Catalogue")
 FIELDS = ("text", "category", "brand", "price")
 
 
@@ -42,13 +42,13 @@ class Catalogue:
     def __post_init__(self) -> None:
         ids = np.asarray(self.item_ids)
         if ids.ndim != 1 or ids.dtype.kind not in "iuUO":
-            raise TypeError(parameter_message("item_ids", OWNER, "ids, all ints or all str", f"dtype {ids.dtype}"))
+            raise CHECK.type_error("item_ids", "ids, all ints or all str", f"dtype {ids.dtype}")
         if len(set(ids.tolist())) != len(ids):
-            raise ValueError(parameter_message("item_ids", OWNER, "distinct", "an id that repeats"))
+            raise CHECK.value_error("item_ids", "distinct", "an id that repeats")
         for name in ("texts", "categories", "brands", "prices", "vectors"):
             value = getattr(self, name)
             if value is not None and len(value) != len(ids):
-                raise ValueError(parameter_message(name, OWNER, f"of {len(ids)} items", f"{len(value)}"))
+                raise CHECK.value_error(name, f"of {len(ids)} items", f"{len(value)}")
         object.__setattr__(self, "item_ids", ids)
 
     def fields(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Catalogue:
     def content(self, *, seed: int = 0) -> NDArray[np.float32]:
         """(n, c) float32 content vectors; a zero row where nothing is known."""
         if self.vectors is not None:
-            return check_array("vectors", OWNER, self.vectors, dtype=np.float32, shape=(len(self.item_ids), None))
+            return CHECK.array("vectors", self.vectors, dtype=np.float32, shape=(len(self.item_ids), None))
         return content_features(**self.fields(), random_state=seed)
 
     def of(self, item_ids: NDArray[Any], name: str) -> list[Any]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from .._validate import check_choice, check_int, check_real
+from .._validate import Checks
 from ..customers.pooling import METHODS as POOLING
 from ..events.sessions import GAP_SECONDS
 from ..events.tokens import DEFAULT_ACTION_MAP
 
-OWNER = "fit_pipeline"
+CHECK = Checks("fit_pipeline")
 METHODS = ("item2vec", "ppmi", "walks")
 CONTENT = ("backfill", "fuse", "none")
 CUSTOMERS = ("auto", "users", "sessions", "none")
@@ -72,19 +72,19 @@ class PipelineConfig:
         known = [f.name for f in fields(self)]
         for name in options:
             if name not in known:
-                raise TypeError(f"{OWNER} has no option {name!r}. It has {', '.join(known)}.")
+                raise TypeError(f"{CHECK} has no option {name!r}. It has {', '.join(known)}.")
         return replace(self, **options)
 
     def check(self) -> None:
         """Check before the first stage; each stage also checks its own parameters."""
-        check_choice("method", OWNER, self.method, METHODS)
-        check_choice("content", OWNER, self.content, CONTENT)
-        check_real("behaviour_weight", OWNER, self.behaviour_weight, 0.0, 1.0)
-        check_choice("customers", OWNER, self.customers, CUSTOMERS)
-        check_choice("pooling", OWNER, self.pooling, POOLING)
-        check_int("recent", OWNER, self.recent, 0)
-        check_int("min_length", OWNER, self.min_length, 1)
-        check_int("min_count", OWNER, self.min_count, 1)
-        check_int("n_traits", OWNER, self.n_traits, 1)
-        check_int("vector_size", OWNER, self.vector_size, 1)
-        check_real("gap_seconds", OWNER, self.gap_seconds, 0.0, open_low=True)
+        CHECK.choice("method", self.method, METHODS)
+        CHECK.choice("content", self.content, CONTENT)
+        CHECK.real("behaviour_weight", self.behaviour_weight, 0.0, 1.0)
+        CHECK.choice("customers", self.customers, CUSTOMERS)
+        CHECK.choice("pooling", self.pooling, POOLING)
+        CHECK.integer("recent", self.recent, 0)
+        CHECK.integer("min_length", self.min_length, 1)
+        CHECK.integer("min_count", self.min_count, 1)
+        CHECK.integer("n_traits", self.n_traits, 1)
+        CHECK.integer("vector_size", self.vector_size, 1)
+        CHECK.real("gap_seconds", self.gap_seconds, 0.0, open_low=True)

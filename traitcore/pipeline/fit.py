@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError, parameter_message
+from .._errors import InputError
 from .._progress import Progress
 from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
@@ -27,7 +27,7 @@ from ..quality.guardrails import Verdict
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
-from .config import OWNER, PipelineConfig
+from .config import CHECK, PipelineConfig
 from .corpus import TokenizedLog, prepare_corpus, with_customers
 from .next_choice import KEY as NEXT
 from .publish import TABLES, publish_tables
@@ -115,7 +115,7 @@ def fit_pipeline(
     (8, 3, 3)
     """
     if not isinstance(log, EventLog):
-        raise TypeError(parameter_message("log", OWNER, "an EventLog", type(log).__name__))
+        raise CHECK.type_error("log", "an EventLog", type(log).__name__)
     config = (PipelineConfig() if config is None else config).with_options(options)
     config.check()
     if store is not None and not isinstance(store, TableStore):

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import parameter_message
-from .._parallel import resolve_workers
 from .._rows import unit_float32_rows
-from .._validate import check_array, check_int, check_seed
+from .._validate import Checks
 from ..serving.neighbors import top_k
 from ..serving.table import EmbeddingTable
 from .retrieval import popularity_percentiles
 
-OWNER = "compare_tables"
+CHECK = Checks("compare_tables")
 _TINY = 1e-12
 
 
@@ -159,9 +157,9 @@ def compare_tables(
     >>> found.lost_examples, round(found.overlap, 2)
     (('hat',), 1.0)
     """
-    k, sample = check_int("k", OWNER, k, 1), check_int("sample", OWNER, sample, 1)
-    rng = np.random.default_rng(check_seed("random_state", OWNER, random_state))
-    resolve_workers(workers, OWNER)
+    k, sample = CHECK.integer("k", k, 1), CHECK.integer("sample", sample, 1)
+    rng = np.random.default_rng(CHECK.seed("random_state", random_state))
+    CHECK.workers(workers)
     _check_pair(old, new)
     counts = _popularity(new, popularity)
     row_in_old = old.rows(new.ids, missing="mark")
@@ -199,12 +197,12 @@ def compare_tables(
 def _check_pair(old: EmbeddingTable, new: EmbeddingTable) -> None:
     for name, table in (("old", old), ("new", new)):
         if not isinstance(table, EmbeddingTable):
-            raise TypeError(parameter_message(name, OWNER, "an EmbeddingTable", table))
+            raise CHECK.type_error(name, "an EmbeddingTable", table)
         if len(table) == 0 or table.dimension == 0:
-            raise ValueError(parameter_message(name, OWNER, "a table with at least one row and column", table))
+            raise CHECK.value_error(name, "a table with at least one row and column", table)
     if old.id_kind != new.id_kind:
         rule = f"a table of {old.id_kind} ids, as old is (1 and '1' are two ids)"
-        raise ValueError(parameter_message("new", OWNER, rule, f"{new.id_kind} ids"))
+        raise CHECK.value_error("new", rule, f"{new.id_kind} ids")
 
 
 def _popularity(table: EmbeddingTable, popularity: Any) -> NDArray[np.float64] | None:
@@ -212,7 +210,7 @@ def _popularity(table: EmbeddingTable, popularity: Any) -> NDArray[np.float64] |
         popularity = table.arrays.get("counts")
     if popularity is None or (np.shape(popularity) != (len(table),) and popularity is table.arrays.get("counts")):
         return None
-    return check_array("popularity", OWNER, popularity, dtype=np.float64, shape=(len(table),), nonnegative=True)
+    return CHECK.array("popularity", popularity, dtype=np.float64, shape=(len(table),), nonnegative=True)
 
 
 def _lost_popularity(old: EmbeddingTable, gone: NDArray[np.int64]) -> float | None:

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._errors import parameter_message
 from .._protocols import VectorIndex
-from .._validate import check_real
+from .._validate import Checks
 from ..serving.row_ids import RowIds
 from ..serving.table import EmbeddingTable
 from .comparison import Geometry, TableComparison, compare_tables
 
 __all__ = ["Reason", "Thresholds", "Verdict", "compare_tables", "judge"]
 
-OWNER = "judge"
+CHECK = Checks("judge")
 MIN_MEANINGFUL_SHIFT = 0.005  # median shift (cosine distance) below which ratios of shifts are noise
 
 
@@ -73,12 +72,12 @@ class Thresholds:
         known = {f.name for f in fields(cls)}
         rule = f"a mapping of (warn, fail) by {', '.join(sorted(known))}"
         if not isinstance(thresholds, Mapping):
-            raise TypeError(parameter_message("thresholds", OWNER, rule, thresholds))
+            raise CHECK.type_error("thresholds", rule, thresholds)
         for name, pair in thresholds.items():
             if name not in known or not isinstance(pair, (tuple, list)) or len(pair) != 2:
-                raise ValueError(parameter_message("thresholds", OWNER, rule, {name: pair}))
+                raise CHECK.value_error("thresholds", rule, {name: pair})
             for limit in pair:
-                check_real(f"thresholds[{name!r}]", OWNER, limit, 0.0)
+                CHECK.real(f"thresholds[{name!r}]", limit, 0.0)
         return cls(**{name: (float(pair[0]), float(pair[1])) for name, pair in thresholds.items()})
 
 
@@ -217,7 +216,7 @@ def judge(
     """
     limits = Thresholds.of(thresholds)
     if not isinstance(candidate, EmbeddingTable):
-        raise TypeError(parameter_message("candidate", OWNER, "an EmbeddingTable", candidate))
+        raise CHECK.type_error("candidate", "an EmbeddingTable", candidate)
     if previous is not None and comparison is None:
         comparison = compare_tables(
             previous, candidate, popularity=popularity, random_state=random_state, workers=workers
@@ -268,7 +267,7 @@ def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, in
     if len(zero):
         reasons.above("zero_rows", float(zero.mean()), f"{int(zero.sum())} items have a zero vector")
     if expected_ids is not None:
-        wanted = RowIds.from_values(expected_ids, OWNER, "expected_ids")
+        wanted = RowIds.from_values(expected_ids, CHECK, "expected_ids")
         rows = table.rows(wanted, missing="mark")
         holes = (rows < 0) | (zero[rows] if len(zero) else True)
         if len(wanted):

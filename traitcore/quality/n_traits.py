@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import parameter_message
 from .._progress import Progress
 from .._rows import unit_sparse_rows
-from .._validate import check_int, check_real, check_seed
+from .._validate import Checks
 from ..customers.components import match_rows
 from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
@@ -26,7 +25,7 @@ from .name_coherence import npmi_coherence, presence
 from .trait_coherence import Embed, NamingRules, with_blend_chosen
 from .trait_prediction import take_sequences
 
-OWNER = "choose_n_traits"
+CHECK = Checks("choose_n_traits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,19 +127,19 @@ def choose_n_traits(
     >>> choice.n_traits in choice.candidates
     True
     """
-    tried = [check_int("candidates", OWNER, k, 1) for k in candidates]
+    tried = [CHECK.integer("candidates", k, 1) for k in candidates]
     if not tried or any(b <= a for a, b in pairwise(tried)):
-        raise ValueError(parameter_message("candidates", OWNER, "a rising sequence of ints", candidates))
-    n_refits = check_int("n_refits", OWNER, n_refits, 2)
-    tolerance = check_real("tolerance", OWNER, tolerance, 0.0)
-    seed = check_seed("random_state", OWNER, random_state)
+        raise CHECK.value_error("candidates", "a rising sequence of ints", candidates)
+    n_refits = CHECK.integer("n_refits", n_refits, 2)
+    tolerance = CHECK.real("tolerance", tolerance, 0.0)
+    seed = CHECK.seed("random_state", random_state)
     template = TraitModel() if model is None else model
     rng = np.random.default_rng([seed, 5])
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
     if len(active) < 4:
-        raise ValueError(parameter_message("sequences", OWNER, "of at least 4 customers with tokens", sequences))
+        raise CHECK.value_error("sequences", "of at least 4 customers with tokens", sequences)
     if max_customers is not None:
-        active = np.sort(rng.permutation(active)[: check_int("max_customers", OWNER, max_customers, 4)])
+        active = np.sort(rng.permutation(active)[: CHECK.integer("max_customers", max_customers, 4)])
     pairs = [split_halves(sequences, active, rng) for _ in range((n_refits + 1) // 2)]
     sides = [side for a, b in pairs for side in ((a, b), (b, a))][:n_refits]
     halfway = type(template)(**template.get_params()).set_params(n_traits=tried[len(tried) // 2])

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
-from .._parallel import resolve_workers, run_blocks
+from .._parallel import run_blocks
 from .._progress import Progress
 from .._rows import unit_float32_rows
-from .._validate import COUNT_MAX, check_array, check_choice, check_int, check_real, check_seed
+from .._validate import COUNT_MAX, Checks
 from ..events.sequences import Sequences
 
-OWNER = "evaluate_retrieval"
+CHECK = Checks("evaluate_retrieval")
 _BLOCK = 128
 
 Scorer = Callable[[Sequences], Any]
@@ -74,15 +73,15 @@ class VectorScorer:
     def __init__(
         self, item_vectors: ArrayLike, context_vectors: ArrayLike | None = None, *, decay: float = 0.5
     ) -> None:
-        owner = "VectorScorer"
-        self._items = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
-        self.decay = check_real("decay", owner, decay, 0.0, 1.0)
+        check = Checks("VectorScorer")
+        self._items = check.array("item_vectors", item_vectors, dtype=np.float32, shape=(None, None))
+        self.decay = check.real("decay", decay, 0.0, 1.0)
         unit = unit_float32_rows(self._items)
         if context_vectors is None:
             self._items, self._targets = unit, unit
         else:
-            self._targets = check_array(
-                "context_vectors", owner, context_vectors, dtype=np.float32, shape=self._items.shape
+            self._targets = check.array(
+                "context_vectors", context_vectors, dtype=np.float32, shape=self._items.shape
             )
 
     def __call__(self, prefixes: Sequences) -> NDArray[np.float32]:
@@ -156,17 +155,17 @@ def evaluate_retrieval(
     >>> print(tc.evaluate_retrieval(sessions, lambda prefixes: [[0, 2, 1]] * len(prefixes), n_items=3, k=1))
     Recall@1 1.0000, MRR@1 1.0000, NDCG@1 1.0000, coverage 0.333 (2 queries)
     """
-    n_items = check_int("n_items", OWNER, n_items, 1)
-    k = check_int("k", OWNER, k, 1)
-    check_choice("repeats", OWNER, repeats, ("keep", "exclude"))
-    check_choice("ties", OWNER, ties, ("set", "order"))
-    seed = check_seed("random_state", OWNER, random_state)
-    n_unknown = check_int("n_unknown", OWNER, n_unknown, 0, COUNT_MAX)
-    threads = resolve_workers(workers, OWNER)
+    n_items = CHECK.integer("n_items", n_items, 1)
+    k = CHECK.integer("k", k, 1)
+    CHECK.choice("repeats", repeats, ("keep", "exclude"))
+    CHECK.choice("ties", ties, ("set", "order"))
+    seed = CHECK.seed("random_state", random_state)
+    n_unknown = CHECK.integer("n_unknown", n_unknown, 0, COUNT_MAX)
+    threads = CHECK.workers(workers)
     largest = sequences.largest_token()
     if largest >= n_items:
         got = f"token {largest}"
-        raise ValueError(parameter_message("sequences", OWNER, f"of tokens in [0, {n_items})", got))
+        raise CHECK.value_error("sequences", f"of tokens in [0, {n_items})", got)
     asked = _Queries(sequences, seed) if ties == "set" else _Queries(replace(sequences, timestamps_us=None), seed)
     places = asked.sample(max_queries, seed)
     targets = asked.sequences.tokens[places]
@@ -235,15 +234,15 @@ def split_sequences(
         together a random part: rows are in order of customer ids. "session": a random share.
     random_state : int, the seed of the random choice.
     """
-    owner = "split_sequences"
-    check_choice("by", owner, by, ("time", "session"))
-    share = check_real("test_share", owner, test_share, 0.0, 1.0)
+    check = Checks("split_sequences")
+    check.choice("by", by, ("time", "session"))
+    share = check.real("test_share", test_share, 0.0, 1.0)
     n = len(sequences)
     n_test = round(n * share)
-    chance = np.random.default_rng(check_seed("random_state", owner, random_state)).permutation(n)
+    chance = np.random.default_rng(check.seed("random_state", random_state)).permutation(n)
     if by == "time":
         if sequences.timestamps_us is None:
-            raise ValueError(parameter_message("by", owner, "'session': the sequences have no timestamps_us", by))
+            raise check.value_error("by", "'session': the sequences have no timestamps_us", by)
         chance = chance[np.argsort(_ends(sequences, sequences.timestamps_us)[chance], kind="stable")]
     return sequences.take(np.sort(chance[: n - n_test])), sequences.take(np.sort(chance[n - n_test :]))
 
@@ -251,7 +250,7 @@ def split_sequences(
 def oldest_first(sequences: Sequences) -> Sequences:
     """The same sequences in order of their ends, ties by row; ValueError where they have no timestamps_us."""
     if sequences.timestamps_us is None:
-        raise ValueError(parameter_message("sequences", "oldest_first", "with timestamps_us", sequences))
+        raise Checks("oldest_first").value_error("sequences", "with timestamps_us", sequences)
     return sequences.take(np.argsort(_ends(sequences, sequences.timestamps_us), kind="stable"))
 
 
@@ -293,8 +292,8 @@ class _Queries:
         places = np.flatnonzero((self._first > self._start) | (self._last - self._first > 1))
         if not len(places):
             rule = "with at least one session of two or more items"
-            raise ValueError(parameter_message("sequences", OWNER, rule, repr(self.sequences)))
-        if max_queries is not None and check_int("max_queries", OWNER, max_queries, 1) < len(places):
+            raise CHECK.value_error("sequences", rule, repr(self.sequences))
+        if max_queries is not None and CHECK.integer("max_queries", max_queries, 1) < len(places):
             places = np.sort(np.random.default_rng(seed).choice(places, max_queries, replace=False))
         return places.astype(np.int64)
 
@@ -341,14 +340,14 @@ def _shuffled_sets(
 def _checked_scores(found: object, shape: tuple[int, int]) -> NDArray[Any]:
     if isinstance(found, np.ma.MaskedArray):
         rule = "a callable that returns a plain array (-inf for items not to list)"
-        raise ValueError(parameter_message("scorer", OWNER, rule, "a masked array"))
+        raise CHECK.value_error("scorer", rule, "a masked array")
     scores = np.asarray(found)
     if scores.shape != shape or scores.dtype.kind not in "iufb":
         rule = f"a callable that returns numbers of shape {shape}"
-        raise ValueError(parameter_message("scorer", OWNER, rule, f"shape {scores.shape}, dtype {scores.dtype}"))
+        raise CHECK.value_error("scorer", rule, f"shape {scores.shape}, dtype {scores.dtype}")
     if np.isnan(scores).any():
         rule = "a callable that returns numbers without NaN (-inf for items not to list)"
-        raise ValueError(parameter_message("scorer", OWNER, rule, "NaN"))
+        raise CHECK.value_error("scorer", rule, "NaN")
     return scores
 
 
@@ -360,7 +359,7 @@ def _report(
     hit = ranks <= k
     bias = None
     if popularity is not None and (listed >= 0).any():
-        counts = check_array("popularity", OWNER, popularity, dtype=np.float64, shape=(n_items,), nonnegative=True)
+        counts = CHECK.array("popularity", popularity, dtype=np.float64, shape=(n_items,), nonnegative=True)
         percentile = popularity_percentiles(counts)
         bias = float(percentile[listed[listed >= 0]].mean() - percentile[targets].mean())
     return RetrievalReport(

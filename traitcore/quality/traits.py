@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import parameter_message
 from .._progress import Progress
-from .._validate import check_array, check_int, check_real, check_seed
+from .._validate import Checks
 from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import correlation
@@ -26,7 +25,7 @@ from .trait_stability import judge_stability, matched_correlation, matched_cosin
 __all__ = ["CHECKS", "TraitEvaluation", "evaluate_traits", "matched_correlation", "matched_cosine"]
 
 CHECKS = ("coherence", "stability", "support", "prediction", "invariance", "nulls")
-OWNER = "evaluate_traits"
+CHECK = Checks("evaluate_traits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,27 +141,27 @@ def evaluate_traits(
     >>> found["npmi"] > found["npmi_random"]
     True
     """
-    seed = check_seed("random_state", OWNER, random_state)
+    seed = CHECK.seed("random_state", random_state)
     naming = NamingRules(
-        k=check_int("k", OWNER, k, 2), min_df=check_int("min_df", OWNER, min_df, 0),
-        smoothing=check_real("smoothing", OWNER, smoothing, 0.0),
-        min_count=_least_count(vocabulary) if min_count is None else check_int("min_count", OWNER, min_count, 1),
+        k=CHECK.integer("k", k, 2), min_df=CHECK.integer("min_df", min_df, 0),
+        smoothing=CHECK.real("smoothing", smoothing, 0.0),
+        min_count=_least_count(vocabulary) if min_count is None else CHECK.integer("min_count", min_count, 1),
     )
-    n_splits = check_int("n_splits", OWNER, n_splits, 1)
-    n_refits = check_int("n_refits", OWNER, n_refits, 2)
+    n_splits = CHECK.integer("n_splits", n_splits, 1)
+    n_refits = CHECK.integer("n_refits", n_refits, 2)
     model = TraitModel() if model is None else model
     wrong = [check for check in checks if check not in CHECKS]
     if wrong:
-        raise ValueError(parameter_message("checks", OWNER, f"a sequence of {', '.join(CHECKS)}", wrong[0]))
+        raise CHECK.value_error("checks", f"a sequence of {', '.join(CHECKS)}", wrong[0])
     recipe = resolve_recipe(model.method)
     if recipe.needs_vectors and embed is None:
         rule = f"a callable that embeds a corpus, which method={recipe.name!r} needs"
-        raise ValueError(parameter_message("embed", OWNER, rule, None))
+        raise CHECK.value_error("embed", rule, None)
     if truth is not None:
-        truth = check_array("truth", OWNER, truth, dtype=np.float64, shape=(sequences.n_owners, None))
+        truth = CHECK.array("truth", truth, dtype=np.float64, shape=(sequences.n_owners, None))
     if item_category is not None:
         shape = (len(vocabulary.item_ids),)
-        item_category = check_array("item_category", OWNER, item_category, dtype=np.int64, shape=shape)
+        item_category = CHECK.array("item_category", item_category, dtype=np.int64, shape=shape)
     sequences, truth = _sampled(sequences, truth, max_customers, seed)
     common = (model, sequences, vocabulary, naming, embed)
 
@@ -198,10 +197,10 @@ def _sampled(
 ) -> tuple[Sequences, NDArray[np.float64] | None]:
     """Customers with tokens, at most `max_customers` of them drawn at random."""
     if max_customers is not None:
-        max_customers = check_int("max_customers", OWNER, max_customers, 4)
+        max_customers = CHECK.integer("max_customers", max_customers, 4)
     active = np.unique(sequences.owners()[np.diff(sequences.offsets) > 0])
     if len(active) < 4:
-        raise ValueError(parameter_message("sequences", OWNER, "of at least 4 customers with tokens", sequences))
+        raise CHECK.value_error("sequences", "of at least 4 customers with tokens", sequences)
     if max_customers is not None and len(active) > max_customers:
         active = np.sort(np.random.default_rng([seed, 0]).permutation(active)[:max_customers])
     return take_owners(sequences, active), None if truth is None else truth[active]

@@ -19,7 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .._errors import TableError, parameter_message
+from .._errors import TableError
+from .._validate import Checks
 from .npy import CHUNK
 
 fcntl: Any = None  # Windows: renames are atomic, but publishers are not ordered and leftovers stay
@@ -39,13 +40,13 @@ _BUFFER = 2 << 20  # a multiple of any disk's block
 _AHEAD = 2  # blocks being read while one is hashed
 
 
-def check_name(parameter: str, owner: str, value: object) -> str:
+def check_name(parameter: str, check: Checks, value: object) -> str:
     """A name that is one plain path component everywhere: no separator, no leading dot, nothing reserved."""
     rule = "a name of letters, digits, '.', '_' and '-' that starts with a letter or digit (at most 127)"
     if not isinstance(value, str):
-        raise TypeError(parameter_message(parameter, owner, rule, value))
+        raise check.type_error(parameter, rule, value)
     if not _NAME.fullmatch(value) or value.endswith(".") or value.split(".")[0].lower() in _TAKEN:
-        raise ValueError(parameter_message(parameter, owner, rule, value))
+        raise check.value_error(parameter, rule, value)
     return str(value)
 
 

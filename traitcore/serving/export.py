@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import parameter_message
 from .._files import whole_file
+from .._validate import Checks
 from .frames import arrow_ids, fixed_size_lists, pyarrow
 from .table import EmbeddingTable
 
@@ -30,7 +30,7 @@ def write_numpy(table: EmbeddingTable, path: str | os.PathLike[str]) -> None:
         odd = next((one for one in ids if one.endswith("\0")), None)
         if odd is not None or 4 * width * len(ids) > _MAX_TEXT:
             rule = "a table whose ids fit a fixed-width unicode array (no NUL at the end, 1 GiB in all)"
-            raise ValueError(parameter_message("table", "write_numpy", rule, odd or f"an id of {width} characters"))
+            raise Checks("write_numpy").value_error("table", rule, odd or f"an id of {width} characters")
         ids = ids.astype(f"U{max(width, 1)}")
     arrays: dict[str, Any] = {"ids": ids, "vectors": table.vectors}
     if table.context_vectors is not None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError, parameter_message
+from .._errors import TableError
+from .._validate import Checks
 from .row_ids import RowIds
 
 
@@ -43,7 +44,7 @@ def fixed_size_lists(pa: Any, vectors: NDArray[np.float32]) -> Any:
     """Rows as an Arrow array over the same memory."""
     if not vectors.shape[1]:
         rule = "of at least one dimension: an Arrow list of fixed size can't be of none"
-        raise ValueError(parameter_message("vectors", "EmbeddingTable", rule, f"shape {vectors.shape}"))
+        raise Checks("EmbeddingTable").value_error("vectors", rule, f"shape {vectors.shape}")
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
 
 

@@ -16,16 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError, parameter_message
-from .._parallel import resolve_workers
+from .._errors import TableError
 from .._rows import unit_float32_rows
-from .._validate import check_array, check_choice, check_int, check_seed
+from .._validate import Checks
 from . import disk, manifest
 from .neighbors import METRICS, Searcher
 from .similarity import SIDES
 from .table import EmbeddingTable
 
-OWNER = "build_index"
+CHECK = Checks("build_index")
 KINDS = ("exact", "hnsw")
 _META, _DATA = "index.json", "index.faiss"
 _FORMAT = 1
@@ -94,18 +93,18 @@ class Index:
         exclude : an id, or ids, to leave out of every result, or m lists of ids, one for each; unknown ids are ignored.
         allowed : None, the ids that may be found, or an (n,) bool mask over the table's rows.
         """
-        queries = check_array("queries", "Index", queries, dtype=np.float32, shape=(None, self.info.dimension))
-        mask, each = self.table._ids.restrict(exclude, allowed, len(queries), "Index")
-        return self._search(queries, check_int("k", "Index", k, 1), mask, each, workers)
+        queries = Checks("Index").array("queries", queries, dtype=np.float32, shape=(None, self.info.dimension))
+        mask, each = self.table._ids.restrict(exclude, allowed, len(queries), Checks("Index"))
+        return self._search(queries, Checks("Index").integer("k", k, 1), mask, each, workers)
 
     def most_similar(
         self, token: Any, k: int = 10, *, exclude: Any = (), allowed: Any = None
     ) -> list[tuple[Any, float]]:
         """(id, score) of the nearest rows of an id, itself left out; `exclude` and `allowed` as in `search`."""
         row = self.table.row(token)
-        mask, each = self.table._ids.restrict(exclude, allowed, 1, "Index")
+        mask, each = self.table._ids.restrict(exclude, allowed, 1, Checks("Index"))
         own = [np.append(each[0] if each else np.zeros(0, np.int64), row)]
-        rows, scores = self._search(self.table.vectors[[row]], check_int("k", "Index", k, 1), mask, own, 1)
+        rows, scores = self._search(self.table.vectors[[row]], Checks("Index").integer("k", k, 1), mask, own, 1)
         found = rows[0] >= 0
         return list(zip(self.table._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
 
@@ -114,7 +113,7 @@ class Index:
         each: list[NDArray[np.int64]] | None, workers: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """`each`: distinct rows to leave out, for each query."""
-        threads = resolve_workers(workers, "Index")
+        threads = Checks("Index").workers(workers)
         if self._native is None:
             return self._exactly(queries, k, mask, each, workers)
         n, out = self.info.n_rows, np.array([len(one) for one in each or []], dtype=np.int64)
@@ -137,7 +136,7 @@ class Index:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         with self._lock:
             side = _side(self.table, self.info.against)
-            self._exact = self._exact or Searcher(side, self.info.metric, owner="Index")
+            self._exact = self._exact or Searcher(side, self.info.metric, check=Checks("Index"))
         return self._exact.search(queries, k, mask=mask, exclude=each, workers=workers)
 
     def _approximately(
@@ -219,16 +218,16 @@ def build_index(
     >>> index.most_similar("tie", 1)[0][0], index.info.recall_at_10
     ('mug', 1.0)
     """
-    check_choice("kind", OWNER, kind, KINDS)
-    check_choice("metric", OWNER, metric, METRICS)
-    check_choice("against", OWNER, against, SIDES)
-    threads = resolve_workers(workers, OWNER)
+    CHECK.choice("kind", kind, KINDS)
+    CHECK.choice("metric", metric, METRICS)
+    CHECK.choice("against", against, SIDES)
+    threads = CHECK.workers(workers)
     for name, value in (("links", links), ("ef_construction", ef_construction), ("ef_search", ef_search)):
-        check_int(name, OWNER, value, 2)
+        CHECK.integer(name, value, 2)
     vectors = _side(table, against)
     if not len(vectors):
-        raise ValueError(parameter_message("table", OWNER, "a table with rows", table))
-    sample = min(check_int("sample", OWNER, sample, 1), len(vectors))
+        raise CHECK.value_error("table", "a table with rows", table)
+    sample = min(CHECK.integer("sample", sample, 1), len(vectors))
     native = None
     if kind == "hnsw":
         faiss = _faiss()
@@ -247,10 +246,10 @@ def build_index(
     draft = Index(table, describe(1.0), native)
     if native is None:
         return draft
-    rng = np.random.default_rng(check_seed("random_state", OWNER, random_state))
+    rng = np.random.default_rng(CHECK.seed("random_state", random_state))
     picked = np.sort(rng.choice(len(vectors), sample, replace=False))
     k = min(10, len(vectors))
-    exact = Searcher(vectors, metric, owner=OWNER).search(vectors[picked], k, workers=workers)[0]
+    exact = Searcher(vectors, metric, check=CHECK).search(vectors[picked], k, workers=workers)[0]
     found = draft.search(vectors[picked], k, workers=workers)[0]
     return Index(table, describe(_recall(vectors[picked], vectors, exact, found, metric)), native)
 
@@ -321,7 +320,7 @@ def _check_built_for(info: IndexInfo, table: EmbeddingTable, path: Path) -> None
 def _side(table: EmbeddingTable, against: str) -> NDArray[np.float32]:
     side = table.vectors if against == "vectors" else table.context_vectors
     if side is None:
-        raise ValueError(parameter_message("against", OWNER, "'vectors': this table has no context vectors", against))
+        raise CHECK.value_error("against", "'vectors': this table has no context vectors", against)
     return side
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError, parameter_message
+from .._errors import TableError
 from .._kernels.running_sums import add_live_events
 from .._rows import rows_to_shares
-from .._validate import check_array, check_bool, check_choice, check_int, check_real, check_times
+from .._validate import Checks
 from ..customers.pooling import inverse_document_frequencies
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
@@ -20,7 +20,7 @@ from . import npy
 from .live_traits import TokenPairs, TraitBasis
 from .table import EmbeddingTable
 
-OWNER = "LiveCustomers"
+CHECK = Checks("LiveCustomers")
 METHODS = ("mean", "tfidf", "recency")
 _DAY_US = 86_400_000_000.0
 _PAIRS = ("pair_row", "pair_token", "pair_count")
@@ -82,36 +82,36 @@ class LiveCustomers:
     ) -> None:
         self._table = items if isinstance(items, EmbeddingTable) else None
         vectors = items.vectors if isinstance(items, EmbeddingTable) else items
-        self._vectors = check_array("items", OWNER, vectors, dtype=np.float32, shape=(None, None))
+        self._vectors = CHECK.array("items", vectors, dtype=np.float32, shape=(None, None))
         n, d = self._vectors.shape
-        self.method = check_choice("method", OWNER, method, METHODS)
+        self.method = CHECK.choice("method", method, METHODS)
         self._weights = _action_weights(token_action, action_weights, n)
         if method == "tfidf":
             if document_frequencies is None or n_documents is None:
                 rule = "given, with n_documents, for method='tfidf'"
-                raise ValueError(parameter_message("document_frequencies", OWNER, rule, document_frequencies))
-            df = check_array("document_frequencies", OWNER, document_frequencies, dtype=np.float64, shape=(n,))
+                raise CHECK.value_error("document_frequencies", rule, document_frequencies)
+            df = CHECK.array("document_frequencies", document_frequencies, dtype=np.float64, shape=(n,))
             self._weights = self._weights * inverse_document_frequencies(df, n_documents)
         self._half_life_us = 0
         if method == "recency":
             # At most 2**62 us, some 146,000 years, so that it is an int64.
-            days = check_real("half_life_days", OWNER, half_life_days, 0.0, 2.0**62 / _DAY_US, open_low=True)
+            days = CHECK.real("half_life_days", half_life_days, 0.0, 2.0**62 / _DAY_US, open_low=True)
             self._half_life_us = max(1, round(days * _DAY_US))
         elif half_life_days is not None:
-            raise ValueError(parameter_message("half_life_days", OWNER, "None unless method='recency'", half_life_days))
-        self._split = check_bool("split", OWNER, split)
+            raise CHECK.value_error("half_life_days", "None unless method='recency'", half_life_days)
+        self._split = CHECK.boolean("split", split)
         self._offset = np.zeros(d, np.float32)
         if offset is not None:
-            self._offset = check_array("offset", OWNER, offset, dtype=np.float32, shape=(d,))
+            self._offset = CHECK.array("offset", offset, dtype=np.float32, shape=(d,))
         self._solver: WeightSolver | None = None
         if components is not None:
             width = 2 * d if split else d
-            components = check_array("components", OWNER, components, dtype=np.float32, shape=(None, width))
+            components = CHECK.array("components", components, dtype=np.float32, shape=(None, width))
             self._solver = WeightSolver(components, tol=1e-6, max_iter=400)  # as `fold_in`, prepared once
         self._basis = self._check_basis(traits)
         if self._basis is not None and components is not None:
-            raise ValueError(parameter_message("components", OWNER, "None where traits is given", "both"))
-        self.max_customers = None if max_customers is None else check_int("max_customers", OWNER, max_customers, 1)
+            raise CHECK.value_error("components", "None where traits is given", "both")
+        self.max_customers = None if max_customers is None else CHECK.integer("max_customers", max_customers, 1)
         self._lock = threading.RLock()
         self._row_of: dict[Any, int] = {}
         self._free: list[int] = []
@@ -145,16 +145,16 @@ class LiveCustomers:
         if traits is None:
             return None
         if not isinstance(traits, (TraitModel, TraitBasis)):
-            raise TypeError(parameter_message("traits", OWNER, "a fitted TraitModel or a TraitBasis", traits))
+            raise CHECK.type_error("traits", "a fitted TraitModel or a TraitBasis", traits)
         basis = TraitBasis.of(traits) if isinstance(traits, TraitModel) else traits
         n = len(self._vectors)
         if basis.n_tokens != n:
-            raise ValueError(parameter_message("traits", OWNER, f"over the {n} tokens of items", f"{basis.n_tokens}"))
+            raise CHECK.value_error("traits", f"over the {n} tokens of items", f"{basis.n_tokens}")
         if self._table is not None and isinstance(traits, TraitModel):
             rows = self._table.rows(traits.tokens_, missing="mark")
             if (rows != np.arange(n)).any():
                 odd = traits.tokens_[int(np.argmax(rows != np.arange(n)))]
-                raise ValueError(parameter_message("traits", OWNER, "over the tokens of items in their order", odd))
+                raise CHECK.value_error("traits", "over the tokens of items in their order", odd)
         return basis
 
     def __len__(self) -> int:
@@ -183,14 +183,14 @@ class LiveCustomers:
         ids = customers.tolist() if isinstance(customers, np.ndarray) else list(customers)
         rows = self._token_rows(tokens, len(ids))
         if timestamps_us is None and self.method == "recency":
-            raise ValueError(parameter_message("timestamps_us", OWNER, "given: method='recency' needs times", None))
+            raise CHECK.value_error("timestamps_us", "given: method='recency' needs times", None)
         if timestamps_us is None:
             times = np.zeros(len(ids), dtype=np.int64)
         else:
-            times = check_times("timestamps_us", OWNER, timestamps_us, shape=(len(ids),))
+            times = CHECK.times("timestamps_us", timestamps_us, shape=(len(ids),))
         for one in set(map(type, ids)):
             if not issubclass(one, (int, str, np.integer)) or issubclass(one, bool):
-                raise TypeError(parameter_message("customers", OWNER, "ids that are ints or strings", one))
+                raise CHECK.type_error("customers", "ids that are ints or strings", one)
         known = rows >= 0
         if not known.all():
             ids = [one for one, keep in zip(ids, known.tolist()) if keep]
@@ -216,12 +216,12 @@ class LiveCustomers:
         if self._table is not None:
             rows = self._table.rows(tokens, missing="mark")
             if len(rows) != n:
-                raise ValueError(parameter_message("tokens", OWNER, f"as many as customers ({n})", f"{len(rows)}"))
+                raise CHECK.value_error("tokens", f"as many as customers ({n})", f"{len(rows)}")
             return rows
-        rows = check_array("tokens", OWNER, tokens, dtype=np.int64, shape=(n,))
+        rows = CHECK.array("tokens", tokens, dtype=np.int64, shape=(n,))
         if n and (rows.min() < 0 or rows.max() >= len(self._vectors)):
             odd = int(rows[(rows < 0) | (rows >= len(self._vectors))][0])
-            raise ValueError(parameter_message("tokens", OWNER, f"rows in [0, {len(self._vectors)})", odd))
+            raise CHECK.value_error("tokens", f"rows in [0, {len(self._vectors)})", odd)
         return rows
 
     def _customer_rows(self, ids: list[Any]) -> NDArray[np.int64]:
@@ -291,7 +291,7 @@ class LiveCustomers:
                 sums, squares = self._state["trait_sums"][rows], self._state["trait_squares"][rows]
             return self._basis.solve(sums, squares, workers)
         if self._solver is None:
-            raise ValueError(parameter_message("traits", OWNER, "given, or components: there are none", None))
+            raise CHECK.value_error("traits", "given, or components: there are none", None)
         with self._lock:
             vectors = self.vectors(customers)
             empty = self._state["mass"][self._rows(customers)] <= 0
@@ -401,10 +401,10 @@ def _action_weights(token_action: Any, action_weights: Any, n: int) -> NDArray[n
     factor = np.ones(n, dtype=np.float32)
     if action_weights is None:
         return factor
-    weights = check_array("action_weights", OWNER, action_weights, dtype=np.float32, shape=(None,), nonnegative=True)
-    action = check_array("token_action", OWNER, token_action, dtype=np.int32, shape=(n,))
+    weights = CHECK.array("action_weights", action_weights, dtype=np.float32, shape=(None,), nonnegative=True)
+    action = CHECK.array("token_action", token_action, dtype=np.int32, shape=(n,))
     if n and (action.min() < -1 or action.max() >= len(weights)):
         got = f"values from {action.min()} to {action.max()}"
-        raise ValueError(parameter_message("token_action", OWNER, f"ints in [-1, {len(weights) - 1}]", got))
+        raise CHECK.value_error("token_action", f"ints in [-1, {len(weights) - 1}]", got)
     factor[action >= 0] = weights[action[action >= 0]]
     return factor

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError, parameter_message
+from .._errors import TableError
 from .._kernels.running_sums import add_token_events, move_pairs
+from .._validate import Checks
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
 from .table import EmbeddingTable
@@ -46,7 +47,7 @@ class TraitBasis:
         recipe, _ = model._fitted_with
         if recipe.name not in METHODS:
             rule = f"a TraitModel of method {', '.join(METHODS)} (others: give LiveCustomers their components)"
-            raise ValueError(parameter_message("traits", "LiveCustomers", rule, f"method={recipe.name!r}"))
+            raise Checks("LiveCustomers").value_error("traits", rule, f"method={recipe.name!r}")
         components = arrays["components"].astype(np.float64)
         weights = np.ascontiguousarray(arrays["recipe_idf"], dtype=np.float32)
         lengths, turn = np.linalg.eigh(components @ components.T)

@@ -16,10 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .. import _core
-from .._errors import parameter_message
-from .._parallel import resolve_workers, run_blocks
+from .._parallel import run_blocks
 from .._rows import unit_float32_rows
-from .._validate import as_array, check_array, check_choice, check_csr, check_int, check_values
+from .._validate import Checks
 
 METRICS = ("cosine", "dot", "euclidean")
 _LANES = 32  # queries in a tile of the kernel
@@ -73,22 +72,22 @@ def top_k(
     >>> print(rows, scores.round(2))
     [[2 1]] [[1.  0.6]]
     """
-    vectors = check_array("vectors", "top_k", vectors, dtype=np.float32, shape=(None, None), finite=False)
-    searcher = Searcher(vectors, metric, owner="top_k")
+    vectors = Checks("top_k").array("vectors", vectors, dtype=np.float32, shape=(None, None), finite=False)
+    searcher = Searcher(vectors, metric, check=Checks("top_k"))
     return searcher.search(queries, k, mask=mask, exclude=exclude, workers=workers)
 
 
 class Searcher:
     """`top_k` over one side of a table, (n, d) float32 in C order, prepared once for many searches."""
 
-    def __init__(self, vectors: NDArray[np.float32], metric: str, *, owner: str) -> None:
-        self.metric = check_choice("metric", owner, metric, METRICS)
-        self.vectors, self.owner = vectors, owner
+    def __init__(self, vectors: NDArray[np.float32], metric: str, *, check: Checks) -> None:
+        self.metric = check.choice("metric", metric, METRICS)
+        self.vectors, self.check = vectors, check
         n, d = vectors.shape
         squares = np.empty(n)
         _core.squared_norms(vectors, squares)
         if not np.isfinite(squares).all():
-            check_values("vectors", owner, vectors)
+            check.values("vectors", vectors)
         self._longest = float(np.sqrt(squares.max(initial=0.0)))
         self.scale, self.bias = np.ones(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
         if metric == "cosine":
@@ -103,9 +102,9 @@ class Searcher:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """As `top_k`."""
         n, d = self.vectors.shape
-        queries = check_array("queries", self.owner, queries, dtype=np.float32, shape=(None, d))
-        k = check_int("k", self.owner, k, 1)
-        threads = resolve_workers(workers, self.owner)
+        queries = self.check.array("queries", queries, dtype=np.float32, shape=(None, d))
+        k = self.check.integer("k", k, 1)
+        threads = self.check.workers(workers)
         powers = None
         if self.metric == "cosine":
             queries = unit_float32_rows(queries)
@@ -113,8 +112,8 @@ class Searcher:
             queries, powers = _with_products_in_range(queries, self._longest)
         bias = self.bias
         if mask is not None:
-            bias = np.where(_check_mask(mask, n, self.owner), bias, np.float32(-np.inf))
-        first, banned = _check_exclude(exclude, len(queries), n, self.owner)
+            bias = np.where(_check_mask(mask, n, self.check), bias, np.float32(-np.inf))
+        first, banned = _check_exclude(exclude, len(queries), n, self.check)
         euclidean = self.metric == "euclidean"
         rows, scores = _search(queries, self.vectors, k, self.scale, bias, first, banned, threads, euclidean)
         if powers is not None:
@@ -179,18 +178,18 @@ def _search(
     return found
 
 
-def _check_mask(mask: Any, n: int, owner: str) -> NDArray[np.bool_]:
-    array: NDArray[Any] = as_array("mask", owner, mask)
+def _check_mask(mask: Any, n: int, check: Checks) -> NDArray[np.bool_]:
+    array: NDArray[Any] = check.plain("mask", mask)
     rule = f"an array of shape ({n},) and dtype bool"
     if array.dtype != np.bool_:
-        raise TypeError(parameter_message("mask", owner, rule, f"dtype {array.dtype}"))
+        raise check.type_error("mask", rule, f"dtype {array.dtype}")
     if array.shape != (n,):
-        raise ValueError(parameter_message("mask", owner, rule, f"shape {array.shape}"))
+        raise check.value_error("mask", rule, f"shape {array.shape}")
     return array
 
 
 def _check_exclude(
-    exclude: Any, m: int, n: int, owner: str
+    exclude: Any, m: int, n: int, check: Checks
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]:
     """(m + 1,) starts and the excluded rows, sorted within each query; both None without any."""
     if exclude is None:
@@ -198,26 +197,26 @@ def _check_exclude(
     rule = f"{m} sequences of rows in [0, {n})"
     if sparse.issparse(exclude):
         if exclude.shape != (m, n):
-            raise ValueError(parameter_message("exclude", owner, f"of shape ({m}, {n})", f"shape {exclude.shape}"))
-        matrix = check_csr("exclude", owner, exclude, finite=False)
+            raise check.value_error("exclude", f"of shape ({m}, {n})", f"shape {exclude.shape}")
+        matrix = check.csr("exclude", exclude, finite=False)
         if not matrix.data.all():
             matrix.eliminate_zeros()
         return matrix.indptr.astype(np.int64), matrix.indices.astype(np.int64)
     if isinstance(exclude, np.ndarray) and exclude.shape == (m, 1) and exclude.dtype == np.int64:
         if m and (exclude.min() < -1 or exclude.max() >= n):
-            raise ValueError(parameter_message("exclude", owner, rule, "a row out of range"))
+            raise check.value_error("exclude", rule, "a row out of range")
         return np.arange(m + 1, dtype=np.int64), np.ascontiguousarray(exclude[:, 0])
     if not isinstance(exclude, (np.ndarray, Sequence)) or isinstance(exclude, str):
-        raise TypeError(parameter_message("exclude", owner, rule, exclude))
+        raise check.type_error("exclude", rule, exclude)
     if len(exclude) != m:
-        raise ValueError(parameter_message("exclude", owner, rule, f"{len(exclude)} sequences"))
+        raise check.value_error("exclude", rule, f"{len(exclude)} sequences")
     lists = []
     for one in exclude:
-        rows = check_array("exclude", owner, one, dtype=np.int64, shape=(None,))
+        rows = check.array("exclude", one, dtype=np.int64, shape=(None,))
         if isinstance(exclude, np.ndarray):
             rows = rows[rows != -1]
         if len(rows) and (rows.min() < 0 or rows.max() >= n):
-            raise ValueError(parameter_message("exclude", owner, rule, int(rows[(rows < 0) | (rows >= n)][0])))
+            raise check.value_error("exclude", rule, int(rows[(rows < 0) | (rows >= n)][0]))
         lists.append(np.sort(rows))
     starts = np.zeros(m + 1, dtype=np.int64)
     np.cumsum([len(rows) for rows in lists], out=starts[1:])

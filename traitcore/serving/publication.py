@@ -10,13 +10,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .. import __version__
-from .._errors import TableError, parameter_message
+from .._errors import TableError
 from .._parallel import run_tasks
 from .._protocols import Report
+from .._validate import Checks
 from . import disk, manifest, npy
 from .table import EmbeddingTable, check_metadata, fingerprint_of
 
-OWNER = "TableStore"
+CHECK = Checks("TableStore")
 _STATUSES = ("pass", "warn", "fail")
 
 
@@ -27,13 +28,13 @@ def check_report(
     given = report.as_dict() if isinstance(report, Report) else report
     plain = None if given is None else check_metadata(given)
     if plain is not None and plain.get("status") not in _STATUSES:
-        raise ValueError(parameter_message("report", OWNER, f"with a 'status' of {_STATUSES}", plain.get("status")))
+        raise CHECK.value_error("report", f"with a 'status' of {_STATUSES}", plain.get("status"))
     if (forced_by is None) != (reason is None):
         missing = "force_reason" if reason is None else "forced_by"
-        raise ValueError(parameter_message(missing, OWNER, "given: forcing needs who and why", None))
+        raise CHECK.value_error(missing, "given: forcing needs who and why", None)
     for key, value in (("forced_by", forced_by), ("force_reason", reason)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise ValueError(parameter_message(key, OWNER, "a sentence", value))
+            raise CHECK.value_error(key, "a sentence", value)
     if plain is not None and plain["status"] == "fail" and forced_by is None:
         reasons = plain.get("reasons") or ["no reason given"]
         listed = "; ".join(str(r) for r in reasons[:5]) if isinstance(reasons, list) else str(reasons)

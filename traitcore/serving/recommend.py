@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from .._errors import parameter_message
 from .._rows import unit_float32_rows
-from .._validate import as_array, check_array, check_bool, check_choice, check_csr, check_int, check_real
+from .._validate import Checks
 from ..events.sequences import Sequences
 
 FALLBACKS = ("popular",)
@@ -83,15 +82,15 @@ def find_similar_customers(
     >>> print(found.rows, found.scores.round(2))
     [1 2] [0.99 0.11]
     """
-    owner = "find_similar_customers"
-    k = check_int("k", owner, k, 1)
-    keep = check_bool("include_self", owner, include_self)
-    matrix = check_array("profiles", owner, profiles, dtype=np.float32, shape=(None, None))
+    check = Checks("find_similar_customers")
+    k = check.integer("k", k, 1)
+    keep = check.boolean("include_self", include_self)
+    matrix = check.array("profiles", profiles, dtype=np.float32, shape=(None, None))
     single = np.ndim(customers) == 0
-    asked = check_array("customers", owner, np.atleast_1d(customers), dtype=np.int64, shape=(None,))
+    asked = check.array("customers", np.atleast_1d(customers), dtype=np.int64, shape=(None,))
     if len(asked) and (asked.min() < 0 or asked.max() >= len(matrix)):
         rule = f"rows in [0, {len(matrix) - 1}]"
-        raise ValueError(parameter_message("customers", owner, rule, f"{asked.min()} ... {asked.max()}"))
+        raise check.value_error("customers", rule, f"{asked.min()} ... {asked.max()}")
     unit = unit_float32_rows(matrix)
     excluded = None if keep else _one_each(asked, len(matrix))
     found = _rank(unit[asked], np.ascontiguousarray(unit.T), k, None, excluded, None)
@@ -136,23 +135,23 @@ def product_affinity(
     >>> tc.product_affinity([[2.0, 1.0, 0.5]], [0, 0, 1], [0, 1, 0], actions=("view", "remove")).tolist()
     [[1.0, 0.5]]
     """
-    owner = "product_affinity"
-    loadings = check_array("components", owner, components, dtype=np.float32, shape=(None, None))
-    item = check_array("token_item", owner, token_item, dtype=np.int64, shape=(loadings.shape[1],))
-    width = int(item.max(initial=-1)) + 1 if n_items is None else check_int("n_items", owner, n_items, 0)
+    check = Checks("product_affinity")
+    loadings = check.array("components", components, dtype=np.float32, shape=(None, None))
+    item = check.array("token_item", token_item, dtype=np.int64, shape=(loadings.shape[1],))
+    width = int(item.max(initial=-1)) + 1 if n_items is None else check.integer("n_items", n_items, 0)
     if len(item) and (item.min() < 0 or item.max() >= width):
         rule = f"rows in [0, {width - 1}]"
-        raise ValueError(parameter_message("token_item", owner, rule, f"{item.min()} ... {item.max()}"))
+        raise check.value_error("token_item", rule, f"{item.min()} ... {item.max()}")
     weight = np.ones(len(item), dtype=np.float32)
     if token_action is not None:
-        action = check_array("token_action", owner, token_action, dtype=np.int64, shape=(len(item),))
+        action = check.array("token_action", token_action, dtype=np.int64, shape=(len(item),))
         if len(action) and (action.min() < -1 or action.max() >= len(actions)):
             rule = f"ints in [-1, {len(actions) - 1}], places in actions"
-            raise ValueError(parameter_message("token_action", owner, rule, f"{action.min()} ... {action.max()}"))
+            raise check.value_error("token_action", rule, f"{action.min()} ... {action.max()}")
         weights = {"remove": -1.0} if action_weights is None else dict(action_weights)
         if action_weights is not None and set(weights) - set(actions):
             unknown = sorted(set(weights) - set(actions))
-            raise ValueError(parameter_message("action_weights", owner, f"weights of actions {actions}", unknown))
+            raise check.value_error("action_weights", f"weights of actions {actions}", unknown)
         by_action = np.array([weights.get(name, 1.0) for name in actions] + [1.0], dtype=np.float32)
         weight = by_action[action]
     spread = sparse.csr_array((weight, (np.arange(len(item)), item)), shape=(len(item), width))
@@ -209,20 +208,20 @@ def recommend_products(
     >>> print(found.rows, found.scores.round(2))
     [1 2] [0.31 0.24]
     """
-    owner = "recommend_products"
-    k = check_int("k", owner, k, 1)
-    table = check_array("affinity", owner, affinity, dtype=np.float32, shape=(None, None))
+    check = Checks("recommend_products")
+    k = check.integer("k", k, 1)
+    table = check.array("affinity", affinity, dtype=np.float32, shape=(None, None))
     single = np.ndim(profiles) == 1
-    rows = check_array("profiles", owner, np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
+    rows = check.array("profiles", np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
     n_items = table.shape[1]
-    eligible = _allowed(owner, n_items, allow, deny)
-    popular = _popular(owner, n_items, fallback, popularity)
+    eligible = _allowed(check, n_items, allow, deny)
+    popular = _popular(check, n_items, fallback, popularity)
     if categories is not None:
         if item_category is None:
-            raise ValueError(parameter_message("item_category", owner, "given where categories are", None))
-        category = check_array("item_category", owner, item_category, dtype=np.int64, shape=(n_items,))
-        eligible &= np.isin(category, np.atleast_1d(as_array("categories", owner, categories)))
-    excluded = None if seen is None else _seen(owner, seen, len(rows), n_items, single)
+            raise check.value_error("item_category", "given where categories are", None)
+        category = check.array("item_category", item_category, dtype=np.int64, shape=(n_items,))
+        eligible &= np.isin(category, np.atleast_1d(check.plain("categories", categories)))
+    excluded = None if seen is None else _seen(check, seen, len(rows), n_items, single)
     found = _rank(rows, table, k, eligible, excluded, popular)
     return found[0] if single else found
 
@@ -280,31 +279,31 @@ def next_items(
     >>> print(found.rows, found.scores.round(2))
     [ 1 -1] [0.98  nan]
     """
-    owner = "next_items"
-    k = check_int("k", owner, k, 1)
-    decay = check_real("decay", owner, decay, 0.0, 1.0)
+    check = Checks("next_items")
+    k = check.integer("k", k, 1)
+    decay = check.real("decay", decay, 0.0, 1.0)
     single = not isinstance(sessions, Sequences)
     batch = sessions if isinstance(sessions, Sequences) else Sequences.from_lists([sessions])  # type: ignore[list-item]
     back = np.repeat(batch.offsets[1:], np.diff(batch.offsets)) - 1 - np.arange(batch.n_tokens)
     if counts is None:
-        left = check_array("item_vectors", owner, item_vectors, dtype=np.float32, shape=(None, None))
+        left = check.array("item_vectors", item_vectors, dtype=np.float32, shape=(None, None))
         if context_vectors is None:
             left = right = unit_float32_rows(left)
         else:
-            right = check_array("context_vectors", owner, context_vectors, dtype=np.float32, shape=left.shape)
+            right = check.array("context_vectors", context_vectors, dtype=np.float32, shape=left.shape)
         table: Any = np.ascontiguousarray(right.T)
     else:
-        left = check_csr("counts", owner, counts, square=True, dtype=np.float32)
+        left = check.csr("counts", counts, square=True, dtype=np.float32)
         table = None
     n_items = left.shape[0]
     if batch.n_tokens and batch.tokens.max() >= n_items:
         rule = f"items in [0, {n_items - 1}]"
-        raise ValueError(parameter_message("sessions", owner, rule, f"item {batch.tokens.max()}"))
+        raise check.value_error("sessions", rule, f"item {batch.tokens.max()}")
     weights = sparse.csr_array(
         (np.float32(decay) ** back.astype(np.float32), batch.tokens, batch.offsets), shape=(len(batch), n_items)
     )
-    eligible, popular = _allowed(owner, n_items, allow, deny), _popular(owner, n_items, fallback, popularity)
-    excluded = weights if check_bool("exclude_seen", owner, exclude_seen) else None  # also at weight 0
+    eligible, popular = _allowed(check, n_items, allow, deny), _popular(check, n_items, fallback, popularity)
+    excluded = weights if check.boolean("exclude_seen", exclude_seen) else None  # also at weight 0
     scores = weights @ left
     if counts is None and context_vectors is None:
         scores = unit_float32_rows(scores)
@@ -312,36 +311,36 @@ def next_items(
     return found[0] if single else found
 
 
-def _allowed(owner: str, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
-    flags = np.ones(n_items, dtype=bool) if allow is None else _flags("allow", owner, allow, n_items)
+def _allowed(check: Checks, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
+    flags = np.ones(n_items, dtype=bool) if allow is None else _flags("allow", check, allow, n_items)
     if deny is not None:
-        flags &= ~_flags("deny", owner, deny, n_items)
+        flags &= ~_flags("deny", check, deny, n_items)
     return flags
 
 
-def _popular(owner: str, n_items: int, fallback: Any, popularity: Any) -> NDArray[np.int64] | None:
+def _popular(check: Checks, n_items: int, fallback: Any, popularity: Any) -> NDArray[np.int64] | None:
     """Rows of the fallback, the most popular first, ties by row; None without a fallback."""
     if fallback is None:
         if popularity is not None:
-            raise ValueError(parameter_message("popularity", owner, "None unless fallback='popular'", "an array"))
+            raise check.value_error("popularity", "None unless fallback='popular'", "an array")
         return None
-    check_choice("fallback", owner, fallback, FALLBACKS)
+    check.choice("fallback", fallback, FALLBACKS)
     if popularity is None:
-        raise ValueError(parameter_message("popularity", owner, "counts of the items, for fallback='popular'", None))
-    counts = check_array("popularity", owner, popularity, dtype=np.float64, shape=(n_items,), nonnegative=True)
+        raise check.value_error("popularity", "counts of the items, for fallback='popular'", None)
+    counts = check.array("popularity", popularity, dtype=np.float64, shape=(n_items,), nonnegative=True)
     order = np.argsort(-counts, kind="stable")
     return order[counts[order] > 0]
 
 
-def _seen(owner: str, seen: Any, n_rows: int, n_items: int, single: bool) -> sparse.csr_array:
+def _seen(check: Checks, seen: Any, n_rows: int, n_items: int, single: bool) -> sparse.csr_array:
     """What not to recommend: the stored entries of a CSR without zeros."""
     if single and not sparse.issparse(seen):
-        flags = np.flatnonzero(_flags("seen", owner, seen, n_items))
+        flags = np.flatnonzero(_flags("seen", check, seen, n_items))
         ends = np.array([0, len(flags)])
         return sparse.csr_array((np.ones(len(flags), np.float32), flags, ends), shape=(1, n_items))
     if not sparse.issparse(seen) and np.asarray(seen).dtype == np.bool_:
         seen = np.asarray(seen).astype(np.float32)
-    matrix = check_csr("seen", owner, seen, shape=(n_rows, n_items)).copy()
+    matrix = check.csr("seen", seen, shape=(n_rows, n_items)).copy()
     matrix.eliminate_zeros()
     return matrix
 
@@ -398,18 +397,18 @@ def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return places[np.argsort(-scores[places], kind="stable")][:k]
 
 
-def _flags(name: str, owner: str, rows: Any, n_items: int) -> NDArray[np.bool_]:
+def _flags(name: str, check: Checks, rows: Any, n_items: int) -> NDArray[np.bool_]:
     """(n_items,) bool from rows or from such a mask."""
     mask = np.asarray(rows)
     if mask.dtype == np.bool_:
         if mask.shape != (n_items,):
             rule = f"rows of products in [0, {n_items - 1}], or a bool mask of shape ({n_items},)"
-            raise ValueError(parameter_message(name, owner, rule, f"a mask of shape {mask.shape}"))
+            raise check.value_error(name, rule, f"a mask of shape {mask.shape}")
         return mask.copy()
-    listed = check_array(name, owner, np.atleast_1d(rows), dtype=np.int64, shape=(None,))
+    listed = check.array(name, np.atleast_1d(rows), dtype=np.int64, shape=(None,))
     if len(listed) and (listed.min() < 0 or listed.max() >= n_items):
         rule = f"rows of products in [0, {n_items - 1}]"
-        raise ValueError(parameter_message(name, owner, rule, f"{listed.min()} ... {listed.max()}"))
+        raise check.value_error(name, rule, f"{listed.min()} ... {listed.max()}")
     flags = np.zeros(n_items, dtype=bool)
     flags[listed] = True
     return flags

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError, parameter_message
-from .._validate import as_array
+from .._errors import TableError
+from .._validate import Checks
 
+_CHECK = Checks("EmbeddingTable")
 _RULE = "unique ids, all of them ints that fit int64 or all of them strings"
 _LISTS = (list, tuple, set, frozenset, np.ndarray)
 
@@ -21,7 +22,7 @@ def is_id(value: object) -> bool:
     return isinstance(value, (str, int, np.integer)) and not isinstance(value, bool)
 
 
-def several(values: Any, owner: str, name: str) -> Any:
+def several(values: Any, check: Checks, name: str) -> Any:
     """Ids as a list or a one-dimensional array. One id gives a list of one; a string is never split into letters."""
     if is_id(values):
         return [values]
@@ -31,12 +32,12 @@ def several(values: Any, owner: str, name: str) -> Any:
         values = np.asarray(values)  # columns of pandas, polars, pyarrow
     if isinstance(values, np.ndarray):
         if values.ndim != 1:
-            raise ValueError(parameter_message(name, owner, "one id, or ids in one dimension", f"shape {values.shape}"))
+            raise check.value_error(name, "one id, or ids in one dimension", f"shape {values.shape}")
         if np.ma.is_masked(values):
-            raise ValueError(parameter_message(name, owner, "ids without masked places", values))
+            raise check.value_error(name, "ids without masked places", values)
         return values
     if isinstance(values, (bytes, bytearray)) or not isinstance(values, Iterable):
-        raise TypeError(parameter_message(name, owner, "one id, or a sequence of ids", values))
+        raise check.type_error(name, "one id, or a sequence of ids", values)
     return values if isinstance(values, (list, tuple)) else list(values)
 
 
@@ -70,47 +71,47 @@ class RowIds:
         RowIds.__init__(self, values, offsets, data, state[3])
 
     @classmethod
-    def from_values(cls, values: Any, owner: str = "EmbeddingTable", name: str = "ids") -> RowIds:
+    def from_values(cls, values: Any, check: Checks = _CHECK, name: str = "ids") -> RowIds:
         """From any sequence of ints or of strings, checked and copied; ValueError where two rows share an id."""
         if isinstance(values, RowIds):
             return values
         if not isinstance(values, np.ndarray) and hasattr(values, "__array__"):
             values = np.asarray(values)  # columns of pandas, polars, pyarrow
         if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            raise TypeError(parameter_message(name, owner, _RULE, values))
-        array = as_array(name, owner, values) if isinstance(values, np.ndarray) else None
+            raise check.type_error(name, _RULE, values)
+        array = check.plain(name, values) if isinstance(values, np.ndarray) else None
         if array is not None and array.dtype.kind in "iu":
-            return cls._of_ints(array, owner, name)
+            return cls._of_ints(array, check, name)
         items = array.reshape(-1).tolist() if array is not None else list(values)
         if all(isinstance(v, str) for v in items):
-            return cls._of_strings([str(v) for v in items], owner, name)
+            return cls._of_strings([str(v) for v in items], check, name)
         if all(isinstance(v, (int, np.integer)) and not isinstance(v, (bool, np.bool_)) for v in items):
-            return cls._of_ints(np.array([int(v) for v in items], dtype=object), owner, name)
+            return cls._of_ints(np.array([int(v) for v in items], dtype=object), check, name)
         kind = str if isinstance(items[0], str) else (int, np.integer)
         odd = next(v for v in items if isinstance(v, (bool, np.bool_)) or not isinstance(v, kind))
-        raise TypeError(parameter_message(name, owner, _RULE, odd))
+        raise check.type_error(name, _RULE, odd)
 
     @classmethod
-    def _of_ints(cls, array: NDArray[Any], owner: str, name: str) -> RowIds:
+    def _of_ints(cls, array: NDArray[Any], check: Checks, name: str) -> RowIds:
         if array.ndim != 1:
-            raise ValueError(parameter_message(name, owner, _RULE + " (one dimension)", f"shape {array.shape}"))
+            raise check.value_error(name, _RULE + " (one dimension)", f"shape {array.shape}")
         limits = np.iinfo(np.int64)
         if array.size and (int(array.max()) > limits.max or int(array.min()) < limits.min):
-            raise ValueError(parameter_message(name, owner, _RULE, int(array.max())))
+            raise check.value_error(name, _RULE, int(array.max()))
         ids = cls(values=_frozen(np.array(array, dtype=np.int64)))
         ordered, _ = ids._order()
         twice = np.flatnonzero(ordered[1:] == ordered[:-1])
         if len(twice):
-            raise ValueError(parameter_message(name, owner, _RULE, f"{int(ordered[twice[0]])} twice"))
+            raise check.value_error(name, _RULE, f"{int(ordered[twice[0]])} twice")
         return ids
 
     @classmethod
-    def _of_strings(cls, strings: list[str], owner: str, name: str) -> RowIds:
+    def _of_strings(cls, strings: list[str], check: Checks, name: str) -> RowIds:
         try:
             joined = "".join(strings).encode("utf-8")
         except UnicodeEncodeError as error:
             odd = next(s for s in strings if any("\ud800" <= c <= "\udfff" for c in s))
-            raise ValueError(parameter_message(name, owner, "strings that UTF-8 can hold", odd)) from error
+            raise check.value_error(name, "strings that UTF-8 can hold", odd) from error
         ascii_only = len(joined) == sum(map(len, strings))
         lengths = [len(s) if ascii_only else len(s.encode("utf-8")) for s in strings]
         offsets = np.zeros(len(strings) + 1, dtype=np.int64)
@@ -120,7 +121,7 @@ class RowIds:
         if len(rows) < len(strings):
             seen: set[str] = set()
             twice = next(s for s in strings if s in seen or seen.add(s))  # type: ignore[func-returns-value]
-            raise ValueError(parameter_message(name, owner, _RULE, f"{twice!r} twice"))
+            raise check.value_error(name, _RULE, f"{twice!r} twice")
         ids._row_of = rows
         return ids
 
@@ -212,55 +213,55 @@ class RowIds:
             wanted = tokens.astype(np.int64, copy=False)
             place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
             return np.where(ordered[place] == wanted, rows[place], -1)
-        tokens = several(tokens, "EmbeddingTable", "ids")
+        tokens = several(tokens, Checks("EmbeddingTable"), "ids")
         return np.fromiter((self.row(t) for t in tokens), dtype=np.int64, count=len(tokens))
 
     def restrict(
-        self, exclude: Any, allowed: Any, m: int, owner: str
+        self, exclude: Any, allowed: Any, m: int, check: Checks
     ) -> tuple[NDArray[np.bool_] | None, list[NDArray[np.int64]] | None]:
         """What m queries may find: an (n,) mask, True where allowed, and rows each must not find; None: no limit.
 
         exclude : one id, several for all the queries, or m lists of ids. allowed : None, ids, or an (n,) bool mask.
         """
-        mask = None if allowed is None else self._mask(allowed, owner)
+        mask = None if allowed is None else self._mask(allowed, check)
         if isinstance(exclude, np.ndarray) and exclude.ndim == 2:
             exclude = list(exclude)
-        items = several(exclude, owner, "exclude")
+        items = several(exclude, check, "exclude")
         if not len(items):
             return mask, None
         if any(isinstance(one, _LISTS) for one in items):
             if len(items) != m or not all(isinstance(one, _LISTS) for one in items):
                 rule = f"an id, ids, or {m} lists of ids, one for each query"
-                raise ValueError(parameter_message("exclude", owner, rule, exclude))
-            each = [self._known(one, owner) for one in items]
+                raise check.value_error("exclude", rule, exclude)
+            each = [self._known(one, check) for one in items]
             return mask, each
-        common = self._known(items, owner)
+        common = self._known(items, check)
         if m * len(common) <= len(self):  # few: a query skips its own list faster than a mask is made
             return mask, [common] * m
         mask = np.ones(len(self), dtype=bool) if mask is None else mask.copy()
         mask[common] = False
         return mask, None
 
-    def _known(self, ids: Any, owner: str) -> NDArray[np.int64]:
+    def _known(self, ids: Any, check: Checks) -> NDArray[np.int64]:
         """Distinct rows of the ids that are there."""
-        ids = several(ids, owner, "exclude")
+        ids = several(ids, check, "exclude")
         if len(ids) and isinstance(ids[0], (bool, np.bool_)):
-            raise TypeError(parameter_message("exclude", owner, "ids (a mask is given as allowed)", ids))
+            raise check.type_error("exclude", "ids (a mask is given as allowed)", ids)
         rows = np.unique(self.rows(ids))
         return rows[rows >= 0]
 
-    def _mask(self, allowed: Any, owner: str) -> NDArray[np.bool_]:
-        values = several(allowed, owner, "allowed")
+    def _mask(self, allowed: Any, check: Checks) -> NDArray[np.bool_]:
+        values = several(allowed, check, "allowed")
         if len(values) and all(isinstance(one, (bool, np.bool_)) for one in values):
             if len(values) != len(self):
                 rule = f"ids, or a bool mask of shape ({len(self)},)"
-                raise ValueError(parameter_message("allowed", owner, rule, f"shape ({len(values)},)"))
+                raise check.value_error("allowed", rule, f"shape ({len(values)},)")
             return np.array(values, dtype=bool)
         if any(isinstance(one, (bool, np.bool_, float, np.floating)) for one in values):
             rule = f"ids, or a bool mask of shape ({len(self)},) without gaps"
-            raise TypeError(parameter_message("allowed", owner, rule, values))
+            raise check.type_error("allowed", rule, values)
         mask = np.zeros(len(self), dtype=bool)
-        mask[self._known(values, owner)] = True
+        mask[self._known(values, check)] = True
         return mask
 
     def _rows_by_name(self) -> dict[str, int]:

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import parameter_message
 from .._rows import paired_cosines, unit_rows, unit_vector
-from .._validate import check_array, check_choice, check_int, check_real
+from .._validate import Checks
 from .neighbors import Searcher
 from .row_ids import RowIds, is_id, several
 
-OWNER = "EmbeddingTable"
+CHECK = Checks("EmbeddingTable")
 SIDES = ("vectors", "context_vectors")
 _BLOCK = 1 << 20  # numbers compared at a time, in float64
 
@@ -75,8 +74,8 @@ class Similarities:
         terms = [*self._terms("token", token, 1.0), *self._terms("positive", positive, 1.0)]
         terms += self._terms("negative", negative, -1.0)
         if not terms:
-            raise ValueError(parameter_message("positive", OWNER, "given, or token or negative: ids or vectors", ()))
-        query = self._query(terms, check_choice("metric", OWNER, metric, ("cosine", "dot", "euclidean")))
+            raise CHECK.value_error("positive", "given, or token or negative: ids or vectors", ())
+        query = self._query(terms, CHECK.choice("metric", metric, ("cosine", "dot", "euclidean")))
         own = np.unique(np.array([self.row(what) for what, _ in terms if is_id(what)], dtype=np.int64))
         rows, scores = self._search(query[None], k, metric, against, [own], exclude, allowed, 1)
         found = rows[0] >= 0
@@ -98,17 +97,17 @@ class Similarities:
         self, queries: NDArray[np.float32], k: int, metric: str, against: str, own: Any, exclude: Any, allowed: Any,
         workers: int,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        check_choice("against", OWNER, against, SIDES)
-        check_int("k", OWNER, k, 1)
+        CHECK.choice("against", against, SIDES)
+        CHECK.integer("k", k, 1)
         side = self.vectors if against == "vectors" else self.context_vectors
         if side is None:
             rule = "'vectors': this table has no context vectors"
-            raise ValueError(parameter_message("against", OWNER, rule, against))
-        mask, each = self._ids.restrict(exclude, allowed, len(queries), OWNER)
+            raise CHECK.value_error("against", rule, against)
+        mask, each = self._ids.restrict(exclude, allowed, len(queries), CHECK)
         if each is not None:
             own = [np.union1d(mine, theirs) for mine, theirs in zip(own, each)]
         if (against, metric) not in self._searchers:
-            self._searchers[against, metric] = Searcher(side, metric, owner=OWNER)
+            self._searchers[against, metric] = Searcher(side, metric, check=CHECK)
         return self._searchers[against, metric].search(queries, k, mask=mask, exclude=own, workers=workers)
 
     def _terms(self, name: str, value: Any, weight: float) -> list[tuple[Any, float]]:
@@ -121,18 +120,18 @@ class Similarities:
         elif isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind == "f":
             items = list(value)
         else:
-            items = list(several(value, OWNER, name))
+            items = list(several(value, CHECK, name))
         terms: list[tuple[Any, float]] = []
         for item in items:
             what, size = item, weight
             if isinstance(item, tuple) and len(item) == 2 and (is_id(item[0]) or _is_vector(item[0])):
-                what, size = item[0], check_real(name, OWNER, item[1], -np.inf)
+                what, size = item[0], CHECK.real(name, item[1], -np.inf)
             if is_id(what):
                 self._known(what, len(items))
             elif _is_vector(what):
-                what = check_array(name, OWNER, what, dtype=np.float32, shape=(self.vectors.shape[1],))
+                what = CHECK.array(name, what, dtype=np.float32, shape=(self.vectors.shape[1],))
             else:
-                raise TypeError(parameter_message(name, OWNER, "an id, a vector of floats, or a list of them", item))
+                raise CHECK.type_error(name, "an id, a vector of floats, or a list of them", item)
             terms.append((what, size))
         return terms
 
@@ -159,7 +158,7 @@ class Similarities:
             total /= weights
         with np.errstate(over="ignore"):
             query = total.astype(np.float32)
-        return check_array("positive", OWNER, query, dtype=np.float32, shape=(None,))
+        return CHECK.array("positive", query, dtype=np.float32, shape=(None,))
 
     def _vector(self, what: Any) -> NDArray[np.float32]:
         return np.asarray(self.vectors[self.row(what)] if is_id(what) else what)
@@ -174,7 +173,7 @@ class Similarities:
         """(m,) float32 cosines of pairs of ids; 0 where a vector is zero."""
         left, right = self.rows(a), self.rows(b)
         if len(left) != len(right):
-            raise ValueError(parameter_message("b", OWNER, f"as many ids as a ({len(left)})", f"{len(right)} ids"))
+            raise CHECK.value_error("b", f"as many ids as a ({len(left)})", f"{len(right)} ids")
         return paired_cosines(self.vectors[left], self.vectors[right])
 
     def distances(self, token: Any, others: Any = None) -> NDArray[np.float32]:
@@ -182,9 +181,9 @@ class Similarities:
         if is_id(token):
             vector = self.vectors[self.row(token)]
         elif _is_vector(token):
-            vector = check_array("token", OWNER, token, dtype=np.float32, shape=(self.vectors.shape[1],))
+            vector = CHECK.array("token", token, dtype=np.float32, shape=(self.vectors.shape[1],))
         else:
-            raise TypeError(parameter_message("token", OWNER, "an id or a vector of floats", token))
+            raise CHECK.type_error("token", "an id or a vector of floats", token)
         rows = None if others is None else self.rows(others)
         n = len(self.vectors) if rows is None else len(rows)
         out = np.empty(n, dtype=np.float32)
@@ -233,7 +232,7 @@ class Similarities:
     def _some_rows(self, name: str, tokens: Any) -> NDArray[np.int64]:
         rows = self.rows(tokens)
         if not len(rows):
-            raise ValueError(parameter_message(name, OWNER, "at least one id", tokens))
+            raise CHECK.value_error(name, "at least one id", tokens)
         return rows
 
 

@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .._errors import TableError, parameter_message
-from .._parallel import resolve_workers, run_tasks
+from .._errors import TableError
+from .._parallel import run_tasks
 from .._protocols import Report
-from .._validate import check_int
 from . import disk, manifest
-from .publication import OWNER, check_report, table_fields, write_arrays
+from .publication import CHECK, check_report, table_fields, write_arrays
 from .published_version import (
     VersionInfo,
     check_hash,
@@ -64,7 +63,7 @@ class TableStore:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         if not isinstance(root, (str, os.PathLike)):
-            raise TypeError(parameter_message("root", OWNER, "a path", root))
+            raise CHECK.type_error("root", "a path", root)
         self.root = Path(root)
 
     def __repr__(self) -> str:
@@ -101,14 +100,14 @@ class TableStore:
         TableError : a failing report that is not forced; a disk that is full or can't be written. The store is then
             unchanged.
         """
-        disk.check_name("name", OWNER, name)
+        disk.check_name("name", CHECK, name)
         if version is not None:
-            disk.check_name("version", OWNER, version)
+            disk.check_name("version", CHECK, version)
         if not isinstance(table, EmbeddingTable):
-            raise TypeError(parameter_message("table", OWNER, "an EmbeddingTable", table))
+            raise CHECK.type_error("table", "an EmbeddingTable", table)
         fields = {
             "parameters": check_metadata(parameters),
-            "seed": seed if seed is None else check_int("seed", OWNER, seed, 0, 2**64 - 1),
+            "seed": seed if seed is None else CHECK.integer("seed", seed, 0, 2**64 - 1),
             "input_fingerprint": input_fingerprint,
             **check_report(report, forced_by, force_reason),
         }
@@ -197,7 +196,7 @@ class TableStore:
         Used when another table of the same run can't be published. The files stay, so that no later version takes the
         name. If another version is the latest, nothing changes. Returns the latest version, or None.
         """
-        disk.check_name("version", OWNER, version)
+        disk.check_name("version", CHECK, version)
         with _as_table_error(f"{name!r} {version!r} was not withdrawn"):
             folder = self._folder(name)
             parent = self.describe(name, version)["parent"]
@@ -217,7 +216,7 @@ class TableStore:
 
         Versions that can't be read are kept for inspection. Readers keep the tables that they have opened.
         """
-        check_int("keep", OWNER, keep, 1)
+        CHECK.integer("keep", keep, 1)
         with _as_table_error(f"{name!r} was not pruned"):
             folder = self._folder(name)
             with disk.locked(folder / ".lock"):
@@ -235,7 +234,7 @@ class TableStore:
     def index_path(self, name: str, version: str, kind: str) -> Path:
         """The path for `Index.save` of an index over a version; `prune` removes both together."""
         for parameter, value in (("name", name), ("version", version), ("kind", kind)):
-            disk.check_name(parameter, OWNER, value)
+            disk.check_name(parameter, CHECK, value)
         return self.root / name / ".indexes" / version / kind
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -274,7 +273,7 @@ class TableStore:
 
         Large files are read from the disk itself where the system allows it, bypassing the page cache.
         """
-        workers = resolve_workers(workers, OWNER)
+        workers = CHECK.workers(workers)
         with _as_table_error(f"{name!r} {version!r} of {self.root} can't be verified"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
@@ -307,7 +306,7 @@ class TableStore:
         return sorted(infos, key=lambda info: (info.sequence, info.version))
 
     def _folder(self, name: str) -> Path:
-        disk.check_name("name", OWNER, name)
+        disk.check_name("name", CHECK, name)
         if not disk.is_plain_directory(self.root / name):
             raise TableError(f"{self.root} has no table {name!r}.")
         return self.root / name
@@ -319,7 +318,7 @@ class TableStore:
             if found is None:
                 raise TableError(f"{folder} has no LATEST: no publication was completed.")
             return found
-        disk.check_name("version", OWNER, version)
+        disk.check_name("version", CHECK, version)
         if not disk.is_plain_directory(folder / version):
             raise TableError(f"{self.root} has no version {version!r} of {name!r}.")
         return version
@@ -348,7 +347,7 @@ def _as_table_error(what: str) -> Iterator[None]:
 
 def _is_name(value: str) -> bool:
     try:
-        disk.check_name("name", OWNER, value)
+        disk.check_name("name", CHECK, value)
     except ValueError:
         return False
     return True

@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._errors import parameter_message
 from .._rows import unit_float32_rows
-from .._validate import as_array, check_array, check_choice
 from . import npy
 from .frames import arrow_table, data_frame
 from .neighbors import Searcher
 from .row_ids import RowIds, frozen_view, is_id, several
-from .similarity import OWNER, Similarities
+from .similarity import CHECK, Similarities
 
 Origin = tuple[Callable[..., "EmbeddingTable"], tuple[str, ...]]  # how another process opens the table again
 
@@ -66,15 +64,15 @@ class EmbeddingTable(Similarities):
     ) -> None:
         self._ids = RowIds.from_values(ids)
         n = len(self._ids)
-        self.vectors = frozen_view(check_array("vectors", OWNER, vectors, dtype=np.float32, shape=(n, None)))
+        self.vectors = frozen_view(CHECK.array("vectors", vectors, dtype=np.float32, shape=(n, None)))
         self.context_vectors: NDArray[np.float32] | None = None
         if context_vectors is not None:
             shape = self.vectors.shape
             self.context_vectors = frozen_view(
-                check_array("context_vectors", OWNER, context_vectors, dtype=np.float32, shape=shape)
+                CHECK.array("context_vectors", context_vectors, dtype=np.float32, shape=shape)
             )
         if len({str(name).lower() for name in arrays or {}}) < len(arrays or {}):  # one file each, on any file system
-            raise ValueError(parameter_message("arrays", OWNER, "named apart by more than case", list(arrays or {})))
+            raise CHECK.value_error("arrays", "named apart by more than case", list(arrays or {}))
         self.arrays: Mapping[str, NDArray[Any]] = MappingProxyType(
             {name: _extra_array(name, value) for name, value in dict(arrays or {}).items()}
         )
@@ -200,8 +198,8 @@ class EmbeddingTable(Similarities):
 
         missing="raise": KeyError names the first unknown one; "mark": -1 there.
         """
-        check_choice("missing", OWNER, missing, ("raise", "mark"))
-        tokens = several(tokens, OWNER, "ids")
+        CHECK.choice("missing", missing, ("raise", "mark"))
+        tokens = several(tokens, CHECK, "ids")
         rows = self._ids.rows(tokens)
         if missing == "raise" and (rows < 0).any():
             raise KeyError(self._unknown(list(tokens)[int(np.argmax(rows < 0))]))
@@ -271,11 +269,11 @@ def check_metadata(metadata: Any) -> dict[str, Any]:
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
-        raise TypeError(parameter_message("metadata", OWNER, "a dict that JSON can hold", metadata))
+        raise CHECK.type_error("metadata", "a dict that JSON can hold", metadata)
     try:
         return json.loads(json.dumps(dict(metadata), allow_nan=False, default=_plain))  # type: ignore[no-any-return]
     except (TypeError, ValueError, RecursionError) as error:
-        message = parameter_message("metadata", OWNER, f"a dict that JSON can hold ({error})", metadata)
+        message = CHECK.message("metadata", f"a dict that JSON can hold ({error})", metadata)
         raise (TypeError if isinstance(error, TypeError) else ValueError)(message) from error
 
 
@@ -290,10 +288,10 @@ def _plain(value: Any) -> Any:
 def _extra_array(name: Any, value: Any) -> NDArray[Any]:
     if not isinstance(name, str) or not npy.NAME.fullmatch(name) or name in npy.RESERVED:
         rule = f"keyed by names of letters, digits and _ other than {', '.join(sorted(npy.RESERVED))}"
-        raise ValueError(parameter_message("arrays", OWNER, rule, name))
-    array = as_array("arrays", OWNER, value)
+        raise CHECK.value_error("arrays", rule, name)
+    array = CHECK.plain("arrays", value)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise TypeError(parameter_message("arrays", OWNER, f"numeric ({name!r})", f"dtype {array.dtype}"))
+        raise CHECK.type_error("arrays", f"numeric ({name!r})", f"dtype {array.dtype}")
     native = array.dtype.newbyteorder("=")
     return frozen_view(np.require(array.astype(native, copy=False), requirements=["C", "A"]))
 

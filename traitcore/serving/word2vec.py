@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError, parameter_message
+from .._errors import InputError
 from .._files import whole_file
-from .._validate import check_bool, check_int
+from .._validate import Checks
 from .table import EmbeddingTable
 
 _BLANK = re.compile(r"\s")
@@ -68,18 +68,18 @@ def write_word2vec(
     cup 1 0.5
     jug 0.25 2
     """
-    owner = "write_word2vec"
+    check = Checks("write_word2vec")
     if not isinstance(table, EmbeddingTable):
-        raise TypeError(parameter_message("table", owner, "an EmbeddingTable", table))
-    _check_form(owner, binary, header)
-    side = _side(table, context, owner)
+        raise check.type_error("table", "an EmbeddingTable", table)
+    _check_form(check, binary, header)
+    side = _side(table, context, check)
     names = [str(one) for one in table.ids.tolist()]
     odd = next((one for one in names if not one or _BLANK.search(one)), None)
     if odd is not None:
         rule = "a table whose ids are not empty and have no white space, which the format can't hold"
-        raise ValueError(parameter_message("table", owner, rule, odd))
+        raise check.value_error("table", rule, odd)
     if not header and side.shape[1] == 0:
-        raise ValueError(parameter_message("header", owner, "True for a table of no dimensions", header))
+        raise check.value_error("header", "True for a table of no dimensions", header)
     line = "%s" + " %.9g" * side.shape[1] + "\n"
     with whole_file(path) as temporary, _created(temporary, zipped=os.fspath(path).endswith(".gz")) as file:
         if header:
@@ -123,8 +123,8 @@ def read_word2vec(
     >>> tc.read_word2vec(path, header=False, limit=1)["cup"].tolist()
     [1.0, 0.5]
     """
-    _check_form("read_word2vec", binary, header)
-    most = None if limit is None else check_int("limit", "read_word2vec", limit, 1)
+    _check_form(Checks("read_word2vec"), binary, header)
+    most = None if limit is None else Checks("read_word2vec").integer("limit", limit, 1)
     try:
         with _opened(path) as (file, size), np.errstate(over="ignore"):  # `table` finds numbers beyond float32
             rows = _Rows(path, line=None if binary else 1 + header)
@@ -261,7 +261,7 @@ def from_gensim(model: Any) -> EmbeddingTable:
     keyed = getattr(model, "wv", model)
     if not hasattr(keyed, "index_to_key") or not hasattr(keyed, "vectors"):
         rule = "a gensim KeyedVectors or Word2Vec (with index_to_key and vectors)"
-        raise TypeError(parameter_message("model", "from_gensim", rule, type(model)))
+        raise Checks("from_gensim").type_error("model", rule, type(model))
     counts = getattr(keyed, "expandos", {}).get("count")
     context = getattr(model, "syn1neg", None)
     return EmbeddingTable(
@@ -273,17 +273,17 @@ def from_gensim(model: Any) -> EmbeddingTable:
     )
 
 
-def _check_form(owner: str, binary: bool, header: bool) -> None:
-    check_bool("binary", owner, binary)
-    if not check_bool("header", owner, header) and binary:
-        raise ValueError(parameter_message("header", owner, "True for the binary form, which needs its sizes", header))
+def _check_form(check: Checks, binary: bool, header: bool) -> None:
+    check.boolean("binary", binary)
+    if not check.boolean("header", header) and binary:
+        raise check.value_error("header", "True for the binary form, which needs its sizes", header)
 
 
-def _side(table: EmbeddingTable, context: bool, owner: str) -> NDArray[np.float32]:
-    if not check_bool("context", owner, context):
+def _side(table: EmbeddingTable, context: bool, check: Checks) -> NDArray[np.float32]:
+    if not check.boolean("context", context):
         return table.vectors
     if table.context_vectors is None:
-        raise ValueError(parameter_message("context", owner, "False: this table has no context vectors", context))
+        raise check.value_error("context", "False: this table has no context vectors", context)
     return table.context_vectors
 
 
