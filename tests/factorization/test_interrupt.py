@@ -62,6 +62,12 @@ def batch(X, H, workers):
     tc.NMF(K, init="custom", tol=0, max_iter=10**6, workers=workers).partial_fit(np.tile(X, (15, 1)), H=H)
 
 
+def for_ever(call, *arguments):
+    """Some of the calls converge to the last bit before the signal comes."""
+    while True:
+        call(*arguments)
+
+
 CALLS = [fold, fold_one_row, fold_counts, fold_observed, fit, fit_counts, fit_semi, batch]
 
 
@@ -79,8 +85,7 @@ def test_ctrl_c_ends_the_call(call, workers):
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            while True:  # some converge to the last bit before the signal comes
-                call(X, H, workers)
+            for_ever(call, X, H, workers)
     finally:
         timer.cancel()  # a late signal would end the test run
         timer.join()
