@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
 
+from tests.data.interrupts import interrupted
+
 _START = """
-import signal
-signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the shell that began all this ignores it
 import numpy as np
 from scipy import sparse
 import traitcore as tc
@@ -46,20 +40,5 @@ _JOBS = {
 @pytest.mark.parametrize("job", _JOBS)
 def test_an_interrupt_ends_the_work(job: str, workers: int) -> None:
     before, call, small, large = _JOBS[job]
-    script = "\n".join(
-        [_START.replace("WORKERS", str(workers)), before, call.replace("SIZE", small), "print('begun', flush=True)",
-         call.replace("SIZE", large)]
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "begun"
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=20)  # far more than it takes, far less than the work
-    finally:
-        process.kill()
-    assert "KeyboardInterrupt" in error
+    start = _START.replace("WORKERS", str(workers)) + before
+    assert "KeyboardInterrupt" in interrupted(start, call.replace("SIZE", small), call.replace("SIZE", large))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
+
+from tests.data.interrupts import interrupted
 
 _START = """
 import numpy as np, traitcore as tc
@@ -33,19 +29,5 @@ _JOBS = {
 @pytest.mark.parametrize("job", _JOBS)
 def test_an_interrupt_ends_the_decomposition(job: str) -> None:
     code = _JOBS[job]
-    script = f"{_START}\n{code.format('small', 'few')}\nprint('begun', flush=True)\n{code.format('large', 'pairs')}\n"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "begun"
-        time.sleep(0.5)
-        sent = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=20)  # far more than it takes, far less than the work
-        print("heard after", time.monotonic() - sent)
-    finally:
-        process.kill()
+    error = interrupted(_START, code.format("small", "few"), code.format("large", "pairs"))
     assert "KeyboardInterrupt" in error

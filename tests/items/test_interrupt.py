@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
+
+from tests.data.interrupts import interrupted
 
 _START = """
 import sys
@@ -34,17 +30,5 @@ _JOBS = {
 @pytest.mark.parametrize("job", _JOBS)
 def test_an_interrupt_ends_the_work(job: str) -> None:
     code = _JOBS[job]
-    script = f"{_START}\n{code.format(seqs='small')}\nprint('begun', flush=True)\n{code.format(seqs='seqs')}\n"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "begun"
-        time.sleep(0.3)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=20)  # far more than it takes, far less than the work
-    finally:
-        process.kill()
+    error = interrupted(_START, code.format(seqs="small"), code.format(seqs="seqs"))
     assert "KeyboardInterrupt" in error or "TrainingInterrupted" in error
