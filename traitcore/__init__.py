@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 # The public names, in the order of the rooms. A name's module is imported when the name is first used.
 _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
-    "_errors": ("ConvergenceWarning", "InputError", "NotFittedError", "TableError"),
+    "_errors": ("ConvergenceWarning", "GuardrailError", "InputError", "NotFittedError", "TableError"),
     # 1. events
     "events.log": ("EventLog",),
     "events.readers": ("read_events",),
@@ -55,6 +55,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     # 5. serving
     "serving.table": ("EmbeddingTable",),
     "serving.store": ("TableStore",),
+    "serving.releases": ("Releases",),
     "serving.word2vec": ("from_gensim", "read_word2vec", "write_word2vec"),
     "serving.neighbors": ("top_k",),
     "serving.index": ("build_index", "open_index"),

@@ -3,6 +3,7 @@
 
 from ._errors import (
     ConvergenceWarning as ConvergenceWarning,
+    GuardrailError as GuardrailError,
     InputError as InputError,
     NotFittedError as NotFittedError,
     TableError as TableError,
@@ -68,6 +69,7 @@ from .customers.describe import describe_traits as describe_traits
 from .customers.trait_plot import plot_traits as plot_traits
 from .serving.table import EmbeddingTable as EmbeddingTable
 from .serving.store import TableStore as TableStore
+from .serving.releases import Releases as Releases
 from .serving.word2vec import (
     from_gensim as from_gensim,
     read_word2vec as read_word2vec,

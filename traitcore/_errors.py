@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -17,6 +17,27 @@ class NotFittedError(ValueError, AttributeError):
 
 class TableError(ValueError):
     """A published table, index or store is damaged, missing, or not what the caller asked for."""
+
+
+class GuardrailError(TableError):
+    """The guardrails failed what was to be published, and nobody forced it; nothing was changed.
+
+    `report` is the verdict as a mapping: "status", "reasons", figures.
+    """
+
+    def __init__(self, message: str, report: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.report = dict(report or {})
+
+
+@contextlib.contextmanager
+def as_table_error(what: str) -> Iterator[None]:
+    """Turn an OSError into a TableError naming the operation that failed."""
+    try:
+        yield
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        raise TableError(f"{what}: {error.strerror or error}{place}.") from error
 
 
 class InputError(ValueError):

@@ -2,10 +2,10 @@
 
     python -m tests.data.store_faults FOLDER ACTION MODE
 
-ACTION is publish_first, publish_next, publish_large (by blocks past the page cache), rollback, withdraw, withdraw_first
-or prune; MODE is kill_before, kill_after, kill_half (a write is cut in two) or an errno name such as ENOSPC. Operation
-1, 2, 3, ... is hit, each in a fresh store and process, until the action runs to its end unhit. Prints
-{"operations": n, "problems": [...]} as JSON.
+ACTION is publish_first, publish_next, publish_large (by blocks past the page cache), rollback, prune, release_first,
+release_next, release_rollback or release_prune; MODE is kill_before, kill_after, kill_half (a write is cut in two) or
+an errno name such as ENOSPC. Operation 1, 2, 3, ... is hit, each in a fresh store and process, until the action runs to
+its end unhit. Prints {"operations": n, "problems": [...]} as JSON.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 
 from traitcore import TableError
 from traitcore.serving import disk
+from traitcore.serving.releases import FOLDER, Releases
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
 
@@ -35,6 +36,10 @@ NAME = "items"
 
 def table(fill: float, width: int = 4) -> EmbeddingTable:
     return EmbeddingTable(["a", "ü", ""], np.full((3, width), fill, np.float32), metadata={"fill": fill})
+
+
+def tables(fill: float) -> dict[str, EmbeddingTable]:
+    return {NAME: table(fill), "customers": table(fill, 3)}
 
 
 class Fault:
@@ -48,6 +53,16 @@ class Fault:
         for name in OPERATIONS:
             setattr(os, name, self._wrapped(name, getattr(os, name)))
         fcntl.flock = self._wrapped("flock", fcntl.flock)
+
+    def install_under_lock(self) -> None:
+        """Count from the moment that a writer of releases takes their lock."""
+        real = Releases._locked
+
+        def locked(releases: Releases) -> contextlib.AbstractContextManager[None]:
+            self.install()
+            return real(releases)
+
+        Releases._locked = locked  # type: ignore[assignment, method-assign]
 
     def _wrapped(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -72,16 +87,23 @@ class Fault:
 
 def prepare(root: Path, action: str) -> TableStore:
     store = TableStore(root)
-    for fill in range({"publish_first": 0, "publish_next": 1, "publish_large": 1, "withdraw_first": 1}.get(action, 3)):
-        store.publish(table(float(fill)), NAME)
+    for fill in range({"publish_first": 0, "publish_next": 1, "publish_large": 1, "release_first": 0}.get(action, 3)):
+        if action.startswith("release"):
+            store.releases.publish(tables(float(fill)))
+        else:
+            store.publish(table(float(fill)), NAME)
     return store
 
 
 def act(store: TableStore, action: str) -> None:
     if action == "rollback":
         store.rollback(NAME)
-    elif action.startswith("withdraw"):
-        store.withdraw(NAME, "v000001" if action == "withdraw_first" else "v000003")
+    elif action == "release_rollback":
+        store.releases.rollback()
+    elif action == "release_prune":
+        store.releases.prune(keep=1)
+    elif action.startswith("release"):
+        store.releases.publish(tables(9.0))
     elif action == "prune":
         store.prune(NAME, keep=1)
     elif action == "publish_large":
@@ -97,7 +119,10 @@ def run_hit(store: TableStore, action: str, strike_at: int, mode: str) -> int:
     if child == 0:
         fault, code = Fault(strike_at, mode), 4
         try:
-            fault.install()
+            if action.startswith("release"):  # single tables have actions of their own
+                fault.install_under_lock()
+            else:
+                fault.install()
             act(store, action)
             code = 3 if fault.count >= strike_at else 0
         except TableError:
@@ -121,18 +146,42 @@ def check(store: TableStore, action: str, before: set[str], outcome: int) -> lis
             opened = store.open(NAME, info.version)
             if not (opened.vectors == opened.metadata["fill"]).all() or opened.ids.tolist() != ["a", "ü", ""]:
                 problems.append(f"{info.version} has other content")
-    if action != "prune" and not before <= versions:
+    if not action.endswith("prune") and not before <= versions:
         problems.append(f"lost {before - versions}")
-    if before and action != "withdraw_first" and not any(info.is_latest for info in infos):
+    if before and not any(info.is_latest for info in infos):
         problems.append("LATEST points nowhere")
     if outcome == 4:
         problems.append("an error other than TableError came out")
-    fresh = store.publish(table(11.0), NAME)
+    if action.startswith("release"):
+        problems += check_releases(store, action)
+    fresh = (store.releases.publish(tables(11.0)).tables or {})[NAME] if action.startswith("release") else (
+        store.publish(table(11.0), NAME)
+    )
     if float(store.open(NAME).vectors[0, 0]) != 11.0 or store.open(NAME).version != fresh:
         problems.append("the next publish is not the latest")
     left = [entry for entry in os.listdir(store.root / NAME) if entry.startswith(".") and entry != ".lock"]
     if left:
         problems.append(f"leftovers after the next publish: {left}")
+    return problems
+
+
+def check_releases(store: TableStore, action: str) -> list[str]:
+    """What is wrong with the releases, before and after the next one is published."""
+    problems = [str(release.error) for release in store.releases.list() if release.error is not None]
+    fresh = store.releases.publish(tables(10.0))
+    if not fresh.is_latest or (fresh.parent is None and action != "release_first"):
+        problems.append(f"the next release is {fresh}, after {fresh.parent}")
+    if fresh.parent is not None:
+        parent = store.releases.get(fresh.parent)
+        fills = {name: opened.metadata["fill"] for name, opened in store.releases.open(parent.name).items()}
+        if len(set(fills.values())) != 1:
+            problems.append(f"a release of several runs: {fills}")
+        store.releases.rollback()
+        if not store.releases.get(parent.name).is_latest:
+            problems.append("the release before it can't be made the latest")
+    left = [entry for entry in os.listdir(store.root / FOLDER) if entry != ".lock" and not entry.endswith(".json")]
+    if left:
+        problems.append(f"leftovers among the releases: {left}")
     return problems
 
 

@@ -284,14 +284,14 @@ def test_nothing_is_published_when_one_table_cannot_be(
     store = TableStore(tmp_path / "store")
     if not first:
         fit_pipeline(shop.log, store=store, **SMALL)
-    publish = TableStore.publish
+    publish = TableStore._publish
 
     def full(self: TableStore, table: Any, name: str, *args: Any, **kwargs: Any) -> str:
         if name == victim:
             raise TableError("disk full")
         return publish(self, table, name, *args, **kwargs)
 
-    monkeypatch.setattr(TableStore, "publish", full)
+    monkeypatch.setattr(TableStore, "_publish", full)
     with pytest.raises(TableError, match="disk full"):
         fit_pipeline(shop.log, store=store, **SMALL)
     for name in ("tokens", "items", "customers"):

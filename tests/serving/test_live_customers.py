@@ -166,6 +166,19 @@ def test_snapshots_of_other_settings_are_refused() -> None:
         live.restore(EmbeddingTable(["a"], VECTORS[:1]))
 
 
+def test_a_snapshot_names_the_version_it_was_made_with(tmp_path: Path) -> None:
+    store = TableStore(tmp_path)
+    for fill in range(3):
+        store.publish(EmbeddingTable([f"t{i}" for i in range(N_TOKENS)], VECTORS + fill), "tokens")
+    live = LiveCustomers(store.open("tokens", "v000001"))
+    live.update(1, "t1")
+    store.publish(live.snapshot(), "live")
+    assert store.prune("tokens", keep=1) == ["v000002"]
+    with pytest.raises(TableError, match=r"other items: \{'tokens': 'v000001'\}, here \{'tokens': 'v000003'\}"):
+        LiveCustomers(store.open("tokens")).restore(store.open("live"))
+    LiveCustomers(store.open("tokens", "v000001")).restore(store.open("live"))
+
+
 def test_memory_is_bounded() -> None:
     live = LiveCustomers(VECTORS, max_customers=64)
     for customer in range(1000):

@@ -38,7 +38,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.content: dict[str, float] = {}
         self.order: list[str] = []
         self.parent: dict[str, str | None] = {}
-        self.latest: str | None = None
+        self.latest = ""
         self.held: list[tuple[EmbeddingTable, float]] = []
         self.fill = 0.0
 
@@ -53,7 +53,7 @@ class StoreMachine(RuleBasedStateMachine):
         published = self.store.publish(table(self.fill), "items", version)
         assert published not in self.content
         assert version in (None, published)
-        self.content[published], self.parent[published] = self.fill, self.latest
+        self.content[published], self.parent[published] = self.fill, self.latest or None
         self.order.append(published)
         self.latest = published
 
@@ -61,22 +61,13 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def rollback(self, data: st.DataObject) -> None:
         version = data.draw(st.sampled_from([None, *self.order]))
-        target = version or (self.parent[self.latest] if self.latest else None)
+        target = version or self.parent[self.latest]
         if target is None or target not in self.content:
             with pytest.raises(TableError):
                 self.store.rollback("items", version)
             return
         assert self.store.rollback("items", version) == target
         self.latest = target
-
-    @precondition(lambda self: self.order)
-    @rule(data=st.data())
-    def withdraw(self, data: st.DataObject) -> None:
-        version = data.draw(st.sampled_from(self.order))
-        if version == self.latest:
-            parent = self.parent[version]
-            self.latest = parent if parent in self.content else None
-        assert self.store.withdraw("items", version) == self.latest
 
     @precondition(lambda self: self.order)
     @rule(keep=st.integers(1, 4))
@@ -99,12 +90,8 @@ class StoreMachine(RuleBasedStateMachine):
             return
         infos = self.store.list("items")
         assert [info.version for info in infos] == self.order
-        assert [info.version for info in infos if info.is_latest] == ([self.latest] if self.latest else [])
-        if self.latest is None:
-            with pytest.raises(TableError, match="no LATEST"):
-                self.store.open("items")
-        else:
-            assert float(self.store.open("items").vectors[0, 0]) == self.content[self.latest]
+        assert [info.version for info in infos if info.is_latest] == [self.latest]
+        assert float(self.store.open("items").vectors[0, 0]) == self.content[self.latest]
         for version in self.order:
             opened = self.store.open("items", version, verify=True)
             assert (opened.vectors == self.content[version]).all()
@@ -424,7 +411,6 @@ def test_what_is_not_there(tmp_path: Path) -> None:
     calls = [
         lambda: store.open("items"), lambda: store.list("items"), lambda: store.rollback("items"),
         lambda: store.prune("items", keep=1), lambda: store.verify("items"), lambda: store.describe("items"),
-        lambda: store.withdraw("items", "v1"),
     ]
     for call in calls:
         with pytest.raises(TableError, match="no table 'items'"):
@@ -440,22 +426,6 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         store.publish(np.eye(3), "items")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="path"):
         TableStore(7)  # type: ignore[arg-type]
-
-
-def test_a_withdrawn_version_stays_but_is_not_the_latest(tmp_path: Path) -> None:
-    store = TableStore(tmp_path)
-    store.publish(table(1.0), "items")
-    assert store.withdraw("items", "v000001") is None
-    with pytest.raises(TableError, match="no LATEST"):
-        store.open("items")
-    assert float(store.open("items", "v000001").vectors[0, 0]) == 1.0
-    assert store.publish(table(2.0), "items") == "v000002"  # no name is taken twice
-    assert store.describe("items")["parent"] is None
-    store.publish(table(3.0), "items")
-    assert store.withdraw("items", "v000002") == "v000003"  # another is the latest since
-    assert store.withdraw("items", "v000003") == "v000002"
-    assert store.open("items").version == "v000002"
-    assert store.rollback("items", "v000003") == "v000003"
 
 
 def test_damaged_versions_are_listed_and_kept(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def test_a_publisher_fails_at_every_operation(folder: Path, action: str, mode: s
 
 @pytest.mark.parametrize(("action", "mode"), [
     ("rollback", "kill_half"), ("rollback", "ENOSPC"), ("prune", "kill_half"), ("prune", "ENOSPC"),
-    ("withdraw", "kill_half"), ("withdraw_first", "EIO"),
+    ("release_first", "kill_half"), ("release_next", "kill_half"), ("release_next", "ENOSPC"),
+    ("release_rollback", "kill_half"), ("release_rollback", "ENOSPC"), ("release_prune", "kill_half"),
 ])
 def test_moving_versions_fails_at_every_operation(folder: Path, action: str, mode: str) -> None:
     found = strike(folder, action, mode)

@@ -1,7 +1,8 @@
 """The command line: demo, simulate, fit, similar, traits, customer, recommend, follow, evaluate, store, index.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (with one line of
-explanation), 2 a wrong command line.
+explanation), 2 a wrong command line, 3 refused by the guardrails, 4 published with warnings. With --json, stdout is one
+JSON document whatever happens: {"error": {...}, "exit_code": N} where there is no result.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from .. import __version__
+from .._errors import GuardrailError
 from . import admin, evaluate, fit, follow, query
-from .render import show
+from .options import UsageError
+from .render import show, write_json
 
 _EPILOG = """examples:
   traitcore demo                                   a simulated shop, from its log to readable traits
@@ -23,12 +27,21 @@ _EPILOG = """examples:
   traitcore customer cust_00042 --store shop
   traitcore follow new_events.csv --history events.csv --store shop
 
-traitcore COMMAND --help explains a command. Exit codes: 0 done, 1 bad input or failure, 2 usage."""
+traitcore COMMAND --help explains a command.
+Exit codes: 0 done, 1 bad input or failure, 2 usage, 3 refused by the guardrails, 4 published with warnings."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors reach `main`, which answers in JSON where that was asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise UsageError(message)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands; each stores its function as `run`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="traitcore", description="From an event log to versioned item vectors and readable customer traits.",
         epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -42,25 +55,28 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug, json = "--debug" in words, "--json" in words
     try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as stop:  # --help, --version and usage errors
-        return int(stop.code or 0)
-    try:
-        args.run(args)
+        args = build_parser().parse_args(words)
+        code = args.run(args)
         sys.stdout.flush()
-        return 0
+        return int(code or 0)
+    except SystemExit as stop:  # --help and --version
+        return int(stop.code or 0)
     except BrokenPipeError:  # `traitcore ... | head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        if args.debug:
+    except KeyboardInterrupt as error:
+        if debug:
             raise
-        return _fail("interrupted; nothing was published", 130)
+        return _fail(error, "interrupted; nothing was published", 130, json)
+    except UsageError as error:
+        return _fail(error, _one_line(error), 2, json)
     except (ValueError, KeyError, OSError, ImportError, MemoryError) as error:
-        if args.debug:
+        if debug:
             raise
-        return _fail(_one_line(error), 1)
+        return _fail(error, _one_line(error), 3 if isinstance(error, GuardrailError) else 1, json)
 
 
 def _one_line(error: BaseException) -> str:
@@ -76,8 +92,13 @@ def _one_line(error: BaseException) -> str:
     return text if len(text) <= 600 else text[:597] + "..."
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(error: BaseException, message: str, code: int, json: bool) -> int:
     try:  # unwritten output left in the buffer must not fail again at exit
+        if json:
+            answer: dict[str, Any] = {"type": type(error).__name__, "message": message}
+            if isinstance(error, GuardrailError):
+                answer["report"] = error.report
+            write_json({"error": answer, "exit_code": code})
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,34 +1,41 @@
-"""Commands on the store: list, verify, rollback, prune; and indexes of its tables."""
+"""Commands on the store: list, show, verify, rollback, prune; and indexes of its tables."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .options import add_common
+from .options import UsageError, add_common
 from .render import table, write_json
 
 if TYPE_CHECKING:
+    from ..serving.releases import Release
     from ..serving.store import TableStore
 
 
 def add_commands(commands: Any) -> None:
     """Add this module's commands."""
-    store = commands.add_parser("store", help="the published versions: list, verify, rollback, prune")
-    actions = store.add_subparsers(dest="what", required=True, metavar="list|verify|rollback|prune")
+    store = commands.add_parser("store", help="the published versions: list, show, verify, rollback, prune")
+    actions = store.add_subparsers(dest="what", required=True, metavar="list|show|verify|rollback|prune")
+    release = "a release, e.g. r000002 (see `traitcore store list`)"
     for name, text, run in (
-        ("list", "all versions of all tables", run_list),
+        ("list", "all releases, and all versions of all tables", run_list),
+        ("show", "the record of a release as JSON: tables, verdict, settings, data, stages of the run", run_show),
         ("verify", "hash every file of the latest versions, or of one", run_verify),
-        ("rollback", "make the previous version, or a given one, the latest again", run_rollback),
-        ("prune", "remove old versions", run_prune),
+        ("rollback", "make all tables of the previous release, or of a given one, the latest again", run_rollback),
+        ("prune", "remove old versions; those that a kept one was made with stay", run_prune),
     ):
         parser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        if name != "list":
-            parser.add_argument("name", nargs="?", metavar="TABLE", help="tokens, items or customers; default: all")
+        if name not in ("list", "show"):
+            alone = " of no release" if name == "rollback" else ""
+            text = f"tokens, items, customers or another table{alone}; default: all"
+            parser.add_argument("name", nargs="?", metavar="TABLE", help=text)
         if name in ("verify", "rollback"):
-            parser.add_argument("--version", metavar="V", help="a version, e.g. v000002")
+            parser.add_argument("--version", metavar="V", help="a version of TABLE, e.g. v000002")
+        if name in ("show", "rollback"):
+            parser.add_argument("--release", metavar="R", help=release)
         if name == "prune":
-            parser.add_argument("--keep", type=int, required=True, help="number of newest versions to keep")
+            parser.add_argument("--keep", type=int, required=True, help="newest releases and versions to keep")
         add_common(parser)
         parser.set_defaults(run=run)
 
@@ -71,15 +78,36 @@ def _open(args: argparse.Namespace) -> tuple[TableStore, list[str]]:
 
 def run_list(args: argparse.Namespace) -> None:
     store, _ = _open(args)
-    infos = store.list()
+    infos, releases = store.list(), store.releases.list()
     if args.json:
-        write_json(infos)
+        write_json({"releases": releases, "tables": infos})
         return
+    if releases:
+        print(table(
+            [(r.name, "latest" if r.is_latest else "", r.parent, r.created_utc, _verdict(r.status, r.forced_by),
+              (r.input_fingerprint or "")[:12], r.library_version, r.error or _contents(r)) for r in releases],
+            ("release", "", "after", "published (UTC)", "guardrails", "data", "traitcore", "tables"),
+        ))
+        print()
     print(table(
         [(i.name, i.version, "latest" if i.is_latest else "", i.n_rows, i.dimension, i.size_bytes / 1e6, i.created_utc,
-          i.error or i.status or "") for i in infos],
+          i.error or _verdict(i.status, i.forced_by)) for i in infos],
         ("table", "version", "", "rows", "d", "MB", "published (UTC)", "guardrails"),
     ))
+
+
+def _verdict(status: str | None, forced_by: str | None) -> str:
+    return (status or "") + (f", forced by {forced_by}" if forced_by else "")
+
+
+def _contents(release: Release) -> str:
+    tables = (release.tables or {}).items()
+    return ", ".join(f"{n} {v}" + (" (pruned)" if n in release.missing else "") for n, v in tables)
+
+
+def run_show(args: argparse.Namespace) -> None:
+    store, _ = _open(args)
+    write_json(store.releases.describe(args.release or "latest"))
 
 
 def run_verify(args: argparse.Namespace) -> None:
@@ -88,28 +116,39 @@ def run_verify(args: argparse.Namespace) -> None:
     if args.json:
         write_json(infos)
         return
-    for info in infos:
+    for info in [] if args.quiet else infos:
         print(f"{info.name} {info.version}: all files are as published ({info.size_bytes / 1e6:,.1f} MB)")
 
 
 def run_rollback(args: argparse.Namespace) -> None:
-    store, names = _open(args)
-    found = {name: store.rollback(name, args.version) for name in names}
+    if args.release is not None and (args.name or args.version):
+        raise UsageError("--release moves all tables of a release: leave out TABLE and --version.")
+    if args.version is not None and args.name is None:
+        raise UsageError("--version is that of one table: name the TABLE, or use --release.")
+    store, _ = _open(args)
+    if args.name is not None:
+        found = {args.name: store.rollback(args.name, args.version)}
+        release = None
+    else:
+        moved = store.releases.rollback(args.release)
+        found, release = dict(moved.tables or {}), moved.name
     if args.json:
-        write_json(found)
-        return
-    for name, version in found.items():
-        print(f"{name}: {version} is the latest again")
+        write_json({"release": release, "tables": found})
+    elif not args.quiet:
+        print(", ".join(f"{n} {v}" for n, v in found.items()) + " are the latest again"
+              + (f" (release {release})" if release else ""))
 
 
 def run_prune(args: argparse.Namespace) -> None:
-    store, names = _open(args)
-    found = {name: store.prune(name, keep=args.keep) for name in names}
+    store, _ = _open(args)
+    found = store.releases.prune(keep=args.keep) if args.name is None else {
+        args.name: store.prune(args.name, keep=args.keep)
+    }
     if args.json:
         write_json(found)
-        return
-    for name, versions in found.items():
-        print(f"{name}: removed {', '.join(versions) or 'nothing'}")
+    elif not args.quiet:
+        for name, versions in found.items():
+            print(f"{name}: removed {', '.join(versions) or 'nothing'}")
 
 
 def run_index(args: argparse.Namespace) -> None:
@@ -132,6 +171,8 @@ def run_index(args: argparse.Namespace) -> None:
     index.save(path)
     if args.json:
         write_json({"path": str(path), **asdict(index.info)})
+        return
+    if args.quiet:
         return
     info = index.info
     measured = "by definition" if info.kind == "exact" else f"measured on {info.sample:,} rows"

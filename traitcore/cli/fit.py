@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_common, add_learning_options, add_log_options, config_of, read_items, read_log
+from .options import WITH_WARNINGS, add_common, add_learning_options, add_log_options, config_of, read_items, read_log
 from .progress import ProgressLine
 from .render import table, write_json
 
@@ -82,13 +82,15 @@ def run_simulate(args: argparse.Namespace) -> None:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("item_id", "text", "category", "price"))
             writer.writerows(zip(truth.item_ids, truth.item_text, truth.item_category, truth.item_price))
+    if args.quiet and not args.json:
+        return
     if args.json:
         write_json({"path": args.out, "events": len(sim), "traits": sim.truth.trait_names})
     else:
         print(f"{args.out}: {len(sim):,} events of {args.n_users:,} users with {args.n_items:,} items")
 
 
-def run_fit(args: argparse.Namespace) -> None:
+def run_fit(args: argparse.Namespace) -> int:
     from ..pipeline import fit_pipeline
 
     progress = ProgressLine(args.quiet or None)
@@ -103,12 +105,13 @@ def run_fit(args: argparse.Namespace) -> None:
         progress.clear()
     if args.json:
         write_json(fit_summary(log, result, args.store))
-        return
-    print(log.report)
-    print_stages(result)
-    print(f"\npublished in {args.store}: " + ", ".join(f"{n} {v}" for n, v in result.published.items()))
-    if result.customers is not None:
-        print(f"Next: traitcore traits --store {args.store}")
+    elif not args.quiet:
+        print(log.report)
+        print_stages(result)
+        print(f"\npublished in {args.store}: release {result.release}")
+        if result.customers is not None:
+            print(f"Next: traitcore traits --store {args.store}")
+    return 0 if result.verdict is None or result.verdict.status == "pass" else WITH_WARNINGS
 
 
 def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
@@ -117,6 +120,7 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
 
     return {
         "store": store,
+        "release": None if result.release is None else result.release.name,
         "published": result.published,
         "log": log.report,
         "stages": [

@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from ..events.log import EventLog
     from ..pipeline import Catalogue, PipelineConfig
 
+class UsageError(ValueError):
+    """Options that can't be given together, or a value that an option can't have."""
+
+
 STORE = "traitcore-store"
 NONE = "-"
+WITH_WARNINGS = 4  # exit code: published, but the guardrails warned, or failed and were forced
 
 # Field of PipelineConfig -> (type or choices, default, help). The defaults are repeated here so that --help doesn't
 # import the whole library; a test compares the two.
@@ -59,7 +64,7 @@ def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
     if store:
         parser.add_argument("--store", default=STORE, metavar="DIR", help="folder of published tables (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--quiet", action="store_true", help="no progress, even on a terminal")
+    parser.add_argument("--quiet", action="store_true", help="print no progress and no summary")
     # Also accepted after the command; SUPPRESS keeps a --debug given before it.
     hidden = argparse.SUPPRESS
     parser.add_argument("--debug", action="store_true", default=hidden, help="show the traceback of an error")
@@ -170,6 +175,6 @@ def config_of(args: argparse.Namespace) -> PipelineConfig:
     for pair in getattr(args, "map_action", []):
         old, equals, new = pair.partition("=")
         if not equals or not old:
-            raise ValueError(f"--map-action must be OLD=NEW. Got {pair!r} instead.")
+            raise UsageError(f"--map-action must be OLD=NEW. Got {pair!r} instead.")
         renamed[old] = new or None
     return config.with_options({"action_map": {**(config.action_map or {}), **renamed}})

@@ -15,7 +15,8 @@ from ..serving.table import EmbeddingTable
 
 
 class Published:
-    """The tables of a store. With `customers`, tokens and items are the versions that belong to the customers.
+    """The tables of a store, all of one run: tokens and items are the versions that the customers' table names. Without
+    `customers`, the tokens are those that the items' table names.
     """
 
     def __init__(self, store: str, version: str = "latest", *, customers: bool = True) -> None:
@@ -31,11 +32,13 @@ class Published:
 
     @cached_property
     def tokens(self) -> EmbeddingTable:
-        return self._open("tokens", self._beside("tokens"), "tokens")
+        of = self.customers if self._with_customers else self.items
+        return self._open("tokens", self._named_by(of, "tokens"), "tokens")
 
     @cached_property
     def items(self) -> EmbeddingTable:
-        return self._open("items", self._beside("items"), "items")
+        version = self._named_by(self.customers, "items") if self._with_customers else self.version
+        return self._open("items", version, "items")
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -71,9 +74,12 @@ class Published:
         texts = self.items.metadata.get("texts")
         return "" if not texts else str(texts[row])
 
-    def _beside(self, name: str) -> str:
-        """The version of a table to open."""
-        return str(self.customers.metadata["versions"][name]) if self._with_customers else self.version
+    def _named_by(self, table: EmbeddingTable, name: str) -> str:
+        """The version of `name` that a table was made with."""
+        found = (table.metadata.get("versions") or {}).get(name)
+        if found is None:
+            raise TableError(f"{table!r} doesn't say which {name} it was made with: `traitcore fit` publishes both.")
+        return str(found)
 
     def _open(self, name: str, version: str, what: str) -> EmbeddingTable:
         if not (self.store.root / name / "LATEST").exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from .options import add_common
+from .options import UsageError, add_common
 from .render import show, table, write_json
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _published(args: argparse.Namespace, *, customers: bool = True) -> Published
 
 def run_similar(args: argparse.Namespace) -> None:
     if args.index is not None and args.next:
-        raise ValueError("--index finds similar rows, not next ones: leave out --next.")
+        raise UsageError("--index finds similar rows, not next ones: leave out --next.")
     answer = similar_rows(_published(args, customers=False), args.token, args.k, args.next, args.index)
     if args.json:
         write_json(answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..items.item2vec import Item2Vec
 from ..items.ppmi_embedder import PPMIEmbedder
 from ..items.walk_embedder import WalkEmbedder
 from ..quality.guardrails import Verdict
+from ..serving.releases import Release
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
@@ -49,7 +50,8 @@ class PipelineResult:
     customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without
         customers.
     traits : descriptions of the traits, () without customers. model : the TraitModel.
-    verdict : the guardrails', against the items published before; None without a store. published : version by table.
+    verdict : the guardrails', against the items published before; None without a store. release : the Release that was
+        published, None without a store. published : its version by table.
     """
 
     config: PipelineConfig
@@ -62,7 +64,12 @@ class PipelineResult:
     traits: tuple[TraitDescription, ...] = ()
     model: TraitModel | None = None
     verdict: Verdict | None = None
-    published: Mapping[str, str] = field(default_factory=dict)
+    release: Release | None = None
+
+    @property
+    def published(self) -> Mapping[str, str]:
+        """Version by table, {} without a store."""
+        return {} if self.release is None else self.release.tables or {}
 
     @property
     def profiles(self) -> NDArray[np.float32]:
@@ -143,11 +150,11 @@ def fit_pipeline(
                 f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
                 f"guardrails\nnext items in the held-out sessions: {chosen}"
             )
-        verdict, published = publish_tables(
+        verdict, release = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
             store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
         )
-        result = replace(result, verdict=verdict, published=published)
+        result = replace(result, verdict=verdict, release=release)
     return replace(result, stages=tuple(run.stages))
 
 
@@ -198,14 +205,7 @@ def _as_tables(
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
-    metadata = {
-        "config": asdict(config),
-        "log": None if log.report is None else log.report.as_dict(),
-        "stages": [
-            {"name": s.name, "seconds": round(s.seconds, 3), "report": None if s.report is None else str(s.report)}
-            for s in run.stages
-        ],
-    }
+    metadata = {"config": asdict(config)}
     model = None if learned is None else learned.model
     customers = None
     if learned is not None:

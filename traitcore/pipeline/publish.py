@@ -1,4 +1,4 @@
-"""Publication of a run: all its tables become new versions, or none does."""
+"""Publication of a run: its tables become a release, or nothing changes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import TableError
+from .._errors import GuardrailError
+from .._protocols import Report
 from ..events.log import EventLog
 from ..quality.comparison import TableComparison
 from ..quality.guardrails import Verdict, judge
+from ..serving.releases import Release
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable, check_metadata
 from .config import PipelineConfig
@@ -25,13 +27,11 @@ TABLES = ("tokens", "items", "customers")  # in the order of publication: reader
 def publish_tables(
     tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
     force: tuple[str, str] | None, refits: list[TableComparison], run: Run,
-) -> tuple[Verdict, dict[str, str]]:
-    """(verdict, version by table). The verdict on the items holds for all tables of the run.
+) -> tuple[Verdict, Release]:
+    """The verdict on the items, which holds for all tables of the run, and the release.
 
-    A failing verdict without `force` is a TableError that lists the changed settings and how to force. If a table can't
-    be published, those before it are withdrawn. Each table's metadata names the versions published before it
-    ("versions"), so that a reader of customers finds their tokens. This run is judged by the previous run's refits;
-    `refits` are kept for the next run.
+    A failing verdict without `force` is a GuardrailError that lists the changed settings and how to force. This run is
+    judged by the previous run's refits; `refits` are kept for the next run.
     """
     with run.stage("guardrails") as kept:
         previous = store.open("items") if _has(store, "items") else None
@@ -41,23 +41,26 @@ def publish_tables(
         )
         kept["report"] = "".join([verdict.status, *(f"\n{reason}" for reason in verdict.reasons)])
     if verdict.status == "fail" and force is None:
-        raise TableError(_refusal(verdict, previous, config))
-    fingerprint = _fingerprint(log)
-    published: dict[str, str] = {}
+        raise GuardrailError(_refusal(verdict, previous, config), verdict.as_dict())
     with run.stage("publish") as kept:
-        try:
-            for name, table in tables.items():
-                table.metadata["versions"] = dict(published)
-                published[name] = store.publish(
-                    table, name, report=verdict, parameters=asdict(config), seed=config.seed,
-                    input_fingerprint=fingerprint, forced_by=force and force[0], force_reason=force and force[1],
-                )
-        except BaseException:
-            for name, version in published.items():
-                store.withdraw(name, version)
-            raise
-        kept["report"] = ", ".join(f"{name} {version}" for name, version in published.items())
-    return verdict, published
+        release = store.releases.publish(
+            tables, report=verdict, parameters=asdict(config), seed=config.seed, input_fingerprint=_fingerprint(log),
+            forced_by=force and force[0], force_reason=force and force[1], run=run_report(log, run),
+        )
+        kept["report"] = str(release)
+    return verdict, release
+
+
+def run_report(log: EventLog, run: Run) -> dict[str, Any]:
+    """What a machine should read about a run so far: what became of the log's rows, and each stage."""
+    return {
+        "log": None if log.report is None else log.report.as_dict(),
+        "stages": [
+            {"name": s.name, "seconds": round(s.seconds, 3),
+             "report": s.report.as_dict() if isinstance(s.report, Report) else s.report and str(s.report)}
+            for s in run.stages
+        ],
+    }
 
 
 def _refusal(verdict: Verdict, previous: EmbeddingTable | None, config: PipelineConfig) -> str:

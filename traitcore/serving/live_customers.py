@@ -328,7 +328,13 @@ class LiveCustomers:
             live = {"method": self.method, "half_life_us": self._half_life_us, "clock": self._clock,
                     "n_evicted": self.n_evicted, "n_unknown": self.n_unknown, "items": self._digest(),
                     "traits": self._traits_digest()}
-        return EmbeddingTable(ids, vectors, arrays=arrays, metadata={"live": live})
+        return EmbeddingTable(ids, vectors, arrays=arrays, metadata={"live": live, "versions": self._versions()})
+
+    def _versions(self) -> dict[str, str]:
+        """The published version that the vectors are from: pruning keeps it, and errors name it."""
+        table = self._table
+        published = table is not None and table.name is not None and table.version is not None
+        return {table.name: table.version} if published else {}  # type: ignore[union-attr, dict-item]
 
     def _pair_arrays(self, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """The (customer, token) pairs, customers as rows of the snapshot, sorted."""
@@ -364,7 +370,10 @@ class LiveCustomers:
                 "traits": self._traits_digest()}
         for key, value in mine.items():
             if live.get(key) != value:
-                raise TableError(f"The snapshot was taken with other {key}: {live.get(key)!r}, here {value!r}.")
+                theirs, ours = live.get(key), value
+                if key in ("items", "traits"):  # the versions say more than digests
+                    theirs, ours = table.metadata.get("versions") or theirs, self._versions() or ours
+                raise TableError(f"The snapshot was taken with other {key}: {theirs!r}, here {ours!r}.")
         if any(key not in table.arrays for key in needed):
             raise TableError(f"{table!r} is not a complete snapshot of LiveCustomers.")
         state = self._empty_state(len(table))

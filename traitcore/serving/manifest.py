@@ -49,6 +49,15 @@ def encode(fields: dict[str, Any]) -> bytes:
     return b'{\n "checksum": "' + hashlib.sha256(rest).hexdigest().encode("ascii") + b'",\n' + rest
 
 
+def load(raw: bytes, path: Path) -> dict[str, Any]:
+    """The JSON under a checksum that fits; TableError otherwise."""
+    verify_checksum(raw, path)
+    try:
+        return json.loads(raw)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError) as error:
+        raise TableError(f"{path} is not JSON: {error}.") from error
+
+
 def verify_checksum(raw: bytes, path: Path) -> None:
     """TableError unless the checksum in the first line is that of the bytes after it."""
     head = _HEAD.match(raw)
@@ -58,11 +67,7 @@ def verify_checksum(raw: bytes, path: Path) -> None:
 
 def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
     """The checked fields of the manifest of `name` and `version`; `files` become FileEntry."""
-    verify_checksum(raw, path)
-    try:
-        fields = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path} is not JSON: {error}.") from error
+    fields = load(raw, path)
     if fields.get("kind") != "traitcore table":
         raise TableError(f"{path} is not the manifest of a traitcore table.")
     if fields.get("format") != FORMAT:
@@ -74,7 +79,7 @@ def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
         _check_layout(fields)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TableError(f"{path} does not describe a table: {error}.") from error
-    return fields  # type: ignore[no-any-return]
+    return fields
 
 
 def _entry(file: str, entry: dict[str, Any]) -> FileEntry:

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .. import __version__
-from .._errors import TableError
+from .._errors import GuardrailError
 from .._parallel import run_tasks
 from .._protocols import Report
 from .._validate import Checks
@@ -38,7 +38,7 @@ def check_report(
     if plain is not None and plain["status"] == "fail" and forced_by is None:
         reasons = plain.get("reasons") or ["no reason given"]
         listed = "; ".join(str(r) for r in reasons[:5]) if isinstance(reasons, list) else str(reasons)
-        raise TableError(f"The guardrails failed this table, and it was not forced: {listed}")
+        raise GuardrailError(f"The guardrails failed this table, and it was not forced: {listed}", plain)
     return {"report": plain, "forced": None if forced_by is None else {"by": forced_by, "reason": reason}}
 
 

@@ -6,12 +6,12 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .._errors import TableError
+from .._errors import TableError, as_table_error
 from .._parallel import run_tasks
 from .._protocols import Report
 from . import disk, manifest
@@ -24,6 +24,7 @@ from .published_version import (
     read_manifest,
     version_info,
 )
+from .releases import Releases, kept_versions
 from .table import EmbeddingTable, check_metadata
 
 _ATTEMPTS = 20
@@ -38,6 +39,7 @@ class TableStore:
 
         root/<name>/<version>/manifest.json, vectors.npy, ...    immutable once there
         root/<name>/LATEST                                        the version that "latest" means
+        root/.releases/r000001.json                               versions of several tables that belong together
 
     A version is written under a temporary name, synced and renamed; LATEST is replaced atomically. So a reader sees
     complete versions only, and keeps the one it has opened even if it is pruned. Nothing is pickled.
@@ -48,7 +50,8 @@ class TableStore:
 
     See Also
     --------
-    EmbeddingTable : what is published. judge : makes the report for `publish`. fit_pipeline : publishes to a store.
+    EmbeddingTable : what is published. Releases : several tables at once. judge : makes the report for `publish`.
+    fit_pipeline : publishes to a store.
 
     Examples
     --------
@@ -68,6 +71,11 @@ class TableStore:
 
     def __repr__(self) -> str:
         return f"TableStore({str(self.root)!r})"
+
+    @property
+    def releases(self) -> Releases:
+        """The releases: tables that are published, rolled back and pruned together."""
+        return Releases(self)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -111,10 +119,13 @@ class TableStore:
             "input_fingerprint": input_fingerprint,
             **check_report(report, forced_by, force_reason),
         }
-        with _as_table_error(f"{name!r} was not published in {self.root}"):
-            return self._publish(table, name, version, fields)
+        with as_table_error(f"{name!r} was not published in {self.root}"):
+            return self._publish(table, name, version, fields, latest=True)
 
-    def _publish(self, table: EmbeddingTable, name: str, version: str | None, fields: dict[str, Any]) -> str:
+    def _publish(
+        self, table: EmbeddingTable, name: str, version: str | None, fields: dict[str, Any], *, latest: bool
+    ) -> str:
+        """Write a version; `latest` False: without making it the latest."""
         folder = self._make_folder(name)
         with disk.locked(folder / ".lock"):
             disk.Workspace.remove_leftovers(folder)
@@ -137,7 +148,8 @@ class TableStore:
                 disk.sync_directory(workspace.content)
                 os.rename(workspace.content, folder / version)
                 disk.sync_directory(folder)
-                disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
+                if latest:
+                    disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
         finally:
             workspace.close()
         table._fingerprint = fields["fingerprint"]
@@ -174,9 +186,16 @@ class TableStore:
     def rollback(self, name: str, version: str | None = None) -> str:
         """Make an earlier version the latest and return it; None: the parent of the latest.
 
-        Its files are verified first. Nothing is removed: the newer version can still be opened by its name.
+        Its files are verified first. Nothing is removed: the newer version can still be opened by its name. The tables
+        of a release belong together and are rolled back by `releases.rollback` only.
         """
-        with _as_table_error(f"{name!r} was not rolled back"):
+        with as_table_error(f"{name!r} was not rolled back"):
+            release = self.releases.of_table(name, self._resolve(name, "latest"))
+            if release is not None and len(release.tables or {}) > 1:
+                raise TableError(
+                    f"{name!r} was not rolled back: {release} belongs together. `releases.rollback` moves all of its "
+                    "tables (on the command line: traitcore store rollback)."
+                )
             if version is None:
                 current = self._resolve(name, "latest")
                 version = self.describe(name, current)["parent"]
@@ -190,45 +209,30 @@ class TableStore:
                 disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
         return version
 
-    def withdraw(self, name: str, version: str) -> str | None:
-        """Undo a publication: the parent of `version` becomes the latest again, or none if it was the first.
-
-        Used when another table of the same run can't be published. The files stay, so that no later version takes the
-        name. If another version is the latest, nothing changes. Returns the latest version, or None.
-        """
-        disk.check_name("version", CHECK, version)
-        with _as_table_error(f"{name!r} {version!r} was not withdrawn"):
-            folder = self._folder(name)
-            parent = self.describe(name, version)["parent"]
-            with disk.locked(folder / ".lock"):
-                latest = self._read_latest(name)
-                if latest != version:
-                    return latest
-                if parent is not None and disk.is_plain_directory(folder / parent):
-                    disk.replace_file(folder / "LATEST", parent.encode("ascii") + b"\n")
-                    return str(parent)
-                os.unlink(folder / "LATEST")
-                disk.sync_directory(folder)
-        return None
-
     def prune(self, name: str, *, keep: int) -> list[str]:
-        """Remove all but the `keep` newest versions and the latest one; returns what was removed, oldest first.
+        """Remove versions of a table, and return what was removed, oldest first.
 
-        Versions that can't be read are kept for inspection. Readers keep the tables that they have opened.
+        Kept are the `keep` newest, the latest, every version that a version of another table names as the one it was
+        made with, and those that can't be read, for inspection. `releases.prune` removes old versions of all tables.
+        Readers keep the tables that they have opened.
         """
         CHECK.integer("keep", keep, 1)
-        with _as_table_error(f"{name!r} was not pruned"):
-            folder = self._folder(name)
-            with disk.locked(folder / ".lock"):
-                infos = [info for info in self.list(name) if info.error is None]
-                victims = [info.version for info in infos[: max(0, len(infos) - keep)] if not info.is_latest]
-                trash = []
-                for version in victims:
-                    trash.append(folder / f"{disk.Workspace.TRASH}{secrets.token_hex(8)}")
-                    os.rename(folder / version, trash[-1])
-                    shutil.rmtree(folder / ".indexes" / version, ignore_errors=True)
-                disk.sync_directory(folder)
-                disk.Workspace.remove_leftovers(folder)
+        with as_table_error(f"{name!r} was not pruned"):
+            self._folder(name)
+            return self._remove_but(name, kept_versions(self, {name: keep}, [])[name])
+
+    def _remove_but(self, name: str, stay: Collection[str]) -> list[str]:
+        """Remove the versions of a table but `stay` and the latest; returns them, oldest first."""
+        folder = self._folder(name)
+        with disk.locked(folder / ".lock"):
+            victims = [i.version for i in self.list(name) if i.version not in stay and not i.is_latest]
+            trash = []
+            for version in victims:
+                trash.append(folder / f"{disk.Workspace.TRASH}{secrets.token_hex(8)}")
+                os.rename(folder / version, trash[-1])
+                shutil.rmtree(folder / ".indexes" / version, ignore_errors=True)
+            disk.sync_directory(folder)
+            disk.Workspace.remove_leftovers(folder)
         return victims
 
     def index_path(self, name: str, version: str, kind: str) -> Path:
@@ -249,7 +253,7 @@ class TableStore:
         TableError : no such table or version, or a file that is missing, damaged or not what the manifest says.
         """
         for _ in range(_ATTEMPTS):
-            with _as_table_error(f"{name!r} {version!r} of {self.root} can't be opened"):
+            with as_table_error(f"{name!r} {version!r} of {self.root} can't be opened"):
                 found = self._resolve(name, version)
                 try:
                     with disk.Folder(self.root / name / found) as folder:
@@ -261,7 +265,7 @@ class TableStore:
 
     def describe(self, name: str, version: str = "latest") -> dict[str, Any]:
         """The manifest of a version: files, shapes, parameters, seed, parent, report, who forced it and why."""
-        with _as_table_error(f"{name!r} {version!r} of {self.root} can't be read"):
+        with as_table_error(f"{name!r} {version!r} of {self.root} can't be read"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
                 fields = read_manifest(folder, name, found)
@@ -274,7 +278,7 @@ class TableStore:
         Large files are read from the disk itself where the system allows it, bypassing the page cache.
         """
         workers = CHECK.workers(workers)
-        with _as_table_error(f"{name!r} {version!r} of {self.root} can't be verified"):
+        with as_table_error(f"{name!r} {version!r} of {self.root} can't be verified"):
             found = self._resolve(name, version)
             with disk.Folder(self.root / name / found) as folder:
                 fields = read_manifest(folder, name, found)
@@ -289,11 +293,11 @@ class TableStore:
     def list(self, name: str | None = None) -> list[VersionInfo]:
         """Versions of one table, or of all, by name and order of publication; `error` is set for damaged ones."""
         if name is None:
-            with _as_table_error(f"{self.root} can't be listed"):
+            with as_table_error(f"{self.root} can't be listed"):
                 names = sorted(os.listdir(self.root)) if self.root.is_dir() else []
                 return [i for n in names if _is_name(n) and (self.root / n).is_dir() for i in self.list(n)]
         infos = []
-        with _as_table_error(f"{name!r} of {self.root} can't be listed"):
+        with as_table_error(f"{name!r} of {self.root} can't be listed"):
             folder = self._folder(name)
             latest = self._read_latest(name)
             versions = sorted(v for v in os.listdir(folder) if _is_name(v) and (folder / v).is_dir())
@@ -333,16 +337,6 @@ class TableStore:
         if not _is_name(text):
             raise TableError(f"{self.root / name / 'LATEST'} is damaged: it holds {text!r}.")
         return text
-
-
-@contextlib.contextmanager
-def _as_table_error(what: str) -> Iterator[None]:
-    """Turn an OSError into a TableError naming the operation that failed."""
-    try:
-        yield
-    except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        raise TableError(f"{what}: {error.strerror or error}{place}.") from error
 
 
 def _is_name(value: str) -> bool:
