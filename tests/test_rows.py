@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from traitcore import _rows
 from traitcore._rows import cosines, paired_cosines, rows_to_shares, unit_float32_rows, unit_rows
 
 
@@ -35,3 +36,14 @@ def test_cosines_of_pairs_and_of_all():
 def test_shares_add_up_to_one():
     rows = rows_to_shares(np.array([[1, 3], [0, 0], [2, 0]], dtype=np.float32))
     np.testing.assert_allclose(rows, [[0.25, 0.75], [0, 0], [1, 0]])
+
+
+def test_rows_in_parts_are_the_rows_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(1).normal(size=(37, 5)).astype(np.float32)
+    rows[[3, 20]] = 0
+    rows[7] *= 1e30
+    whole = [_rows.unit_rows(rows), _rows.unit_rows(rows, np.float32), _rows.unit_float32_rows(rows)]
+    monkeypatch.setattr(_rows, "_PART", 16)
+    parts = [_rows.unit_rows(rows), _rows.unit_rows(rows, np.float32), _rows.unit_float32_rows(rows)]
+    assert [a.tobytes() for a in whole] == [b.tobytes() for b in parts]
+    assert _rows.unit_rows(np.zeros((0, 3))).shape == (0, 3)

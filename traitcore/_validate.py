@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
+from ._csr import PART, canonical, csr_in_stored_order
 from ._errors import parameter_message
 from ._frames import NotNumbers, NullValue, plain_array
 from ._parallel import MOST_WORKERS, available_cpus
@@ -273,6 +274,8 @@ class Checks:
             raise self.type_error(name, rule + " of numbers", f"dtype {value.dtype}")
         if value.format in ("csr", "csc"):
             self._csr_structure(name, value)
+        elif value.format == "coo":
+            self._coo_structure(name, value)
         if _masked_place(getattr(value, "data", None)) is not None:
             raise self.value_error(name, rule + " without masked values", "masked data")
         own = value.dtype.newbyteorder("=")
@@ -323,6 +326,16 @@ class Checks:
             rule = f"a sparse matrix with {other} indices in [0, {places})"
             raise self.value_error(name, rule, f"{used[first]} at {axis} {line}")
 
+    def _coo_structure(self, name: str, matrix: Any) -> None:
+        """The same for a COO, which scipy too looks at only when it is built."""
+        for axis, places, n in zip(("row", "column"), (matrix.row, matrix.col), matrix.shape):
+            if len(places) != len(matrix.data):
+                raise self.value_error(name, f"a sparse matrix with a {axis} for each entry", f"{len(places)} {axis}s")
+            if len(places) and (places.min() < 0 or places.max() >= n):
+                first = int(np.argmax((places < 0) | (places >= n)))
+                rule = f"a sparse matrix with {axis} indices in [0, {n})"
+                raise self.value_error(name, rule, f"{places[first]} at entry {first}")
+
     def _csr_values(self, name: str, matrix: sparse.csr_array, finite: bool, nonnegative: bool) -> None:
         bad = np.zeros(0, dtype=np.int64)
         if finite and matrix.data.dtype.kind == "f" and not np.isfinite(matrix.data).all():
@@ -366,15 +379,10 @@ def _merged_csr(value: Any, target: np.dtype[Any]) -> sparse.csr_array:
     matrix' own, where 300 ones of uint8 make 44."""
     floats = "f" in (target.kind, value.dtype.kind)
     wide = np.dtype(np.float64 if floats else np.uint64 if value.dtype.kind == "u" else np.int64)
-    # Conversion of these merges duplicates; scipy's routines don't know half precision.
+    if value.format in ("coo", "csc") and value.nnz > PART:
+        half = value.dtype == np.float16  # scipy's routines don't know it
+        return canonical(csr_in_stored_order(value, wide if half or value.format == "coo" else value.dtype), wide)
+    # Conversion of these merges duplicates.
     if value.dtype != wide and (value.format in ("coo", "bsr") or value.dtype == np.float16):
         value = value.astype(wide)
-    matrix = sparse.csr_array(value)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()  # the caller's keeps its order and its duplicates
-        matrix.sort_indices()
-        matrix = sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
-        if not matrix.has_canonical_format:
-            matrix = matrix.astype(wide)
-            matrix.sum_duplicates()
-    return matrix
+    return canonical(sparse.csr_array(value), wide)

@@ -12,6 +12,7 @@ from .._kernels.pooling import age_weights, position_weights
 from .._parallel import priced_blocks, run_blocks
 from .._protocols import EventWeights
 from .._validate import COUNT_MAX, Checks
+from ..events.occurrences import count_occurrences
 from ..events.sequences import Sequences
 
 CHECK = Checks("customer_vectors")
@@ -71,6 +72,14 @@ class OwnerRuns:
         # An owner's sequences lie side by side: one run each.
         edges = np.ascontiguousarray(sequences.offsets[first])
         return cls(np.arange(n + 1), edges[:-1], edges[1:], edges)
+
+
+    def places(self, n_owners: int) -> NDArray[np.int64] | None:
+        """(n_events,) where in the corpus each event lies, in the order of owners; None where the order is the same."""
+        if len(self.starts) == n_owners and np.array_equal(self.starts, self.events[:-1]):
+            return None
+        held = self.stops - self.starts
+        return np.repeat(self.starts - (np.cumsum(held) - held), held) + np.arange(held.sum())
 
 
 def inverse_document_frequencies(document_frequencies: ArrayLike, n_documents: int) -> NDArray[np.float32]:
@@ -213,9 +222,8 @@ def check_tokens_covered(sequences: Sequences, n_tokens: int, check: Checks) -> 
 
 def owner_document_frequencies(sequences: Sequences, n_tokens: int) -> NDArray[np.int64]:
     """(n_tokens,) int64: owners with at least one occurrence of each token."""
-    owner_of_event = np.repeat(sequences.owners().astype(np.int64), np.diff(sequences.offsets))
-    pairs = np.unique(owner_of_event * max(n_tokens, 1) + sequences.tokens)
-    return np.bincount(pairs % max(n_tokens, 1), minlength=n_tokens).astype(np.int64, copy=False)
+    owner = None if sequences.owner is None else sequences.owners()
+    return count_occurrences(sequences.tokens, sequences.offsets, owner, n_tokens, 1)[1]
 
 
 def _idf(sequences: Sequences, n_tokens: int, df: ArrayLike | None, n_documents: int | None) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._rows import unit_rows
+from .._rows import row_parts, unit_rows
 from .._validate import Checks
 from .content_map import ContentMap, behaviour_weights, check_content, fit_content_map, nonzero_rows
 
@@ -131,7 +131,10 @@ def fuse_vectors(
         )
         vectors = _reduce(both, n_components, check)
     else:
-        vectors = weight[:, None] * left + (1.0 - weight)[:, None] * right
+        vectors = left
+        for part in row_parts(left):
+            own_share = weight[part, None]
+            vectors[part] = own_share * left[part] + (1.0 - own_share) * right[part]
     return _sourced(vectors, has_own, has_other, weight)
 
 
