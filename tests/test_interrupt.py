@@ -33,6 +33,27 @@ _JOBS = {
         "long = tc.Sequences(np.tile(s.tokens, 40), np.arange(0, 4_000_001, 100))",
         "[m.recommend(long.take(np.arange(SIZE)), k=1000) for _ in range(SIZE)]", "1", "40_000",
     ),
+    # One call, which on its own lasts for a minute; from Python calls are short where queries are many.
+    "few queries": (
+        "from traitcore import _core\n"
+        "v = rng.random((400_000, 64), dtype=np.float32); ones, none = np.ones(len(v), np.float32), 0 * v[:, 0]\n"
+        "found = np.empty((len(v), 1), np.int64), np.empty((len(v), 1), np.float32)",
+        "_core.search_top_k(v, 0, SIZE, v, 0, len(v), ones, none, None, None, *found, workers, False)",
+        "1", "100_000",
+    ),
+    "one customer": (
+        "seqs = tc.Sequences(np.zeros(20_000_000, np.int32), [0, 20_000_000])\n"
+        "few = tc.Sequences(np.zeros(2, np.int32), [0, 2])\n"
+        "v = np.zeros((1, 30_000), np.float32)",
+        "tc.customer_vectors(SIZE, v, workers=workers)", "few", "seqs",
+    ),
+    "attention to one customer": (
+        "s = tc.Sequences.from_lists([[0, 1], [1, 0]] * 9, owner=np.repeat(np.arange(9), 2))\n"
+        "v = np.zeros((2, 8_000), np.float32)\n"
+        "m = tc.AttentionPooling(epochs=0).fit(s, v, v)\n"
+        "seqs = tc.Sequences(np.zeros(20_000_000, np.int32), [0, 10_000_000, 20_000_000])",
+        "m.event_weights(SIZE, v, workers=workers)", "s", "seqs",
+    ),
 }
 
 

@@ -200,5 +200,5 @@ def test_a_long_history_in_parts_weighs_the_same_to_the_last_byte(
     whole = model.event_weights(sequences, vectors)
     monkeypatch.setattr(attention, "PRICE", 1)
     for size in (1, 64, 299):
-        monkeypatch.setattr(attention, "_PART", size)
+        monkeypatch.setattr(attention, "_PART", size * (32 + 4))
         assert model.event_weights(sequences, vectors, workers=workers).tobytes() == whole.tobytes()

@@ -29,7 +29,7 @@ from .pooling import (
 )
 
 _DAY_US = 86_400_000_000.0
-_PART = 1 << 20  # events of one customer weighed at a time: some tenths of a second
+_PART = PRICE  # multiplications for one customer between two chances to hear Ctrl-C
 _GRAIN = 64  # examples in a block: cut by the work, never by the workers, so that sums have one order
 
 
@@ -340,11 +340,12 @@ def _weigh(
     owner_weights: Any = kernels.owner_weights
     score_events: Any = kernels.score_events
     begin, end = int(edges[start]), int(edges[stop])
-    if stop - start > 1 or end - begin <= _PART:
+    size = max(1, _PART // (32 + features[2].shape[1]))
+    if stop - start > 1 or end - begin <= size:
         owner_weights(start, stop, edges, *features, out)
         return
     scores = np.empty(end - begin)
-    parts = [slice(a, min(a + _PART, end - begin)) for a in range(0, end - begin, _PART)]
+    parts = [slice(a, min(a + size, end - begin)) for a in range(0, end - begin, size)]
 
     def going_on() -> Iterator[slice]:
         return takewhile(lambda _: not ended.is_set(), parts)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._kernels.pooling import age_weights, position_weights
-from .._parallel import priced_blocks, run_blocks
+from .._parallel import StopFlag, priced_blocks, run_blocks, run_tasks
 from .._protocols import EventWeights
 from .._validate import COUNT_MAX, Checks
 from ..events.occurrences import count_occurrences
@@ -195,11 +197,13 @@ def pool(
         vectors, given = _aligned(vectors.shape), vectors
         vectors[:] = given
     mass, known = np.empty(n), np.empty(n, dtype=np.int64)
-    run_blocks(
-        _core.pool_owners, priced_blocks(grouped.events, threads, PRICE / max(1, vectors.shape[1])), threads,
+    blocks = priced_blocks(grouped.events, threads, PRICE / max(1, vectors.shape[1]))
+    stopped = StopFlag()
+    arrays: tuple[Any, ...] = (
         grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, token_weights, event_weights,
-        pooled, mass, known,
+        pooled, mass, known, stopped.flag,
     )
+    run_tasks([partial(_core.pool_owners, *block, *arrays) for block in blocks], threads, stop=stopped)
     return CustomerVectors(pooled, mass, known)
 
 
