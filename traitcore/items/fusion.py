@@ -126,9 +126,11 @@ def fuse_vectors(
     weight = np.where(has_own, np.where(has_other, weight, 1.0), 0.0)
     left, right = unit_rows(own), unit_rows(other)
     if method == "concatenate":
-        both = np.concatenate(
-            [np.sqrt(weight)[:, None] * left, np.sqrt(np.where(has_other, 1.0 - weight, 0.0))[:, None] * right], axis=1
-        )
+        d, other_weight = left.shape[1], np.where(has_other, 1.0 - weight, 0.0)
+        both = np.empty((n, d + right.shape[1]))
+        for part in row_parts(both):
+            both[part, :d] = np.sqrt(weight[part])[:, None] * left[part]
+            both[part, d:] = np.sqrt(other_weight[part])[:, None] * right[part]
         vectors = _reduce(both, n_components, check)
     else:
         vectors = left

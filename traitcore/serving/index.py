@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -281,7 +280,7 @@ def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
         with disk.Folder(folder_path) as folder:
             fields = _read_meta(folder)
             raw = folder.map(_DATA, size=fields["size"])
-            if hashlib.sha256(raw).hexdigest() != fields["sha256"]:
+            if disk.hash_of(raw) != fields["sha256"]:
                 raise TableError(f"{folder_path / _DATA} is damaged: its sha256 is not that of {_META}.")
     except OSError as error:
         raise TableError(f"{folder_path} can't be opened as an index: {error.strerror or error}.") from error
