@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -19,6 +19,7 @@ from ._errors import parameter_message
 from ._frames import NotNumbers, NullValue, plain_array
 from ._parallel import MOST_WORKERS, available_cpus
 
+T = TypeVar("T")
 # Sizes, numbers of rounds and of neighbours are C ints in the kernels; numbers of events may be larger.
 INT_MAX, COUNT_MAX = 2**31 - 1, 2**63 - 1
 
@@ -99,6 +100,13 @@ class Checks:
         if not isinstance(value, (bool, np.bool_)):
             raise self.type_error(name, "True or False", value)
         return bool(value)
+
+    def instance(self, name: str, value: Any, kind: type[T]) -> T:
+        """An object of this class."""
+        if not isinstance(value, kind):
+            article = "an" if kind.__name__[0] in "AEIOU" else "a"
+            raise self.type_error(name, f"{article} {kind.__name__}", value)
+        return value
 
     def choice(self, name: str, value: Any, choices: Sequence[str]) -> str:
         """One of `choices`."""
@@ -273,7 +281,7 @@ class Checks:
         if value.dtype.kind not in "iufb":
             raise self.type_error(name, rule + " of numbers", f"dtype {value.dtype}")
         if value.format in ("csr", "csc"):
-            self._csr_structure(name, value)
+            self.csr_structure(name, value)
         elif value.format == "coo":
             self._coo_structure(name, value)
         if _masked_place(getattr(value, "data", None)) is not None:
@@ -304,7 +312,7 @@ class Checks:
             self._csr_values(name, clean, finite, nonnegative)
         return clean
 
-    def _csr_structure(self, name: str, matrix: Any) -> None:
+    def csr_structure(self, name: str, matrix: Any) -> None:
         """Refuse a CSR or CSC whose pointers or indices lead outside it: native passes and scipy's own conversions
         would read there. scipy looks only when a matrix is built, and only in part."""
         axis, other = ("row", "column") if matrix.format == "csr" else ("column", "row")

@@ -202,3 +202,15 @@ def test_a_long_history_in_parts_weighs_the_same_to_the_last_byte(
     for size in (1, 64, 299):
         monkeypatch.setattr(attention, "_PART", size * (32 + 4))
         assert model.event_weights(sequences, vectors, workers=workers).tobytes() == whole.tobytes()
+
+
+def test_vectors_of_another_width_than_the_fits_are_refused() -> None:
+    sequences = tc.Sequences.from_lists([[0, 1, 2], [2, 1]])
+    vectors = np.ones((3, 4), dtype=np.float32)
+    model = AttentionPooling(epochs=0, horizon="event").fit(sequences, vectors, vectors)
+    for width in (0, 3, 6, 100_000):
+        with pytest.raises(ValueError, match=f"'item_vectors' parameter.*of 4 columns.*Got '{width} columns'"):
+            model.event_weights(sequences, np.ones((3, width), dtype=np.float32))
+    model.theta_ = model.theta_[:3]
+    with pytest.raises(ValueError, match="'theta_' parameter of AttentionPooling"):
+        model.event_weights(sequences, vectors)

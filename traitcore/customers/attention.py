@@ -94,7 +94,8 @@ class AttentionPooling(ParamsMixin):
 
     Attributes
     ----------
-    theta_ : (d + n_actions + 5,) float64: the scorer; `coefficients_` names its last entries.
+    theta_ : (d + n_actions + 7,) float64: the scorer; `coefficients_` names its last entries but two, which scale
+        and shift the products that it is trained by.
     weights_ : (n_tokens,) float64, how much an event of each token counts against the average event, age aside.
     coefficients_ : name -> number: action_0, ..., log_idf, events_since (x 0.05), log_events_since, months_since,
         log_days_since.
@@ -184,10 +185,11 @@ class AttentionPooling(ParamsMixin):
         check_tokens_covered(sequences, len(vectors), check)
         action = np.full(len(vectors), -1, dtype=np.int32)
         if token_action is not None:
-            action = check.array("token_action", token_action, dtype=np.int32, shape=(len(vectors),))
+            action = check.array("token_action", token_action, dtype=np.int32, shape=(len(vectors),), copy=True)
             if len(action) and action.min() < -1:
                 raise check.value_error("token_action", "ints >= -1", action.min())
         df = owner_document_frequencies(sequences, len(vectors))
+        self._width = vectors.shape[1]
         self._action, self._n_actions = action, int(action.max(initial=-1)) + 1
         self._log_idf = np.log(inverse_document_frequencies(df, sequences.n_owners).astype(np.float64))
         histories = _Histories.of(sequences)
@@ -208,6 +210,11 @@ class AttentionPooling(ParamsMixin):
         vectors = Checks("AttentionPooling").array("item_vectors", item_vectors, dtype=np.float32,
                               shape=(len(self._action), None))
         check_tokens_covered(sequences, len(vectors), Checks("AttentionPooling"))
+        if vectors.shape[1] != self._width:
+            rule = f"an array of {self._width} columns, as the scorer was fitted to"
+            raise Checks("AttentionPooling").value_error("item_vectors", rule, f"{vectors.shape[1]} columns")
+        if len(self.theta_) < self._width + self._n_actions + 5:
+            raise Checks("AttentionPooling").value_error("theta_", "as `fit` made it", f"{len(self.theta_)} numbers")
         threads = Checks("AttentionPooling").workers(workers)
         histories = _Histories.of(sequences)
         weights = np.empty(sequences.n_tokens, dtype=np.float32)

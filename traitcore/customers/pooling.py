@@ -217,7 +217,8 @@ def _aligned(shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def check_tokens_covered(sequences: Sequences, n_tokens: int, check: Checks) -> None:
-    """Raise ValueError if a token has no row; the first such token is named."""
+    """TypeError unless it is a Sequences; ValueError if a token has no row: the first such token is named."""
+    check.instance("sequences", sequences, Sequences)
     if sequences.largest_token() >= n_tokens:
         place = int(np.argmax(sequences.tokens >= n_tokens))
         rule = f"Sequences over the {n_tokens} tokens that have rows"

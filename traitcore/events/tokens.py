@@ -126,6 +126,7 @@ def tokenize(
     min_count = _CHECK.integer("min_count", min_count, 1)
     min_length = _CHECK.integer("min_length", min_length, 1)
     n_threads = _CHECK.workers(workers)
+    sessions.refuse_changes()
     log = sessions.log
     if kind == "action_item" and log.action is None:
         raise InputError("The log has no actions: pass tokens='item', or name an action column or action_value.")

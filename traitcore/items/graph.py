@@ -280,9 +280,18 @@ def graph_from_matrix(adjacency: Any, *, directed: bool = True, keep_self_loops:
 
 
 def as_graph(value: Any, name: str, check: Checks) -> ItemGraph:
-    """An ItemGraph as it is; anything else as `graph_from_matrix` takes it: without self-loops."""
+    """An ItemGraph; anything else as `graph_from_matrix` takes it: without self-loops.
+
+    Kernels read the arrays of a graph where they lie, so those that can be written to (of a graph made by hand, or
+    unpickled) are checked and copied, and others checked.
+    """
     if isinstance(value, ItemGraph):
-        return value
+        matrix = value.adjacency
+        if sparse.issparse(matrix) and matrix.format == "csr" and not any(a.flags.writeable for a in _arrays(matrix)):
+            check.csr_structure(name, matrix)
+            return value
+        clean, _ = _clean(matrix, name, check, keep_self_loops=True)
+        return replace(value, adjacency=_read_only(_prune(clean, None, 1)))
     return _graph_of(value, name, check, directed=True, keep_self_loops=False)
 
 
@@ -341,6 +350,12 @@ def _prune(matrix: sparse.csr_array, k: int | None, workers: int) -> sparse.csr_
     return csr_of(matrix.data[kept], matrix.indices[kept], indptr, matrix.shape)
 
 
+def _read_only(matrix: sparse.csr_array) -> sparse.csr_array:
+    for array in _arrays(matrix):
+        array.flags.writeable = False
+    return matrix
+
+
 def _finish(matrix: sparse.csr_array, directed: bool, **dropped: int) -> ItemGraph:
     """Both ways where asked, read-only, with its report."""
     if not directed:
@@ -352,8 +367,7 @@ def _finish(matrix: sparse.csr_array, directed: bool, **dropped: int) -> ItemGra
     parent, sizes = np.arange(matrix.shape[0]), np.zeros(matrix.shape[0], dtype=np.int64)
     run_blocks(kernels.join_parts, _blocks(matrix), 1, matrix.indptr, matrix.indices, parent)
     kernels.part_sizes(parent, sizes)
-    for array in (matrix.data, matrix.indices, matrix.indptr):
-        array.flags.writeable = False
+    _read_only(matrix)
     report = GraphReport(
         n_nodes=matrix.shape[0],
         n_edges=matrix.nnz,

@@ -155,6 +155,7 @@ def evaluate_retrieval(
     >>> print(tc.evaluate_retrieval(sessions, lambda prefixes: [[0, 2, 1]] * len(prefixes), n_items=3, k=1))
     Recall@1 1.0000, MRR@1 1.0000, NDCG@1 1.0000, coverage 0.333 (2 queries)
     """
+    CHECK.instance("sequences", sequences, Sequences)
     n_items = CHECK.integer("n_items", n_items, 1)
     k = CHECK.integer("k", k, 1)
     CHECK.choice("repeats", repeats, ("keep", "exclude"))
