@@ -41,6 +41,23 @@ _JOBS = {
         "_core.search_top_k(v, 0, SIZE, v, 0, len(v), ones, none, None, None, *found, workers, False)",
         "1", "100_000",
     ),
+    # Each range of rows takes as long as one of millions of entries; in one range the work would be done at once.
+    "a matrix in no order": (
+        "from traitcore import _csr; _csr.PART = 4\n"
+        "real, heavy = sparse.csr_array.sort_indices, rng.random(4_000_000)\n"
+        "def slow(matrix): np.sort(heavy); real(matrix)\n"
+        "sparse.csr_array.sort_indices = slow\n"
+        "def unsorted(n): return sparse.csr_array((np.ones(n), np.arange(n)[::-1].copy(), np.arange(0, n + 1, 2)))",
+        "tc.positive_pmi(unsorted(SIZE), workers=workers)", "4", "200_000",
+    ),
+    "owners of tokens": (
+        "from traitcore.events import occurrences; from traitcore._kernels import tokens; occurrences._SLICE = 1\n"
+        "real, heavy = tokens.count_tokens, rng.random(4_000_000)\n"
+        "def slow(*args): np.sort(heavy); real(*args)\n"
+        "occurrences.kernels = type('k', (), {'count_tokens': staticmethod(slow)})\n"
+        "def seqs(n): return tc.Sequences(np.zeros(n, np.int32), np.arange(n + 1), owner=np.arange(n)[::-1].copy())",
+        "tc.customer_vectors(seqs(SIZE), np.ones((1, 2)), method='tfidf', workers=workers)", "2", "100_000",
+    ),
     "one customer": (
         "seqs = tc.Sequences(np.zeros(20_000_000, np.int32), [0, 20_000_000])\n"
         "few = tc.Sequences(np.zeros(2, np.int32), [0, 2])\n"
