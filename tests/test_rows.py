@@ -47,3 +47,13 @@ def test_rows_in_parts_are_the_rows_of_the_whole(monkeypatch: pytest.MonkeyPatch
     parts = [_rows.unit_rows(rows), _rows.unit_rows(rows, np.float32), _rows.unit_float32_rows(rows)]
     assert [a.tobytes() for a in whole] == [b.tobytes() for b in parts]
     assert _rows.unit_rows(np.zeros((0, 3))).shape == (0, 3)
+
+
+@pytest.mark.parametrize("part", [1, 7, 1000])
+def test_the_order_within_groups_is_that_of_one_sort_of_all(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    monkeypatch.setattr(_rows, "_PART", part)
+    rng = np.random.default_rng(4)
+    for n in (0, 1, 60):
+        for groups in (1, 5, 100):
+            group, key = np.sort(rng.integers(0, groups, n)), rng.integers(0, 4, n)
+            np.testing.assert_array_equal(_rows.order_within(group, key), np.lexsort((key, group)))
