@@ -57,3 +57,14 @@ def test_the_order_within_groups_is_that_of_one_sort_of_all(monkeypatch: pytest.
         for groups in (1, 5, 100):
             group, key = np.sort(rng.integers(0, groups, n)), rng.integers(0, 4, n)
             np.testing.assert_array_equal(_rows.order_within(group, key), np.lexsort((key, group)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_of_tall_matrices_in_parts(monkeypatch: pytest.MonkeyPatch, dtype: type[np.floating]) -> None:
+    x, y = (np.random.default_rng(s).normal(size=(50, s)).astype(dtype) for s in (3, 4))
+    assert _rows.cross_product(x, y).tobytes() == (x.T @ y).astype(np.float64).tobytes()
+    for rows in (1, 7, 50):
+        monkeypatch.setattr(_rows, "_TALL", rows)
+        np.testing.assert_allclose(_rows.cross_product(x, y), x.T.astype(np.float64) @ y, rtol=1e-4)
+        assert _rows.cross_product(x, y).dtype == np.float64
+    assert _rows.cross_product(x[:0], y[:0]).tolist() == np.zeros((3, 4)).tolist()

@@ -12,6 +12,8 @@ from scipy import sparse
 
 # Numbers in a range of rows.
 _PART = 1 << 21
+# Rows in a product of two tall matrices.
+_TALL = 1 << 17
 # Norms between 1 / reach and reach have squares well within the type's range.
 _REACH: dict[type[np.floating[Any]], float] = {np.float32: 2.0**60, np.float64: 2.0**508}
 
@@ -28,6 +30,14 @@ def row_parts(rows: NDArray[Any]) -> Iterator[slice]:
     """Ranges of rows of some millions of numbers: passes by them stay in the cache, and Ctrl-C is heard between."""
     step = max(1, _PART // max(1, rows.shape[1]))
     return (slice(start, start + step) for start in range(0, len(rows), step))
+
+
+def cross_product(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """x.T @ y, summed over ranges of rows in float64: one call of BLAS, which hears no Ctrl-C, is never long."""
+    total = (x[:_TALL].T @ y[:_TALL]).astype(np.float64)
+    for start in range(_TALL, len(x), _TALL):
+        total += x[start : start + _TALL].T @ y[start : start + _TALL]
+    return np.asarray(total)
 
 
 def order_within(group: NDArray[Any], key: NDArray[Any]) -> NDArray[np.int64]:

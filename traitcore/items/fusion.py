@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._rows import row_parts, unit_rows
+from .._rows import cross_product, row_parts, unit_rows
 from .._validate import Checks
 from .content_map import ContentMap, behaviour_weights, check_content, fit_content_map, nonzero_rows
 
@@ -221,7 +221,7 @@ def _reduce(rows: NDArray[np.float64], n_components: int | None, check: Checks) 
     if n_components is None:
         return rows
     k = check.integer("n_components", n_components, 1, rows.shape[1])
-    _, basis = np.linalg.eigh(rows.T @ rows)
+    _, basis = np.linalg.eigh(cross_product(rows, rows))
     basis = basis[:, ::-1][:, :k]
     signs = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(k)])
     return np.asarray(rows @ (basis * signs))
