@@ -33,11 +33,51 @@ _JOBS = {
         "long = tc.Sequences(np.tile(s.tokens, 40), np.arange(0, 4_000_001, 100))",
         "[m.recommend(long.take(np.arange(SIZE)), k=1000) for _ in range(SIZE)]", "1", "40_000",
     ),
+    # One call, which on its own lasts for a minute; from Python calls are short where queries are many.
+    "few queries": (
+        "from traitcore import _core\n"
+        "v = rng.random((400_000, 64), dtype=np.float32); ones, none = np.ones(len(v), np.float32), 0 * v[:, 0]\n"
+        "found = np.empty((len(v), 1), np.int64), np.empty((len(v), 1), np.float32)",
+        "_core.search_top_k(v, 0, SIZE, v, 0, len(v), ones, none, None, None, *found, workers, False)",
+        "1", "100_000",
+    ),
+    # Each range of rows takes as long as one of millions of entries; in one range the work would be done at once.
+    "a matrix in no order": (
+        "from traitcore import _csr; _csr.PART = 4\n"
+        "real, heavy = sparse.csr_array.sort_indices, rng.random(4_000_000)\n"
+        "def slow(matrix): np.sort(heavy); real(matrix)\n"
+        "sparse.csr_array.sort_indices = slow\n"
+        "def unsorted(n): return sparse.csr_array((np.ones(n), np.arange(n)[::-1].copy(), np.arange(0, n + 1, 2)))",
+        "tc.positive_pmi(unsorted(SIZE), workers=workers)", "4", "200_000",
+    ),
+    "owners of tokens": (
+        "from traitcore.events import occurrences; from traitcore._kernels import tokens; occurrences._SLICE = 1\n"
+        "real, heavy = tokens.count_tokens, rng.random(4_000_000)\n"
+        "def slow(*args): np.sort(heavy); real(*args)\n"
+        "occurrences.kernels = type('k', (), {'count_tokens': staticmethod(slow)})\n"
+        "def seqs(n): return tc.Sequences(np.zeros(n, np.int32), np.arange(n + 1), owner=np.arange(n)[::-1].copy())",
+        "tc.customer_vectors(seqs(SIZE), np.ones((1, 2)), method='tfidf', workers=workers)", "2", "100_000",
+    ),
+    "one customer": (
+        "seqs = tc.Sequences(np.zeros(20_000_000, np.int32), [0, 20_000_000])\n"
+        "few = tc.Sequences(np.zeros(2, np.int32), [0, 2])\n"
+        "v = np.zeros((1, 30_000), np.float32)",
+        "tc.customer_vectors(SIZE, v, workers=workers)", "few", "seqs",
+    ),
+    "attention to one customer": (
+        "s = tc.Sequences.from_lists([[0, 1], [1, 0]] * 9, owner=np.repeat(np.arange(9), 2))\n"
+        "v = np.zeros((2, 8_000), np.float32)\n"
+        "m = tc.AttentionPooling(epochs=0).fit(s, v, v)\n"
+        "seqs = tc.Sequences(np.zeros(20_000_000, np.int32), [0, 10_000_000, 20_000_000])",
+        "m.event_weights(SIZE, v, workers=workers)", "s", "seqs",
+    ),
 }
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("job", _JOBS)
+_SERIAL = ("a matrix in no order", "owners of tokens")
+
+
+@pytest.mark.parametrize(("job", "workers"), [(j, w) for j in _JOBS for w in ([1] if j in _SERIAL else [1, 2])])
 def test_an_interrupt_ends_the_work(job: str, workers: int) -> None:
     before, call, small, large = _JOBS[job]
     start = _START.replace("WORKERS", str(workers)) + before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from traitcore import _rows
 from traitcore._rows import cosines, paired_cosines, rows_to_shares, unit_float32_rows, unit_rows
 
 
@@ -35,3 +36,35 @@ def test_cosines_of_pairs_and_of_all():
 def test_shares_add_up_to_one():
     rows = rows_to_shares(np.array([[1, 3], [0, 0], [2, 0]], dtype=np.float32))
     np.testing.assert_allclose(rows, [[0.25, 0.75], [0, 0], [1, 0]])
+
+
+def test_rows_in_parts_are_the_rows_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(1).normal(size=(37, 5)).astype(np.float32)
+    rows[[3, 20]] = 0
+    rows[7] *= 1e30
+    whole = [_rows.unit_rows(rows), _rows.unit_rows(rows, np.float32), _rows.unit_float32_rows(rows)]
+    monkeypatch.setattr(_rows, "_PART", 16)
+    parts = [_rows.unit_rows(rows), _rows.unit_rows(rows, np.float32), _rows.unit_float32_rows(rows)]
+    assert [a.tobytes() for a in whole] == [b.tobytes() for b in parts]
+    assert _rows.unit_rows(np.zeros((0, 3))).shape == (0, 3)
+
+
+@pytest.mark.parametrize("part", [1, 7, 1000])
+def test_the_order_within_groups_is_that_of_one_sort_of_all(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    monkeypatch.setattr(_rows, "_PART", part)
+    rng = np.random.default_rng(4)
+    for n in (0, 1, 60):
+        for groups in (1, 5, 100):
+            group, key = np.sort(rng.integers(0, groups, n)), rng.integers(0, 4, n)
+            np.testing.assert_array_equal(_rows.order_within(group, key), np.lexsort((key, group)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_product_of_tall_matrices_in_parts(monkeypatch: pytest.MonkeyPatch, dtype: type[np.floating]) -> None:
+    x, y = (np.random.default_rng(s).normal(size=(50, s)).astype(dtype) for s in (3, 4))
+    assert _rows.cross_product(x, y).tobytes() == (x.T @ y).astype(np.float64).tobytes()
+    for rows in (1, 7, 50):
+        monkeypatch.setattr(_rows, "_TALL", rows)
+        np.testing.assert_allclose(_rows.cross_product(x, y), x.T.astype(np.float64) @ y, rtol=1e-4)
+        assert _rows.cross_product(x, y).dtype == np.float64
+    assert _rows.cross_product(x[:0], y[:0]).tolist() == np.zeros((3, 4)).tolist()

@@ -82,6 +82,7 @@ def pool_owners(
     pooled: NDArray[np.float32],
     mass: NDArray[np.float64],
     known: NDArray[np.int64],
+    stopped: NDArray[np.uint8] | None,
 ) -> None: ...
 
 # nmf.cpp

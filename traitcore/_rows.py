@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+# Numbers in a range of rows.
+_PART = 1 << 21
+# Rows in a product of two tall matrices.
+_TALL = 1 << 17
 # Norms between 1 / reach and reach have squares well within the type's range.
 _REACH: dict[type[np.floating[Any]], float] = {np.float32: 2.0**60, np.float64: 2.0**508}
 
@@ -20,12 +26,42 @@ def rows_to_shares(weights: NDArray[np.float32]) -> NDArray[np.float32]:
     return shares
 
 
+def row_parts(rows: NDArray[Any]) -> Iterator[slice]:
+    """Ranges of rows of some millions of numbers: passes by them stay in the cache, and Ctrl-C is heard between."""
+    step = max(1, _PART // max(1, rows.shape[1]))
+    return (slice(start, start + step) for start in range(0, len(rows), step))
+
+
+def cross_product(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+    """x.T @ y, summed over ranges of rows in float64: one call of BLAS, which hears no Ctrl-C, is never long."""
+    total = (x[:_TALL].T @ y[:_TALL]).astype(np.float64)
+    for start in range(_TALL, len(x), _TALL):
+        total += x[start : start + _TALL].T @ y[start : start + _TALL]
+    return np.asarray(total)
+
+
+def order_within(group: NDArray[Any], key: NDArray[Any]) -> NDArray[np.int64]:
+    """np.lexsort((key, group)) where `group` (n,) never falls: by ranges of whole groups, as `row_parts`."""
+    places = np.searchsorted(group, group[_PART::_PART], side="left")
+    order = np.empty(len(group), dtype=np.int64)
+    for start, stop in pairwise(np.unique(np.concatenate(([0], places, [len(group)]))).tolist()):
+        order[start:stop] = start + np.lexsort((key[start:stop], group[start:stop]))
+    return order
+
+
 def unit_rows(rows: Any, precision: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
     """Rows of Euclidean length 1, of type `precision`, in which they are worked out; zero rows stay zero.
 
     A row whose squares would leave the type's range is first scaled by a power of two, which is exact.
     """
-    array = np.asarray(rows, dtype=precision)
+    array = np.asarray(rows)
+    unit = np.empty(array.shape, dtype=precision)
+    for part in row_parts(array):
+        unit[part] = _unit_part(array[part].astype(precision, copy=False), precision)
+    return unit
+
+
+def _unit_part(array: NDArray[Any], precision: type[np.floating[Any]]) -> NDArray[Any]:
     reach = _REACH[precision]
     with np.errstate(over="ignore", under="ignore"):
         norms = np.linalg.norm(array, axis=1, keepdims=True)
@@ -41,9 +77,11 @@ def unit_rows(rows: Any, precision: type[np.floating[Any]] = np.float64) -> NDAr
 
 def unit_float32_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """`unit_rows` of float32 rows, rounded to float32; no square of a float32 leaves the range of float64."""
-    norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    unit = np.divide(rows, norms, out=np.zeros(rows.shape), where=norms > 0)
-    return np.asarray(unit, dtype=np.float32)
+    unit = np.empty(rows.shape, dtype=np.float32)
+    for part in row_parts(rows):
+        norms = np.linalg.norm(rows[part].astype(np.float64), axis=1, keepdims=True)
+        unit[part] = np.divide(rows[part], norms, out=np.zeros(rows[part].shape), where=norms > 0)
+    return unit
 
 
 def unit_vector(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
+from ._csr import PART, canonical, csr_in_stored_order
 from ._errors import parameter_message
 from ._frames import NotNumbers, NullValue, plain_array
 from ._parallel import MOST_WORKERS, available_cpus
 
+T = TypeVar("T")
 # Sizes, numbers of rounds and of neighbours are C ints in the kernels; numbers of events may be larger.
 INT_MAX, COUNT_MAX = 2**31 - 1, 2**63 - 1
 
@@ -99,6 +101,13 @@ class Checks:
             raise self.type_error(name, "True or False", value)
         return bool(value)
 
+    def instance(self, name: str, value: Any, kind: type[T]) -> T:
+        """An object of this class."""
+        if not isinstance(value, kind):
+            article = "an" if kind.__name__[0] in "AEIOU" else "a"
+            raise self.type_error(name, f"{article} {kind.__name__}", value)
+        return value
+
     def choice(self, name: str, value: Any, choices: Sequence[str]) -> str:
         """One of `choices`."""
         rule = "one of " + ", ".join(repr(choice) for choice in choices)
@@ -164,6 +173,10 @@ class Checks:
         array, where nothing is masked. The result may share memory with the value unless `copy`.
         """
         wanted = _dtypes(dtype)
+        if type(value) is np.ndarray and value.size and not copy and _as_wanted(value, wanted, shape):
+            if (value.dtype.kind == "f" and finite) or nonnegative:
+                self.values(name, value, nonnegative=nonnegative)
+            return value
         axes = ", ".join("any" if n is None else str(n) for n in shape)
         rule = f"an array of shape ({axes}{',' if len(shape) == 1 else ''}) and dtype {' or '.join(map(str, wanted))}"
         if sparse.issparse(value):
@@ -272,7 +285,9 @@ class Checks:
         if value.dtype.kind not in "iufb":
             raise self.type_error(name, rule + " of numbers", f"dtype {value.dtype}")
         if value.format in ("csr", "csc"):
-            self._csr_structure(name, value)
+            self.csr_structure(name, value)
+        elif value.format == "coo":
+            self._coo_structure(name, value)
         if _masked_place(getattr(value, "data", None)) is not None:
             raise self.value_error(name, rule + " without masked values", "masked data")
         own = value.dtype.newbyteorder("=")
@@ -301,7 +316,7 @@ class Checks:
             self._csr_values(name, clean, finite, nonnegative)
         return clean
 
-    def _csr_structure(self, name: str, matrix: Any) -> None:
+    def csr_structure(self, name: str, matrix: Any) -> None:
         """Refuse a CSR or CSC whose pointers or indices lead outside it: native passes and scipy's own conversions
         would read there. scipy looks only when a matrix is built, and only in part."""
         axis, other = ("row", "column") if matrix.format == "csr" else ("column", "row")
@@ -323,6 +338,16 @@ class Checks:
             rule = f"a sparse matrix with {other} indices in [0, {places})"
             raise self.value_error(name, rule, f"{used[first]} at {axis} {line}")
 
+    def _coo_structure(self, name: str, matrix: Any) -> None:
+        """The same for a COO, which scipy too looks at only when it is built."""
+        for axis, places, n in zip(("row", "column"), (matrix.row, matrix.col), matrix.shape):
+            if len(places) != len(matrix.data):
+                raise self.value_error(name, f"a sparse matrix with a {axis} for each entry", f"{len(places)} {axis}s")
+            if len(places) and (places.min() < 0 or places.max() >= n):
+                first = int(np.argmax((places < 0) | (places >= n)))
+                rule = f"a sparse matrix with {axis} indices in [0, {n})"
+                raise self.value_error(name, rule, f"{places[first]} at entry {first}")
+
     def _csr_values(self, name: str, matrix: sparse.csr_array, finite: bool, nonnegative: bool) -> None:
         bad = np.zeros(0, dtype=np.int64)
         if finite and matrix.data.dtype.kind == "f" and not np.isfinite(matrix.data).all():
@@ -333,6 +358,14 @@ class Checks:
             row = int(np.searchsorted(matrix.indptr, bad[0], side="right")) - 1
             place = f"{matrix.data[bad[0]]} at row {row}, column {int(matrix.indices[bad[0]])}"
             raise self.value_error(name, rule, place)
+
+
+def _as_wanted(array: NDArray[Any], wanted: list[np.dtype[Any]], shape: tuple[int | None, ...]) -> bool:
+    """Whether it has one of the dtypes and the shape, and lies as kernels expect it: the usual, and the live case."""
+    if array.dtype not in wanted or array.ndim != len(shape):
+        return False
+    fits = all(n is None or n == m for n, m in zip(shape, array.shape))
+    return fits and array.flags.c_contiguous and array.flags.aligned
 
 
 def _dtypes(dtype: Any) -> list[np.dtype[Any]]:
@@ -366,15 +399,10 @@ def _merged_csr(value: Any, target: np.dtype[Any]) -> sparse.csr_array:
     matrix' own, where 300 ones of uint8 make 44."""
     floats = "f" in (target.kind, value.dtype.kind)
     wide = np.dtype(np.float64 if floats else np.uint64 if value.dtype.kind == "u" else np.int64)
-    # Conversion of these merges duplicates; scipy's routines don't know half precision.
+    if value.format in ("coo", "csc") and value.nnz > PART:
+        half = value.dtype == np.float16  # scipy's routines don't know it
+        return canonical(csr_in_stored_order(value, wide if half or value.format == "coo" else value.dtype), wide)
+    # Conversion of these merges duplicates.
     if value.dtype != wide and (value.format in ("coo", "bsr") or value.dtype == np.float16):
         value = value.astype(wide)
-    matrix = sparse.csr_array(value)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()  # the caller's keeps its order and its duplicates
-        matrix.sort_indices()
-        matrix = sparse.csr_array((matrix.data, matrix.indices, matrix.indptr), shape=matrix.shape)
-        if not matrix.has_canonical_format:
-            matrix = matrix.astype(wide)
-            matrix.sum_duplicates()
-    return matrix
+    return canonical(sparse.csr_array(value), wide)

@@ -156,6 +156,12 @@ class Caller {
   const char* function_;
 };
 
+/// Ctrl-C ends a long pass, of the main thread: called now and then without the GIL.
+inline void poll() {
+  py::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+}
+
 /// work() while other Python threads run.
 template <class Work>
 auto without_gil(const Work& work) {

@@ -7,12 +7,6 @@ namespace {
 
 using namespace traitcore;
 
-/// Ctrl-C ends a long pass.
-void poll() {
-  py::gil_scoped_acquire acquire;
-  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-}
-
 py::tuple totals_of(const nmf::Totals& totals, int k, int width) {
   py::array_t<double> gram({k, k}), sums(k);
   auto g = gram.mutable_unchecked<2>();

@@ -7,7 +7,7 @@ namespace traitcore_bindings {
 namespace {
 
 void pool(Arg start, Arg stop, Arg first, Arg starts, Arg stops, Arg tokens, Arg vectors, Arg token_weights,
-          Arg event_weights, Arg pooled, Arg mass, Arg known) {
+          Arg event_weights, Arg pooled, Arg mass, Arg known, Arg stopped) {
   const Caller of("pool_owners");
   const auto v = of.array<const float>("vectors", vectors, {{"n_tokens"}, {"d"}});
   const auto out = of.array<float>("pooled", pooled, {{"n_owners"}, {"columns of vectors", v.shape[1]}});
@@ -21,8 +21,14 @@ void pool(Arg start, Arg stop, Arg first, Arg starts, Arg stops, Arg tokens, Arg
   const auto* by_event = of.data_or_null<const float>("event_weights", event_weights, {{"length of tokens", n_events}});
   const auto run_stops = of.array<const std::int64_t>("stops", stops, {{"length of starts", runs.shape[0]}});
   const auto runs_of = of.array<const std::int64_t>("first", first, {{"rows of pooled + 1", n + 1}});
+  const auto* stop_flag = of.data_or_null<const std::uint8_t>("stopped", stopped, {{"1", 1}});
+  const std::function<void()> between = [&] {
+    if (stop_flag && *static_cast<const volatile std::uint8_t*>(stop_flag)) throw std::runtime_error("interrupted");
+    poll();
+  };
+  const bool one = end - begin == 1;  // one of very many events, perhaps; many owners are cut by the caller
   const traitcore::Pooling p{runs_of.data, runs.data, run_stops.data, events.data, n_events,
-                             v.data,       v.shape[1], by_token,      by_event};
+                             v.data,       v.shape[1], by_token,      by_event,    one ? &between : nullptr};
   double* masses = of.array<double>("mass", mass, {owners}).data;
   std::int64_t* counts = of.array<std::int64_t>("known", known, {owners}).data;
   py::gil_scoped_release release;
@@ -36,9 +42,10 @@ void bind_pooling(py::module_& m) {
          "Weighted means of vectors (n_tokens, d) float32 over the events of owners [start, stop), into pooled "
          "(n_owners, d) float32, with mass (n_owners,) float64 and known (n_owners,) int64. Owner o's events are the "
          "runs [starts[r], stops[r]) of tokens int32, r in [first[o], first[o + 1]); weights are float32 by token, by "
-         "event, their product, or None: all 1. Runs and tokens are trusted.",
+         "event, their product, or None: all 1. Runs and tokens are trusted. Ctrl-C, and another thread that sets stopped "
+         "(1,) uint8 (or None), end the passes over a single owner.",
          "start", "stop", "first", "starts", "stops", "tokens", "vectors", "token_weights", "event_weights", "pooled",
-         "mass", "known");
+         "mass", "known", "stopped");
 }
 
 }  // namespace traitcore_bindings

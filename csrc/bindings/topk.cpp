@@ -27,7 +27,7 @@ void search(Arg queries, Arg q_begin, Arg q_end, Arg vectors, Arg begin, Arg end
       banned, bounds ? bounds + q_start : nullptr, size(k), euclidean};
   const auto threads = of.integer<std::size_t>("workers", workers, 1);
   py::gil_scoped_release release;
-  traitcore::search_top_k(block, {products + q_start * k, found.data + q_start * k}, threads);
+  traitcore::search_top_k(block, {products + q_start * k, found.data + q_start * k}, threads, poll);
 }
 
 }  // namespace

@@ -128,7 +128,7 @@ void threads_over_the_rows() {
           const Answer alone = search(p, 0, n, true);
           for (const std::size_t workers : {2u, 3u, 30u}) {
             Answer shared{std::vector<float>(m * k, 77.0f), std::vector<std::int64_t>(m * k, 77)};
-            tc::search_top_k(p.block(0, n, true), {shared.scores.data(), shared.rows.data()}, workers, 96 * 3);
+            tc::search_top_k(p.block(0, n, true), {shared.scores.data(), shared.rows.data()}, workers, {}, 96 * 3);
             check_same(shared, alone);
           }
         }
@@ -213,7 +213,7 @@ void euclidean_rows_are_exact() {
           tc::set_simd_level(level);
           for (const std::size_t workers : {1u, 3u}) {
             Answer answer{std::vector<float>(m * k), std::vector<std::int64_t>(m * k)};
-            tc::search_top_k(block, {answer.scores.data(), answer.rows.data()}, workers, 96 * 3);
+            tc::search_top_k(block, {answer.scores.data(), answer.rows.data()}, workers, {}, 96 * 3);
             CHECK(answer.rows == expected_rows);
             for (std::size_t i = 0; i < m * k; ++i) CHECK(i % k == 0 || answer.scores[i] >= answer.scores[i - 1]);
           }

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import traitcore as tc
 from tests.reference import attention as slow
+from traitcore.customers import attention
 from traitcore.customers.attention import AttentionPooling, batch_gradient
 from traitcore.customers.counts import count_tokens
 from traitcore.quality.trait_prediction import Periods
@@ -181,3 +182,35 @@ def test_refusals():
         AttentionPooling().fit(lonely, vectors, vectors, target_tokens=[0, 1, 2])
     with pytest.raises(ValueError, match="'learning_rate'"):
         AttentionPooling(learning_rate=0.0).fit(lonely, vectors, vectors)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_long_history_in_parts_weighs_the_same_to_the_last_byte(
+    monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(9, 4)).astype(np.float32)
+    lengths = np.array([300, 0, 7, 500])
+    sequences = tc.Sequences(
+        rng.integers(0, 9, 807).astype(np.int32), np.concatenate(([0], np.cumsum(lengths))), np.array([2, 1, 0, 3]),
+        np.cumsum(rng.integers(0, 10**10, 807)),
+    )
+    model = AttentionPooling(epochs=1, horizon="event").fit(sequences, vectors, vectors)
+    model.theta_ = model.theta_ + rng.normal(size=len(model.theta_))
+    whole = model.event_weights(sequences, vectors)
+    monkeypatch.setattr(attention, "PRICE", 1)
+    for size in (1, 64, 299):
+        monkeypatch.setattr(attention, "_PART", size * (32 + 4))
+        assert model.event_weights(sequences, vectors, workers=workers).tobytes() == whole.tobytes()
+
+
+def test_vectors_of_another_width_than_the_fits_are_refused() -> None:
+    sequences = tc.Sequences.from_lists([[0, 1, 2], [2, 1]])
+    vectors = np.ones((3, 4), dtype=np.float32)
+    model = AttentionPooling(epochs=0, horizon="event").fit(sequences, vectors, vectors)
+    for width in (0, 3, 6, 100_000):
+        with pytest.raises(ValueError, match=f"'item_vectors' parameter.*of 4 columns.*Got '{width} columns'"):
+            model.event_weights(sequences, np.ones((3, width), dtype=np.float32))
+    model.theta_ = model.theta_[:3]
+    with pytest.raises(ValueError, match="'theta_' parameter of AttentionPooling"):
+        model.event_weights(sequences, vectors)

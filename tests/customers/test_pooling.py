@@ -67,11 +67,12 @@ def test_sums_are_float64_in_the_order_of_events_at_every_simd_level(level, widt
 
 def test_the_core_refuses_arrays_that_do_not_fit():
     ints, floats = np.zeros(2, np.int64), np.zeros((1, 4), np.float32)
-    good = [0, 1, ints, ints[:1], ints[:1], np.zeros(3, np.int32), floats, None, None, floats, np.zeros(1), ints[:1]]
+    good = [0, 1, ints, ints[:1], ints[:1], np.zeros(3, np.int32), floats, None, None, floats, np.zeros(1)]
+    good += [ints[:1], None]
     _core.pool_owners(*good)
     for place, wrong in [
         (1, 2), (2, ints[:1]), (4, ints), (6, np.zeros((1, 3), np.float32)), (7, np.zeros(2, np.float32)),
-        (8, np.zeros(2, np.float32)), (10, np.zeros(2)), (11, ints),
+        (8, np.zeros(2, np.float32)), (10, np.zeros(2)), (11, ints), (12, np.zeros(2, np.uint8)),
     ]:
         with pytest.raises(ValueError, match=r"must|out of range"):
             _core.pool_owners(*good[:place], wrong, *good[place + 1 :])

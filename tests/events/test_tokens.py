@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tests.events.test_sessions import ACTIONS, make_log
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, encode_tokens, split_sessions, tokenize
+from traitcore.events import occurrences
 from traitcore.events import tokens as module
 from traitcore.events.ids import encode_strings
 
@@ -220,3 +221,24 @@ def test_many_strings_and_other_types() -> None:
             encode_strings(wrong)
     with pytest.raises(InputError, match="one type"):
         encode_tokens(["a", 1], [0, 2])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("sorted_owners", [True, False])
+def test_occurrences_and_owners_are_counted_in_slices_of_any_size(
+    monkeypatch: pytest.MonkeyPatch, sorted_owners: bool, workers: int
+) -> None:
+    rng = np.random.default_rng(2)
+    for size in (1, 5, 1 << 23):
+        monkeypatch.setattr(occurrences, "_SLICE", size)
+        lengths = rng.integers(0, 6, 40)
+        owner = rng.integers(0, 9, 40).astype(np.int32)
+        owner = np.sort(owner) if sorted_owners else owner
+        codes = rng.integers(-1, 7, lengths.sum()).astype(np.int32)
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        for whose in (owner, None):
+            counts, documents = occurrences.count_occurrences(codes, offsets, whose, 7, workers)
+            each = np.repeat(np.arange(40) if whose is None else whose, lengths)
+            for code in range(7):
+                assert counts[code] == (codes == code).sum()
+                assert documents[code] == len(set(each[codes == code].tolist()))

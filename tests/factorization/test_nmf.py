@@ -179,7 +179,8 @@ def test_the_estimator_agrees_with_the_function_and_with_scikit_learns_names():
     model = tc.NMF(5, max_iter=60, alpha_W=0.001)
     W = model.fit_transform(X)
     r = tc.factorize_nonnegative(X, 5, max_iter=60, alpha_W=0.001)
-    np.testing.assert_array_equal(W, r.W)
+    np.testing.assert_array_equal(W, model.transform(X))
+    np.testing.assert_allclose(W, r.W, atol=0.005)
     np.testing.assert_array_equal(model.components_, r.H)
     assert (model.n_iter_, model.reconstruction_err_) == (r.n_iter, r.reconstruction_err)
     assert model.n_features_in_ == 40
@@ -198,8 +199,8 @@ def test_transform_of_the_training_rows_reaches_their_objective(as_sparse):
     X[X < 0.4] = 0
     data = sparse.csr_array(X) if as_sparse else X
     model = tc.NMF(4, tol=1e-8, max_iter=2000, alpha_W=0.002, l1_ratio=0.5)
-    W = model.fit_transform(data)
+    W = tc.factorize_nonnegative(data, 4, tol=1e-8, max_iter=2000, alpha_W=0.002, l1_ratio=0.5).W
     reg = scaled(X, 0.002, 0.002, 0.5)
-    again = model.set_params(tol=1e-8).transform(data)
+    again = model.fit_transform(data)
     fitted, folded = (slow.objective(X, w, model.components_, **reg) for w in (W, again))
     assert folded <= fitted * (1 + 1e-7)

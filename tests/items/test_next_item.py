@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -130,3 +132,30 @@ def test_errors_are_named() -> None:
     with pytest.raises(TypeError, match="a Sequences"):
         NextItemCounts().fit([[0, 1]])
     assert repr(NextItemCounts(decay=0.5)) == "NextItemCounts(decay=0.5)"
+
+
+@pytest.mark.parametrize("name", ["length_power", "distance_power", "count_power", "column_power", "row_power"])
+@pytest.mark.parametrize("power", [2.0**70, 1e308, 1e-300, 64.0])
+def test_powers_beyond_all_sense_leave_finite_scores_or_an_error_that_names_one(name: str, power: float) -> None:
+    sequences = tc.Sequences.from_lists([[0, 1, 2, 0, 1], [1, 2], [0, 2, 1, 2]] * 5)
+    model = tc.NextItemCounts(**{name: power})
+    with np.errstate(all="ignore"), contextlib.suppress(ValueError):
+        model.fit(sequences)
+        assert np.isfinite(model.score(sequences).data).all()
+        model.recommend(sequences)
+        return
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match=f"'{name}' parameter of .* must be small enough"):
+        model.fit(sequences)
+
+
+def test_stored_zeros_among_the_scores_are_no_scores() -> None:
+    sequences = tc.Sequences.from_lists([[0, 1, 2, 3, 4, 5, 6, 7]] * 50)
+    model = tc.NextItemCounts(repeat=1.0).fit(sequences)
+    zeros = model.scores_.copy()
+    zeros.data[:] = 0
+    zeros.data[0] = 1
+    model.scores_ = zeros
+    items, scores = model.recommend(sequences, k=3)
+    assert (items == [[zeros.indices[0], -1, -1]] * 50).all()
+    assert (scores[:, 0] > 0).all()
+    assert model.score(sequences).nnz == 50

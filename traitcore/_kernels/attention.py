@@ -17,9 +17,9 @@ from . import kernel
 
 @kernel()
 def score_events(  # type: ignore[no-untyped-def]
-    begin, end, tokens, days, vectors, action, log_idf, n_actions, theta, scores
+    begin, end, last, tokens, days, vectors, action, log_idf, n_actions, theta, scores
 ):
-    """scores[i] = theta . features of event begin + i, seen from the last event (end - 1)."""
+    """scores[i] = theta . features of event begin + i, for events before `end`, seen from the event `last`."""
     width = vectors.shape[1]
     tail = width + n_actions
     for i in range(end - begin):
@@ -30,8 +30,8 @@ def score_events(  # type: ignore[no-untyped-def]
             score += theta[c] * vectors[token, c]
         if action[token] >= 0:
             score += theta[width + action[token]]
-        since = np.float64(end - 1 - event)
-        gone = max(days[end - 1] - days[event], 0.0)
+        since = np.float64(last - event)
+        gone = max(days[last] - days[event], 0.0)
         score += theta[tail + 1] * 0.05 * since + theta[tail + 2] * math.log1p(since)
         score += theta[tail + 3] * gone / 30.0 + theta[tail + 4] * math.log1p(gone)
         scores[i] = score
@@ -52,6 +52,15 @@ def softmax(scores, n):  # type: ignore[no-untyped-def]
 
 
 @kernel()
+def exponentials(scores, highest, total):  # type: ignore[no-untyped-def]
+    """scores become exp(scores - highest), in place; returns `total` plus their sum: the softmax of a part of them."""
+    for i in range(len(scores)):
+        scores[i] = math.exp(scores[i] - highest)
+        total += scores[i]
+    return total
+
+
+@kernel()
 def owner_weights(  # type: ignore[no-untyped-def]
     start, stop, edges, tokens, days, vectors, action, log_idf, n_actions, theta, out
 ):
@@ -62,7 +71,7 @@ def owner_weights(  # type: ignore[no-untyped-def]
     scores = np.empty(longest)
     for owner in range(start, stop):
         begin, end = edges[owner], edges[owner + 1]
-        score_events(begin, end, tokens, days, vectors, action, log_idf, n_actions, theta, scores)
+        score_events(begin, end, end - 1, tokens, days, vectors, action, log_idf, n_actions, theta, scores)
         softmax(scores, end - begin)
         for i in range(end - begin):
             out[begin + i] = scores[i] * (end - begin)
@@ -123,7 +132,7 @@ def attention_gradient(  # type: ignore[no-untyped-def]
     loss = 0.0
     for x in range(start, stop):
         begin, end = begins[x], ends[x]
-        score_events(begin, end, tokens, days, vectors, action, log_idf, n_actions, theta, weights)
+        score_events(begin, end, end - 1, tokens, days, vectors, action, log_idf, n_actions, theta, weights)
         softmax(weights, end - begin)
         pool_scored(begin, end, tokens, vectors, weights, pooled)
         back[:] = 0.0

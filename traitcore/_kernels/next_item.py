@@ -17,14 +17,19 @@ def raise_counts(start, stop, indptr, indices, data, count_power, column_sums):
 
 @kernel()
 def scale_counts(start, stop, indptr, indices, data, column_power, row_power, column_sums):
-    """Rows [start, stop) in place: over the column's sum ** column_power, then over the row's sum ** row_power."""
+    """Rows [start, stop) in place: over the column's sum ** column_power, then over the row's sum ** row_power.
+
+    Where a power is so large that nothing is left of a sum, what would be divided by it becomes 0.
+    """
     for i in range(start, stop):
         total = 0.0
         for e in range(indptr[i], indptr[i + 1]):
-            data[e] /= column_sums[indices[e]] ** column_power
+            scale = column_sums[indices[e]] ** column_power
+            data[e] = data[e] / scale if scale > 0.0 else 0.0
             total += data[e]
+        scale = total**row_power
         for e in range(indptr[i], indptr[i + 1]):
-            data[e] /= total**row_power
+            data[e] = data[e] / scale if scale > 0.0 else 0.0
 
 
 @kernel()

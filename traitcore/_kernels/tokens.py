@@ -31,14 +31,17 @@ def pair_codes(
 
 @kernel()
 def count_tokens(
-    start: int, stop: int, tokens: Int32, offsets: Int64, owner: Int32, counts: Int64, documents: Int32
+    start: int, stop: int, order: Int64, tokens: Int32, offsets: Int64, owner: Int32, counts: Int64, documents: Int32,
+    last_seen: Int32,
 ) -> None:
-    """Raise counts and documents by sequences start ... stop - 1; tokens below 0 are skipped.
+    """Raise counts and documents by sequences order[start] ... order[stop - 1]; tokens below 0 are skipped.
 
-    Sequences of an owner are neighbours and in one block; without owners each sequence is a document.
+    Without an `order`, by sequences start ... stop - 1. Sequences of an owner are neighbours in the order and in one
+    block; without owners each sequence is a document. `last_seen` (n,), the owner who last had each token, begins at
+    -1 and goes on from call to call.
     """
-    last_seen = np.full(len(counts), -1, dtype=np.int32)
-    for s in range(start, stop):
+    for place in range(start, stop):
+        s = order[place] if len(order) else place
         who = owner[s] if len(owner) else s
         for i in range(offsets[s], offsets[s + 1]):
             token = tokens[i]

@@ -1,15 +1,20 @@
+# mypy: allow-untyped-calls
 """Attention pooling, learned: which of a customer's events predict what comes next."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import takewhile
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._kernels.attention import attention_gradient, owner_weights
-from .._parallel import even_blocks, priced_blocks, run_blocks
+from .._kernels import attention as kernels
+from .._parallel import even_blocks, priced_blocks, run_blocks, run_tasks
 from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import Checks
@@ -24,6 +29,7 @@ from .pooling import (
 )
 
 _DAY_US = 86_400_000_000.0
+_PART = PRICE  # multiplications for one customer between two chances to hear Ctrl-C
 _GRAIN = 64  # examples in a block: cut by the work, never by the workers, so that sums have one order
 
 
@@ -57,15 +63,14 @@ class _Histories:
         runs = OwnerRuns.of(sequences)
         order = np.argsort(sequences.owners(), kind="stable")
         lengths = np.diff(sequences.offsets)[order]
-        begins = np.unique((np.cumsum(lengths) - lengths)[lengths > 0])
-        begins = np.setdiff1d(begins, runs.events)
+        filled, owner = lengths > 0, sequences.owners()[order][lengths > 0]
+        begins = (np.cumsum(lengths) - lengths)[filled][1:][owner[1:] == owner[:-1]]
         days = np.zeros(sequences.n_tokens)
         if sequences.timestamps_us is not None and sequences.n_tokens:
             days = (sequences.timestamps_us - sequences.timestamps_us.min()) / _DAY_US
-        if len(runs.starts) == sequences.n_owners and np.array_equal(runs.starts, runs.events[:-1]):
+        place = runs.places(sequences.n_owners)
+        if place is None:
             return cls(sequences.tokens, days, runs.events, begins, None)
-        held = runs.stops - runs.starts
-        place = np.repeat(runs.starts - (np.cumsum(held) - held), held) + np.arange(held.sum())
         return cls(sequences.tokens[place], days[place], runs.events, begins, place)
 
 
@@ -89,7 +94,8 @@ class AttentionPooling(ParamsMixin):
 
     Attributes
     ----------
-    theta_ : (d + n_actions + 5,) float64: the scorer; `coefficients_` names its last entries.
+    theta_ : (d + n_actions + 7,) float64: the scorer; `coefficients_` names its last entries but two, which scale
+        and shift the products that it is trained by.
     weights_ : (n_tokens,) float64, how much an event of each token counts against the average event, age aside.
     coefficients_ : name -> number: action_0, ..., log_idf, events_since (x 0.05), log_events_since, months_since,
         log_days_since.
@@ -179,10 +185,11 @@ class AttentionPooling(ParamsMixin):
         check_tokens_covered(sequences, len(vectors), check)
         action = np.full(len(vectors), -1, dtype=np.int32)
         if token_action is not None:
-            action = check.array("token_action", token_action, dtype=np.int32, shape=(len(vectors),))
+            action = check.array("token_action", token_action, dtype=np.int32, shape=(len(vectors),), copy=True)
             if len(action) and action.min() < -1:
                 raise check.value_error("token_action", "ints >= -1", action.min())
         df = owner_document_frequencies(sequences, len(vectors))
+        self._width = vectors.shape[1]
         self._action, self._n_actions = action, int(action.max(initial=-1)) + 1
         self._log_idf = np.log(inverse_document_frequencies(df, sequences.n_owners).astype(np.float64))
         histories = _Histories.of(sequences)
@@ -203,14 +210,21 @@ class AttentionPooling(ParamsMixin):
         vectors = Checks("AttentionPooling").array("item_vectors", item_vectors, dtype=np.float32,
                               shape=(len(self._action), None))
         check_tokens_covered(sequences, len(vectors), Checks("AttentionPooling"))
+        if vectors.shape[1] != self._width:
+            rule = f"an array of {self._width} columns, as the scorer was fitted to"
+            raise Checks("AttentionPooling").value_error("item_vectors", rule, f"{vectors.shape[1]} columns")
+        if len(self.theta_) < self._width + self._n_actions + 5:
+            raise Checks("AttentionPooling").value_error("theta_", "as `fit` made it", f"{len(self.theta_)} numbers")
         threads = Checks("AttentionPooling").workers(workers)
         histories = _Histories.of(sequences)
         weights = np.empty(sequences.n_tokens, dtype=np.float32)
-        run_blocks(
-            owner_weights, priced_blocks(histories.edges, threads, PRICE / (32 + vectors.shape[1])), threads,
-            histories.edges, histories.tokens, histories.days, vectors, self._action, self._log_idf, self._n_actions,
-            self.theta_, weights,
+        blocks = priced_blocks(histories.edges, threads, PRICE / (32 + vectors.shape[1]))
+        features = (
+            histories.tokens, histories.days, vectors, self._action, self._log_idf, self._n_actions, self.theta_
         )
+        ended = threading.Event()
+        run_tasks([partial(_weigh, a, b, histories.edges, features, weights, ended) for a, b in blocks], threads,
+                  stop=ended)
         if histories.place is None:
             return weights
         out = np.empty_like(weights)
@@ -240,7 +254,9 @@ class AttentionPooling(ParamsMixin):
         lengths = np.diff(histories.edges)
         ends = histories.begins
         if self.horizon == "event":
-            ends = np.setdiff1d(np.arange(len(histories.tokens)), histories.edges)
+            inside = np.ones(len(histories.tokens) + 1, dtype=bool)
+            inside[histories.edges] = False
+            ends = np.flatnonzero(inside)
         if len(ends) > self.max_examples:
             ends = np.sort(rng.permutation(ends)[: self.max_examples])
         whose = np.searchsorted(histories.edges, ends, side="right") - 1
@@ -323,6 +339,34 @@ class AttentionPooling(ParamsMixin):
         self.coefficients_ = dict(zip(names, self.theta_[width : tail + 5].tolist()))
 
 
+def _weigh(
+    start: int, stop: int, edges: NDArray[np.int64], features: tuple[Any, ...], out: NDArray[np.float32],
+    ended: threading.Event,
+) -> None:
+    """`owner_weights`; a customer of very many events in parts, until `ended` is set: the same bytes."""
+    owner_weights: Any = kernels.owner_weights
+    score_events: Any = kernels.score_events
+    begin, end = int(edges[start]), int(edges[stop])
+    size = max(1, _PART // (32 + features[2].shape[1]))
+    if stop - start > 1 or end - begin <= size:
+        owner_weights(start, stop, edges, *features, out)
+        return
+    scores = np.empty(end - begin)
+    parts = [slice(a, min(a + size, end - begin)) for a in range(0, end - begin, size)]
+
+    def going_on() -> Iterator[slice]:
+        return takewhile(lambda _: not ended.is_set(), parts)
+
+    for part in going_on():
+        score_events(begin + part.start, begin + part.stop, end - 1, *features, scores[part])
+    highest = max((float(scores[part].max()) for part in going_on()), default=0.0)
+    total = 0.0
+    for part in going_on():
+        total = kernels.exponentials(scores[part], highest, total)
+    for part in going_on():
+        out[begin + part.start : begin + part.stop] = scores[part] / total * (end - begin)
+
+
 def _check_targets(target_tokens: ArrayLike | None, n_tokens: int) -> NDArray[np.bool_]:
     """(n_tokens,) bool; all of them for None."""
     if target_tokens is None:
@@ -346,7 +390,7 @@ def batch_gradient(
 
     def block(start: int, stop: int) -> float:
         row = gradients[place[start]]
-        kernel: Any = attention_gradient
+        kernel: Any = kernels.attention_gradient
         return float(kernel(start, stop, begins, ends, targets, negatives, *args, theta, row))
 
     losses = run_blocks(block, blocks, threads)
@@ -356,7 +400,7 @@ def batch_gradient(
 def _recall(theta: NDArray[np.float64], examples: Examples, args: Any, k: int = 20) -> float:
     """Recall@k of the next tokens, ranked by pooled . context over all tokens; a tie takes its mean rank."""
     tokens, days, vectors, contexts, action, log_idf, n_actions = args
-    scorer: Any = owner_weights
+    scorer: Any = kernels.owner_weights
     begins, ends, targets = examples
     hits, n_asked = 0.0, 0
     for block in range(0, len(begins), 256):

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from .._csr import canonical
 from .._rows import unit_sparse_rows
 from .._validate import Checks
 from ..events.sequences import Sequences
 from ..items.cooccurrence import count_cooccurrences
 from ..items.ppmi import positive_pmi
 from . import tuning
-from .pooling import check_tokens_covered, inverse_document_frequencies
+from .pooling import OwnerRuns, check_tokens_covered, inverse_document_frequencies
 
 
 def count_tokens(sequences: Sequences, *, n_tokens: int | None = None) -> sparse.csr_array:
@@ -24,8 +25,9 @@ def count_tokens(sequences: Sequences, *, n_tokens: int | None = None) -> sparse
     one past the largest token seen).
     """
     width = _width(sequences, n_tokens, Checks("count_tokens"))
-    rows = np.repeat(sequences.owners(), np.diff(sequences.offsets))
-    return _csr(rows, sequences.tokens, (sequences.n_owners, width))
+    runs = OwnerRuns.of(sequences)
+    places = runs.places(sequences.n_owners)
+    return _csr(runs.events, sequences.tokens if places is None else sequences.tokens[places], width)
 
 
 def count_windows(
@@ -44,9 +46,8 @@ def count_windows(
     nth = np.arange(int(n_windows.sum())) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
     start = np.repeat(sequences.offsets[:-1], n_windows) + nth * stride
     held = np.minimum(length, np.repeat(sequences.offsets[1:], n_windows) - start)
-    rows = np.repeat(np.arange(len(start)), held)
     events = np.arange(int(held.sum())) - np.repeat(np.cumsum(held) - held, held) + np.repeat(start, held)
-    return _csr(rows, sequences.tokens[events], (len(start), width))
+    return _csr(np.concatenate(([0], np.cumsum(held))), sequences.tokens[events], width)
 
 
 def recency_counts(
@@ -127,9 +128,11 @@ def _width(sequences: Sequences, n_tokens: int | None, check: Checks) -> int:
     return n_tokens
 
 
-def _csr(rows: NDArray[Any], columns: NDArray[Any], shape: tuple[int, int]) -> sparse.csr_array:
-    """Counts of (row, column) pairs."""
-    ones = np.ones(len(rows), dtype=np.float32)
-    matrix = sparse.coo_array((ones, (rows, columns)), shape=shape).tocsr()
-    matrix.sum_duplicates()
-    return sparse.csr_array(matrix)
+def _csr(indptr: NDArray[Any], columns: NDArray[np.int32], width: int) -> sparse.csr_array:
+    """How often each row i has each column, of columns[indptr[i] : indptr[i + 1]] in any order."""
+    ones = np.ones(len(columns), dtype=np.float32)
+    if len(columns) <= np.iinfo(np.int32).max:
+        indptr = indptr.astype(np.int32)  # as `columns`: scipy casts both to one type
+    matrix = sparse.csr_array((ones, columns, indptr), shape=(len(indptr) - 1, width))
+    counts = canonical(matrix, ones.dtype)
+    return counts.copy() if counts is matrix else counts  # never the sequences' own array

@@ -13,7 +13,7 @@ from scipy import sparse
 from .._rows import rows_to_shares
 from .._validate import Checks
 from ..events.sequences import Sequences
-from ..events.vocabulary import Vocabulary
+from ..events.vocabulary import Vocabulary, as_vocabulary
 from . import tuning
 from .counts import count_tokens
 
@@ -163,7 +163,8 @@ def describe_traits(
     k = CHECK.integer("k", k, 1)
     n_exemplars = CHECK.integer("n_exemplars", n_exemplars, 0)
     threshold = CHECK.real("threshold", threshold, 0.0, 1.0)
-    counts = count_tokens(sequences, n_tokens=len(vocabulary))
+    CHECK.instance("sequences", sequences, Sequences)
+    counts = count_tokens(sequences, n_tokens=len(as_vocabulary(vocabulary, CHECK)))
     shape = (sequences.n_owners, None)
     weights = CHECK.array("profiles", profiles, dtype=np.float32, shape=shape, nonnegative=True)
     category = None

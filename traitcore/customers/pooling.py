@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._kernels.pooling import age_weights, position_weights
-from .._parallel import priced_blocks, run_blocks
+from .._parallel import StopFlag, priced_blocks, run_blocks, run_tasks
 from .._protocols import EventWeights
 from .._validate import COUNT_MAX, Checks
+from ..events.occurrences import count_occurrences
 from ..events.sequences import Sequences
 
 CHECK = Checks("customer_vectors")
@@ -71,6 +74,14 @@ class OwnerRuns:
         # An owner's sequences lie side by side: one run each.
         edges = np.ascontiguousarray(sequences.offsets[first])
         return cls(np.arange(n + 1), edges[:-1], edges[1:], edges)
+
+
+    def places(self, n_owners: int) -> NDArray[np.int64] | None:
+        """(n_events,) where in the corpus each event lies, in the order of owners; None where the order is the same."""
+        if len(self.starts) == n_owners and np.array_equal(self.starts, self.events[:-1]):
+            return None
+        held = self.stops - self.starts
+        return np.repeat(self.starts - (np.cumsum(held) - held), held) + np.arange(held.sum())
 
 
 def inverse_document_frequencies(document_frequencies: ArrayLike, n_documents: int) -> NDArray[np.float32]:
@@ -186,11 +197,13 @@ def pool(
         vectors, given = _aligned(vectors.shape), vectors
         vectors[:] = given
     mass, known = np.empty(n), np.empty(n, dtype=np.int64)
-    run_blocks(
-        _core.pool_owners, priced_blocks(grouped.events, threads, PRICE / max(1, vectors.shape[1])), threads,
+    blocks = priced_blocks(grouped.events, threads, PRICE / max(1, vectors.shape[1]))
+    stopped = StopFlag()
+    arrays: tuple[Any, ...] = (
         grouped.first, grouped.starts, grouped.stops, sequences.tokens, vectors, token_weights, event_weights,
-        pooled, mass, known,
+        pooled, mass, known, stopped.flag,
     )
+    run_tasks([partial(_core.pool_owners, *block, *arrays) for block in blocks], threads, stop=stopped)
     return CustomerVectors(pooled, mass, known)
 
 
@@ -204,7 +217,8 @@ def _aligned(shape: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def check_tokens_covered(sequences: Sequences, n_tokens: int, check: Checks) -> None:
-    """Raise ValueError if a token has no row; the first such token is named."""
+    """TypeError unless it is a Sequences; ValueError if a token has no row: the first such token is named."""
+    check.instance("sequences", sequences, Sequences)
     if sequences.largest_token() >= n_tokens:
         place = int(np.argmax(sequences.tokens >= n_tokens))
         rule = f"Sequences over the {n_tokens} tokens that have rows"
@@ -213,9 +227,8 @@ def check_tokens_covered(sequences: Sequences, n_tokens: int, check: Checks) -> 
 
 def owner_document_frequencies(sequences: Sequences, n_tokens: int) -> NDArray[np.int64]:
     """(n_tokens,) int64: owners with at least one occurrence of each token."""
-    owner_of_event = np.repeat(sequences.owners().astype(np.int64), np.diff(sequences.offsets))
-    pairs = np.unique(owner_of_event * max(n_tokens, 1) + sequences.tokens)
-    return np.bincount(pairs % max(n_tokens, 1), minlength=n_tokens).astype(np.int64, copy=False)
+    owner = None if sequences.owner is None else sequences.owners()
+    return count_occurrences(sequences.tokens, sequences.offsets, owner, n_tokens, 1)[1]
 
 
 def _idf(sequences: Sequences, n_tokens: int, df: ArrayLike | None, n_documents: int | None) -> NDArray[np.float32]:

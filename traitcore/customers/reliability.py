@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._rows import rows_to_shares
+from .._rows import order_within, rows_to_shares
 from ..events.sequences import Sequences
 
 
@@ -26,7 +26,7 @@ def halve_histories(
     width = n_items + len(sequences)
     units, unit = np.unique(owner * width + key, return_inverse=True)
     whose = units // width
-    dealt = np.lexsort((rng.random(len(units)), whose))
+    dealt = order_within(whose, rng.random(len(units)))
     first = np.zeros(len(units), dtype=bool)
     begin = np.concatenate(([0], np.cumsum(np.bincount(whose, minlength=sequences.n_owners))))[whose]
     first[dealt] = (np.arange(len(units)) - begin) % 2 == 0

@@ -15,7 +15,7 @@ from .._progress import Progress
 from .._rows import rows_to_shares, unit_sparse_rows
 from .._validate import Checks, RandomSource
 from ..events.sequences import Sequences
-from ..events.vocabulary import Vocabulary
+from ..events.vocabulary import Vocabulary, as_vocabulary
 from ..factorization.fold_in import fold_in
 from .components import unit_components
 from .counts import recency_counts, tie_tokens
@@ -144,7 +144,7 @@ class TraitModel(ParamsMixin):
         """
         recipe = resolve_recipe(self.method)
         options = self._options(progress)
-        n_tokens = len(vocabulary)
+        n_tokens = len(as_vocabulary(vocabulary, Checks("TraitModel.fit")))
         check_tokens_covered(sequences, n_tokens, Checks("TraitModel.fit"))
         if sequences.n_tokens == 0:
             rule = "Sequences with at least one known token"
@@ -191,6 +191,7 @@ class TraitModel(ParamsMixin):
         """
         self._check_fitted("components_")
         if vocabulary is not None:
+            as_vocabulary(vocabulary, Checks("TraitModel.transform"))
             sequences = self._own_rows(sequences, vocabulary)
         check_tokens_covered(sequences, self.components_.shape[1], Checks("TraitModel.transform"))
         recipe, options = self._fitted_with

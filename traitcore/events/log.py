@@ -94,6 +94,22 @@ class EventLog:
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
+    def refuse_changes(self) -> None:
+        """ValueError where codes no longer fit their ids: the caller changed an array that it shares with the log.
+
+        Called by what hands the codes on to kernels, which read and write by them.
+        """
+        for name, ids in (("item", self.item_ids), ("user", self.user_ids), ("action", self.actions),
+                          ("session", self.session_ids)):
+            codes = getattr(self, name)
+            if codes is None or ids is None or not len(codes):
+                continue
+            if int(codes.view(f"u{codes.dtype.itemsize}").max()) >= len(ids):  # a negative code is huge as unsigned
+                got = f"values from {codes.min()} to {codes.max()}"
+                message = Checks("EventLog").message(name, f"codes in [0, {len(ids) - 1}]", got)
+                reason = "The array was changed after EventLog was made of it: pass a copy of an array that changes."
+                raise ValueError(f"{message} {reason}")
+
     def __len__(self) -> int:
         return len(self.item)
 

@@ -128,6 +128,8 @@ class Sequences:
         cls, sequences: Iterable[Sequence[int]], *, owner: ArrayLike | None = None, owner_ids: ArrayLike | None = None
     ) -> Sequences:
         """From an iterable of sequences of token rows, for small inputs."""
+        if not isinstance(sequences, Iterable):
+            raise Checks("Sequences.from_lists").type_error("sequences", "sequences of token rows", sequences)
         rows = [
             Checks("Sequences.from_lists").array(f"sequences[{i}]", s, dtype=np.int64, shape=(None,))
             for i, s in enumerate(sequences)

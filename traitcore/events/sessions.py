@@ -52,6 +52,20 @@ class Sessions:
     timestamps_us: NDArray[np.int64] | None
     report: SessionReport
 
+    def refuse_changes(self) -> None:
+        """ValueError where an array was changed so that it leads out of the log, or out of itself."""
+        self.log.refuse_changes()
+        n, order, offsets, owner = len(self.log), self.order, self.offsets, self.owner
+        users = 0 if self.log.user_ids is None else len(self.log.user_ids)
+        for name, good in (
+            ("order", not len(order) or (order.min() >= 0 and order.max() < n)),
+            ("offsets", offsets[0] == 0 and offsets[-1] == len(order) and not (offsets[1:] < offsets[:-1]).any()),
+            ("owner", owner is None or not len(owner) or (owner.min() >= 0 and owner.max() < users)),
+        ):
+            if not good:
+                message = _CHECK.message(f"sessions.{name}", "as split_sessions made it", "other values")
+                raise ValueError(f"{message} The array was changed.")
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
@@ -210,6 +224,7 @@ def split_sessions(
 def _check_log(log: EventLog, gap_seconds: float | None, rules: _Rules) -> None:
     if len(log) == 0:
         raise InputError("The log has no events: there is nothing to split.")
+    log.refuse_changes()
     if log.session is not None and gap_seconds not in (None, GAP_SECONDS):
         rule = "left alone where the log has a session column"
         raise _CHECK.value_error("gap_seconds", rule, gap_seconds)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
-from itertools import chain, pairwise
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._errors import InputError, on_behalf_of
 from .._kernels import tokens as kernels
-from .._parallel import even_blocks, run_blocks, run_tasks
+from .._parallel import even_blocks, run_blocks
 from .._validate import Checks
 from .array_likes import read_column
 from .columns import code_column
 from .ids import code_integers
 from .log import EventLog
+from .occurrences import count_occurrences
 from .sequences import Sequences
 from .sessions import Sessions
 from .vocabulary import Vocabulary
@@ -126,6 +126,7 @@ def tokenize(
     min_count = _CHECK.integer("min_count", min_count, 1)
     min_length = _CHECK.integer("min_length", min_length, 1)
     n_threads = _CHECK.workers(workers)
+    sessions.refuse_changes()
     log = sessions.log
     if kind == "action_item" and log.action is None:
         raise InputError("The log has no actions: pass tokens='item', or name an action column or action_value.")
@@ -351,36 +352,4 @@ def _dropped(coded: _Coded, frequent: NDArray[np.bool_], min_length: int, lost: 
 
 
 def _count(coded: _Coded, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(occurrences, owners with one) of each code."""
-    owner = np.zeros(0, dtype=np.int32) if coded.owner is None else coded.owner
-    if len(owner) and (np.diff(owner) < 0).any():
-        return _count_scattered(coded, owner)
-    # A block costs three tables of n: no more blocks than are worth that.
-    blocks = _owner_blocks(coded.offsets, owner, max(1, min(workers, len(coded.codes) // max(1, coded.n))))
-    counts = np.zeros((len(blocks), coded.n), dtype=np.int64)
-    documents = np.zeros((len(blocks), coded.n), dtype=np.int32)
-    run_tasks(
-        [partial(kernels.count_tokens, a, z, coded.codes, coded.offsets, owner, c, d)
-         for (a, z), c, d in zip(blocks, counts, documents)], workers,
-    )
-    return counts.sum(axis=0), documents.sum(axis=0, dtype=np.int64)
-
-
-def _count_scattered(coded: _Coded, owner: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The same where an owner's sequences are not adjacent."""
-    has = coded.codes >= 0
-    codes = coded.codes[has].astype(np.int64)
-    whose = np.repeat(owner.astype(np.int64), np.diff(coded.offsets))[has]
-    met = np.unique(whose * coded.n + codes) % max(1, coded.n)
-    return np.bincount(codes, minlength=coded.n), np.bincount(met, minlength=coded.n)
-
-
-def _owner_blocks(
-    offsets: NDArray[np.int64], owner: NDArray[np.int32], n_blocks: int
-) -> list[tuple[int, int]]:
-    """Blocks of sequences of nearly equal work; an owner's sequences stay in one block."""
-    edges = np.searchsorted(offsets, np.linspace(0, offsets[-1], n_blocks + 1)[1:-1])
-    if len(owner):
-        edges = np.searchsorted(owner, owner[np.minimum(edges, len(owner) - 1)])
-    edges = np.unique(np.concatenate(([0], edges, [len(offsets) - 1])))
-    return [(int(a), int(b)) for a, b in pairwise(edges)]
+    return count_occurrences(coded.codes, coded.offsets, coded.owner, coded.n, workers)

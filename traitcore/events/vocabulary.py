@@ -148,8 +148,10 @@ class Vocabulary:
         rows: list[int] = []
         offsets = [0]
         known = self._row_of
+        if not isinstance(sequences, Iterable):
+            raise Checks("Vocabulary.encode").type_error("sequences", "lists of tokens", sequences)
         for sequence in sequences:
-            if isinstance(sequence, (str, bytes)):
+            if isinstance(sequence, (str, bytes)) or not isinstance(sequence, Iterable):
                 raise Checks("Vocabulary.encode").type_error("sequences", "lists of tokens", sequence)
             for token in sequence:
                 row = known.get(token) if type(token) in (str, int) else None
@@ -253,10 +255,12 @@ class Vocabulary:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"The arrays of a vocabulary are damaged: {error}.") from error
-        vocabulary._check()
+        if not vocabulary.fits():
+            raise InputError("The arrays of a vocabulary are damaged: they don't fit together.")
         return vocabulary
 
-    def _check(self) -> None:
+    def fits(self) -> bool:
+        """Whether the arrays fit together: as many tokens in each, of items and actions that there are."""
         n = len(self)
         fits = all(len(a) == n for a in (self.token_action, self.counts, self.document_frequencies))
         fits = fits and (self.item_texts is None or len(self.item_texts) == len(self.item_ids))
@@ -264,8 +268,7 @@ class Vocabulary:
             fits = self.token_item.min() >= 0 and self.token_item.max() < len(self.item_ids)
             fits = fits and self.token_action.min() >= -1 and self.token_action.max() < len(self.actions)
             fits = fits and bool(self.actions) == (self.token_action.min() >= 0)
-        if not fits:
-            raise InputError("The arrays of a vocabulary are damaged: they don't fit together.")
+        return bool(fits)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write as .npz of plain arrays; the file appears whole or not at all."""
@@ -282,6 +285,16 @@ class Vocabulary:
             raise InputError(f"{os.fspath(path)}: {error}") from error
         except (ValueError, TypeError, AttributeError, EOFError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(f"{os.fspath(path)} is not a saved vocabulary: {error}") from error
+
+
+def as_vocabulary(value: Any, check: Checks) -> Vocabulary:
+    """The 'vocabulary' that a caller was given, its arrays looked at again: they may be shared, and changed since."""
+    vocabulary = check.instance("vocabulary", value, Vocabulary)
+    if not vocabulary.fits():
+        rule = "a Vocabulary whose tokens are of its items and actions"
+        reason = "An array was changed after it was made, or they never fitted together."
+        raise ValueError(f"{check.message('vocabulary', rule, value)} {reason}")
+    return vocabulary
 
 
 def _escaped(action: str) -> str:

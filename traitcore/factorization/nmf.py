@@ -254,12 +254,16 @@ class NMF(MatrixTransformer):
         self, X: Any, y: Any = None, *, W: Any = None, H: Any = None, sample_weight: Any = None, observed: Any = None,
         progress: Progress | None = None,
     ) -> Any:
-        """Fit, and return W (n_samples, n_components). `W` and `H` are the start where init is "custom"."""
-        return self._in_container(self._fit(X, W, H, sample_weight, observed, progress), X)
+        """Fit, and return `transform(X)`, (n_samples, n_components). `W` and `H` are the start where init is "custom".
 
-    def _fit(
-        self, X: Any, W: Any, H: Any, sample_weight: Any, observed: Any, progress: Progress | None
-    ) -> NDArray[Any]:
+        The weights are those that `transform` finds for the fitted H, so that rows get the same ones at the fit and
+        later. `factorize_nonnegative` returns the W of the fit's last iteration, which is near them or, with more
+        components than the data has dimensions, one of many that fit about as well.
+        """
+        self._fit(X, W, H, sample_weight, observed, progress)
+        return self._in_container(self._weights(X, observed), X)
+
+    def _fit(self, X: Any, W: Any, H: Any, sample_weight: Any, observed: Any, progress: Progress | None) -> None:
         params = self.get_params()
         Checks("NMF").real("forget_factor", params.pop("forget_factor"), 0, 1, open_low=True)
         # Unobserved entries may be anything, so `factorize_nonnegative` checks the values.
@@ -280,7 +284,6 @@ class NMF(MatrixTransformer):
                 f"NMF stopped at max_iter={self.max_iter} before it reached tol={self.tol:g} (it was at "
                 f"{result.report.criterion:.2g}). Increase max_iter, or tol.", stacklevel=3,
             )
-        return result.W
 
     @_with_frobenius_loss
     def partial_fit(self, X: Any, y: Any = None, *, H: Any = None, sample_weight: Any = None) -> Self:
@@ -324,13 +327,15 @@ class NMF(MatrixTransformer):
     def transform(self, X: Any, *, observed: Any = None) -> Any:
         """W (n_samples, n_components) of new rows, H fixed."""
         self._check_fitted("components_")
+        return self._in_container(self._weights(X, observed), X)
+
+    def _weights(self, X: Any, observed: Any) -> NDArray[Any]:
         rows = self._check_X(X, reset=False, finite=observed is None)
         with on_behalf_of("NMF"):
-            W = solve_weights(
+            return solve_weights(
                 rows, self.components_, beta_loss=self.beta_loss, alpha_W=self.alpha_W, l1_ratio=self.l1_ratio,
                 observed=observed, tol=self.tol, max_iter=self.max_iter, workers=self.workers,
             )
-        return self._in_container(W, X)
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:
         """(n_samples, n_features) W H of weights X (n_samples, n_components)."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._rows import unit_rows
+from .._rows import cross_product, row_parts, unit_rows
 from .._validate import Checks
 
 RIDGES = tuple(10.0**e for e in np.arange(-4.0, 3.01, 0.5))  # penalties tried, in units of the mean eigenvalue
@@ -131,11 +131,11 @@ def _ridge(
 
     `x` and `y` are centred and scaled by the root of `weight`, which sums to 1.
     """
-    values, basis = np.linalg.eigh(x.T @ x)
+    values, basis = np.linalg.eigh(cross_product(x, x))
     values = np.maximum(values, 1e-12 * values[-1:])  # of directions that no content has, so that no quotient overflows
     scale = max(float(values.mean()), 1e-9)  # of unit rows that hardly differ
     turned = x @ basis
-    moment = turned.T @ y
+    moment = cross_product(turned, y)
     best, best_error, left_out = 0.0, np.inf, y
     for candidate in ridges:
         shrink = 1.0 / (values + candidate * scale)
@@ -161,7 +161,7 @@ def _near_residuals(
         row = np.arange(len(cosine))[:, None]
         if itself is not None:
             cosine[row[:, 0], itself[part]] = 0.0
-        near = np.argpartition(-cosine, k - 1, axis=1)[:, :k]
+        near = np.concatenate([np.argpartition(-cosine[few], k - 1, axis=1)[:, :k] for few in row_parts(cosine)])
         weight = np.maximum(cosine[row, near], 0.0).astype(np.float64) ** 2
         total = weight.sum(axis=1, keepdims=True)
         weight /= np.where(total > 0, total, 1.0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._rows import unit_rows
+from .._rows import cross_product, row_parts, unit_rows
 from .._validate import Checks
 from .content_map import ContentMap, behaviour_weights, check_content, fit_content_map, nonzero_rows
 
@@ -126,12 +126,17 @@ def fuse_vectors(
     weight = np.where(has_own, np.where(has_other, weight, 1.0), 0.0)
     left, right = unit_rows(own), unit_rows(other)
     if method == "concatenate":
-        both = np.concatenate(
-            [np.sqrt(weight)[:, None] * left, np.sqrt(np.where(has_other, 1.0 - weight, 0.0))[:, None] * right], axis=1
-        )
+        d, other_weight = left.shape[1], np.where(has_other, 1.0 - weight, 0.0)
+        both = np.empty((n, d + right.shape[1]))
+        for part in row_parts(both):
+            both[part, :d] = np.sqrt(weight[part])[:, None] * left[part]
+            both[part, d:] = np.sqrt(other_weight[part])[:, None] * right[part]
         vectors = _reduce(both, n_components, check)
     else:
-        vectors = weight[:, None] * left + (1.0 - weight)[:, None] * right
+        vectors = left
+        for part in row_parts(left):
+            own_share = weight[part, None]
+            vectors[part] = own_share * left[part] + (1.0 - own_share) * right[part]
     return _sourced(vectors, has_own, has_other, weight)
 
 
@@ -216,7 +221,7 @@ def _reduce(rows: NDArray[np.float64], n_components: int | None, check: Checks) 
     if n_components is None:
         return rows
     k = check.integer("n_components", n_components, 1, rows.shape[1])
-    _, basis = np.linalg.eigh(rows.T @ rows)
+    _, basis = np.linalg.eigh(cross_product(rows, rows))
     basis = basis[:, ::-1][:, :k]
     signs = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(k)])
     return np.asarray(rows @ (basis * signs))

@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls
 """Item graphs of co-occurrence counts, edges or matrices: weighted CSR, and a report of what was dropped."""
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
+from .._csr import PART, canonical, csr_in_stored_order, map_rows
 from .._errors import on_behalf_of
+from .._kernels import csr as kernels
 from .._kernels.graph import keep_heaviest
-from .._parallel import priced_blocks, run_blocks
+from .._parallel import balanced_blocks, priced_blocks, run_blocks
 from .._validate import Checks
 from .count_parts import csr_of
 from .graph_objects import adjacency_of
@@ -152,11 +154,10 @@ def build_item_graph(
         matrix = sparse.csr_array(positive_pmi(matrix)).astype(np.float64)
         dropped["zeros_dropped"] += matrix.nnz - np.count_nonzero(matrix.data)
     elif weighting == "cosine":
-        rows, columns = np.asarray(matrix.sum(axis=1)), np.asarray(matrix.sum(axis=0))
-        row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        # Two roots, not the root of a product: sums of large counts don't overflow.
-        scale = np.sqrt(rows[row_of]) * np.sqrt(columns[matrix.indices])
-        matrix = _with_data(matrix, matrix.data / scale)
+        sums = np.asarray(matrix.sum(axis=1)), np.asarray(matrix.sum(axis=0))
+        scaled = np.empty_like(matrix.data)
+        run_blocks(kernels.scale_by_roots, _blocks(matrix), n_workers, *_arrays(matrix), *sums, scaled)
+        matrix = _with_data(matrix, scaled)
     before = int(np.count_nonzero(matrix.data))
     matrix = _prune(matrix, k, n_workers)
     return _finish(matrix, directed, edges_pruned=before - matrix.nnz, **dropped)
@@ -279,9 +280,18 @@ def graph_from_matrix(adjacency: Any, *, directed: bool = True, keep_self_loops:
 
 
 def as_graph(value: Any, name: str, check: Checks) -> ItemGraph:
-    """An ItemGraph as it is; anything else as `graph_from_matrix` takes it: without self-loops."""
+    """An ItemGraph; anything else as `graph_from_matrix` takes it: without self-loops.
+
+    Kernels read the arrays of a graph where they lie, so those that can be written to (of a graph made by hand, or
+    unpickled) are checked and copied, and others checked.
+    """
     if isinstance(value, ItemGraph):
-        return value
+        matrix = value.adjacency
+        if sparse.issparse(matrix) and matrix.format == "csr" and not any(a.flags.writeable for a in _arrays(matrix)):
+            check.csr_structure(name, matrix)
+            return value
+        clean, _ = _clean(matrix, name, check, keep_self_loops=True)
+        return replace(value, adjacency=_read_only(_prune(clean, None, 1)))
     return _graph_of(value, name, check, directed=True, keep_self_loops=False)
 
 
@@ -302,12 +312,19 @@ def _clean(value: Any, name: str, check: Checks, keep_self_loops: bool) -> tuple
     dropped = {"duplicates_merged": int(stored) - int(matrix.nnz), "self_loops_dropped": 0}
     dropped["zeros_dropped"] = int(matrix.nnz - np.count_nonzero(matrix.data)) if sparse.issparse(value) else 0
     if not keep_self_loops:
-        row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        loops = (row_of == matrix.indices) & (matrix.data > 0)
-        dropped["self_loops_dropped"] = int(np.count_nonzero(loops))
-        if loops.any():
-            matrix = _with_data(matrix, np.where(loops, 0.0, matrix.data))
+        dropped["self_loops_dropped"] = sum(run_blocks(kernels.find_loops, _blocks(matrix), 1, *_arrays(matrix)))
+        if dropped["self_loops_dropped"]:
+            matrix = _with_data(matrix, matrix.data.copy())
+            run_blocks(kernels.clear_loops, _blocks(matrix), 1, *_arrays(matrix))
     return matrix, dropped
+
+
+def _blocks(matrix: sparse.csr_array) -> list[tuple[int, int]]:
+    return balanced_blocks(matrix.indptr, max(1, matrix.nnz // PART))
+
+
+def _arrays(matrix: sparse.csr_array) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    return matrix.indptr, matrix.indices, matrix.data
 
 
 def _with_data(matrix: sparse.csr_array, data: NDArray[np.float64]) -> sparse.csr_array:
@@ -327,27 +344,37 @@ def _prune(matrix: sparse.csr_array, k: int | None, workers: int) -> sparse.csr_
         run_blocks(keep_heaviest, blocks, workers, indptr, matrix.data, k, kept)
     if kept.all():
         return matrix.copy()  # never the caller's own arrays
-    indptr = np.concatenate(([0], np.cumsum(kept)))[matrix.indptr]
+    lengths = np.empty(matrix.shape[0], dtype=np.int64)
+    run_blocks(kernels.count_marked, _blocks(matrix), workers, matrix.indptr, kept, lengths)
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
     return csr_of(matrix.data[kept], matrix.indices[kept], indptr, matrix.shape)
+
+
+def _read_only(matrix: sparse.csr_array) -> sparse.csr_array:
+    for array in _arrays(matrix):
+        array.flags.writeable = False
+    return matrix
 
 
 def _finish(matrix: sparse.csr_array, directed: bool, **dropped: int) -> ItemGraph:
     """Both ways where asked, read-only, with its report."""
     if not directed:
-        matrix = sparse.csr_array(matrix.maximum(matrix.T))
+        turned = canonical(csr_in_stored_order(matrix.T, matrix.dtype), matrix.dtype)
+        matrix = map_rows(lambda one, other: sparse.csr_array(one.maximum(other)), matrix, turned, entries=PART)
         matrix.sort_indices()
     out_degree = np.diff(matrix.indptr)
     in_degree = np.bincount(matrix.indices, minlength=matrix.shape[0])
-    n_components, label = connected_components(matrix, directed=False) if matrix.shape[0] else (0, [])
-    for array in (matrix.data, matrix.indices, matrix.indptr):
-        array.flags.writeable = False
+    parent, sizes = np.arange(matrix.shape[0]), np.zeros(matrix.shape[0], dtype=np.int64)
+    run_blocks(kernels.join_parts, _blocks(matrix), 1, matrix.indptr, matrix.indices, parent)
+    kernels.part_sizes(parent, sizes)
+    _read_only(matrix)
     report = GraphReport(
         n_nodes=matrix.shape[0],
         n_edges=matrix.nnz,
         isolated=np.flatnonzero((out_degree == 0) & (in_degree == 0)).astype(np.int32),
         n_dead_ends=int(np.count_nonzero(out_degree == 0)),
-        n_components=int(n_components),
-        largest_component=int(np.bincount(label).max()) if n_components else 0,
+        n_components=int(np.count_nonzero(sizes)),
+        largest_component=int(sizes.max(initial=0)),
         **dropped,
     )
     return ItemGraph(matrix, report)

@@ -164,9 +164,11 @@ class NextItemCounts(ParamsMixin):
         run_blocks(
             kernels.scale_counts, blocks, workers, *matrix, powers["column_power"], powers["row_power"], sums
         )
-        for array in matrix:  # kernels trust them as they are now
-            array.flags.writeable = False
+        if not np.isfinite(counts.data).all():
+            worst = max(powers, key=lambda name: powers[name])
+            raise check.value_error(worst, "small enough to leave finite scores", powers[worst])
         self.scores_, self.n_items_ = counts, size
+        self._trust()
         return self
 
     def score(self, sessions: Any) -> sparse.csr_array:
@@ -270,6 +272,23 @@ class NextItemCounts(ParamsMixin):
         decay = check.real("decay", self.decay, 0.0, 1.0, open_low=True)
         return decay, check.real("repeat", self.repeat, 0.0)
 
+    def _trust(self) -> None:
+        """Kernels read the scores where they lie: look at arrays that were changed, or can be, and close them."""
+        arrays, known = self._matrix(), getattr(self, "_trusted", ())
+        if len(known) and all(a is b and not a.flags.writeable for a, b in zip(arrays, known)):
+            return
+        shape = (self.n_items_, self.n_items_)
+        scores = Checks(type(self).__name__).csr(
+            "scores_", self.scores_, dtype=np.float32, shape=shape, nonnegative=True
+        )
+        if not scores.data.all():  # kernels list an item at its first score, which they know by a sum of 0 before
+            scores = scores.copy()
+            scores.eliminate_zeros()
+        for array in (scores.indptr, scores.indices, scores.data):
+            array.flags.writeable = False
+        self.scores_ = scores
+        self._trusted = self._matrix()
+
     def _matrix(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]:
         return self.scores_.indptr, self.scores_.indices, self.scores_.data
 
@@ -287,6 +306,7 @@ class NextItemCounts(ParamsMixin):
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
         """The sessions, and whether it was a single one."""
         self._check_fitted("scores_")
+        self._trust()
         check = Checks(type(self).__name__)
         single = not isinstance(sessions, Sequences)
         if single:

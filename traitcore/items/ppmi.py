@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .._csr import PART
 from .._kernels import ppmi as kernels
+from .._kernels.csr import add_columns
 from .._parallel import balanced_blocks, run_blocks
 from .._validate import Checks
 from .count_parts import csr_of
@@ -80,7 +82,10 @@ def positive_pmi(
     blocks = balanced_blocks(matrix.indptr, max(1, matrix.nnz // _BLOCK))
     rows = np.empty(matrix.shape[0])
     run_blocks(kernels.row_sums, blocks, n_workers, matrix.indptr, matrix.data, rows)
-    contexts = np.bincount(matrix.indices, weights=matrix.data, minlength=matrix.shape[1]) ** power
+    contexts = np.zeros(matrix.shape[1])
+    for start in range(0, matrix.nnz, PART):
+        add_columns(start, min(start + PART, matrix.nnz), matrix.indices, matrix.data, contexts)
+    contexts **= power
     with np.errstate(divide="ignore", invalid="ignore"):
         row_scale = np.where(rows > 0, contexts.sum() / (rows * shift), 0.0)
         column_scale = np.where(contexts > 0, 1.0 / contexts, 0.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._rows import unit_float32_rows
+from .._rows import cross_product, row_parts, unit_float32_rows
 from .._validate import Checks
 from ..serving.neighbors import top_k
 from ..serving.table import EmbeddingTable
@@ -245,10 +245,14 @@ def _by_decile(
 
 def _shifts(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float64]:
     """(n,) cosine distance of the rows of y from those of x after the best rotation; 0 for zero rows."""
-    u, _, vt = np.linalg.svd((x.T @ y).astype(np.float64), full_matrices=False)
-    cosine = np.einsum("ij,ij->i", (x @ (u @ vt).astype(np.float32)).astype(np.float64), y)
-    both = (np.abs(x).sum(1) > 0) & (np.abs(y).sum(1) > 0)
-    return np.where(both, np.clip(1.0 - cosine, 0.0, 2.0), 0.0)
+    u, _, vt = np.linalg.svd(cross_product(x, y), full_matrices=False)
+    rotation = (u @ vt).astype(np.float32)
+    shifts = np.empty(len(x))
+    for part in row_parts(x):
+        cosine = np.einsum("ij,ij->i", (x[part] @ rotation).astype(np.float64), y[part])
+        both = (np.abs(x[part]).sum(1) > 0) & (np.abs(y[part]).sum(1) > 0)
+        shifts[part] = np.where(both, np.clip(1.0 - cosine, 0.0, 2.0), 0.0)
+    return shifts
 
 
 def _geometry(

@@ -20,7 +20,7 @@ from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
-from ..events.vocabulary import Vocabulary
+from ..events.vocabulary import Vocabulary, as_vocabulary
 from .name_coherence import npmi_coherence, presence
 from .trait_coherence import Embed, NamingRules, with_blend_chosen
 from .trait_prediction import take_sequences
@@ -127,6 +127,8 @@ def choose_n_traits(
     >>> choice.n_traits in choice.candidates
     True
     """
+    CHECK.instance("sequences", sequences, Sequences)
+    as_vocabulary(vocabulary, CHECK)
     tried = [CHECK.integer("candidates", k, 1) for k in candidates]
     if not tried or any(b <= a for a, b in pairwise(tried)):
         raise CHECK.value_error("candidates", "a rising sequence of ints", candidates)

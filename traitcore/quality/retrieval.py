@@ -12,7 +12,7 @@ from scipy import sparse
 
 from .._parallel import run_blocks
 from .._progress import Progress
-from .._rows import unit_float32_rows
+from .._rows import order_within, unit_float32_rows
 from .._validate import COUNT_MAX, Checks
 from ..events.sequences import Sequences
 
@@ -155,6 +155,7 @@ def evaluate_retrieval(
     >>> print(tc.evaluate_retrieval(sessions, lambda prefixes: [[0, 2, 1]] * len(prefixes), n_items=3, k=1))
     Recall@1 1.0000, MRR@1 1.0000, NDCG@1 1.0000, coverage 0.333 (2 queries)
     """
+    CHECK.instance("sequences", sequences, Sequences)
     n_items = CHECK.integer("n_items", n_items, 1)
     k = CHECK.integer("k", k, 1)
     CHECK.choice("repeats", repeats, ("keep", "exclude"))
@@ -328,12 +329,12 @@ def _shuffled_sets(
 ) -> tuple[Sequences, NDArray[np.bool_]]:
     """Each instant's items once, in random order that doesn't depend on the one given; and where instants begin."""
     instant = np.cumsum(begins)
-    order = np.lexsort((sequences.tokens, instant))
+    order = order_within(instant, sequences.tokens)
     tokens = sequences.tokens[order]
     once = np.ones(len(tokens), dtype=bool)
     once[1:] = (np.diff(tokens) != 0) | (np.diff(instant) != 0)
     kept, instant = replace(sequences, tokens=tokens).keep(once), instant[once]
-    shuffled = np.lexsort((rng.random(kept.n_tokens), instant))
+    shuffled = order_within(instant, rng.random(kept.n_tokens))
     return replace(kept, tokens=kept.tokens[shuffled]), np.diff(instant, prepend=-1) != 0
 
 

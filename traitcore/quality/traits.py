@@ -16,7 +16,7 @@ from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import correlation
 from ..customers.traits import TraitModel, resolve_recipe
 from ..events.sequences import Sequences
-from ..events.vocabulary import Vocabulary
+from ..events.vocabulary import Vocabulary, as_vocabulary
 from .name_coherence import npmi_coherence
 from .trait_coherence import Embed, NamingRules, fit_and_name, interval, judge_coherence, with_blend_chosen
 from .trait_prediction import judge_prediction
@@ -141,6 +141,8 @@ def evaluate_traits(
     >>> found["npmi"] > found["npmi_random"]
     True
     """
+    CHECK.instance("sequences", sequences, Sequences)
+    as_vocabulary(vocabulary, CHECK)
     seed = CHECK.seed("random_state", random_state)
     naming = NamingRules(
         k=CHECK.integer("k", k, 2), min_df=CHECK.integer("min_df", min_df, 0),

@@ -60,12 +60,16 @@ def write_file(path: Path, chunks: Sequence[bytes | memoryview]) -> tuple[str, i
     size = sum(map(len, pieces))
     sha = hashlib.sha256()
     large = size >= LARGE
-    hashing = threading.Thread(target=_update, args=(sha, pieces))
+    ended = threading.Event()
+    hashing = threading.Thread(target=_update, args=(sha, pieces, ended))
     fd = _create(path, direct=large)
     try:
         hashing.start() if large else hashing.run()
         _write_past_the_cache(fd, pieces) if large else _write(fd, pieces)
         os.fsync(fd)
+    except BaseException:
+        ended.set()  # Ctrl-C, or a full disk, does not wait for the hash of the rest
+        raise
     finally:
         if large:
             hashing.join()
@@ -73,8 +77,18 @@ def write_file(path: Path, chunks: Sequence[bytes | memoryview]) -> tuple[str, i
     return sha.hexdigest(), size
 
 
-def _update(sha: Any, pieces: Sequence[memoryview]) -> None:
+def hash_of(data: Any) -> str:
+    """sha256 of bytes or a map of a file, in pieces between which Ctrl-C is heard."""
+    sha, view = hashlib.sha256(), memoryview(data)
+    for start in range(0, len(view), CHUNK):
+        sha.update(view[start : start + CHUNK])
+    return sha.hexdigest()
+
+
+def _update(sha: Any, pieces: Sequence[memoryview], ended: threading.Event) -> None:
     for piece in pieces:
+        if ended.is_set():
+            return
         sha.update(piece)
 
 
@@ -288,7 +302,7 @@ class Folder:
                     raise TableError(f"{self.path / name} can't be read: {error.strerror or error}.") from error
             if found is not None:
                 return found
-        return hashlib.sha256(self.map(name, size)).hexdigest()
+        return hash_of(self.map(name, size))
 
     @contextlib.contextmanager
     def _opened(self, name: str, size: int | None, at_most: int | None) -> Iterator[tuple[int, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -224,7 +223,7 @@ def build_index(
     threads = CHECK.workers(workers)
     for name, value in (("links", links), ("ef_construction", ef_construction), ("ef_search", ef_search)):
         CHECK.integer(name, value, 2)
-    vectors = _side(table, against)
+    vectors = _side(CHECK.instance("table", table, EmbeddingTable), against)
     if not len(vectors):
         raise CHECK.value_error("table", "a table with rows", table)
     sample = min(CHECK.integer("sample", sample, 1), len(vectors))
@@ -276,12 +275,13 @@ def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
     >>> tc.open_index(path, table).most_similar("tie", 1)[0][0]
     'mug'
     """
+    Checks("open_index").instance("table", table, EmbeddingTable)
     folder_path = Path(path)
     try:
         with disk.Folder(folder_path) as folder:
             fields = _read_meta(folder)
             raw = folder.map(_DATA, size=fields["size"])
-            if hashlib.sha256(raw).hexdigest() != fields["sha256"]:
+            if disk.hash_of(raw) != fields["sha256"]:
                 raise TableError(f"{folder_path / _DATA} is damaged: its sha256 is not that of {_META}.")
     except OSError as error:
         raise TableError(f"{folder_path} can't be opened as an index: {error.strerror or error}.") from error

@@ -362,7 +362,7 @@ class LiveCustomers:
 
         TableError where it was taken with another method, half-life, item vectors or weights: its sums would be wrong.
         """
-        live = table.metadata.get("live")
+        live = CHECK.instance("table", table, EmbeddingTable).metadata.get("live")
         needed = (*self._state, *(_PAIRS if self._basis is not None else ()))
         if not isinstance(live, dict) or any(key not in table.arrays for key in needed[:6]):
             raise TableError(f"{table!r} is not a snapshot of LiveCustomers.")

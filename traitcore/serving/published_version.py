@@ -89,7 +89,7 @@ def open_version(
     if verify:
         for file, entry in fields["files"].items():
             # Hashed through the map, unlike in `TableStore.verify`: these pages are about to be used.
-            check_hash(folder, file, hashlib.sha256(folder.map(file, entry.size)).hexdigest(), entry)
+            check_hash(folder, file, disk.hash_of(folder.map(file, entry.size)), entry)
     parts = map_files(folder, fields)
     source = str(folder.path / ("ids.npy" if fields["id_kind"] == "int64" else "ids_offsets.npy"))
     ids = RowIds(parts.get("ids.npy"), parts.get("ids_offsets.npy"), parts.get("ids_data.npy"), source)

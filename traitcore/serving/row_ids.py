@@ -14,6 +14,7 @@ from .._validate import Checks
 
 _CHECK = Checks("EmbeddingTable")
 _RULE = "unique ids, all of them ints that fit int64 or all of them strings"
+_ASKED = 1 << 20  # ids looked up at a time: Ctrl-C is heard between
 _LISTS = (list, tuple, set, frozenset, np.ndarray)
 
 
@@ -211,8 +212,12 @@ class RowIds:
             if not len(ordered) or (tokens.dtype.kind == "u" and tokens.size and int(tokens.max()) >= 2**63):
                 return np.array([self.row(int(t)) for t in tokens], dtype=np.int64)
             wanted = tokens.astype(np.int64, copy=False)
-            place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
-            return np.where(ordered[place] == wanted, rows[place], -1)
+            found = np.empty(len(wanted), dtype=np.int64)
+            for start in range(0, len(wanted), _ASKED):
+                part = slice(start, start + _ASKED)
+                place = np.minimum(np.searchsorted(ordered, wanted[part]), len(ordered) - 1)
+                found[part] = np.where(ordered[place] == wanted[part], rows[place], -1)
+            return found
         tokens = several(tokens, Checks("EmbeddingTable"), "ids")
         return np.fromiter((self.row(t) for t in tokens), dtype=np.int64, count=len(tokens))
 

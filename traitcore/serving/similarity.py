@@ -76,8 +76,9 @@ class Similarities:
         if not terms:
             raise CHECK.value_error("positive", "given, or token or negative: ids or vectors", ())
         query = self._query(terms, CHECK.choice("metric", metric, ("cosine", "dot", "euclidean")))
-        own = np.unique(np.array([self.row(what) for what, _ in terms if is_id(what)], dtype=np.int64))
-        rows, scores = self._search(query[None], k, metric, against, [own], exclude, allowed, 1)
+        ids = np.array([self.row(what) for what, _ in terms if is_id(what)], dtype=np.int64)
+        own = ids[None] if len(ids) == 1 else [np.unique(ids)]
+        rows, scores = self._search(query[None], k, metric, against, own, exclude, allowed, 1)
         found = rows[0] >= 0
         return list(zip(self._ids.take(rows[0][found]).tolist(), scores[0][found].tolist()))
 

@@ -8,6 +8,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
+#include <functional>
 
 #include "simd/memory.hpp"
 #include "simd/vectors.hpp"
@@ -24,6 +25,7 @@ struct Pooling {
   std::int64_t width;
   const float* token_weights;  // (n_tokens,), or null: all 1
   const float* event_weights;  // (n_events,), or null: all 1
+  const std::function<void()>* poll = nullptr;  // called between passes over an owner's events; may throw to end them
 };
 
 namespace pooling {

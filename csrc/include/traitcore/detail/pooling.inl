@@ -36,9 +36,14 @@ TRAITCORE_INLINE void pool_columns(const Pooling& p, std::int64_t owner, double 
 template <bool ByToken, bool ByEvent>
 inline void pool_row(const Pooling& p, std::int64_t owner, double mass, float* out) {
   std::int64_t c = 0;
-  for (; c + kTile * kF64Lanes <= p.width; c += kTile * kF64Lanes)
+  for (; c + kTile * kF64Lanes <= p.width; c += kTile * kF64Lanes) {
     pool_columns<kTile, ByToken, ByEvent>(p, owner, mass, c, out);
-  for (; c + 2 * kF64Lanes <= p.width; c += 2 * kF64Lanes) pool_columns<2, ByToken, ByEvent>(p, owner, mass, c, out);
+    if (p.poll) (*p.poll)();
+  }
+  for (; c + 2 * kF64Lanes <= p.width; c += 2 * kF64Lanes) {
+    pool_columns<2, ByToken, ByEvent>(p, owner, mass, c, out);
+    if (p.poll) (*p.poll)();
+  }
   if (c == p.width) return;
   if (p.width >= 2 * kF64Lanes) {
     pool_columns<2, ByToken, ByEvent>(p, owner, mass, p.width - 2 * kF64Lanes, out);
