@@ -205,9 +205,9 @@ class Lanczos:
         self.op, self.s, self.rng = op, settings, rng
         b = settings.block_size
         self.product = aligned_empty((op.n, b))
-        # Room for a usual search, unless that is more than 64 MiB.
+        # Room for a usual search, unless that is more than 256 MiB.
         usual = 3 * settings.n_components // b + 12
-        capacity = min(usual, settings.max_columns // b + 2, max(8, (64 << 20) // (4 * op.n * b)))
+        capacity = min(usual, settings.max_columns // b + 2, max(8, (256 << 20) // (4 * op.n * b)))
         self.basis = Basis(op.n, b, settings.workers, rng, capacity)
         self.basis.append_random(0)
         self.steps = 0

@@ -15,7 +15,7 @@ from .._parallel import balanced_blocks, run_blocks
 from .._progress import Progress
 from .._validate import Checks, RandomSource
 from .lanczos import EPS, Lanczos, LanczosOptions, Subspace
-from .svd_operators import Matrix, Squared, Symmetric, stored
+from .svd_operators import Matrix, Squared, Symmetric
 from .svd_result import SVDResult, SVDVectors
 
 _CHECK = Checks("randomized_svd")
@@ -23,6 +23,8 @@ _CHECK = Checks("randomized_svd")
 _DENSE_AFTER_ALL = 4000
 # How often the basis may be filled before the search gives up.
 MOST_RESTARTS = 100
+# A search that stops earlier can't tell copies of a value from its neighbours.
+_COARSEST = 1e-2
 # Ranges of rows whose places reached stay in cache while the rest of the matrix passes by.
 _SYMMETRY_BLOCKS = 8
 
@@ -94,7 +96,7 @@ def randomized_svd(
     rising = _Rising(progress)
     settings = LanczosOptions(
         n_components=k, block_size=block,
-        tol=_CHECK.real("tol", tol, 0.0, 1.0, open_low=True),
+        tol=min(_CHECK.real("tol", tol, 0.0, 1.0, open_low=True), _COARSEST),
         fixed_steps=None if n_iter is None else _CHECK.integer("n_iter", n_iter, 1),
         max_columns=0, workers=_CHECK.workers(workers),
         progress=lambda stage, done, total: rising(stage, min(done, 0.99), total),
@@ -131,11 +133,11 @@ class _Rising:
 def _search(matrix: Matrix, settings: LanczosOptions, symmetric: bool, rng: np.random.Generator) -> SVDResult:
     """By Lanczos; where singular values drown in the rounding of A'A, again without those that were found."""
     k, drowned = settings.n_components, _drowned(settings.tol)
-    if symmetric and not _squares_pay(matrix, settings):
+    if symmetric:
         operator = Symmetric(matrix, settings.workers)
         found = Lanczos(operator, settings, rng).run()
         return _trusted(operator.extract(found, k), found, settings.tol)
-    gram = Squared(matrix, settings.workers, symmetric)
+    gram = Squared(matrix, settings.workers)
     found = Lanczos(gram, settings, rng).run()
     result = gram.extract(found, k)
     for _ in range(3):
@@ -158,12 +160,6 @@ def _search(matrix: Matrix, settings: LanczosOptions, symmetric: bool, rng: np.r
         )
         result = gram.extract(found, k)
     return _trusted(result, found, settings.tol)
-
-
-def _squares_pay(matrix: Matrix, settings: LanczosOptions) -> bool:
-    """Is it cheaper to search in A^2 than in A, for a symmetric A? As many products then make half as many columns, and
-    each column is orthogonalised against half as many others; which costs more than a product unless rows are long."""
-    return settings.fixed_steps is None and stored(matrix) < matrix.shape[0] * settings.max_columns
 
 
 def _drowned(tol: float) -> float:

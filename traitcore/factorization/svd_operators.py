@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -10,17 +9,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .eigen import symmetric_eigen
-from .lanczos import EPS, TINY, Subspace
+from .lanczos import EPS, Subspace
 from .products import aligned_empty, multiply_add, panel_combine, panel_gram, transposed_csr
 from .svd_result import SVDResult
 
 Matrix: TypeAlias = sparse.csr_array | NDArray[np.float32]
-
-
-# A residual of so much, relative to the value, moves that by half its square.
-MIXED = 1e-3
-# Squared length, relative to others, of what is left of a vector nearly in their span: below, mostly rounding.
-PARALLEL = 1e-4
 
 
 class Symmetric:
@@ -37,18 +30,11 @@ class Symmetric:
     ) -> NDArray[np.float32]:
         return _times(self.matrix, block, self.workers, out)
 
-    def extract(self, found: Subspace, k: int, of_square: bool = False) -> SVDResult:
-        """Rayleigh-Ritz for A on the subspace found, by a search in A or in its square."""
-        basis = _orthonormal(found.basis, self.workers)
+    def extract(self, found: Subspace, k: int) -> SVDResult:
+        """Rayleigh-Ritz for A on the subspace found."""
+        basis = found.basis
         images = self.apply(basis)
-        if of_square:
-            more = self._partners(basis, images, k, max(2 * found.residual, MIXED))
-            if more.shape[1]:
-                basis = np.concatenate([basis, more], axis=1)
-                images = np.concatenate([images, self.apply(more)], axis=1)
-        d, S = symmetric_eigen(panel_gram(basis[None], basis, workers=self.workers), workers=self.workers)
-        kept = max(k, int((d > PARALLEL * d[-1]).sum()))  # without the columns of zeros
-        half = S[:, -kept:] / np.sqrt(np.maximum(d[-kept:], TINY))
+        half = _inverse_root(panel_gram(basis[None], basis, workers=self.workers), self.workers)
         T = half.T @ panel_gram(basis[None], images, workers=self.workers) @ half
         values, S = symmetric_eigen(T, workers=self.workers)
         order = np.argsort(-np.abs(values), kind="stable")[:k]
@@ -61,38 +47,14 @@ class Symmetric:
             found.products, found.converged, True,
         )
 
-    def _partners(
-        self, basis: NDArray[np.float32], images: NDArray[np.float32], k: int, allowed: float
-    ) -> NDArray[np.float32]:
-        """Orthonormal columns to add to an orthonormal basis (n, p): where A leads out of it.
-
-        A^2 can't tell the vector of an eigenvalue from that of its negative, so that a wanted direction may be a
-        mixture of the two. A then turns it into another mixture; the span of both holds each of the two vectors.
-        """
-        squares, S = symmetric_eigen(panel_gram(images[None], images, workers=self.workers), workers=self.workers)
-        size, S = np.sqrt(np.maximum(squares[::-1][:k], 0.0)), S[:, ::-1][:, :k]
-        out = _combined(images, S, self.workers)
-        out -= _combined(basis, panel_gram(basis[None], images, workers=self.workers) @ S, self.workers)
-        lengths = np.linalg.norm(out, axis=0)
-        chosen = lengths > allowed * np.maximum(size, MIXED * size[0])  # below, lengths are rounding
-        more = aligned_empty((self.n, -(-int(chosen.sum()) // 16) * 16))
-        more[:, int(chosen.sum()) :] = 0.0
-        more[:, : int(chosen.sum())] = out[:, chosen] / lengths[chosen].astype(np.float32)
-        if more.shape[1]:
-            H = panel_gram(basis[None], more, workers=self.workers)
-            panel_combine(basis[None], -H, more, fresh=False, workers=self.workers)
-            more = _orthonormal(more, self.workers)
-        return more
-
 
 class Squared:
-    """A'A, or AA' where that is smaller; never formed. Of a symmetric A its square."""
+    """A'A, or AA' where that is smaller; never formed."""
 
     squared = True
 
-    def __init__(self, matrix: Matrix, workers: int, symmetric: bool) -> None:
-        self.of_symmetric = Symmetric(matrix, workers) if symmetric else None
-        turned = matrix if symmetric else matrix.T if isinstance(matrix, np.ndarray) else transposed_csr(matrix)
+    def __init__(self, matrix: Matrix, workers: int) -> None:
+        turned = matrix.T if isinstance(matrix, np.ndarray) else transposed_csr(matrix)
         self.wide = matrix.shape[1] > matrix.shape[0]
         # `tall` (rows, n) has the fewer columns; the search runs among those.
         self.tall: Matrix
@@ -130,8 +92,6 @@ class Squared:
 
     def extract(self, found: Subspace, k: int) -> SVDResult:
         """The SVD of A restricted to the subspace found: not of A'A, so small singular values keep their digits."""
-        if self.of_symmetric is not None:
-            return self.of_symmetric.extract(replace(found, products=2 * found.products), k, of_square=True)
         X = found.basis
         for _ in range(2):
             X = _combined(X, _inverse_root(panel_gram(X[None], X, workers=self.workers), self.workers), self.workers)
@@ -188,17 +148,6 @@ def _combined(Y: NDArray[np.float32], S: NDArray[np.float64], workers: int) -> N
     out = aligned_empty((Y.shape[0], padded.shape[1]))
     panel_combine(Y[None], padded, out, fresh=True, workers=workers)
     return out if count == out.shape[1] else np.ascontiguousarray(out[:, :count])
-
-
-def _orthonormal(Y: NDArray[np.float32], workers: int) -> NDArray[np.float32]:
-    """Orthonormal columns that span those of Y (n, p), and columns of zeros in place of those nearly in their span."""
-    for _ in range(3):
-        d, S = symmetric_eigen(panel_gram(Y[None], Y, workers=workers), workers=workers)
-        kept = d > PARALLEL * d[-1]
-        if (np.abs(d[kept] - 1) < 1e-4).all():
-            break
-        Y = _combined(Y, np.where(kept, S / np.sqrt(np.where(kept, d, 1.0)), 0.0), workers)
-    return Y
 
 
 def _inverse_root(G: NDArray[np.float64], workers: int) -> NDArray[np.float64]:
