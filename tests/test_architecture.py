@@ -99,6 +99,8 @@ TESTED_IN = {
     "factorization/lanczos.py": "test_svd.py",
     "factorization/products.py": "test_svd.py",
     "factorization/result.py": "test_nmf.py",
+    "factorization/svd_operators.py": "test_svd.py",
+    "factorization/svd_result.py": "test_svd.py",
     "items/content_map.py": "test_fusion.py",
     "items/count_parts.py": "test_cooccurrence.py",
     "items/merge_counts.py": "test_cooccurrence.py",

@@ -129,7 +129,7 @@ class Basis:
         for _ in range(3):
             # "Twice is enough" (Parlett 1980, 6.9): project again what came out much smaller than what went in, in any
             # direction: the rows of R are mixtures.
-            if rank == self.b and symmetric_eigen(R @ R.T)[0][0] > (SHRUNK * scale) ** 2:
+            if rank == self.b and max(symmetric_eigen(R @ R.T)[0][0], 0.0) >= (SHRUNK * scale) ** 2:
                 break
             new[:, rank:] = self.random_block()[:, rank:] / np.sqrt(self.n)
             if self.used:
@@ -205,9 +205,9 @@ class Lanczos:
         self.op, self.s, self.rng = op, settings, rng
         b = settings.block_size
         self.product = aligned_empty((op.n, b))
-        # Room for a usual search, unless that is more than 64 MiB.
+        # Room for a usual search, unless that is more than 256 MiB.
         usual = 3 * settings.n_components // b + 12
-        capacity = min(usual, settings.max_columns // b + 2, max(8, (64 << 20) // (4 * op.n * b)))
+        capacity = min(usual, settings.max_columns // b + 2, max(8, (256 << 20) // (4 * op.n * b)))
         self.basis = Basis(op.n, b, settings.workers, rng, capacity)
         self.basis.append_random(0)
         self.steps = 0
@@ -335,7 +335,7 @@ class Lanczos:
         """Most values alike, of which one is wanted and more than rounding: among as many more as a block finds."""
         wanted = self.seen[: self.s.n_components]
         real = wanted[wanted > 32 * EPS * wanted[0]]
-        alike = 1 - min(4 * self.s.tol, 2e-3)
+        alike = 1 - max(min(4 * self.s.tol, 2e-3), 2 * self.error)
         ends = np.searchsorted(-self.seen, -real * alike, side="right")
         return int((ends - np.arange(len(real))).max(initial=0))
 
@@ -378,4 +378,5 @@ class Lanczos:
         skew = np.abs(panel_gram(Y[None], Y, workers=self.s.workers) - np.eye(count)).max()
         residual = max(self.dropped[1], float(self.checks[-1].residuals.max()) if self.checks else np.inf)
         # A basis that isn't orthogonal has values of its own making.
-        return Subspace(Y, self.steps, converged and bool(skew < SKEWED), max(self.error, self.dropped[0]), residual)
+        error = 2 * max(self.error, self.dropped[0])
+        return Subspace(Y, self.steps, converged and bool(skew < SKEWED), error, residual)

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from .._errors import on_behalf_of, warn_not_converged
@@ -16,17 +14,17 @@ from .._kernels import symmetry as kernels
 from .._parallel import balanced_blocks, run_blocks
 from .._progress import Progress
 from .._validate import Checks, RandomSource
-from .eigen import symmetric_eigen
 from .lanczos import EPS, Lanczos, LanczosOptions, Subspace
-from .products import aligned_empty, multiply_add, panel_combine, panel_gram, transposed_csr
+from .svd_operators import Matrix, Squared, Symmetric
+from .svd_result import SVDResult, SVDVectors
 
 _CHECK = Checks("randomized_svd")
 # Up to this size LAPACK decomposes what the search could not, within seconds.
 _DENSE_AFTER_ALL = 4000
 # How often the basis may be filled before the search gives up.
 MOST_RESTARTS = 100
-# A'A in float32 tells singular values below this share of the largest from rounding no more.
-_DROWNED = 3e-3
+# A search that stops earlier can't tell copies of a value from its neighbours.
+_COARSEST = 1e-2
 # Ranges of rows whose places reached stay in cache while the rest of the matrix passes by.
 _SYMMETRY_BLOCKS = 8
 
@@ -35,51 +33,6 @@ NOT_CONVERGED = (
     "randomized_svd stopped before its singular values were as exact as asked for: estimated relative error {:.1e}, "
     "tol={:g}. Allow more memory, ask for fewer components, or set a larger 'tol'."
 )
-
-
-@dataclass(frozen=True, eq=False)
-class SVDResult:
-    """A ~ U @ diag(singular_values) @ Vt.
-
-    Attributes
-    ----------
-    U : (n, k) float32, orthonormal columns; each column's largest entry (in magnitude) is positive.
-    singular_values : (k,) float32, falling; float64 where the largest has no place in float32's range.
-    Vt : (k, m) float32, orthonormal rows.
-    residuals : (k,) float64, the larger of |A v - s u| and |A' u - s v|: an upper bound of each value's error.
-    error_estimate : estimated largest relative error of a singular value, by which the search was stopped; errors of
-        a few roundings of the largest value (some 1e-6 of it) are not counted.
-    n_iter : blocks multiplied by A (and by A' where A is not symmetric).
-    converged : the estimate reached `tol` (with `n_iter` given: always True).
-    symmetric : A was taken as symmetric; Vt's rows then are U's columns, negated where the eigenvalue is negative.
-    """
-
-    U: NDArray[np.float32]
-    singular_values: NDArray[Any]
-    Vt: NDArray[np.float32]
-    residuals: NDArray[np.float64]
-    error_estimate: float
-    n_iter: int
-    converged: bool
-    symmetric: bool
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        """`U, s, Vt = randomized_svd(...)` works, as with scikit-learn's."""
-        return iter((self.U, self.singular_values, self.Vt))
-
-
-@dataclass(frozen=True, eq=False)
-class SVDVectors:
-    """`item_vectors` U s^power (n, k) and `context_vectors` V s^(1 - power) (m, k), float32; M ~ items @ contexts.T."""
-
-    item_vectors: NDArray[np.float32]
-    context_vectors: NDArray[np.float32]
-    singular_values: NDArray[Any]
-    svd: SVDResult
-
-    def __iter__(self) -> Iterator[NDArray[np.float32]]:
-        """`items, contexts = svd_vectors(...)` works."""
-        return iter((self.item_vectors, self.context_vectors))
 
 
 def randomized_svd(
@@ -101,7 +54,7 @@ def randomized_svd(
     ----------
     A : (n, m) sparse or dense; float32 is used as it is, other dtypes are converted.
     n_components : k in [1, min(n, m)].
-    tol : largest relative error allowed in any of the singular values; the search ends when its estimate is below half.
+    tol : largest relative error allowed in any singular value; the search ends when its estimate is below.
     n_iter : a fixed number of block products instead of `tol`.
     block_size : columns per block, a multiple of 16; by default 16 for k < 32 and for small matrices, else 32.
     symmetric : A equals its transpose, which takes half of the products; None finds out, False ignores it.
@@ -143,7 +96,7 @@ def randomized_svd(
     rising = _Rising(progress)
     settings = LanczosOptions(
         n_components=k, block_size=block,
-        tol=_CHECK.real("tol", tol, 0.0, 1.0, open_low=True),
+        tol=min(_CHECK.real("tol", tol, 0.0, 1.0, open_low=True), _COARSEST),
         fixed_steps=None if n_iter is None else _CHECK.integer("n_iter", n_iter, 1),
         max_columns=0, workers=_CHECK.workers(workers),
         progress=lambda stage, done, total: rising(stage, min(done, 0.99), total),
@@ -179,23 +132,23 @@ class _Rising:
 
 def _search(matrix: Matrix, settings: LanczosOptions, symmetric: bool, rng: np.random.Generator) -> SVDResult:
     """By Lanczos; where singular values drown in the rounding of A'A, again without those that were found."""
-    k = settings.n_components
+    k, drowned = settings.n_components, _drowned(settings.tol)
     if symmetric:
-        operator = _Symmetric(matrix, settings.workers)
+        operator = Symmetric(matrix, settings.workers)
         found = Lanczos(operator, settings, rng).run()
-        return _trusted(operator.extract(found, k), found)
-    gram = _Gram(matrix, settings.workers)
+        return _trusted(operator.extract(found, k), found, settings.tol)
+    gram = Squared(matrix, settings.workers)
     found = Lanczos(gram, settings, rng).run()
     result = gram.extract(found, k)
     for _ in range(3):
         s = result.singular_values
-        known = int((s > 10 * _DROWNED * s[gram.locked]).sum()) if gram.locked < k else k
-        if settings.fixed_steps is not None or known == k or s[-1] > _DROWNED * s[gram.locked]:
+        known = int((s > 3 * drowned * s[gram.locked]).sum()) if gram.locked < k else k
+        if settings.fixed_steps is not None or known == k or s[-1] > drowned * s[gram.locked]:
             break
         if s[gram.locked] <= 8 * EPS * s[0]:
             break
         gram.lock(result, known)
-        rest = replace(settings, n_components=k - known, floor=float(8 * EPS * s[0]) ** 2)
+        rest = replace(settings, n_components=k - known, floor=float(16 * EPS * s[0]) ** 2)
         more = Lanczos(gram, rest, rng).run()
         basis = np.concatenate([gram.locked_right[:, :known], more.basis], axis=1)
         # The kernels take multiples of 16 columns; random ones do no harm.
@@ -206,15 +159,22 @@ def _search(matrix: Matrix, settings: LanczosOptions, symmetric: bool, rng: np.r
             max(found.error_estimate, more.error_estimate), max(found.residual, more.residual),
         )
         result = gram.extract(found, k)
-    return _trusted(result, found)
+    return _trusted(result, found, settings.tol)
 
 
-def _trusted(result: SVDResult, found: Subspace) -> SVDResult:
-    """Not converged, should the residuals be far above those that the search went by: it then lost its way."""
+def _drowned(tol: float) -> float:
+    """The share of the largest singular value below which the rounding of A'A spoils the others by more than `tol`
+    allows: it turns their vectors by some 32 EPS / share^2, and moves the values by half the square of that."""
+    return float(min(np.sqrt(32 * EPS / np.sqrt(tol / 2)), 0.3))
+
+
+def _trusted(result: SVDResult, found: Subspace, tol: float) -> SVDResult:
+    """Not converged, should the residuals be far above those that the search went by: it then lost its way. Residuals
+    whose squares are small beside `tol` do no harm: rounding of A'A, and vectors of values that are nearly alike."""
     s = result.singular_values.astype(np.float64)
-    above = s > _DROWNED * s[0]
+    above = s > _drowned(tol) * s[0]
     largest = float((result.residuals[above] / s[above]).max(initial=0.0))
-    if largest <= 4 * found.residual + 1e-3:
+    if largest <= 4 * found.residual + max(1e-3, np.sqrt(tol / 4)):
         return result
     return replace(result, converged=False, error_estimate=max(result.error_estimate, largest))
 
@@ -266,9 +226,6 @@ def svd_vectors(
     items = np.ascontiguousarray(svd.U * (s**share).astype(dtype))
     contexts = np.ascontiguousarray(svd.Vt.T * (s ** (1.0 - share)).astype(dtype))
     return SVDVectors(items, contexts, svd.singular_values, svd)
-
-
-Matrix: TypeAlias = sparse.csr_array | NDArray[np.float32]
 
 
 def _check_matrix(A: Any) -> Any:
@@ -382,141 +339,3 @@ def _signed(result: SVDResult, scale: float, symmetric: bool) -> SVDResult:
         Vt=(result.Vt.T * flip).T, residuals=result.residuals * scale,
         error_estimate=result.error_estimate, n_iter=result.n_iter, converged=result.converged, symmetric=symmetric,
     )
-
-
-class _Symmetric:
-    """A itself."""
-
-    squared = False
-
-    def __init__(self, matrix: Matrix, workers: int) -> None:
-        self.matrix, self.workers = matrix, workers
-        self.n, self.work = matrix.shape[0], _stored(matrix)
-
-    def apply(
-        self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        return _times(self.matrix, block, self.workers, out)
-
-    def extract(self, found: Subspace, k: int) -> SVDResult:
-        """Rayleigh-Ritz for A on the subspace found."""
-        Y = found.basis
-        AY = self.apply(Y)
-        half = _inverse_root(panel_gram(Y[None], Y, workers=self.workers), self.workers)
-        T = half.T @ panel_gram(Y[None], AY, workers=self.workers) @ half
-        values, S = symmetric_eigen(T, workers=self.workers)
-        order = np.argsort(-np.abs(values), kind="stable")[:k]
-        values, S = values[order], half @ S[:, order]
-        U = _combined(Y, S, self.workers)
-        residuals = np.linalg.norm(_combined(AY, S, self.workers) - U * values.astype(np.float32), axis=0)
-        V = U * np.where(values < 0, np.float32(-1), np.float32(1))
-        return SVDResult(
-            U, np.abs(values).astype(np.float32), V.T, residuals.astype(np.float64), found.error_estimate,
-            found.products, found.converged, True,
-        )
-
-
-class _Gram:
-    """A'A, or AA' where that is smaller; never formed."""
-
-    squared = True
-
-    def __init__(self, matrix: Matrix, workers: int) -> None:
-        turned = matrix.T if isinstance(matrix, np.ndarray) else transposed_csr(matrix)
-        self.wide = matrix.shape[1] > matrix.shape[0]
-        # `tall` (rows, n) has the fewer columns; the search runs among those.
-        self.tall: Matrix
-        self.flat: Matrix
-        self.tall, self.flat = (turned, matrix) if self.wide else (matrix, turned)
-        self.workers = workers
-        self.n, self.work = min(matrix.shape), 2 * _stored(matrix)
-        self.locked = 0
-
-    def lock(self, result: SVDResult, count: int) -> None:
-        """Leave the first `count` triplets out of A, between its products too: what they round to is then gone."""
-        left, right = (result.Vt.T, result.U) if self.wide else (result.U, result.Vt.T)
-        self.locked, padded = count, -(-count // 16) * 16
-        self.locked_left, self.locked_right = aligned_empty((len(left), padded)), aligned_empty((len(right), padded))
-        for kept, vectors in ((self.locked_left, left), (self.locked_right, right)):
-            kept[:, :count], kept[:, count:] = vectors[:, :count], 0.0
-
-    def apply(
-        self, block: NDArray[np.float32], out: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        Y = _times(self.tall, block, self.workers)
-        if not self.locked:
-            return _times(self.flat, Y, self.workers, out)
-        self._leave_out(self.locked_left, Y)
-        W = _times(self.flat, Y, self.workers, out)
-        self._leave_out(self.locked_right, W)
-        return W
-
-    def _leave_out(self, vectors: NDArray[np.float32], block: NDArray[np.float32]) -> None:
-        H = panel_gram(vectors[None], block, workers=self.workers)
-        panel_combine(vectors[None], -H, block, fresh=False, workers=self.workers)
-
-    def extract(self, found: Subspace, k: int) -> SVDResult:
-        """The SVD of A restricted to the subspace found: not of A'A, so small singular values keep their digits."""
-        X = found.basis
-        for _ in range(2):
-            X = _combined(X, _inverse_root(panel_gram(X[None], X, workers=self.workers), self.workers), self.workers)
-        Y = _times(self.tall, X, self.workers)
-        Q, R = _orthonormal_factor(Y, self.workers)
-        Z, s, Wt = np.linalg.svd(R)
-        U = _combined(Q, Z[:, :k], self.workers)
-        V = _combined(X, Wt[:k].T, self.workers)
-        s = s[:k]
-        residuals = np.linalg.norm(_times(self.flat, U, self.workers) - V * s.astype(np.float32), axis=0)
-        if self.wide:
-            U, V = V, U
-        return SVDResult(
-            U, s.astype(np.float32), V.T, residuals.astype(np.float64), found.error_estimate, found.products,
-            found.converged, False,
-        )
-
-
-def _stored(matrix: Matrix) -> int:
-    return int(matrix.size if isinstance(matrix, np.ndarray) else matrix.nnz)
-
-
-def _times(
-    matrix: Matrix, block: NDArray[np.float32], workers: int, out: NDArray[np.float32] | None = None
-) -> NDArray[np.float32]:
-    product = aligned_empty((matrix.shape[0], block.shape[1])) if out is None else out
-    if isinstance(matrix, np.ndarray):
-        return np.matmul(matrix, block, out=product)
-    multiply_add(matrix, block, product, workers=workers)
-    return product
-
-
-def _orthonormal_factor(Y: NDArray[np.float32], workers: int) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Y = Q @ R with orthonormal columns of Q: two rounds by the Gram matrix (CholeskyQR2, Fukaya et al. 2014) in our
-    own passes, a hundred times faster on tall blocks than Householder's; that one where Y is too near to losing rank
-    for float32."""
-    Q = Y
-    for _ in range(2):
-        values, vectors = symmetric_eigen(panel_gram(Q[None], Q, workers=workers), workers=workers)
-        if values[0] <= 1e-5 * values[-1]:
-            break
-        Q = _combined(Q, vectors / np.sqrt(values), workers)
-    else:
-        return Q, panel_gram(Q[None], Y, workers=workers)
-    exact, R = np.linalg.qr(Y.astype(np.float64))
-    return exact.astype(np.float32), R
-
-
-def _combined(Y: NDArray[np.float32], S: NDArray[np.float64], workers: int) -> NDArray[np.float32]:
-    """Y @ S, for as many columns as S has (the kernel takes multiples of 16)."""
-    count = S.shape[1]
-    padded = np.zeros((S.shape[0], -(-count // 16) * 16))
-    padded[:, :count] = S
-    out = aligned_empty((Y.shape[0], padded.shape[1]))
-    panel_combine(Y[None], padded, out, fresh=True, workers=workers)
-    return out if count == out.shape[1] else np.ascontiguousarray(out[:, :count])
-
-
-def _inverse_root(G: NDArray[np.float64], workers: int) -> NDArray[np.float64]:
-    """H with H' G H = I."""
-    d, V = symmetric_eigen(G, workers=workers)
-    half: NDArray[np.float64] = V / np.sqrt(np.maximum(d, d[-1] * EPS))
-    return half

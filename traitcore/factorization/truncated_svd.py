@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._errors import on_behalf_of, warn_not_converged
+from .._errors import on_behalf_of
 from .._progress import Progress
 from .._transformer import MatrixTransformer
 from .._validate import Checks, RandomSource
@@ -106,11 +106,6 @@ class TruncatedSVD(MatrixTransformer):
         self.explained_variance_ = weights.var(axis=0, dtype=np.float64)
         total = _total_variance(X)
         self.explained_variance_ratio_ = self.explained_variance_ / (total if total > 0 else 1.0)
-        if not found.converged:
-            warn_not_converged(
-                f"TruncatedSVD's search ended at an estimated error of {found.error_estimate:.2g}, before it reached "
-                f"tol={self.tol:g}.", stacklevel=3,
-            )
         return weights
 
     def _project(self, X: Any) -> NDArray[Any]:

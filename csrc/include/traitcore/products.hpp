@@ -168,6 +168,11 @@ struct PanelsView {
   const float* data;
   std::int64_t count, rows, b;
   const float* at(std::int64_t panel, std::int64_t row) const { return data + (panel * rows + row) * b; }
+  /// The block of as many rows whose turn it is after this one; at the end, this one.
+  const float* after(std::int64_t panel, std::int64_t row, std::int64_t height) const {
+    if (panel + 1 < count) return at(panel + 1, row);
+    return row + 2 * height <= rows ? at(0, row + height) : at(panel, row);
+  }
 };
 
 /// H (count b, q) = [P_0 P_1 ...]' W for W (rows, q), q a multiple of 16: summed in float32 over some thousand rows, in
@@ -185,7 +190,8 @@ inline void panels_gram(const PanelsView& P, const float* W, std::int64_t q, dou
     for (std::int64_t i = s * span; i < stop; i += kPanelRows) {
       const std::int64_t rows = std::min(kPanelRows, stop - i);
       for (std::int64_t p = 0; p < P.count; ++p)
-        TRAITCORE_AT_LEVEL(level, gram_block(P.at(p, i), P.b, W + i * q, q, rows, part + p * P.b * q));
+        TRAITCORE_AT_LEVEL(level, gram_block(P.at(p, i), P.b, W + i * q, q, rows, part + p * P.b * q,
+                                             P.after(p, i, rows)));
     }
   });
   constexpr std::int64_t kSums = 4096;
@@ -209,7 +215,7 @@ inline void panels_combine(const PanelsView& P, const float* S, std::int64_t q, 
     for (std::int64_t c = 0; c < q; c += kColumns)
       for (std::int64_t p = 0; p < P.count; ++p)
         TRAITCORE_AT_LEVEL(level, combine_block(P.at(p, i), P.b, S + p * P.b * q + c, q, std::min(kColumns, q - c),
-                                                rows, Y + i * q + c));
+                                                rows, Y + i * q + c, P.after(p, i, rows)));
   });
 }
 

@@ -80,16 +80,18 @@ inline void sparse_tile(const Index* indptr, const Index* index, const float* va
       sparse_rows<1, false>(indptr, index, value, start, stop, last, B + c, ldb, alpha, beta, C + c, ldc);
 }
 
-// H[r][:] += sum over rows of P[row][r] * W[row][:] for kTileRows columns of P and NV vectors of W.
-template <int NV>
+// H[r][:] += sum over rows of P[row][r] * W[row][:] for kTileRows columns of P and NV vectors of W. With `kFetch`, rows
+// of `next`, as long as P's, are fetched on the way, a line of each.
+template <int NV, bool kFetch>
 TRAITCORE_INLINE void gram_tile(const float* P, std::int64_t ldp, const float* W, std::int64_t ldw, std::int64_t rows,
-                                float* H, std::int64_t ldh) {
+                                float* H, std::int64_t ldh, const float* next) {
   f32 sum[kTileRows][NV];
   for (int r = 0; r < kTileRows; ++r)
     for (int v = 0; v < NV; ++v) sum[r][v] = f32{};
   for (std::int64_t i = 0; i < rows; ++i) {
     f32 w[NV];
     for (int v = 0; v < NV; ++v) w[v] = load(W + i * ldw + v * kF32Lanes);
+    if (kFetch) prefetch(next + i * ldp);
     for (int r = 0; r < kTileRows; ++r) {
       const f32 p = set1(P[i * ldp + r]);
       for (int v = 0; v < NV; ++v) sum[r][v] = fma(p, w[v], sum[r][v]);
@@ -99,16 +101,18 @@ TRAITCORE_INLINE void gram_tile(const float* P, std::int64_t ldp, const float* W
     for (int v = 0; v < NV; ++v) store(H + r * ldh + v * kF32Lanes, load(H + r * ldh + v * kF32Lanes) + sum[r][v]);
 }
 
-// Y[i][:] += sum over j < depth of P[i][j] * S[j][:] for kTileRows rows of Y and NV vectors of columns.
-template <int NV>
+// Y[i][:] += sum over j < depth of P[i][j] * S[j][:] for kTileRows rows of Y and NV vectors of columns. With `kFetch`,
+// kTileRows rows of `next`, `depth` long, are fetched on the way.
+template <int NV, bool kFetch>
 TRAITCORE_INLINE void combine_tile(const float* P, std::int64_t ldp, const float* S, std::int64_t lds, int depth,
-                                   float* Y, std::int64_t ldy, int rows) {
+                                   float* Y, std::int64_t ldy, int rows, const float* next) {
   f32 sum[kTileRows][NV];
   for (int r = 0; r < kTileRows; ++r)
     for (int v = 0; v < NV; ++v) sum[r][v] = r < rows ? load(Y + r * ldy + v * kF32Lanes) : f32{};
   for (int j = 0; j < depth; ++j) {
     f32 s[NV];
     for (int v = 0; v < NV; ++v) s[v] = load(S + j * lds + v * kF32Lanes);
+    if (kFetch && 16 * j < depth * kTileRows) prefetch(next + 16 * j);
     for (int r = 0; r < kTileRows; ++r) {
       const f32 p = set1(P[(r < rows ? r : 0) * ldp + j]);
       for (int v = 0; v < NV; ++v) sum[r][v] = fma(p, s[v], sum[r][v]);
@@ -119,24 +123,36 @@ TRAITCORE_INLINE void combine_tile(const float* P, std::int64_t ldp, const float
       if (r < rows) store(Y + r * ldy + v * kF32Lanes, sum[r][v]);
 }
 
-// `rows` rows of H (b, q) += P' W; b and q are multiples of 16.
-inline void gram_block(const float* P, std::int64_t b, const float* W, std::int64_t q, std::int64_t rows, float* H) {
+// `rows` rows of H (b, q) += P' W; b and q are multiples of 16. As many rows of `next` are fetched on the way: of the
+// panels' many streams the processor follows none by itself.
+inline void gram_block(const float* P, std::int64_t b, const float* W, std::int64_t q, std::int64_t rows, float* H,
+                       const float* next) {
   for (std::int64_t r = 0; r < b; r += kTileRows) {
     std::int64_t c = 0;
-    for (; c + 2 * kF32Lanes <= q; c += 2 * kF32Lanes) gram_tile<2>(P + r, b, W + c, q, rows, H + r * q + c, q);
-    for (; c < q; c += kF32Lanes) gram_tile<1>(P + r, b, W + c, q, rows, H + r * q + c, q);
+    if (r % 16 == 0 && q >= 2 * kF32Lanes) {
+      gram_tile<2, true>(P + r, b, W, q, rows, H + r * q, q, next + r);
+      c = 2 * kF32Lanes;
+    }
+    for (; c + 2 * kF32Lanes <= q; c += 2 * kF32Lanes)
+      gram_tile<2, false>(P + r, b, W + c, q, rows, H + r * q + c, q, next);
+    for (; c < q; c += kF32Lanes) gram_tile<1, false>(P + r, b, W + c, q, rows, H + r * q + c, q, next);
   }
 }
 
-// `rows` rows of `width` columns of Y (., q) += P (., b) S (b, q).
+// `rows` rows of `width` columns of Y (., q) += P (., b) S (b, q); as many rows of `next` are fetched on the way.
 inline void combine_block(const float* P, std::int64_t b, const float* S, std::int64_t q, std::int64_t width,
-                          std::int64_t rows, float* Y) {
+                          std::int64_t rows, float* Y, const float* next) {
+  const int depth = static_cast<int>(b);
   for (std::int64_t i = 0; i < rows; i += kTileRows) {
     const int here = static_cast<int>(rows - i < kTileRows ? rows - i : kTileRows);
     std::int64_t c = 0;
+    if (width >= 2 * kF32Lanes) {
+      combine_tile<2, true>(P + i * b, b, S, q, depth, Y + i * q, q, here, next + i * b);
+      c = 2 * kF32Lanes;
+    }
     for (; c + 2 * kF32Lanes <= width; c += 2 * kF32Lanes)
-      combine_tile<2>(P + i * b, b, S + c, q, static_cast<int>(b), Y + i * q + c, q, here);
+      combine_tile<2, false>(P + i * b, b, S + c, q, depth, Y + i * q + c, q, here, next);
     for (; c < width; c += kF32Lanes)
-      combine_tile<1>(P + i * b, b, S + c, q, static_cast<int>(b), Y + i * q + c, q, here);
+      combine_tile<1, false>(P + i * b, b, S + c, q, depth, Y + i * q + c, q, here, next);
   }
 }
