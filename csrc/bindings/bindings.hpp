@@ -14,5 +14,6 @@ void bind_nmf(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_sgns(py::module_& m);
 void bind_texts(py::module_& m);
+void bind_time_texts(py::module_& m);
 void bind_topk(py::module_& m);
 }

@@ -10,5 +10,6 @@ PYBIND11_MODULE(_core, m) {
   traitcore_bindings::bind_pooling(m);
   traitcore_bindings::bind_sgns(m);
   traitcore_bindings::bind_texts(m);
+  traitcore_bindings::bind_time_texts(m);
   traitcore_bindings::bind_topk(m);
 }

@@ -140,7 +140,8 @@ def test_bots_leave_by_the_limits() -> None:
 def test_the_order_of_an_instant_is_that_of_split_sessions() -> None:
     user = np.repeat(np.arange(40), 5)
     log = EventLog.from_columns(
-        {"user_id": user, "timestamp": user * 86_400, "item_id": np.tile(np.arange(5), 40)}, action=None
+        {"user_id": user, "timestamp": user * 86_400, "item_id": np.tile(np.arange(5), 40)}, action=None,
+        timestamp_unit="s",
     )
     for ties, seed in (("shuffle", 3), ("content", 3), ("row", 3)):
         with warnings.catch_warnings():
@@ -153,11 +154,11 @@ def test_the_order_of_an_instant_is_that_of_split_sessions() -> None:
 def test_baskets_get_the_wide_window() -> None:
     columns = {"user_id": np.repeat(np.arange(5), 6), "timestamp": np.repeat(np.arange(10) * 86_400, 3),
                "item_id": np.tile(np.arange(6), 5)}
-    log = EventLog.from_columns(columns, action=None)
+    log = EventLog.from_columns(columns, action=None, timestamp_unit="s")
     config = PipelineConfig(min_count=1)
     assert prepare_corpus(log, config).window == BASKET_WINDOW
     assert prepare_corpus(log, replace(config, window=3)).window == 3
-    apart = EventLog.from_columns(columns | {"timestamp": np.arange(30) * 60}, action=None)
+    apart = EventLog.from_columns(columns | {"timestamp": np.arange(30) * 60}, action=None, timestamp_unit="s")
     assert prepare_corpus(apart, config).window == WINDOW
 
 

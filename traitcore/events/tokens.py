@@ -113,7 +113,8 @@ def tokenize(
     --------
     >>> import traitcore as tc
     >>> log = tc.EventLog.from_columns({"user_id": [1, 1, 2, 2], "timestamp": [0, 60, 0, 60],
-    ...                                 "action": ["view", "purchase", "view", "view"], "item_id": [5, 5, 5, 8]})
+    ...                                 "action": ["view", "purchase", "view", "view"], "item_id": [5, 5, 5, 8]},
+    ...                                timestamp_unit="s")
     >>> corpus = tc.tokenize(tc.split_sessions(log))
     >>> corpus.vocabulary.tokens.tolist()
     ['view_5', 'buy_5', 'view_8']

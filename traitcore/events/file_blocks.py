@@ -1,0 +1,125 @@
+"""Files as blocks of columns for the builder of a log: one loop for every format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from .._errors import InputError
+from . import duck
+from .arrow import read_stream
+from .columns import Column
+from .csv_source import KEEP, TORN, CsvFile, Dialect
+from .excel_source import sheets_as_csv
+from .json_source import FAULT, FAULTS, ROW, JsonFile
+from .log_builder import LogBuilder
+from .parquet_source import ParquetFile
+from .set_aside import RowSource
+from .source_files import SourceFile
+
+
+def read_files(
+    connection: Any, files: Iterable[SourceFile], names: Mapping[str, str], where: str | None, dialect: Dialect,
+    sheet: str | None, builder: LogBuilder, progress: Callable[[int], None] | None,
+) -> None:
+    """Feed the roles' columns of each file to the builder.
+
+    progress(bytes) is called as they are read; within a file they are estimated from its first records.
+    """
+    done = 0
+    for file in files:
+        for part in sheets_as_csv(file, sheet) if file.format == "excel" else [file]:
+            for share in _read_file(connection, part, names, where, dialect, builder):
+                if progress is not None:
+                    progress(done + int(share * file.size))
+        done += file.size
+
+
+def _read_file(
+    connection: Any, file: SourceFile, names: Mapping[str, str], where: str | None, dialect: Dialect,
+    builder: LogBuilder,
+) -> Iterator[float]:
+    """Reads one file, and yields about which share of it has been."""
+    reader: Any
+    if file.format == "parquet":
+        reader = ParquetFile(connection, file)
+        source = RowSource(file.name)
+    elif file.format == "json":
+        reader = JsonFile(connection, file)
+        source = RowSource(file.name, reader.place, reader=reader, untyped=True, flat=True)
+    else:
+        reader = CsvFile(connection, file, dialect if file.format == "csv" else Dialect(","))
+        source = RowSource(file.name, "line", reader=reader, untyped=True)
+        if file.format == "excel":
+            source = RowSource(file.name, "row", first=2, untyped=True)
+    builder.begin(source)
+    query = reader.query(names, where)
+    roles = dict.fromkeys(names)
+    for special in (KEEP, TORN, ROW, FAULT):
+        if f" AS {duck.quoted(special)}" in query or f", {duck.quoted(special)}" in query:
+            roles[special] = None
+    expected = reader.n_rows() if file.format == "parquet" else _expected_rows(file.path)
+    try:
+        for columns in ahead(read_stream(connection.sql(query), {role: role for role in roles})):
+            _add(builder, columns)
+            yield min(source.n_rows / max(expected, 1), 1.0)
+        if file.format == "csv":
+            reader.verify(source.n_rows)  # and what it rejected is known before the next file's
+    except (InputError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in ("duckdb", "_duckdb"):
+            raise
+        raise InputError(f"{file.name}: {duck.first_line(error)}") from error
+
+
+def _expected_rows(path: str) -> int:
+    with open(path, "rb") as file:
+        start = file.read(1 << 20)
+    return os.path.getsize(path) * (start.count(b"\n") + 1) // max(len(start), 1)
+
+
+def _add(builder: LogBuilder, columns: dict[str, Column]) -> None:
+    """Give a block to the builder; rows that are no events of their own account are taken out first."""
+    keep, torn, fault, rows = (columns.pop(name, None) for name in (KEEP, TORN, FAULT, ROW))
+    if torn is not None:
+        broken = None if not torn.values.any() else torn.values != 0
+        if keep is None:
+            builder.add(columns, torn=broken)
+            return
+        # A condition on a CSV: the other rows count as lines, not as rows read.
+        chosen = np.flatnonzero(keep.values)
+        numbers = chosen + builder.sources[-1].n_rows
+        columns = {r: c.at(chosen, None) for r, c in columns.items()}
+        builder.add(columns, rows=numbers, count=len(keep), torn=None if broken is None else broken[chosen])
+        return
+    numbered = None if rows is None else rows.values.astype(np.int64)
+    if fault is not None and fault.values.any():
+        assert numbered is not None
+        for code, reason in enumerate(FAULTS, 1):
+            bad = np.flatnonzero(fault.values == code)
+            if len(bad):
+                (builder.reject if code == 1 else builder.leave_out)(numbered[bad], reason)
+        good = np.flatnonzero(fault.values == 0)
+        columns, numbered = {r: c.at(good, None) for r, c in columns.items()}, numbered[good]
+    builder.add(columns, rows=numbered)
+
+
+def ahead(blocks: Iterator[dict[str, Column]]) -> Iterator[dict[str, Column]]:
+    """The same blocks, of which the next is read in a thread while the caller works on one."""
+    def following() -> dict[str, Column] | None:
+        found = next(blocks, None)
+        return None if found is None else {role: column.owned() for role, column in found.items()}
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(following)
+        try:
+            while (found := waiting.result()) is not None:
+                waiting = pool.submit(following)
+                yield found
+        finally:
+            waiting.cancel()
