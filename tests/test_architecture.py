@@ -91,6 +91,7 @@ TESTED_IN = {
     "events/duck.py": "test_readers.py",
     "events/excel_source.py": "test_readers.py",
     "events/file_blocks.py": "test_readers.py",
+    "events/followed.py": "../cli/test_follow.py",
     "events/id_coder.py": "test_readers.py",
     "events/id_text.py": "test_readers.py",
     "events/json_source.py": "test_readers.py",
@@ -98,9 +99,11 @@ TESTED_IN = {
     "events/log_builder.py": "test_readers.py",
     "events/log_report.py": "test_readers.py",
     "events/parquet_source.py": "test_readers.py",
+    "events/reading.py": "test_readers.py",
     "events/session_report.py": "test_sessions.py",
     "events/set_aside.py": "test_readers.py",
     "events/source_files.py": "test_readers.py",
+    "events/text_table.py": "test_readers.py",
     "events/time_column.py": "test_timestamps.py",
     "events/simulated_catalogue.py": "test_simulate.py",
     "factorization/engine.py": "test_descent.py",
@@ -138,6 +141,7 @@ TESTED_IN = {
     "cli/progress.py": "test_cli.py",
     "cli/published.py": "test_cli.py",
     "cli/query.py": "test_cli.py",
+    "cli/reading.py": "test_cli.py",
     "cli/render.py": "test_cli.py",
 }
 TESTS = Path(__file__).parent

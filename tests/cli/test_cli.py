@@ -333,7 +333,8 @@ def test_evaluate_judges_baskets_as_sets_unless_their_order_is_known(
 ) -> None:
     """Baskets of nine of 30 items, any of them, in order of item id: only the order says what comes next."""
     rng = np.random.default_rng(0)
-    rows = [f"{u},{1_500_000_000 + u * 86_400},{i}" for u in range(300) for i in np.sort(rng.choice(30, 9, replace=False)).tolist()]
+    rows = [f"{u},{1_500_000_000 + u * 86_400},{i}"
+            for u in range(300) for i in np.sort(rng.choice(30, 9, replace=False)).tolist()]
     head = "user_id,timestamp,item_id"
     how = ("--action", "-", "--only", "items", "--exclude-seen", "-k", "3", "--epochs", "1", "--min-count", "1")
     found = {}
@@ -425,7 +426,7 @@ def test_a_missing_column_says_which_options_help(
         told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
         assert told.endswith("--item NAME gives another name.\n")
     told = refused(capsys, "follow", str(log), "--store", str(folder / "store"), "--quiet")
-    assert "has no column 'action'" in told
+    assert "column 'action', wanted as action, is missing" in told
     assert told.endswith("--action NAME gives another name; --action-value buy if every event is a buy.\n")
     rows = "".join(f"u{i % 5},{1_500_000_000 + i * 60},{'abc'[i % 3]}\n" for i in range(90))
     log.write_text("user_id,timestamp,item_id\n" + rows, encoding="utf-8")
@@ -454,7 +455,7 @@ def test_a_bad_option_value_is_one_line(folder: Path, capsys: pytest.CaptureFixt
         (["--n-traits", "0"], "'n_traits' parameter of fit_pipeline must be an int in [1, inf). Got 0"),
         (["--map-action", "x"], "--map-action must be OLD=NEW"),
         (["--gap-seconds", "nan"], "'gap_seconds'"),
-        (["--delimiter", "abcde"], "'delimiter'"),
+        (["--delimiter", "abcde"], "--delimiter must be 1 to 4 bytes"),
         (["--workers", "0"], "'workers'"),
         (["--where", "no such"], "no such"),
     ):

@@ -236,10 +236,10 @@ def test_catalogue_from_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,text\n1,a\n", "column 'item_id' is missing"),
+        ("id,text\n1,a\n", "column 'item_id', wanted as item, is missing"),
         ("item_id\n1\n", "none of the columns"),
         ("item_id,text\n", "has no items"),
-        ("item_id,text\n1,a\n1,b\n", "line 3: item_id 1 is in line 2"),
+        ("item_id,text\n1,a\n1,b\n", "items.csv, line 3: item_id 1 is in items.csv, line 2"),
         ("item_id,text\nx,a\n", "line 2: column 'item_id' is not an integer"),
         ("item_id,price\n1,cheap\n", "line 2: column 'price' is not a number"),
     ],

@@ -6,11 +6,13 @@ import argparse
 import csv
 import getpass
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_common, add_learning_options, add_log_options, config_of, read_items, read_log
+from .options import add_common, add_learning_options, config_of
 from .progress import ProgressLine
+from .reading import add_log_options, read_items, read_log
 from .render import table, write_json
 
 if TYPE_CHECKING:
@@ -104,7 +106,8 @@ def run_fit(args: argparse.Namespace) -> None:
     if args.json:
         write_json(fit_summary(log, result, args.store))
         return
-    print(log.report)
+    assert log.report is not None
+    print(replace(log.report, notes=()))  # they are on standard error
     print_stages(result)
     print(f"\npublished in {args.store}: " + ", ".join(f"{n} {v}" for n, v in result.published.items()))
     if result.customers is not None:

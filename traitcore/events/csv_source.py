@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .._errors import InputError, MissingColumnError
 from . import duck
 from .csv_records import Located, read_records, record_blocks
+from .reading import Reading
 from .source_files import SourceFile, is_tabbed
 
 KEEP, TORN = "traitcore keeps the row", "traitcore torn"  # columns beside those of the roles
@@ -27,16 +28,6 @@ _MAX_FIELDS = 4096
 _CHUNK = 4 << 20
 # Every record that DuckDB rejects is held in memory.
 _MOST_INVALID = 100_000
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a CSV is written. delimiter None: a comma, or a tab where the file's name says so. quote "": a quote is a
-    character like any other. columns: names, where there is no header."""
-
-    delimiter: str | None = None
-    quote: str = '"'
-    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,16 +43,16 @@ class CsvFile:
 
     place = "line"
 
-    def __init__(self, connection: Any, file: SourceFile, dialect: Dialect) -> None:
+    def __init__(self, connection: Any, file: SourceFile, reading: Reading) -> None:
         self.connection, self.file, self.name = connection, file, file.name
-        self.delimiter = dialect.delimiter or ("\t" if is_tabbed(file.name) else ",")
-        self.dialect = dialect
+        self.delimiter = reading.delimiter or ("\t" if is_tabbed(file.name) else ",")
+        self.quote, self.columns = reading.quote or "", reading.columns
         self.path, self.carriage_returns = file.path, False
         self._scan(file.path)
         if not self._alike:
             self.path = self._with_line_feeds(file.path, file.scratch)
             self._scan(self.path)
-        self.header = list(dialect.columns) if dialect.columns is not None else self._read_header()
+        self.header = list(self.columns) if self.columns is not None else self._read_header()
         self._torn: TornRecords | None = None
         self._query = ""
 
@@ -144,7 +135,7 @@ class CsvFile:
         return names
 
     def _csv_options(self) -> dict[str, Any]:
-        quote = self.dialect.quote
+        quote = self.quote
         return {"delimiter": self.delimiter if len(self.delimiter) == 1 else "\x1f",
                 "quotechar": quote or None, "quoting": csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE}
 
@@ -152,8 +143,8 @@ class CsvFile:
         """The file's columns, and the folders' around it, as text."""
         # One field more than there should be shows which rows are too long; missing ones are null, empty ones aren't.
         columns = ", ".join(f"{duck.literal(f'c{i}')}: 'VARCHAR'" for i in range(len(self.header) + 1))
-        quote = duck.literal(self.dialect.quote)
-        header = "false" if self.dialect.columns is not None else "true"
+        quote = duck.literal(self.quote)
+        header = "false" if self.columns is not None else "true"
         read = (
             f"read_csv({duck.literal(self.path)}, auto_detect=false, header={header}, "
             f"sep={duck.literal(self.delimiter)}, quote={quote}, escape={quote}, comment='', "
@@ -169,6 +160,11 @@ class CsvFile:
         own += [f"{value} AS {duck.quoted(key)}" for key, value in constants.items()]
         named = f"(SELECT {', '.join([*own, f'{self._torn_sql} AS {duck.quoted(TORN)}'])} FROM {read})"
         return duck.Relation(self.connection, self.name, exact | constants, read, named)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The header, and the folders' columns."""
+        return list(dict.fromkeys([*self.header, *self.file.partitions]))
 
     def query(self, names: Mapping[str, str], where: str | None) -> str:
         """SQL for the roles in their order. Rows that `where` leaves out are marked, for they count as lines."""
@@ -210,7 +206,7 @@ class CsvFile:
     @property
     def torn_reason(self) -> str:
         """What is wrong with such a row."""
-        whose = "the header does" if self.dialect.columns is None else "there are names of columns"
+        whose = "the header does" if self.columns is None else "there are names of columns"
         return f"the row doesn't have {len(self.header)} fields, as {whose}"
 
     # -- after reading ---------------------------------------------------------------------------------------------
@@ -236,7 +232,7 @@ class CsvFile:
     def _reason(self, start: int, kind: str, record: str) -> str:
         if kind == "LINE SIZE OVER MAXIMUM":
             self._refuse_long(start)
-        if kind == "UNQUOTED VALUE" and "\n" in (record or "") and record.count(self.dialect.quote) % 2:
+        if kind == "UNQUOTED VALUE" and "\n" in (record or "") and record.count(self.quote) % 2:
             raise InputError(f"{self.name}, line {self.line_at(start)}: a quote is opened here and never closed.")
         if kind == "INVALID ENCODING":
             return "the row is not valid UTF-8"
@@ -264,7 +260,7 @@ class CsvFile:
 
     def verify(self, n_rows: int) -> None:
         """Refuse a file in which DuckDB found fewer records than there are: after a quote that is never closed, say."""
-        found = n_rows + len(self.torn().starts) + (self.dialect.columns is None)
+        found = n_rows + len(self.torn().starts) + (self.columns is None)
         if found == self._lines:
             return
         counted, last_line = 0, 0
@@ -284,7 +280,7 @@ class CsvFile:
 
     def _record_blocks(self) -> Iterator[Located]:
         return record_blocks(
-            self.path, self.delimiter, self.dialect.quote, carriage_returns=self.carriage_returns, skip_blank=True
+            self.path, self.delimiter, self.quote, carriage_returns=self.carriage_returns, skip_blank=True
         )
 
     def line_at(self, start: int) -> int:
@@ -304,7 +300,7 @@ class CsvFile:
         torn = (self._torn or self.torn()).starts
         found = [], [], []  # type: ignore[var-annotated]
         broken = [], [], []  # type: ignore[var-annotated]
-        seen = -1 if self.dialect.columns is None else 0  # the header
+        seen = -1 if self.columns is None else 0  # the header
         n_torn = 0
         try:
             for starts, ends, lines in self._record_blocks():

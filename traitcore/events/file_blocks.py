@@ -5,26 +5,51 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._errors import InputError
 from . import duck
 from .arrow import read_stream
 from .columns import Column
-from .csv_source import KEEP, TORN, CsvFile, Dialect
+from .csv_source import KEEP, TORN, CsvFile
 from .excel_source import sheets_as_csv
 from .json_source import FAULT, FAULTS, ROW, JsonFile
-from .log_builder import LogBuilder
 from .parquet_source import ParquetFile
+from .reading import Reading
 from .set_aside import RowSource
 from .source_files import SourceFile
 
+# Columns by role, or a function that chooses them among those of a file.
+Names = Mapping[str, str] | Callable[[list[str]], Mapping[str, str]]
+
+
+class Builder(Protocol):
+    """What takes the blocks: a `LogBuilder`, or whoever else reads rows of files."""
+
+    sources: list[RowSource]
+
+    def begin(self, source: RowSource) -> None:
+        """The next blocks come from this source."""
+
+    def add(
+        self, columns: Mapping[str, Column], *, rows: NDArray[np.int64] | None = None, count: int | None = None,
+        torn: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Take one block of rows; see `LogBuilder.add`."""
+
+    def reject(self, rows: NDArray[np.int64], reason: str) -> None:
+        """Take rows that hold no columns."""
+
+    def leave_out(self, rows: NDArray[np.int64], reason: str) -> None:
+        """Take rows that hold no event."""
+
 
 def read_files(
-    connection: Any, files: Iterable[SourceFile], names: Mapping[str, str], where: str | None, dialect: Dialect,
-    sheet: str | None, builder: LogBuilder, progress: Callable[[int], None] | None,
+    connection: Any, files: Iterable[SourceFile], names: Names, where: str | None,
+    reading: Reading, builder: Builder, progress: Callable[[int], None] | None,
 ) -> None:
     """Feed the roles' columns of each file to the builder.
 
@@ -32,16 +57,16 @@ def read_files(
     """
     done = 0
     for file in files:
-        for part in sheets_as_csv(file, sheet) if file.format == "excel" else [file]:
-            for share in _read_file(connection, part, names, where, dialect, builder):
+        for part in sheets_as_csv(file, reading.sheet) if file.format == "excel" else [file]:
+            for share in _read_file(connection, part, names, where, reading, builder):
                 if progress is not None:
                     progress(done + int(share * file.size))
         done += file.size
 
 
 def _read_file(
-    connection: Any, file: SourceFile, names: Mapping[str, str], where: str | None, dialect: Dialect,
-    builder: LogBuilder,
+    connection: Any, file: SourceFile, names: Names, where: str | None, reading: Reading,
+    builder: Builder,
 ) -> Iterator[float]:
     """Reads one file, and yields about which share of it has been."""
     reader: Any
@@ -52,11 +77,13 @@ def _read_file(
         reader = JsonFile(connection, file)
         source = RowSource(file.name, reader.place, reader=reader, untyped=True, flat=True)
     else:
-        reader = CsvFile(connection, file, dialect if file.format == "csv" else Dialect(","))
+        reader = CsvFile(connection, file, reading if file.format == "csv" else Reading(delimiter=","))
         source = RowSource(file.name, "line", reader=reader, untyped=True)
         if file.format == "excel":
             source = RowSource(file.name, "row", first=2, untyped=True)
     builder.begin(source)
+    if callable(names):
+        names = names(reader.column_names)
     query = reader.query(names, where)
     roles = dict.fromkeys(names)
     for special in (KEEP, TORN, ROW, FAULT):
@@ -83,7 +110,7 @@ def _expected_rows(path: str) -> int:
     return os.path.getsize(path) * (start.count(b"\n") + 1) // max(len(start), 1)
 
 
-def _add(builder: LogBuilder, columns: dict[str, Column]) -> None:
+def _add(builder: Builder, columns: dict[str, Column]) -> None:
     """Give a block to the builder; rows that are no events of their own account are taken out first."""
     keep, torn, fault, rows = (columns.pop(name, None) for name in (KEEP, TORN, FAULT, ROW))
     if torn is not None:

@@ -37,6 +37,11 @@ class JsonFile:
         found = connection.execute(f"SELECT json_keys(j) FROM {self._records} LIMIT {_SAMPLE}").fetchall()
         self.keys = list(dict.fromkeys(key for (keys,) in found for key in keys or ()))
 
+    @property
+    def column_names(self) -> list[str]:
+        """The keys of the first records, and the folders' columns."""
+        return list(dict.fromkeys([*self.keys, *self.file.partitions]))
+
     def query(self, names: Mapping[str, str], where: str | None) -> str:
         """SQL for the roles in their order, and for the row and the fault of each record."""
         named = ", ".join(

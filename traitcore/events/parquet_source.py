@@ -33,6 +33,11 @@ class ParquetFile:
         self.columns += folders
         self._read = f"(SELECT *{constants} FROM {read})"
 
+    @property
+    def column_names(self) -> list[str]:
+        """The file's columns, and the folders'."""
+        return list(self.columns)
+
     def n_rows(self) -> int:
         """Rows of the file."""
         return int(self.connection.execute(f"SELECT count(*) FROM {self._read}").fetchall()[0][0])

@@ -7,7 +7,6 @@ in `time_column`, rows that are no events in `set_aside`.
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,11 +17,11 @@ from .._files import whole_file
 from .._progress import Progress
 from .._validate import Checks
 from . import duck
-from .csv_source import Dialect
 from .file_blocks import read_files
 from .log import EventLog, check_id_types, check_nulls, check_options, column_names, log_from
 from .log_builder import LogBuilder
-from .source_files import FORMATS, STDIN, named_files, open_sources
+from .reading import Reading
+from .source_files import STDIN, named_files, open_sources
 
 _CHECK = Checks("read_events")
 StrPath = str | os.PathLike[str]
@@ -103,8 +102,11 @@ def read_events(
     names = column_names(_CHECK, user, timestamp, action, item, session, order, item_text)
     check_options(_CHECK, timestamp_unit, on_bad_rows, action, action_value, timestamp_format)
     types = check_id_types(_CHECK, id_types)
-    _check_format(format, encoding, decimal)
-    dialect = _dialect(delimiter, quote, columns)
+    if isinstance(columns, str):
+        raise _CHECK.type_error("columns", "the names of the columns", columns)
+    names_given = None if columns is None else tuple(columns)
+    reading = Reading(format, delimiter, quote, names_given, encoding, decimal, sheet)
+    reading.check(_CHECK)
     if rejects is not None and on_bad_rows != "set_aside":
         raise _CHECK.value_error("rejects", "None unless on_bad_rows='set_aside'", rejects)
     listed = [pair for one in _paths(path) for pair in named_files(one)]
@@ -114,8 +116,8 @@ def read_events(
     total = sum(os.path.getsize(one) for one, _ in listed if os.path.isfile(one))
     source = listed[0][1] if len(listed) == 1 else f"{len(listed):,} files"
     with (
-        _rejects_file(rejects) as sink,
-        open_sources(_paths(path), form=format, encoding=encoding) as files,
+        rejects_file(rejects) as sink,
+        open_sources(_paths(path), reading) as files,
         duck.connected() as connection,
     ):
         builder = LogBuilder(
@@ -123,7 +125,7 @@ def read_events(
             timestamp_format=timestamp_format, decimal=decimal, nulls=check_nulls(_CHECK, null), rejects=sink,
         )
         tell = None if progress is None else (lambda done: progress("read", min(done, total), total))
-        read_files(connection, files, names, where, dialect, sheet, builder, tell)
+        read_files(connection, files, names, where, reading, builder, tell)
         if progress is not None:
             progress("read", total, total)
         return log_from(builder, action_value)
@@ -136,36 +138,6 @@ def _paths(path: Any) -> list[StrPath]:
     return paths
 
 
-def _check_format(form: str | None, encoding: str, decimal: str) -> None:
-    if form is not None:
-        _CHECK.choice("format", form, FORMATS)
-    _CHECK.choice("decimal", decimal, (".", ","))
-    try:
-        known = codecs.lookup(encoding)._is_text_encoding
-    except (LookupError, TypeError, ValueError):
-        known = False
-    if not known:
-        raise _CHECK.value_error("encoding", "the name of a text encoding, such as 'latin-1'", encoding)
-
-
-def _dialect(delimiter: str | None, quote: str | None, columns: Sequence[str] | None) -> Dialect:
-    """How a CSV is written."""
-    if delimiter is not None and (
-        not isinstance(delimiter, str) or not 1 <= len(delimiter.encode()) <= 4 or set(delimiter) & set('"\r\n\0')
-    ):
-        raise _CHECK.value_error("delimiter", "1 to 4 bytes, no quote and no line end", delimiter)
-    if quote is not None and (not isinstance(quote, str) or len(quote) != 1 or not " " < quote < "\x7f"):
-        raise _CHECK.value_error("quote", "one ASCII character or None", quote)
-    names = None
-    if columns is not None:
-        names = tuple(columns)
-        if isinstance(columns, str) or not names or not all(isinstance(name, str) and name for name in names):
-            raise _CHECK.type_error("columns", "the names of the columns", columns)
-        if len(set(names)) < len(names):
-            raise _CHECK.value_error("columns", "distinct names", columns)
-    return Dialect(delimiter, quote or "", names)
-
-
 def _refuse_same(path: str, rejects: StrPath) -> None:
     """Rejects are never written over what is read."""
     if path != STDIN and os.path.exists(rejects) and os.path.exists(path) and os.path.samefile(path, rejects):
@@ -173,10 +145,20 @@ def _refuse_same(path: str, rejects: StrPath) -> None:
 
 
 @contextmanager
-def _rejects_file(path: StrPath | None) -> Iterator[TextIO | None]:
-    """A file that appears under its name only if no error is raised."""
+def rejects_file(path: StrPath | None, *, keep: bool = False) -> Iterator[TextIO | None]:
+    """A file that appears under its name only if no error is raised, or with `keep` at any end."""
     if path is None:
         yield None
+        return
+    if keep:
+        error = None
+        with rejects_file(path) as file:
+            try:
+                yield file
+            except BaseException as raised:
+                error = raised
+        if error is not None:
+            raise error
         return
     with whole_file(Path(path).expanduser()) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
         yield file

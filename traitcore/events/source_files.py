@@ -13,10 +13,11 @@ import importlib
 import io
 import os
 import shutil
+import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,8 @@ from typing import IO, Any
 from urllib.parse import unquote
 
 from .._errors import InputError
+from .reading import Reading
 
-FORMATS = ("csv", "json", "parquet", "excel")
 STDIN = "-"
 _FORMAT_OF = {
     ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".txt": "csv", ".dat": "csv", ".data": "csv", ".psv": "csv",
@@ -44,7 +45,8 @@ _BOMS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (code
 class SourceFile:
     """One file to read.
 
-    path : what is opened. name : how messages call it. format : one of FORMATS. size : bytes that were read for it.
+    path : what is opened. name : how messages call it. format : "csv", "json", "parquet" or "excel". size : bytes that
+        were read for it.
     partitions : columns by the folders key=value on its way. scratch : a folder for temporary files.
     """
 
@@ -112,33 +114,30 @@ def partitions_of(path: str) -> dict[str, str | None]:
 
 @contextmanager
 def open_sources(
-    path: Any, *, form: str | None, encoding: str, standard_input: IO[bytes] | None = None
+    paths: Sequence[str | os.PathLike[str]], reading: Reading
 ) -> Iterator[Iterator[SourceFile]]:
-    """The files that a path, or each of a list of paths, names, unpacked as they are asked for.
+    """The files that paths name, unpacked as they are asked for.
 
     Temporary files are there until the end, for rows are looked up again.
     """
-    paths = list(path) if isinstance(path, (list, tuple)) else [path]
     listed = [pair for one in paths for pair in named_files(one)]
     with tempfile.TemporaryDirectory(prefix="traitcore-") as scratch:
-        yield _plain_files(listed, form, encoding, scratch, standard_input)
+        yield _plain_files(listed, reading.format, reading.encoding, scratch)
 
 
 def _plain_files(
-    listed: list[tuple[str, str]], form: str | None, encoding: str, scratch: str, standard_input: IO[bytes] | None
+    listed: list[tuple[str, str]], form: str | None, encoding: str, scratch: str
 ) -> Iterator[SourceFile]:
     number = 0
     for path, name in listed:
         kind = form or _format_of(path) or "csv"
         partitions = partitions_of(path)
         if path == STDIN or not os.path.isfile(path):  # a pipe: it can be read once, and rows are looked up again
-            import sys
-
             target = os.path.join(scratch, f"{number}-pipe")
             number += 1
             with open(target, "wb") as out:
                 if path == STDIN:
-                    shutil.copyfileobj(standard_input or sys.stdin.buffer, out, _CHUNK)
+                    shutil.copyfileobj(sys.stdin.buffer, out, _CHUNK)
                 else:
                     with open(path, "rb") as pipe:
                         shutil.copyfileobj(pipe, out, _CHUNK)
