@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .options import add_common, add_learning_options, config_of
 from .progress import ProgressLine
-from .reading import add_log_options, read_items, read_log
+from .reading import add_log_options, in_flags, read_items, read_log
 from .render import table, write_json
 
 if TYPE_CHECKING:
@@ -98,9 +98,11 @@ def run_fit(args: argparse.Namespace) -> None:
         config = config_of(args)
         log = read_log(args, progress)
         force = None if args.force is None else (getpass.getuser(), args.force)
-        result = fit_pipeline(
-            log, config=config, catalogue=read_items(args, log), store=args.store, force=force, progress=progress
-        )
+        catalogue = read_items(args, log)
+        with in_flags():
+            result = fit_pipeline(
+                log, config=config, catalogue=catalogue, store=args.store, force=force, progress=progress
+            )
     finally:
         progress.clear()
     if args.json:
