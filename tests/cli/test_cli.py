@@ -30,6 +30,7 @@ from traitcore.serving.index import open_index
 from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
+from traitcore.serving.word2vec import read_word2vec
 
 FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
 
@@ -393,6 +394,54 @@ def test_an_index_needs_its_extra(
     monkeypatch.setitem(sys.modules, "faiss", None)
     assert "traitcore[ann]" in refused(capsys, "index", "items", "--store", str(folder / "store"))
     assert not (folder / "store" / "items" / ".indexes").exists()
+
+
+def test_a_table_is_exported(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = str(folder / "store")
+    items = TableStore(store).open("items")
+    read: dict[str, Any] = {
+        "csv": lambda p: np.loadtxt(p, delimiter=",", skiprows=1, usecols=range(1, 17), dtype=np.float32),
+        "npy": np.load,
+        "word2vec": lambda p: read_word2vec(p).vectors,
+        "parquet": lambda p: np.stack(__import__("pyarrow.parquet").parquet.read_table(p)["vector"].to_numpy()),
+        "safetensors": lambda p: np.frombuffer(
+            p.read_bytes()[8 + int.from_bytes(p.read_bytes()[:8], "little"):], np.float32
+        )[: items.vectors.size].reshape(items.vectors.shape),
+    }
+    for kind, reader in read.items():
+        out = tmp_path / f"items.{kind}"
+        found = answer(capsys, "export", "items", "--to", kind, "--out", str(out), "--store", store)
+        assert found["rows"] == len(items)
+        np.testing.assert_array_equal(reader(out), items.vectors)
+    assert json.loads((tmp_path / "items.ids.json").read_text()) == items.ids.tolist()
+    header = (tmp_path / "items.safetensors").read_bytes()
+    header = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+    assert json.loads(header["__metadata__"]["ids"]) == items.ids.tolist()
+    out = str(tmp_path / "x")
+    assert "items v000001" in said(capsys, "export", "items", "--to", "csv", "--out", out, "--store", store)
+
+
+def test_a_damaged_latest_table_can_be_repaired(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log, store = str(folder / "events.csv"), str(tmp_path / "store")
+    for _ in range(2):
+        said(capsys, "fit", log, "--store", store, *FAST)
+    manifest = tmp_path / "store" / "items" / "v000002" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-100])
+    assert "`traitcore store repair --store" in refused(capsys, "fit", log, "--store", store, *FAST)
+    found = answer(capsys, "store", "repair", "--store", store)
+    assert found == {"customers": {"was": "v000002", "now": "v000001"}, "items": {"was": "v000002", "now": "v000001"},
+                     "tokens": {"was": "v000002", "now": "v000002"}}
+    record = json.loads((tmp_path / "store" / "items" / "repairs.jsonl").read_text())
+    assert (record["from"], record["to"]) == ("v000002", "v000001")
+    assert "is damaged" in record["reason"]
+    said(capsys, "fit", log, "--store", store, *FAST)
+    assert "items: v000003 is whole" in said(capsys, "store", "repair", "--store", store)
+    for version in (tmp_path / "store" / "tokens").glob("v*"):
+        (version / "vectors.npy").unlink()
+    assert "no version is whole" in said(capsys, "store", "repair", "tokens", "--store", store)
+    assert not (tmp_path / "store" / "tokens" / "LATEST").exists()
 
 
 # -- errors and usage --------------------------------------------------------------------------------------------------
