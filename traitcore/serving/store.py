@@ -228,7 +228,7 @@ class TableStore:
         return sorted(order, key=lambda version: -order[version])
 
     def _check_whole(self, name: str, version: str) -> None:
-        """TableError unless the files of a version, and of those that its metadata names, are as they were published."""
+        """TableError unless the files of a version, and of those its metadata names, are as they were published."""
         self.verify(name, version)
         beside = self.open(name, version).metadata.get("versions") or {}
         for other, its_version in beside.items():
