@@ -75,7 +75,8 @@ def _read_file(
         source = RowSource(file.name)
     elif file.format == "json":
         reader = JsonFile(connection, file)
-        source = RowSource(file.name, reader.place, reader=reader, untyped=True, flat=True)
+        finder = None if reader.array else reader
+        source = RowSource(file.name, reader.place, reader=finder, untyped=True, flat=True)
     else:
         reader = CsvFile(connection, file, reading if file.format == "csv" else Reading(delimiter=","))
         source = RowSource(file.name, "line", reader=reader, untyped=True)

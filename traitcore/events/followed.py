@@ -265,6 +265,8 @@ class _Batches:
         read_files(self.connection, [file], self.names, self.where, reading, rows, None)
         (source,) = rows.sources
         reader = source.reader
+        if reader is None:
+            raise InputError(f"{self.name}: a JSON array can't be followed line by line.")
         bad = np.unique([number for number, _, fault in rows.found if fault]).astype(np.int64)
         numbers = np.unique([number for number, _, _ in rows.found]).astype(np.int64)
         found = reader.locate(numbers, source.n_rows)

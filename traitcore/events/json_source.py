@@ -102,8 +102,6 @@ class JsonFile:
 
     def locate(self, rows: NDArray[np.int64], n_rows: int = 0) -> Located | None:
         """(lines, first bytes, ends) of records by their numbers (rising); None where they can't be found."""
-        if self.array:
-            return None
         found: tuple[list[Any], ...] = ([], [], [])
         seen = 0
         for starts, ends, lines in record_blocks(self.path, ",", "", carriage_returns=False, skip_blank=True):
