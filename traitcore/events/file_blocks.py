@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import InputError
+from .._errors import InputError, MissingColumnError
 from . import duck
 from .arrow import read_stream
 from .columns import Column
@@ -69,40 +70,53 @@ def _read_file(
     builder: Builder,
 ) -> Iterator[float]:
     """Reads one file, and yields about which share of it has been."""
-    reader: Any
-    if file.format == "parquet":
-        reader = ParquetFile(connection, file)
-        source = RowSource(file.name)
-    elif file.format == "json":
-        reader = JsonFile(connection, file)
-        finder = None if reader.array else reader
-        source = RowSource(file.name, reader.place, reader=finder, untyped=True, flat=True)
-    else:
-        reader = CsvFile(connection, file, reading if file.format == "csv" else Reading(delimiter=","))
-        source = RowSource(file.name, "line", reader=reader, untyped=True)
-        if file.format == "excel":
-            source = RowSource(file.name, "row", first=2, untyped=True)
-    builder.begin(source)
-    if callable(names):
-        names = names(reader.column_names)
-    query = reader.query(names, where)
-    roles = dict.fromkeys(names)
-    for special in (KEEP, TORN, ROW, FAULT):
-        if f" AS {duck.quoted(special)}" in query or f", {duck.quoted(special)}" in query:
-            roles[special] = None
-    expected = reader.n_rows() if file.format == "parquet" else _expected_rows(file.path)
-    try:
+    with _naming(file.name):
+        reader, source = _opened(connection, file, reading)
+        builder.begin(source)
+        if callable(names):
+            names = names(reader.column_names)
+        query = reader.query(names, where)
+        roles = dict.fromkeys(names)
+        for special in (KEEP, TORN, ROW, FAULT):
+            if f" AS {duck.quoted(special)}" in query or f", {duck.quoted(special)}" in query:
+                roles[special] = None
+        expected = reader.n_rows() if file.format == "parquet" else _expected_rows(file.path)
         for columns in ahead(read_stream(connection.sql(query), {role: role for role in roles})):
             _add(builder, columns)
             yield min(source.n_rows / max(expected, 1), 1.0)
         if file.format == "csv":
             reader.verify(source.n_rows)  # and what it rejected is known before the next file's
-    except (InputError, KeyboardInterrupt):
+
+
+def _opened(connection: Any, file: SourceFile, reading: Reading) -> tuple[Any, RowSource]:
+    reader: Any
+    if file.format == "parquet":
+        return ParquetFile(connection, file), RowSource(file.name)
+    if file.format == "json":
+        reader = JsonFile(connection, file)
+        finder = None if reader.array else reader
+        return reader, RowSource(file.name, reader.place, reader=finder, untyped=True, flat=True)
+    if file.format == "excel":  # made a CSV by us
+        return CsvFile(connection, file, Reading(delimiter=",")), RowSource(file.name, "row", first=2, untyped=True)
+    reader = CsvFile(connection, file, reading)
+    return reader, RowSource(file.name, "line", reader=reader, untyped=True)
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """What DuckDB and its streams say, as an InputError that names the file."""
+    try:
+        yield
+    except MissingColumnError:
         raise
+    except InputError as error:
+        if name in str(error):
+            raise
+        raise InputError(f"{name}: {duck.first_line(error)}") from error
     except Exception as error:
         if type(error).__module__.split(".")[0] not in ("duckdb", "_duckdb"):
             raise
-        raise InputError(f"{file.name}: {duck.first_line(error)}") from error
+        raise InputError(f"{name}: {duck.first_line(error)}") from error
 
 
 def _expected_rows(path: str) -> int:
