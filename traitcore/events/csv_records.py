@@ -97,6 +97,7 @@ def _irregular(
     path: str, delimiter: str, quote: str, start: int, line: int, skip_blank: bool
 ) -> Iterator[Located]:
     """By Python's csv module, which takes a quote inside a field as it is."""
+    limit = csv.field_size_limit(1 << 30)
     raw = open(path, "rb")  # noqa: SIM115 - the wrapper closes it
     raw.seek(start)
     with io.TextIOWrapper(raw, encoding="latin-1", newline="") as file:
@@ -113,14 +114,17 @@ def _irregular(
                             quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE)
         rows: list[tuple[int, int, int]] = []
         begin = at
-        for record in reader:
-            if record or not skip_blank:
-                rows.append((begin, at, line + seen))
-            begin, seen = at, reader.line_num
-            if len(rows) == 65_536:
-                yield _arrays(rows)
-                rows = []
-        yield _arrays(rows)
+        try:
+            for record in reader:
+                if record or not skip_blank:
+                    rows.append((begin, at, line + seen))
+                begin, seen = at, reader.line_num
+                if len(rows) == 65_536:
+                    yield _arrays(rows)
+                    rows = []
+            yield _arrays(rows)
+        finally:
+            csv.field_size_limit(limit)
 
 
 def _arrays(rows: list[tuple[int, int, int]]) -> tuple[Int64, Int64, Int64]:

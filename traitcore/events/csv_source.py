@@ -52,6 +52,7 @@ class CsvFile:
         if not self._alike:
             self.path = self._with_line_feeds(file.path, file.scratch)
             self._scan(self.path)
+        self._blank_lines = 0
         self.header = list(self.columns) if self.columns is not None else self._read_header()
         self._torn: TornRecords | None = None
         self._query = ""
@@ -114,7 +115,10 @@ class CsvFile:
                 f"{self.name} is not a CSV file: it begins as Parquet, gzip, zip or Excel data does. Name it .parquet, "
                 ".gz, .zip or .xlsx."
             )
-        raw = start.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+        whole = start.removeprefix(b"\xef\xbb\xbf")
+        raw = whole.lstrip(b"\r\n")
+        blank = whole[: len(whole) - len(raw)]
+        self._blank_lines = blank.count(b"\r" if self.carriage_returns else b"\n")  # DuckDB would take one as header
         if not raw:
             raise InputError(f"{self.name} is empty: it has no header.")
         try:
@@ -144,11 +148,13 @@ class CsvFile:
         # One field more than there should be shows which rows are too long; missing ones are null, empty ones aren't.
         columns = ", ".join(f"{duck.literal(f'c{i}')}: 'VARCHAR'" for i in range(len(self.header) + 1))
         quote = duck.literal(self.quote)
+        no_field = ("\x02" if "\x01" in self.delimiter else "\x01") * 3  # so that nothing written is a null
         header = "false" if self.columns is not None else "true"
         read = (
             f"read_csv({duck.literal(self.path)}, auto_detect=false, header={header}, "
+            f"skip={self._blank_lines}, "
             f"sep={duck.literal(self.delimiter)}, quote={quote}, escape={quote}, comment='', "
-            f"nullstr={duck.literal(chr(1) + 'no null')}, strict_mode=true, ignore_errors=true, store_rejects=true, "
+            f"nullstr={duck.literal(no_field)}, strict_mode=true, ignore_errors=true, store_rejects=true, "
             f"rejects_limit=0, null_padding=true, parallel=false, max_line_size={LONGEST}, "
             f"buffer_size={4 * LONGEST}, compression='none', "
             f"columns={{{columns}}})"
