@@ -26,6 +26,7 @@ KEEP, TORN = "traitcore keeps the row", "traitcore torn"  # columns beside those
 LONGEST = 8 << 20
 _MAX_FIELDS = 4096
 _CHUNK = 4 << 20
+_MEMORY_MB = 192
 # Every record that DuckDB rejects is held in memory.
 _MOST_INVALID = 100_000
 
@@ -36,6 +37,11 @@ class TornRecords:
 
     starts: NDArray[np.int64]
     reasons: list[str]
+
+
+def _count(chunk: bytes, one: bytes) -> int:
+    """Like chunk.count, which takes four times as long where there are many."""
+    return int(np.count_nonzero(np.frombuffer(chunk, dtype=np.uint8) == one[0]))
 
 
 class CsvFile:
@@ -66,7 +72,7 @@ class CsvFile:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         with open(path, "rb") as file:
             while chunk := file.read(_CHUNK):
-                feeds += chunk.count(b"\n")
+                feeds += _count(chunk, b"\n")
                 if b"\r" in chunk or last == b"\r":
                     returns += chunk.count(b"\r")
                     both += chunk.count(b"\r\n") + (last == b"\r" and chunk[:1] == b"\n")
@@ -201,6 +207,8 @@ class CsvFile:
         for role, sql in picked.roles.items():
             columns.append((f"CASE WHEN {condition} THEN {sql} END" if condition else sql) + f" AS {duck.quoted(role)}")
         self._query = f"SELECT {', '.join(columns)} FROM {picked.relation}"
+        # Without a limit the whole file stays in memory as it is read; what is held beyond it goes to the folder.
+        self.connection.execute(f"SET memory_limit = '{_MEMORY_MB}MB'")
         return self._query
 
     @property

@@ -5,10 +5,12 @@ It is imported when a file is read, and guesses nothing: formats, dialects and t
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +35,15 @@ def connected() -> Iterator[Any]:
         for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):  # nothing is downloaded
             connection.execute(f"SET {setting} = false")
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
         yield connection
+
+
+def release_memory(connection: Any) -> None:
+    """Give back the memory in which DuckDB keeps parts of the files that it has read."""
+    with contextlib.suppress(Exception):  # it is only a cache
+        connection.execute("SET memory_limit = '64MB'")
+    connection.execute("RESET memory_limit")
 
 
 def literal(text: str) -> str:

@@ -132,11 +132,17 @@ class IdCoder:
         if self.wanted in ("int", "guess"):
             if all(map(is_canonical, texts)):
                 return np.array([int(t) for t in texts], dtype=np.int64)
-            integers = [as_integer(t) for t in texts]
-            odd = [code for code, value in enumerate(integers) if value is None]
+            few = max(1, len(texts) // 100)
+            integers, odd = [], []
+            for code, text in enumerate(texts):
+                integers.append(as_integer(text))
+                if integers[-1] is None:
+                    odd.append(code)
+                    if len(odd) > few:  # it is a column of texts
+                        break
             if not odd and len(set(integers)) == len(integers):
                 return np.array(integers, dtype=np.int64)
-            if len(texts) >= 10 and 1 <= len(odd) <= max(1, len(texts) // 100):
+            if len(texts) >= 10 and 1 <= len(odd) <= few:
                 self.strays = [(texts[code], code) for code in odd]
         self.null_words = [(text, code) for code, text in enumerate(texts) if text in NULL_WORDS]
         return coding.text_array(texts)

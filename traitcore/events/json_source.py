@@ -61,6 +61,7 @@ class JsonFile:
             fault, entry = "CASE WHEN j IS NULL THEN 1 ELSE 0 END", "NULL::JSON"
         records = (f"(SELECT r, j, {fault} AS f, {entry} AS e{', ' if named else ''}{named} "
                    f"FROM (SELECT *, {entries} AS l FROM {self._records}))")
+        self.connection.execute("RESET memory_limit")
         relation = duck.Relation(
             self.connection, self.name, {name: self._sql(name) for name in names.values() if self._sql(name)}, records,
             records,

@@ -65,6 +65,7 @@ class ParquetFile:
         # Names of lists' fields aren't columns' names: their SQL is taken as it is.
         columns = [f"{exact.get(names[role], sql)} AS {duck.quoted(role)}" for role, sql in picked.roles.items()]
         query = f"SELECT {', '.join([*columns, *extra])} FROM {relation}" + (f" WHERE ({where})" if where else "")
+        self.connection.execute("RESET memory_limit")
         try:
             self.connection.sql(f"DESCRIBE {query}").fetchall()
         except Exception as error:

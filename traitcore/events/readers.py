@@ -126,6 +126,7 @@ def read_events(
         )
         tell = None if progress is None else (lambda done: progress("read", min(done, total), total))
         read_files(connection, files, names, where, reading, builder, tell)
+        duck.release_memory(connection)
         if progress is not None:
             progress("read", total, total)
         return log_from(builder, action_value)
