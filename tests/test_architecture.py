@@ -71,7 +71,7 @@ def test_a_module_imports_only_from_its_left(path: Path) -> None:
 
 # Each native kernel has one Python module that calls it.
 CALLERS_OF_THE_CORE = {
-    "events/ids.py", "events/timestamps.py", "factorization/eigen.py", "factorization/engine.py",
+    "events/arrow.py", "events/ids.py", "events/timestamps.py", "factorization/eigen.py", "factorization/engine.py",
     "factorization/products.py", "items/sgns_trainer.py", "customers/pooling.py", "serving/neighbors.py",
 }
 

@@ -68,6 +68,15 @@ class SgnsModel(metaclass=_PybindType):
 # texts.cpp
 def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
 
+# arrow_views.cpp
+def gather_views(
+    views: NDArray[np.uint8],
+    which: int,
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    out: NDArray[np.uint8],
+) -> None: ...
+
 # time_texts.cpp
 def parse_decimals(
     buffer: NDArray[np.uint8],

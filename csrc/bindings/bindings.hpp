@@ -7,6 +7,7 @@
 #include "arrays.hpp"
 
 namespace traitcore_bindings {
+void bind_arrow_views(py::module_& m);
 void bind_sampling(py::module_& m);
 void bind_products(py::module_& m);
 void bind_eigen(py::module_& m);

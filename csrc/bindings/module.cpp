@@ -3,6 +3,7 @@
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Native core of traitcore: private, called only by the modules that check their input first.";
+  traitcore_bindings::bind_arrow_views(m);
   traitcore_bindings::bind_sampling(m);
   traitcore_bindings::bind_products(m);
   traitcore_bindings::bind_eigen(m);

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .._errors import InputError
 from .columns import Column, big_integer_column, concatenate, find_column, integer_column, null_column
 
@@ -247,24 +248,9 @@ def _spans(
     valid = _valid(array, start, n)
     np.cumsum(lengths if valid is None else np.where(valid, lengths, 0), out=offsets[1:])
     out = np.empty(int(offsets[-1]), dtype=np.uint8)
-    words, lengths = views.view(np.int32).reshape(n, 4), np.diff(offsets)
-    inline = lengths <= 12  # the text lies in the view itself, after its length
-    _gather(views, np.arange(n, dtype=np.int64) * 16 + 4, lengths, offsets, inline, out)
+    _core.gather_views(views, -1, out, offsets, out)
     n_data = array.n_buffers - 3
     sizes = _bytes_at(array.buffers[array.n_buffers - 1], n_data * 8).view(np.int64)
     for which in range(n_data):
-        data = _bytes_at(array.buffers[2 + which], int(sizes[which]))
-        _gather(data, words[:, 3].astype(np.int64), lengths, offsets, ~inline & (words[:, 2] == which), out)
+        _core.gather_views(views, which, _bytes_at(array.buffers[2 + which], int(sizes[which])), offsets, out)
     return out, offsets[:-1], offsets[1:]
-
-
-def _gather(
-    data: NDArray[np.uint8], places: NDArray[np.int64], lengths: NDArray[np.int64], offsets: NDArray[np.int64],
-    rows: NDArray[np.bool_], out: NDArray[np.uint8],
-) -> None:
-    """out[offsets[i] : ...] = data[places[i] : ...], lengths[i] bytes, for the rows that are True."""
-    chosen = np.flatnonzero(rows & (lengths > 0))
-    for part in np.array_split(chosen, len(chosen) // 65_536 + 1):
-        sizes = lengths[part]
-        within = np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        out[np.repeat(offsets[part], sizes) + within] = data[np.repeat(places[part], sizes) + within]

@@ -90,17 +90,8 @@ class TimeColumn:
             values, status = timestamps.parse_times(*spans)
             what = "is not an ISO 8601 time"
         else:
-            values, status = timestamps.parse_numbers(*spans, self.decimal)
-            times, what = False, "is not a number"
-            if self.given is None:
-                what = "is neither a number nor an ISO 8601 time"
-                wrong = np.flatnonzero(status == timestamps.WRONG)
-                if len(wrong):
-                    iso, fit = timestamps.parse_times(column.buffer, column.values[wrong], column.stops[wrong])
-                    status[wrong] = fit
-                    times = np.zeros(len(values), dtype=np.bool_)
-                    times[wrong] = fit == timestamps.FINE
-                    values[wrong] = iso
+            values, times, status = self._either(*spans)
+            what = "is not a number" if self.given else "is neither a number nor an ISO 8601 time"
         if self.nulls:
             wrong = np.flatnonzero(status == timestamps.WRONG)
             status[[row for row in wrong.tolist() if column.text(row) in self.nulls]] = timestamps.EMPTY
@@ -108,6 +99,30 @@ class TimeColumn:
         mark(status == timestamps.WRONG, f"column {self.name!r} {what}")
         values[status != timestamps.FINE] = 0
         return values, times
+
+    def _either(
+        self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_] | bool, NDArray[np.uint8]]:
+        """(values, which are times, status) of texts as numbers or, where no unit is given, ISO 8601."""
+        if self.given is not None:
+            values, status = timestamps.parse_numbers(buffer, starts, stops, self.decimal)
+            return values, False, status
+        values, status = timestamps.parse_numbers(buffer, starts, stops, self.decimal, plain=True)
+        times = np.zeros(len(values), dtype=np.bool_)
+        # The native parsers first: Python's are for the few texts that neither of them reads.
+        for plain in (True, False):
+            wrong = np.flatnonzero(status == timestamps.WRONG)
+            if plain is False and len(wrong):
+                numbers, fit = timestamps.parse_numbers(buffer, starts[wrong], stops[wrong], self.decimal)
+                values = values.astype(np.result_type(values, numbers))
+                values[wrong[fit == timestamps.FINE]] = numbers[fit == timestamps.FINE]
+                status[wrong] = fit
+                wrong = wrong[fit == timestamps.WRONG]
+            if len(wrong):
+                iso, fit = timestamps.parse_times(buffer, starts[wrong], stops[wrong], plain=plain)
+                fine = fit == timestamps.FINE
+                values[wrong[fine]], times[wrong[fine]], status[wrong] = iso[fine], True, fit
+        return values, times if times.any() else False, status
 
     def finish(self) -> tuple[NDArray[np.int64], list[tuple[NDArray[np.int64], str]]]:
         """(microseconds of all rows kept; rows that don't fit the others, with the reason)."""

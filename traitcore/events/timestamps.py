@@ -89,18 +89,19 @@ def is_number(text: str) -> bool:
 
 
 def parse_numbers(
-    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], decimal: str = "."
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], decimal: str = ".", *,
+    plain: bool = False,
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """(values, status) of spans of text as numbers: int64, or float64 if any has a fraction; FINE, EMPTY or WRONG.
 
-    What the native parser doesn't read (exponents, more than int64) is left to Python's float.
+    What the native parser doesn't read (exponents, more than int64) is left to Python's float, or WRONG with `plain`.
     """
     starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
     whole, parts = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.int64)
     status = np.empty(len(starts), dtype=np.uint8)
     _core.parse_decimals(buffer, starts, stops, decimal, whole, parts, status)
     values: NDArray[Any] = whole + parts * 1e-9 if parts.any() else whole
-    for row in np.flatnonzero(status == WRONG).tolist():
+    for row in [] if plain else np.flatnonzero(status == WRONG).tolist():
         text = _text(buffer, starts, stops, row)
         if decimal != ".":
             text = text.replace(".", "?").replace(decimal, ".")
@@ -113,16 +114,18 @@ def parse_numbers(
 
 
 def parse_times(
-    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], form: str = ""
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], form: str = "", *,
+    plain: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """(int64 us, status) of spans of text as times: in a format of strptime's directives, or "" for ISO 8601.
 
-    What the native parser of ISO 8601 doesn't read (week dates and the basic form) is left to Python's.
+    What the native parser of ISO 8601 doesn't read (week dates and the basic form) is left to Python's, or WRONG with
+    `plain`.
     """
     starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
     us, status = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.uint8)
     _core.parse_times(buffer, starts, stops, form, us, status)
-    for row in [] if form else np.flatnonzero(status == WRONG).tolist():
+    for row in [] if form or plain else np.flatnonzero(status == WRONG).tolist():
         value = parse_iso(_text(buffer, starts, stops, row))
         if value is not None:
             us[row], status[row] = value, FINE
