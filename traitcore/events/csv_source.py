@@ -208,7 +208,7 @@ class CsvFile:
             columns.append((f"CASE WHEN {condition} THEN {sql} END" if condition else sql) + f" AS {duck.quoted(role)}")
         self._query = f"SELECT {', '.join(columns)} FROM {picked.relation}"
         # Without a limit the whole file stays in memory as it is read; what is held beyond it goes to the folder.
-        self.connection.execute(f"SET memory_limit = '{_MEMORY_MB}MB'")
+        duck.limit_memory(self.connection, _MEMORY_MB)
         return self._query
 
     @property

@@ -35,15 +35,24 @@ def connected() -> Iterator[Any]:
         for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):  # nothing is downloaded
             connection.execute(f"SET {setting} = false")
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET VARIABLE traitcore_memory = current_setting('memory_limit')")
         connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
         yield connection
+
+
+def limit_memory(connection: Any, megabytes: int | None) -> None:
+    """The most that DuckDB may hold; None: as much as at first."""
+    limit = f"{megabytes}MB"
+    if megabytes is None:  # older versions don't RESET this one
+        limit = connection.execute("SELECT getvariable('traitcore_memory')").fetchall()[0][0]
+    connection.execute(f"SET memory_limit = {literal(limit)}")
 
 
 def release_memory(connection: Any) -> None:
     """Give back the memory in which DuckDB keeps parts of the files that it has read."""
     with contextlib.suppress(Exception):  # it is only a cache
-        connection.execute("SET memory_limit = '64MB'")
-    connection.execute("RESET memory_limit")
+        limit_memory(connection, 64)
+    limit_memory(connection, None)
 
 
 def literal(text: str) -> str:

@@ -24,6 +24,7 @@ class JsonFile:
 
     def __init__(self, connection: Any, file: SourceFile) -> None:
         self.connection, self.file, self.name, self.path = connection, file, file.name, file.path
+        duck.limit_memory(connection, None)
         with open(file.path, "rb") as opened:
             start = opened.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()
         if not start:
@@ -61,7 +62,6 @@ class JsonFile:
             fault, entry = "CASE WHEN j IS NULL THEN 1 ELSE 0 END", "NULL::JSON"
         records = (f"(SELECT r, j, {fault} AS f, {entry} AS e{', ' if named else ''}{named} "
                    f"FROM (SELECT *, {entries} AS l FROM {self._records}))")
-        self.connection.execute("RESET memory_limit")
         relation = duck.Relation(
             self.connection, self.name, {name: self._sql(name) for name in names.values() if self._sql(name)}, records,
             records,

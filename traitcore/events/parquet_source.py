@@ -18,6 +18,7 @@ class ParquetFile:
 
     def __init__(self, connection: Any, file: SourceFile) -> None:
         self.connection, self.file, self.name = connection, file, file.name
+        duck.limit_memory(connection, None)
         # Columns of folders are ours, for every format alike.
         read = f"read_parquet({duck.literal(file.path)}, hive_partitioning=false, file_row_number=true)"
         try:
@@ -65,7 +66,6 @@ class ParquetFile:
         # Names of lists' fields aren't columns' names: their SQL is taken as it is.
         columns = [f"{exact.get(names[role], sql)} AS {duck.quoted(role)}" for role, sql in picked.roles.items()]
         query = f"SELECT {', '.join([*columns, *extra])} FROM {relation}" + (f" WHERE ({where})" if where else "")
-        self.connection.execute("RESET memory_limit")
         try:
             self.connection.sql(f"DESCRIBE {query}").fetchall()
         except Exception as error:
