@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from .options import add_common
@@ -81,7 +82,8 @@ def _open(args: argparse.Namespace) -> tuple[TableStore, list[str]]:
 
     store = TableStore(args.store)
     if not store.root.is_dir():
-        raise TableError(f"There is no store at {args.store!r}: `traitcore fit LOG --store {args.store}` makes one.")
+        quoted = shlex.quote(args.store)
+        raise TableError(f"There is no store at {args.store!r}: `traitcore fit LOG --store {quoted}` makes one.")
     names = list(dict.fromkeys(info.name for info in store.list()))
     wanted = getattr(args, "name", None)
     return store, [wanted] if wanted else names
@@ -189,4 +191,4 @@ def run_index(args: argparse.Namespace) -> None:
     print(f"{path}: {info.kind} index of {info.name} {info.version}, {info.n_rows:,} rows, d={info.dimension}")
     print(f"recall@10 {info.recall_at_10:.3f}, {measured}")
     if args.name in ("tokens", "items"):
-        print(f"Next: traitcore similar ID --index {path.name} --store {args.store}")
+        print(f"Next: traitcore similar ID --index {path.name} --store {shlex.quote(args.store)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import getpass
+import shlex
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -113,7 +114,7 @@ def run_fit(args: argparse.Namespace) -> None:
     print_stages(result)
     print(f"\npublished in {args.store}: " + ", ".join(f"{n} {v}" for n, v in result.published.items()))
     if result.customers is not None:
-        print(f"Next: traitcore traits --store {args.store}")
+        print(f"Next: traitcore traits --store {shlex.quote(args.store)}")
 
 
 def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
@@ -203,7 +204,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
     ))
     print(f"mean correlation {found['mean']:.3f}; {found['ceiling']:.3f} is that of the log's own events")
     if args.store is not None:
-        print(f"\nNext: traitcore traits --store {store}")
+        print(f"\nNext: traitcore traits --store {shlex.quote(store)}")
 
 
 def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +25,8 @@ class Published:
         self.store = TableStore(store)
         self.version = version
         if not self.store.root.is_dir():
-            raise TableError(f"There is no store at {store!r}: `traitcore fit LOG --store {store}` makes one.")
+            quoted = shlex.quote(store)
+            raise TableError(f"There is no store at {store!r}: `traitcore fit LOG --store {quoted}` makes one.")
 
     @cached_property
     def customers(self) -> EmbeddingTable:
