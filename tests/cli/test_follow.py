@@ -156,7 +156,9 @@ def test_what_cannot_be_followed(shop: Path, capsys: pytest.CaptureFixture[str])
     assert "holds sessions, not users" in refused(new, "--store", sessions)
 
 
-def test_every_reading_option_holds(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_reading_option_holds(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, path = str(shop / "store"), shop / "new.txt"
     path.write_bytes("prod_0001;ca\u00fee;purchase;x\nprod_0002;b;bought;x\nprod_0003;NA;purchase;x\n".encode("latin-1"))
     how = ("--delimiter", ";", "--columns", "what,who,did,not", "--encoding", "latin-1", "--user", "who", "--item",
@@ -176,6 +178,21 @@ def test_every_reading_option_holds(shop: Path, capsys: pytest.CaptureFixture[st
     rows, err = followed(capsys, str(json_path), "--store", store, "--user", "u.id", "--item", "of[]", "--action", "do")
     assert [row["token"] for row in rows] == ["view_prod_0001", "view_prod_0002"]
     assert "line 3 left out: the record is not JSON" in err
+
+    class Typed:  # each line is a batch of its own
+        line = json.dumps(lines[0]).encode() + b"\n"
+        parts = iter([line, b'{"other": 1}\n', line, b""])
+
+        def read1(self, n: int) -> bytes:
+            return next(self.parts)
+
+        read = read1
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Typed()))
+    how = ("--format", "json", "--user", "u.id", "--item", "of[]", "--action", "do")
+    rows, err = followed(capsys, "-", "--store", store, *how)
+    assert len(rows) == 4
+    assert "line 2 left out: no user" in err
 
 
 def test_bad_lines_go_to_the_rejects_and_the_rest_is_followed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -169,7 +169,7 @@ class _Batches:
     ) -> None:
         self.connection, self.name, self.form, self.names, self.where = connection, name, form, names, where
         self.reading, self.folder, self.partitions = reading, folder, dict(partitions or {})
-        self._number = 0
+        self._number, self._read_any = 0, False
         self._start()
 
     def _start(self) -> None:
@@ -230,10 +230,13 @@ class _Batches:
 
     def _read(self, lines: bytes, first: int) -> Iterator[FollowedRow]:
         try:
-            yield from list(self._rows(lines, first))
-        except MissingColumnError:
-            raise
-        except InputError:  # one record spoils the others
+            found = list(self._rows(lines, first))
+            self._read_any = True
+            yield from found
+        except InputError as error:  # one record spoils the others
+            # A key that no record of a later batch has is a fault of theirs; at first, the name is wrong.
+            if isinstance(error, MissingColumnError) and not (self.form == "json" and self._read_any):
+                raise
             closed = lines.rfind(b"\n") + 1
             while closed and self._is_open(lines[:closed]):
                 closed = lines.rfind(b"\n", 0, closed - 1) + 1
@@ -249,9 +252,9 @@ class _Batches:
             if line.strip(b"\r"):
                 try:
                     yield from list(self._rows(line + b"\n", first + k))
-                except MissingColumnError:
-                    raise
                 except InputError as error:
+                    if isinstance(error, MissingColumnError) and self.form == "csv":
+                        raise
                     yield FollowedRow(self.name, first + k, {}, _reason(error), _shown(line))
 
     def _rows(self, lines: bytes, first_line: int) -> Iterator[FollowedRow]:
@@ -289,6 +292,8 @@ class _Batches:
 
 def _reason(error: InputError) -> str:
     """What an error says after the name of the file and the line, which are those of a batch."""
+    if isinstance(error, MissingColumnError):
+        return f"no {error.role}"
     text = str(error)
     _, colon, rest = text.partition(": ")
     return rest.rstrip(".") if colon else text
