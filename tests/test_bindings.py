@@ -108,3 +108,19 @@ def test_ints_of_the_model_and_its_blocks_are_checked() -> None:
         _core.symmetric_eigen(np.ones((3, 4)), 0, 1)
     with pytest.raises(TypeError, match=r"'texts' parameter of encode_strings must be a list or a tuple. Got"):
         _core.encode_strings("abc")  # type: ignore[arg-type]
+
+
+def test_texts_of_numbers_times_and_views_are_checked() -> None:
+    buffer, one, out = np.frombuffer(b"2019-10-01", dtype=np.uint8), np.zeros(1, np.int64), np.zeros(1, np.int64)
+    status = np.zeros(1, np.uint8)
+    with pytest.raises(ValueError, match="'starts' parameter of parse_times must be places in the buffer"):
+        _core.parse_times(buffer, one, one + 11, "", out, status)
+    with pytest.raises(ValueError, match="'starts' parameter of parse_decimals must be places in the buffer"):
+        _core.parse_decimals(buffer, one + 3, one + 2, ".", out, out.copy(), status)
+    with pytest.raises(ValueError, match="'point' parameter of parse_decimals must be one character"):
+        _core.parse_decimals(buffer, one, one, "..", out, out.copy(), status)
+    view = np.array([20, 0, 0, 1], dtype=np.int32).view(np.uint8)
+    with pytest.raises(ValueError, match="'views' parameter of gather_views must be places within data"):
+        _core.gather_views(view, 0, buffer, np.array([0, 20]), np.zeros(20, np.uint8))
+    with pytest.raises(ValueError, match="'offsets' parameter of gather_views must be rising, within out"):
+        _core.gather_views(view, 0, buffer, np.array([0, 21]), np.zeros(20, np.uint8))

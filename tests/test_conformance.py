@@ -294,7 +294,8 @@ def test_empty_arrays_are_an_answer_or_the_house_error(case: Case) -> None:
 
 
 # What each public function needs, to be called with one parameter huge.
-LOG = tc.EventLog.from_columns({"user_id": [1, 1], "item_id": [1, 2], "timestamp": [1, 2], "action": ["a"] * 2})
+LOG = tc.EventLog.from_columns({"user_id": [1, 1], "item_id": [1, 2], "action": ["a"] * 2, "timestamp": [1, 2]},
+                               timestamp_unit="s")
 NEEDED: dict[str, dict[str, Any]] = {
     "split_sessions": {"log": LOG},
     "tokenize": {"sessions": tc.split_sessions(LOG, min_length=1)},

@@ -68,6 +68,34 @@ class SgnsModel(metaclass=_PybindType):
 # texts.cpp
 def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
 
+# arrow_views.cpp
+def gather_views(
+    views: NDArray[np.uint8],
+    which: int,
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    out: NDArray[np.uint8],
+) -> None: ...
+
+# time_texts.cpp
+def parse_decimals(
+    buffer: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    point: str,
+    whole: NDArray[np.int64],
+    billionths: NDArray[np.int64],
+    status: NDArray[np.uint8],
+) -> None: ...
+def parse_times(
+    buffer: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    format: str,
+    us: NDArray[np.int64],
+    status: NDArray[np.uint8],
+) -> None: ...
+
 # pooling.cpp
 def pool_owners(
     start: int,

@@ -7,6 +7,7 @@
 #include "arrays.hpp"
 
 namespace traitcore_bindings {
+void bind_arrow_views(py::module_& m);
 void bind_sampling(py::module_& m);
 void bind_products(py::module_& m);
 void bind_eigen(py::module_& m);
@@ -14,5 +15,6 @@ void bind_nmf(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_sgns(py::module_& m);
 void bind_texts(py::module_& m);
+void bind_time_texts(py::module_& m);
 void bind_topk(py::module_& m);
 }

@@ -3,6 +3,7 @@
 
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Native core of traitcore: private, called only by the modules that check their input first.";
+  traitcore_bindings::bind_arrow_views(m);
   traitcore_bindings::bind_sampling(m);
   traitcore_bindings::bind_products(m);
   traitcore_bindings::bind_eigen(m);
@@ -10,5 +11,6 @@ PYBIND11_MODULE(_core, m) {
   traitcore_bindings::bind_pooling(m);
   traitcore_bindings::bind_sgns(m);
   traitcore_bindings::bind_texts(m);
+  traitcore_bindings::bind_time_texts(m);
   traitcore_bindings::bind_topk(m);
 }

@@ -30,6 +30,7 @@ from traitcore.serving.index import open_index
 from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
+from traitcore.serving.word2vec import read_word2vec
 
 FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
 
@@ -337,7 +338,8 @@ def test_evaluate_judges_baskets_as_sets_unless_their_order_is_known(
 ) -> None:
     """Baskets of nine of 30 items, any of them, in order of item id: only the order says what comes next."""
     rng = np.random.default_rng(0)
-    rows = [f"{u},{u * 86_400},{i}" for u in range(300) for i in np.sort(rng.choice(30, 9, replace=False)).tolist()]
+    rows = [f"{u},{1_500_000_000 + u * 86_400},{i}"
+            for u in range(300) for i in np.sort(rng.choice(30, 9, replace=False)).tolist()]
     head = "user_id,timestamp,item_id"
     how = ("--action", "-", "--only", "items", "--exclude-seen", "-k", "3", "--epochs", "1", "--min-count", "1")
     found = {}
@@ -398,6 +400,110 @@ def test_an_index_needs_its_extra(
     assert not (folder / "store" / "items" / ".indexes").exists()
 
 
+def test_a_table_is_exported(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = str(folder / "store")
+    items = TableStore(store).open("items")
+    read: dict[str, Any] = {
+        "csv": lambda p: np.loadtxt(p, delimiter=",", skiprows=1, usecols=range(1, 17), dtype=np.float32),
+        "npy": np.load,
+        "word2vec": lambda p: read_word2vec(p).vectors,
+        "parquet": lambda p: np.stack(__import__("pyarrow.parquet").parquet.read_table(p)["vector"].to_numpy()),
+        "safetensors": lambda p: np.frombuffer(
+            p.read_bytes()[8 + int.from_bytes(p.read_bytes()[:8], "little"):], np.float32
+        )[: items.vectors.size].reshape(items.vectors.shape),
+    }
+    for kind, reader in read.items():
+        out = tmp_path / f"items.{kind}"
+        found = answer(capsys, "export", "items", "--to", kind, "--out", str(out), "--store", store)
+        assert found["rows"] == len(items)
+        np.testing.assert_array_equal(reader(out), items.vectors)
+    assert json.loads((tmp_path / "items.ids.json").read_text()) == items.ids.tolist()
+    header = (tmp_path / "items.safetensors").read_bytes()
+    header = json.loads(header[8 : 8 + int.from_bytes(header[:8], "little")])
+    assert json.loads(header["__metadata__"]["ids"]) == items.ids.tolist()
+    out = str(tmp_path / "x")
+    assert "items v000001" in said(capsys, "export", "items", "--to", "csv", "--out", out, "--store", store)
+
+
+def test_a_damaged_latest_table_can_be_repaired(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    log, store = str(folder / "events.csv"), str(tmp_path / "store")
+    for _ in range(2):
+        said(capsys, "fit", log, "--store", store, *FAST)
+    manifest = tmp_path / "store" / "items" / "v000002" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:-100])
+    assert "`traitcore store repair --store" in refused(capsys, "fit", log, "--store", store, *FAST)
+    found = answer(capsys, "store", "repair", "--store", store)
+    assert found == {"customers": {"was": "v000002", "now": "v000001"}, "items": {"was": "v000002", "now": "v000001"},
+                     "tokens": {"was": "v000002", "now": "v000002"}}
+    record = json.loads((tmp_path / "store" / "items" / "repairs.jsonl").read_text())
+    assert (record["from"], record["to"]) == ("v000002", "v000001")
+    assert "is damaged" in record["reason"]
+    said(capsys, "fit", log, "--store", store, *FAST)
+    assert "items: v000003 is whole" in said(capsys, "store", "repair", "--store", store)
+    for version in (tmp_path / "store" / "tokens").glob("v*"):
+        (version / "vectors.npy").unlink()
+    assert "no version is whole" in said(capsys, "store", "repair", "tokens", "--store", store)
+    assert not (tmp_path / "store" / "tokens" / "LATEST").exists()
+
+
+def test_reading_options_reach_the_log_and_the_items(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lines = (folder / "events.csv").read_text().splitlines()[1:]
+    rows = [line.split(",")[:4] for line in lines]
+    named = "kund\u00e9"
+    text = "".join(f"{u.replace('cust', named)};{t.replace('T', ' ')[:-1]} UTC;{a};{i}\n" for u, t, a, i in rows)
+    (tmp_path / "log.txt").write_bytes(text.encode("latin-1"))
+    text = "sku;titel;preis\nprod_0001;Caf\u00e9;12,50\nprod_0002;Tee;3\n"
+    (tmp_path / "items.txt").write_bytes(text.encode("latin-1"))
+    log, store = str(tmp_path / "log.txt"), str(tmp_path / "store")
+    how = ("--delimiter", ";", "--no-header", "--columns", "who,when,what,item_id", "--encoding", "latin-1",
+           "--user", "who", "--timestamp", "when", "--action", "what", "--decimal", ",",
+           "--items", str(tmp_path / "items.txt"), "--items-columns", "item_id=sku,text=titel,price=preis")
+    found = answer(capsys, "fit", log, "--store", store, *FAST, *how)
+    assert (found["log"]["rows_kept"], found["log"]["timestamp_unit"]) == (len(rows), "iso")
+    assert str(TableStore(store).open("customers").ids[0]).startswith("kund\u00e9")
+    items = TableStore(store).open("items")
+    assert items.metadata["texts"][items.row("prod_0001")] == "Caf\u00e9"
+    told = refused(capsys, "fit", log, "--store", store, *FAST, *how[:-1], "item_id=code")
+    assert "'code', wanted as item, is missing" in told
+    assert told.endswith("--items-columns item_id=NAME gives another name.\n")
+    assert "--items-columns must be like" in refused(capsys, "fit", log, "--store", store, *how[:-1], "sku")
+
+
+def test_notes_and_errors_of_reading_speak_of_flags(
+    folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path, store = tmp_path / "log.csv", str(tmp_path / "store")
+    head = "user_id,timestamp,action,item_id\n"
+    rows = "".join(f"{'NA' if i % 9 == 0 else i % 5},{1_500_000_000 + 60 * i},view,{i % 3}\n" for i in range(90))
+    path.write_text(head + rows)
+    assert main(["fit", str(path), "--store", store, *FAST, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert "traitcore: note: log.csv: column 'user_id' is 'NA' in 10 rows" in err
+    assert "--null NA makes them rows without one" in err
+    assert "10 rows" in json.loads(out)["log"]["notes"][0]
+    found = answer(capsys, "fit", str(path), "--store", store + "2", *FAST, "--null", "NA", "--set-aside")
+    assert found["log"]["rows_kept"] == 80
+    for content, how, words in (
+        (head + "1,20191001,view,2\n", (), "--timestamp-format %Y%m%d reads dates; --timestamp-unit s"),
+        (head + ",1500000000,view,2\n", (), "(--set-aside leaves such rows out"),
+        (head.encode() + b"caf\xe9,1500000000,view,2\n", (), "--encoding latin-1, say, reads text"),
+        (head, ("--where", "1 +"), "--where '1 +' can't be evaluated"),
+        (head.replace(",", ";"), (), "--delimiter ';' says so"),
+        (head, ("--rejects", str(path)), "--rejects must be another file"),
+        (head, ("--no-header",), "--no-header needs --columns"),
+        (head, ("--encoding", "klingon"), "--encoding must be the name of a text encoding"),
+    ):
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        told = refused(capsys, "fit", str(path), "--store", store, *FAST, *how)
+        assert words in told
+        assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert "must not be empty" in refused(capsys, "fit", "", "--store", store)
+
+
 # -- errors and usage --------------------------------------------------------------------------------------------------
 
 
@@ -429,9 +535,9 @@ def test_a_missing_column_says_which_options_help(
         told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
         assert told.endswith("--item NAME gives another name.\n")
     told = refused(capsys, "follow", str(log), "--store", str(folder / "store"), "--quiet")
-    assert "has no column 'action'" in told
+    assert "column 'action', wanted as action, is missing" in told
     assert told.endswith("--action NAME gives another name; --action-value buy if every event is a buy.\n")
-    rows = "".join(f"u{i % 5},{i * 60},{'abc'[i % 3]}\n" for i in range(90))
+    rows = "".join(f"u{i % 5},{1_500_000_000 + i * 60},{'abc'[i % 3]}\n" for i in range(90))
     log.write_text("user_id,timestamp,item_id\n" + rows, encoding="utf-8")
     for number, how in enumerate((["--action-value", "buy"], ["--action", "-"])):  # what was said works
         done = answer(capsys, "fit", str(log), *how, "--store", f"{store}{number}", "--customers", "none", *FAST)
@@ -499,9 +605,9 @@ def test_a_bad_option_value_is_one_line(folder: Path, capsys: pytest.CaptureFixt
         (["--epochs", "-1"], "'epochs'"),
         (["--n-traits", "0"], "'n_traits' parameter of fit_pipeline must be an int in [1, inf). Got 0"),
         (["--gap-seconds", "nan"], "'gap_seconds'"),
-        (["--delimiter", "ab"], "'delimiter'"),
+        (["--delimiter", "abcde"], "--delimiter must be 1 to 4 bytes"),
         (["--workers", "0"], "'workers'"),
-        (["--where", "1=1"], "'where'"),
+        (["--where", "no such"], "no such"),
     ):
         assert said_ in refused(capsys, "fit", log, "--store", store, *options)
     assert "--map-action must be OLD=NEW" in refused(capsys, "fit", log, "--map-action", "x", code=2)

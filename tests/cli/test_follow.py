@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -94,7 +97,8 @@ def test_rows_that_are_no_events(shop: Path, capsys: pytest.CaptureFixture[str])
     assert [row["known"] for row in rows] == [False, True]
     assert rows[0]["traits"] == []
     assert rows[0]["token"] == "view_no_such"
-    for line in ("line 2 left out: no item", "line 3 left out: no user", "line 4 left out: 2 fields"):
+    for line in ("line 2 left out: no item", "line 3 left out: no user",
+                 "line 4 left out: the row doesn't have 4 fields"):
         assert line in err
     assert "2 events followed, 3 lines left out; 1 customers known" in err
 
@@ -113,15 +117,17 @@ def test_standard_input_until_interrupted(
     shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Typed:
-        lines = iter([HEAD + "\n", "a,2026-01-01,view,prod_0001\n"])
+        parts = iter([HEAD.encode() + b"\na,2026-0", b"1-01,view,prod_0001\n", b"a,20"])
 
-        def readline(self) -> str:
+        def read1(self, n: int) -> bytes:
             try:
-                return next(self.lines)
+                return next(self.parts)
             except StopIteration:
                 raise KeyboardInterrupt from None
 
-    monkeypatch.setattr(sys, "stdin", Typed())
+        read = read1
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Typed()))
     rows, err = followed(capsys, "-", "--store", str(shop / "store"), "--save")
     assert [row["token"] for row in rows] == ["view_prod_0001"]
     assert "1 customers known; saved as live v000001" in err
@@ -138,8 +144,8 @@ def test_what_cannot_be_followed(shop: Path, capsys: pytest.CaptureFixture[str])
         return err
 
     assert "There is no store" in refused(new, "--store", str(shop / "none"))
-    assert "no column 'who'" in refused(new, "--store", store, "--user", "who")
-    assert "No such file" in refused(str(shop / "none.csv"), "--store", store)
+    assert "column 'who', wanted as user, is missing" in refused(new, "--store", store, "--user", "who")
+    assert "no file" in refused(str(shop / "none.csv"), "--store", store)
     assert "-k must be at least 1" in refused(new, "--store", store, "-k", "0")
     followed(capsys, new, "--store", store, "--save")
     again = ["fit", str(shop / "events.csv"), "--store", store, *FAST, "--seed", "3", "--force", "a test"]
@@ -148,3 +154,112 @@ def test_what_cannot_be_followed(shop: Path, capsys: pytest.CaptureFixture[str])
     sessions = str(shop / "sessions")
     assert main(["fit", str(shop / "events.csv"), "--store", sessions, "--customers", "sessions", *FAST]) == 0
     assert "holds sessions, not users" in refused(new, "--store", sessions)
+
+
+def test_every_reading_option_holds(
+    shop: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, path = str(shop / "store"), shop / "new.txt"
+    path.write_bytes("prod_0001;ca\u00fee;purchase;x\nprod_0002;b;bought;x\nprod_0003;NA;purchase;x\n".encode("latin-1"))
+    how = ("--delimiter", ";", "--columns", "what,who,did,not", "--encoding", "latin-1", "--user", "who", "--item",
+           "what", "--action", "did", "--null", "NA", "--map-action", "bought=view")
+    rows, err = followed(capsys, str(path), "--store", store, *how)
+    assert [row["customer"] for row in rows] == ["ca\u00fee", "b"]
+    assert [row["token"] for row in rows] == ["buy_prod_0001", "view_prod_0002"]
+    assert "line 3 left out: no user" in err
+    rows, _ = followed(capsys, str(path), "--store", store, *how, "--where", "who = 'b'")
+    assert [row["customer"] for row in rows] == ["b"]
+    rows, _ = followed(capsys, str(path), "--store", store, *how, "--item", "substr(what, 1, 8) || '2'")
+    assert rows[0]["token"] == "buy_prod_0002"
+    lines = [{"u": {"id": "a"}, "do": "view", "of": ["prod_0001", "prod_0002"]},
+             {"u": {"id": "b"}, "do": "view", "of": []}]
+    json_path = shop / "new.jsonl"
+    json_path.write_text("".join(json.dumps(line) + "\n" for line in lines) + "{broken\n")
+    rows, err = followed(capsys, str(json_path), "--store", store, "--user", "u.id", "--item", "of[]", "--action", "do")
+    assert [row["token"] for row in rows] == ["view_prod_0001", "view_prod_0002"]
+    assert "line 3 left out: the record is not JSON" in err
+
+    class Typed:  # each line is a batch of its own
+        line = json.dumps(lines[0]).encode() + b"\n"
+        parts = iter([line, b'{"other": 1}\n', line, b""])
+
+        def read1(self, n: int) -> bytes:
+            return next(self.parts)
+
+        read = read1
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Typed()))
+    how = ("--format", "json", "--user", "u.id", "--item", "of[]", "--action", "do")
+    rows, err = followed(capsys, "-", "--store", store, *how)
+    assert len(rows) == 4
+    assert "line 2 left out: no user" in err
+
+
+def test_bad_lines_go_to_the_rejects_and_the_rest_is_followed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, rejects = shop / "new.csv", shop / "bad.csv"
+    good = b"a,2026-01-01,view,prod_0001\n"
+    path.write_bytes(
+        HEAD.encode() + b"\n" + good + b"a\xff,1,view,prod_0001\n" + b'"x"y,1,view,prod_0001\n' + good + b"a,1\n\n"
+        + b'"multi\nline",1,view,prod_0001\n' + b"a,2,view,\n" + good + b'"open,1,view,x\n' + good
+    )
+    rows, err = followed(capsys, str(path), "--store", str(shop / "store"), "--rejects", str(rejects))
+    assert [row["customer"] for row in rows] == ["a", "a", "multi\nline", "a", "a"]
+    assert "5 events followed, 5 lines left out" in err
+    found = [line.split(",")[1] for line in rejects.read_text().splitlines()[1:]]
+    assert found == ["3", "4", "6", "10", "12"]
+
+
+def test_an_integer_is_written_one_way(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log, store = shop / "ints.csv", str(shop / "ints")
+    rng = np.random.default_rng(0)
+    rows = [f"{u},{1_700_000_000 + u * 999 + i * 60},{x}"
+            for u in range(1, 41) for i, x in enumerate(rng.integers(0, 9, 8).tolist())]
+    log.write_text("\n".join(["user_id,timestamp,item_id", *rows]) + "\n")
+    assert main(["fit", str(log), "--action", "-", "--store", store, *FAST]) == 0
+    new = shop / "new.csv"
+    new.write_text("user_id,timestamp,item_id\n1_2,0,3\n12.0,0,3\n +12,0,3\n12,0,0_3\n")
+    found, err = followed(capsys, str(new), "--action", "-", "--store", store)
+    assert [(row["customer"], row["known"]) for row in found] == [(12, True), (12, False)]
+    assert "line 2 left out: customer '1_2' is not an integer" in err
+    for command in (["customer", "1_2"], ["recommend", "1_2"], ["recommend", "12", "--deny", "0_3"],
+                    ["similar", "0_3"]):
+        assert main([*command, "--store", store]) == 1
+    assert main(["customer", "12.0", "--store", store]) == 0
+
+
+def growing(shop: Path, *how: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-u", "-m", "traitcore", "follow", str(shop / "new.csv"), "--wait", "--store",
+               str(shop / "store"), "--save", "--json", *how]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_growing_file_is_followed_and_saved_at_the_end(shop: Path, end: int) -> None:
+    path = shop / "new.csv"
+    path.write_text(f"{HEAD}\na,2026-01-01,view,prod_0001\na,2026-01-01,vi")
+    with growing(shop) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["token"] == "view_prod_0001"
+        with open(path, "a") as file:
+            file.write("ew,prod_0002\n")
+        assert json.loads(process.stdout.readline())["token"] == "view_prod_0002"
+        path.unlink()  # rotated
+        path.write_text(f"{HEAD}\nb,2026-01-01,view,prod_0003\n")
+        assert json.loads(process.stdout.readline())["token"] == "view_prod_0003"
+        process.send_signal(end)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    assert "3 events followed, 0 lines left out; 2 customers known; saved as live v000001" in err
+
+
+def test_options_without_effect_are_refused(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = events(shop, "a,2026-01-01,view,prod_0001")
+    for how, words in (
+        (("--session", "s"), "--session is used with --history only"),
+        (("--timestamp-unit", "s"), "--timestamp-unit is used with --history only"),
+        (("--rejects", new), "--rejects must be another file"), (("--no-header",), "--no-header needs --columns"),
+    ):
+        assert main(["follow", new, "--store", str(shop / "store"), *how]) == 1
+        assert words in capsys.readouterr().err
+    assert main(["follow", "-", "--wait", "--store", str(shop / "store")]) == 1
+    assert "--wait is for files" in capsys.readouterr().err

@@ -64,7 +64,7 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
 
 def everything(columns: dict[str, Any]) -> list[Any]:
     """What comes of a log, through all the callables of the room."""
-    log = EventLog.from_columns(columns)
+    log = EventLog.from_columns(columns, timestamp_unit="s")
     corpus = tokenize(split_sessions(log, merge_repeats=True, max_events_per_day=1000), min_count=2)
     seqs, vocabulary = corpus.sequences, corpus.vocabulary
     return [
@@ -126,7 +126,8 @@ def test_empty_input_is_refused() -> None:
 
 
 def test_one_event_one_user_one_item() -> None:
-    log = EventLog.from_columns({"user_id": ["u"], "timestamp": [0], "action": ["view"], "item_id": ["i"]})
+    columns = {"user_id": ["u"], "timestamp": [0], "action": ["view"], "item_id": ["i"]}
+    log = EventLog.from_columns(columns, timestamp_unit="s")
     with pytest.raises(InputError, match="lower min_length"):
         split_sessions(log)
     corpus = tokenize(split_sessions(log, min_length=1))

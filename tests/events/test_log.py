@@ -198,7 +198,6 @@ def test_nulls_and_unfit_types_of_arrow() -> None:
     for array, words in (
         (pa.array([[1], [2], [3]]), "nested"), (pa.array([True, False, True]), "booleans"),
         (pa.array([b"x", b"y", b"z"]), "bytes"), (pa.array([{"a": 1}] * 3), "nested"),
-        (pa.array([2**63] * 3, pa.uint64()), "must fit int64"),
     ):
         with pytest.raises(InputError, match=words):
             EventLog.from_columns(plain.set_column(0, "user_id", array))
@@ -224,14 +223,13 @@ UNFIT = {
     "a bool array": ({"user_id": np.array([True, False, True])}, "Got dtype bool"),
     "lists": ({"user_id": [[1], [2], [3]]}, r"Got \[1\] .list. in row 0"),
     "fractions": ({"user_id": [1.5, 2.0, 3.0]}, "row 0: column 'user_id' is not an integer or a string. Got 1.5"),
-    "infinity": ({"timestamp": [np.inf, 1.0, 2.0]}, "row 0: column 'timestamp'"),
+    "infinity": ({"timestamp": [np.inf, 1.43e9, 1.44e9]}, "row 0: column 'timestamp'"),
     "complex": ({"user_id": np.zeros(3, complex)}, "Got dtype complex128"),
     "two dimensions": ({"user_id": np.zeros((3, 2), int)}, "one dimension"),
     "lengths": ({"user_id": ["a"]}, "one length"),
     "a scalar": ({"user_id": 5}, "1-D array or list"),
     "one string": ({"user_id": "abc"}, "1-D array or list"),
     "datetimes as ids": ({"user_id": np.zeros(3, "M8[s]")}, "must hold user ids"),
-    "huge ints": ({"item_id": [2**64, 1, 2]}, "must fit int64"),
     "empty strings": ({"user_id": ["a", "", "b"]}, "row 1: column 'user_id' is null"),
     "empty fixed-width strings": ({"user_id": np.array(["a", "", "b"])}, "row 1: column 'user_id' is null"),
     "None": ({"user_id": ["a", None, "b"]}, "row 1: column 'user_id' is null"),

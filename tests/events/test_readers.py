@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, read_events
-from traitcore.events import csv_file
 
 LINES = """user_id,timestamp,action,item_id
 u1,1430623510,view,6768
@@ -37,42 +36,6 @@ def write(tmp_path: Path) -> Any:
         return path
 
     return to
-
-
-def scan(text: str, delimiter: str, block: int) -> list[list[str]]:
-    """All records of a text by the scanner, with blocks of `block` bytes."""
-    keep = csv_file.BLOCK_BYTES, csv_file._ROWS
-    csv_file.BLOCK_BYTES, csv_file._ROWS = block, 3
-    try:
-        scanner = csv_file._Scanner(io.BytesIO(text.encode()), "text", ord(delimiter))
-        scanner._fill()
-        found = []
-        for rows in scanner.blocks(np.arange(40, dtype=np.int32), 40, None):
-            columns = [rows.column(k) for k in range(40)]
-            found += [[columns[k].text(r) for k in range(rows.fields[r])] for r in range(len(rows.fields))]
-        return found
-    finally:
-        csv_file.BLOCK_BYTES, csv_file._ROWS = keep
-
-
-@settings(max_examples=400)
-@given(st.text(st.sampled_from('ab,;"\n\r é'), max_size=60), st.sampled_from(",;"), st.sampled_from([200, 1000]))
-def test_records_equal_those_of_the_csv_module(text: str, delimiter: str, block: int) -> None:
-    # An open quote at the end is taken as it is by csv, and is an error here.
-    expected = reference.read_csv(text, delimiter)
-    if reference.read_csv(text + "\n0", delimiter)[-1] == ["0"]:
-        assert scan(text, delimiter, block) == expected
-    else:
-        with pytest.raises(InputError, match="never closed"):
-            scan(text, delimiter, block)
-        assert scan(text + '"', delimiter, block) == reference.read_csv(text + '"', delimiter)
-
-
-@given(st.lists(st.text(st.sampled_from('a,"\n\r'), max_size=8), min_size=1, max_size=40))
-def test_blocks_may_end_anywhere(fields: list[str]) -> None:
-    quoted = [f.replace('"', '""') for f in fields]
-    text = "".join(f'"{f}",x\r\n' for f in quoted)
-    assert scan(text, ",", 40) == [[f, "x"] for f in fields]
 
 
 ids = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=8)
@@ -106,7 +69,7 @@ def test_the_plain_case(write: Any) -> None:
     assert log.timestamp_us.tolist() == [1430623510000000, 1430623535000000, 1430623644000000]
     assert log.report.as_dict() | {"source": ""} == {
         "source": "", "rows_read": 3, "rows_kept": 3, "set_aside": {}, "timestamp_unit": "s",
-        "timestamp_unit_detected": True, "id_types": {"user": "str", "item": "int"}, "place": "line",
+        "timestamp_unit_detected": True, "id_types": {"user": "str", "item": "int"}, "place": "line", "notes": (),
     }
     assert "timestamps: s (detected)" in str(log.report)
 
@@ -146,13 +109,15 @@ def test_ids_keep_every_difference(write: Any) -> None:
     ("ids", "kind"),
     [
         (["1", "-2", "0"], "int"), (["1", "01"], "str"), (["1", "+1"], "str"), (["1", "1.0"], "str"),
+        (["1.0", "2.00"], "int"), (["1.0", "2"], "int"), (["1.0", "2.5"], "str"),
         (["1", "-0"], "str"), ([str(2**63 - 1)], "int"), ([str(2**63)], "str"), (["1", "a"], "str"),
     ],
 )
 def test_ids_are_ints_only_if_all_are_written_so(write: Any, ids: list[str], kind: str) -> None:
     log = read_events(write("item_id\n" + "\n".join(ids)), user=None, timestamp=None, action=None)
     assert log.report.id_types["item"] == kind
-    assert [str(i) for i in log.to_columns()["item_id"].tolist()] == ids
+    shown = [i.partition(".")[0] for i in ids] if kind == "int" else ids
+    assert [str(i) for i in log.to_columns()["item_id"].tolist()] == shown
 
 
 def test_int_ids_asked_for(write: Any) -> None:
@@ -172,20 +137,22 @@ BAD_ROWS = {
     "null item": (bad("u1,1430623535,cart,"), "column 'item_id' is null"),
     "null action": (bad("u1,1430623535,,1"), "column 'action' is null"),
     "null time": (bad("u1,,cart,1"), "column 'timestamp' is null"),
-    "text for time": (bad("u1,yesterday,cart,1"), "column 'timestamp' is not a number"),
-    "ISO among epochs": (bad("u1,2015-05-03T03:25:10,cart,1"), "column 'timestamp' is not a number"),
+    "text for time": (bad("u1,yesterday,cart,1"), "column 'timestamp' is neither a number nor"),
+    "ISO among epochs": (
+        bad("u1,2015-05-03T03:25:10,cart,1"), "column 'timestamp' holds times, where most rows hold numbers",
+    ),
     "milliseconds among seconds": (bad("u1,1430623535000,cart,1"), "column 'timestamp' is not in s, the unit of most"),
     "negative": (bad("u1,-5,cart,1"), "column 'timestamp' is before 1970"),
-    "year 50000": (bad("u1,50000-01-01,cart,1"), "column 'timestamp' is not a number"),
+    "year 50000": (bad("u1,50000-01-01,cart,1"), "column 'timestamp' is neither a number nor"),
     "too few fields": (bad("u1,1430623535,cart"), "the row doesn't have 4 fields"),
     "too many fields": (bad("u1,1430623535,cart,1,2"), "the row doesn't have 4 fields"),
-    "invalid UTF-8": (bad(b"u\xff1,1430623535,cart,1"), "column 'user_id' is not valid UTF-8"),
-    "UTF-8 cut short": (bad(b"u1,1430623535,cart,\xe2\x82"), "column 'item_id' is not valid UTF-8"),
+    "invalid UTF-8": (bad(b"u\xff1,1430623535,cart,1"), "the row is not valid UTF-8"),
+    "UTF-8 cut short": (bad(b"u1,1430623535,cart,\xe2\x82"), "the row is not valid UTF-8"),
     "epoch among ISO": (
         bad("u1,1430623535,cart,1", b"user_id,timestamp,action,item_id\nu1,2015-05-03,view,6768\n").replace(
             b"1430623644", b"2015-05-03T03:25:10Z"
         ),
-        "column 'timestamp' is not an ISO 8601 time",
+        "column 'timestamp' holds numbers, where most rows hold times",
     ),
 }
 
@@ -206,8 +173,8 @@ def test_a_bad_row_is_refused_by_line_or_set_aside(write: Any, tmp_path: Path, c
     assert log.report.set_aside[found].first == (3,)
     assert (log.report.rows_read, log.report.rows_kept, log.report.rows_set_aside) == (3, 2, 1)
     header, row = reference.read_csv(rejects.read_text(encoding="utf-8"))
-    assert header == ["line", "reason", "record"]
-    assert row == ["3", found, content.split(b"\n")[2].decode("utf-8", "backslashreplace")]
+    assert header == ["file", "line or row", "reason", "record"]
+    assert row == ["log.csv", "3", found, content.split(b"\n")[2].decode("utf-8", "backslashreplace")]
 
 
 def test_a_bad_first_row_does_not_decide_how_times_are_read(write: Any) -> None:
@@ -237,9 +204,8 @@ BAD_FILES = {
     "missing column": (b"user,timestamp,action,item_id\n", "'user_id', wanted as user, is missing. There are: 'user'"),
     "column twice": (b"user_id,user_id,timestamp,action,item_id\n", "'user_id', wanted as user, is there more than"),
     "open quote": (LINES.encode() + b'"u3,1,view,1\n', "line 5: a quote is opened here and never closed"),
-    "UTF-16": (LINES.encode("utf-16"), "must be UTF-8. It begins like UTF-16"),
-    "gzip by another name": (gzip.compress(LINES.encode()), "begins as Parquet or gzip"),
-    "Parquet by another name": (b"PAR1xxxx", "begins as Parquet or gzip"),
+    "gzip by another name": (gzip.compress(LINES.encode()), "begins as Parquet, gzip"),
+    "Parquet by another name": (b"PAR1xxxx", "begins as Parquet, gzip"),
     "header not UTF-8": (b"user_id,caf\xe9\n", "the header is not valid UTF-8"),
 }
 
@@ -274,8 +240,7 @@ def test_all_rows_bad(write: Any) -> None:
         read_events(write("user_id,item_id\n,1\n,2\n"), timestamp=None, action=None, on_bad_rows="set_aside")
 
 
-def test_first_lines_of_a_reason_are_kept_over_blocks(write: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(csv_file, "_ROWS", 2)
+def test_first_lines_of_a_reason_are_kept(write: Any) -> None:
     text = "user_id,item_id\n" + "a,1\n,2\n" * 9
     log = read_events(write(text), timestamp=None, action=None, on_bad_rows="set_aside")
     aside = log.report.set_aside["column 'user_id' is null"]
@@ -329,18 +294,26 @@ def test_rejects_appear_only_with_the_log(write: Any, tmp_path: Path) -> None:
     [
         ({"delimiter": ""}, ValueError, "'delimiter'"),
         ({"delimiter": "\n"}, ValueError, "'delimiter'"),
-        ({"delimiter": "\u20ac"}, ValueError, "'delimiter'"),
+        ({"delimiter": "abcde"}, ValueError, "'delimiter'"),
+        ({"delimiter": '"'}, ValueError, "'delimiter'"),
+        ({"quote": "ab"}, ValueError, "'quote'"),
+        ({"encoding": "klingon"}, ValueError, "'encoding'"),
+        ({"encoding": "hex"}, ValueError, "'encoding'"),
+        ({"decimal": "x"}, ValueError, "'decimal'"),
+        ({"format": "xml"}, ValueError, "'format'"),
+        ({"columns": "abc"}, TypeError, "'columns'"),
+        ({"columns": ["a", "a"]}, ValueError, "'columns'"),
+        ({"null": 3}, TypeError, "'null'"),
         ({"timestamp_unit": "h"}, ValueError, "'timestamp_unit'"),
         ({"on_bad_rows": "drop"}, ValueError, "'on_bad_rows'"),
         ({"rejects": "r.csv"}, ValueError, "'rejects'"),
-        ({"where": "true"}, ValueError, "'where'"),
+        ({"where": "no such"}, InputError, "where='no such' can't be evaluated"),
         ({"id_types": "float"}, ValueError, "'id_types'"),
         ({"id_types": {"shoe": "int"}}, ValueError, "'id_types'"),
         ({"action_value": "buy"}, ValueError, "'action_value'"),
         ({"action": None, "action_value": ""}, TypeError, "'action_value'"),
         ({"item": None}, TypeError, "'item'"),
         ({"user": 3}, TypeError, "'user'"),
-        ({"user": "item_id"}, InputError, "can't be item and user at once"),
     ],
 )
 def test_bad_parameters(write: Any, options: Any, error: Any, words: str) -> None:
@@ -352,7 +325,7 @@ def test_no_such_file(tmp_path: Path) -> None:
     for name in ("no.csv", "no.csv.gz", "no.parquet"):
         with pytest.raises(FileNotFoundError):
             read_events(tmp_path / name)
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="has no file of a log"):
         read_events(tmp_path)
 
 
@@ -384,7 +357,7 @@ ROLES = {
 }
 
 
-def test_parquet_with_expressions(parquet: Any) -> None:
+def test_parquet_with_expressions(parquet: Any, tmp_path: Path) -> None:
     seen: list[Any] = []
     log = read_events(parquet(SHOP), **ROLES, on_bad_rows="set_aside", progress=lambda *c: seen.append(c))
     assert log.user_ids.tolist() == [13047, 17850]
@@ -393,7 +366,7 @@ def test_parquet_with_expressions(parquet: Any) -> None:
     assert [log.actions[a] for a in log.action] == ["remove", "buy", "buy"]
     assert log.to_columns()["timestamp"][0] == np.datetime64("2010-12-01T08:26:00")
     assert log.report.set_aside["column 'CustomerID' is null"].first == (1,)
-    assert seen[-1] == ("read", 4, 4)
+    assert seen[-1][1] == seen[-1][2] == os.path.getsize(tmp_path / "log.parquet")
     with pytest.raises(InputError, match="row 1: column 'CustomerID' is null"):
         read_events(parquet(SHOP), **ROLES)
 
@@ -410,7 +383,7 @@ def test_parquet_where_and_globs(parquet: Any) -> None:
 def test_parquet_of_many_batches_keeps_its_order(parquet: Any) -> None:
     n = 300_000
     path = parquet(f"SELECT 'u' || (i % 7) AS u, i AS t, i % 1000 AS item_id FROM range({n}) r(i)")
-    log = read_events(path, user="u", timestamp="t", action=None)
+    log = read_events(path, user="u", timestamp="t", action=None, timestamp_unit="s")
     assert log.timestamp_us.tolist() == [i * 10**6 for i in range(n)]
     assert log.user.tolist() == [i % 7 for i in range(n)]
 
@@ -423,9 +396,8 @@ def test_parquet_of_many_batches_keeps_its_order(parquet: Any) -> None:
         ("SELECT true AS item_id", "booleans"),
         ("SELECT 'x'::BLOB AS item_id", "bytes"),
         ("SELECT 1.5::DOUBLE AS item_id", "not an integer"),
-        ("SELECT 1 AS other", "'item_id', wanted as item, is neither a column nor an expression. *|There are: 'other'"),
+        ("SELECT 1 AS other", "'item_id', wanted as item, is missing.*There are: 'other'"),
         ("SELECT 1 AS item_id WHERE false", "no rows"),
-        ("SELECT 18446744073709551615::UBIGINT AS item_id", "must fit int64"),
     ],
 )
 def test_parquet_of_unfit_types(parquet: Any, query: str, words: str) -> None:
@@ -442,8 +414,8 @@ def test_parquet_cut_short(parquet: Any) -> None:
             read_events(path, **ROLES, on_bad_rows="set_aside")
 
 
-def test_without_duckdb_the_extra_is_named(parquet: Any, monkeypatch: Any) -> None:
+def test_without_duckdb_it_is_named(parquet: Any, monkeypatch: Any) -> None:
     path = parquet(SHOP)
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
-    with pytest.raises(ImportError, match=r"pip install 'traitcore\[io\]'"):
+    with pytest.raises(ImportError, match="pip install duckdb"):
         read_events(path)

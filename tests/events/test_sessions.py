@@ -202,7 +202,7 @@ def test_many_events_in_one_instant_are_sorted() -> None:
     n = 30_000  # a quadratic sort of ties would take minutes
     items = np.random.default_rng(1).permutation(n)
     columns = {"user_id": np.zeros(n, int), "timestamp": np.ones(n, int), "item_id": items}
-    log = EventLog.from_columns(columns, action=None)
+    log = EventLog.from_columns(columns, action=None, timestamp_unit="s")
     assert log.item[split_sessions(log, ties="content").order].tolist() == list(range(n))
     assert sorted(log.item[split_sessions(log).order].tolist()) == list(range(n))
 
@@ -244,7 +244,8 @@ def test_a_planted_order_of_ids_is_gone() -> None:
     rng = np.random.default_rng(0)
     rows = [(u, i) for u in range(400) for i in rng.choice(np.arange(u % 2, 24, 2), 8, replace=False).tolist()]
     user, item = (np.array(c) for c in zip(*rows))
-    log = EventLog.from_columns({"user_id": user, "item_id": item, "timestamp": user * 86_400}, action=None)
+    columns = {"user_id": user, "item_id": item, "timestamp": user * 86_400}
+    log = EventLog.from_columns(columns, action=None, timestamp_unit="s")
 
     def next_by_id(ties: str) -> float:
         found = items_of(split_sessions(log, ties=ties))
@@ -306,7 +307,7 @@ def test_positions_order_events_and_equal_positions_are_shuffled() -> None:
 def test_given_sessions_of_one_customer_and_instant_differ() -> None:
     log = EventLog.from_columns(
         {"user_id": np.zeros(60, int), "item_id": np.tile(np.arange(3), 20), "timestamp": np.ones(60, int),
-         "s": np.repeat(np.arange(20), 3)}, action=None, session="s",
+         "s": np.repeat(np.arange(20), 3)}, action=None, session="s", timestamp_unit="s",
     )
     assert len({tuple(basket) for basket in items_of(split_sessions(log))}) > 3
 
@@ -398,7 +399,9 @@ def test_what_the_log_must_have() -> None:
         split_sessions(EventLog.from_columns(columns, session="s", **bare), max_events_per_minute=5)
     with pytest.raises(InputError, match="needs users"):
         split_sessions(
-            EventLog.from_columns({**columns, "timestamp": [1, 2]}, user=None, action=None, session="s"),
+            EventLog.from_columns(
+                {**columns, "timestamp": [1, 2]}, user=None, action=None, session="s", timestamp_unit="s"
+            ),
             max_events_per_day=5,
         )
     with pytest.raises(ValueError, match="left alone where the log has a session column"):

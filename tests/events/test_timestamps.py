@@ -1,7 +1,8 @@
-"""Timestamps: units told by size, ISO 8601 against Python's parser, numbers against Python's."""
+"""Timestamps: plausible units, formats, ISO 8601 against Python's parser, numbers against Python's."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -21,7 +22,7 @@ def spans(texts: list[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def parse(texts: list[str], iso: bool) -> list[float | None]:
-    values, status = timestamps.parse_spans(*spans(texts), iso)
+    values, status = (timestamps.parse_times if iso else timestamps.parse_numbers)(*spans(texts))
     return [v if s == timestamps.FINE else None for v, s in zip(values.tolist(), status.tolist())]
 
 
@@ -40,8 +41,11 @@ def test_iso_8601_equals_python(moment: datetime, zone: timezone | None, between
 
 @given(st.text(st.sampled_from("0123456789-:T Z+.,W"), max_size=25))
 def test_what_is_no_iso_time_is_refused_as_by_python(text: str) -> None:
+    plain = text.strip(" ")
+    if parse([text], True) != [None] and re.search(r"\d +[-+Z]", plain):  # Python refuses such a blank
+        plain = re.sub(r" +(?=[-+Z])", "", plain)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(plain)
         expected = timestamps.datetime_to_us(moment)
     except (ValueError, OverflowError):
         expected = None
@@ -57,6 +61,8 @@ def test_what_is_no_iso_time_is_refused_as_by_python(text: str) -> None:
         ("2016-02-29", 1_456_704_000_000_000),
         ("2015-02-29", None), ("2015-13-01", None), ("2015-05-03T24:30", None), ("yesterday", None), ("", None),
         ("2015-05-03T03:25:10.1234567Z", 1_430_623_510_123_456), ("2015-05-03T03:25:10Zjunk", None),
+        ("2015-05-03 03:25:10 UTC", 1_430_623_510_000_000), (" 2015-05-03 05:25:10 +02:00\t", 1_430_623_510_000_000),
+        ("2015-05-03 03:25:10 GMT", 1_430_623_510_000_000), ("2015-05-03 03:25:10 CET", None), ("2015/05/03", None),
     ],
 )
 def test_iso_8601_by_hand(text: str, expected: int | None) -> None:
@@ -76,23 +82,114 @@ def test_fractions_are_exact_to_a_microsecond(number: object) -> None:
 
 def test_numbers_in_other_forms() -> None:
     good = [" 12 ", "1.5e3", "0.25", "-0.25", ".5", "7."]
-    bad = ["1_000", "0x10", "nan", "inf", "1 2", "+1", "--1", "1-", "", " ", "9" * 19]
+    bad = ["1_000", "0x10", "nan", "inf", "1 2", "+1", "--1", "1-", "", " ", "9" * 20]
     assert parse(good + bad, False) == [12, 1500, 0.25, -0.25, 0.5, 7, *[None] * 11]
+    assert parse([str(2**63 - 1)], False) == [2**63 - 1]
+    values, status = timestamps.parse_numbers(*spans(["1,5", "1.5"]), ",")
+    assert values.tolist()[0] == 1.5
+    assert status.tolist() == [timestamps.FINE, timestamps.WRONG]
+
+
+def log_of(times: Any, **how: Any) -> EventLog:
+    return EventLog.from_columns({"t": times, "i": np.zeros(len(times), int)}, user=None, action=None, timestamp="t",
+                                 item="i", **how)
+
+
+@pytest.mark.parametrize("scale", [1, 10**3, 10**6, 10**9])
+@pytest.mark.parametrize("year", [1990, 2026, 2099])
+def test_a_unit_in_which_the_times_are_plausible_is_detected(scale: int, year: int) -> None:
+    seconds = int(datetime(year, 6, 1, tzinfo=UTC).timestamp())
+    for kind in (int, float, str):
+        log = log_of([kind(seconds * scale)] * 2)
+        assert log.timestamp_us.tolist() == [seconds * 10**6] * 2  # type: ignore[union-attr]
+        assert log.report.timestamp_unit_detected  # type: ignore[union-attr]
+        assert log.report.timestamp_unit == {1: "s", 10**3: "ms", 10**6: "us", 10**9: "ns"}[scale]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
-    ("value", "unit"),
-    [(0, "s"), (1_430_623_510, "s"), (10**11 - 1, "s"), (10**11, "ms"), (1_430_623_510_000, "ms"), (10**14, "us"),
-     (1_430_623_510_000_000, "us"), (10**17, "ns"), (1_430_623_510_000_000_000, "ns")],
+    ("value", "words"),
+    [(20191001, "timestamp_format='%Y%m%d' reads dates"), (20191001123000, "timestamp_format='%Y%m%d%H%M%S'"),
+     (0, "is 1970-01-01. timestamp_unit='s'"), (711, "timestamp_unit='s'"), (43831, "timestamp_unit='s'"),
+     (2**62, "is no date"), (5_000_000_000, "is 2128-06-11")],
 )
-def test_unit_by_size(value: int, unit: str) -> None:
-    assert timestamps.detect_unit(np.array([value])) == unit
+def test_numbers_that_are_no_plausible_times_are_refused(value: int, words: str) -> None:
+    for times in ([value] * 9, [str(value)] * 9, [1_430_623_510] * 3 + [value] * 4):
+        for how in ("raise", "set_aside"):
+            with pytest.raises(InputError, match=re.escape(words)):
+                log_of(times, on_bad_rows=how)
+    if value < 10**10:
+        assert log_of([value], timestamp_unit="s").timestamp_us.tolist() == [value * 10**6]  # type: ignore[union-attr]
 
 
-def test_unit_of_most_rows_wins() -> None:
-    assert timestamps.detect_unit(np.array([1_430_623_510_000] * 2 + [1_430_623_510])) == "ms"
-    assert timestamps.detect_unit(np.array([-5, 3, 10**13])) == "s"
-    assert timestamps.detect_unit(np.zeros(0)) == "s"
+def test_the_unit_is_that_of_the_whole_column() -> None:
+    times = np.array([1_430_623_510] * 300_000 + [1_430_623_510_000] * 400_000)
+    log = log_of(times, on_bad_rows="set_aside")
+    assert log.report.timestamp_unit == "ms"  # type: ignore[union-attr]
+    assert len(log) == 400_000
+    (aside,) = log.report.set_aside.values()  # type: ignore[union-attr]
+    assert (aside.count, aside.first) == (300_000, (0, 1, 2, 3, 4))
+    with pytest.raises(InputError, match="row 0: column 't' is not in ms, the unit of most rows"):
+        log_of(times)
+
+
+def test_whether_texts_are_numbers_is_decided_on_the_whole_column() -> None:
+    texts = ["1430623510"] * 3 + ["2015-05-03"] * 4
+    log = log_of(texts, on_bad_rows="set_aside")
+    assert len(log) == 4
+    assert list(log.report.set_aside) == ["column 't' holds numbers, where most rows hold times"]  # type: ignore[union-attr]
+    log = log_of(texts[:5], on_bad_rows="set_aside")
+    assert set(log.timestamp_us.tolist()) == {1_430_623_510_000_000}  # type: ignore[union-attr]
+
+
+def test_nanoseconds_are_exact() -> None:
+    odd = 1_571_234_567_123_456_789
+    for times in ([odd], [str(odd)], np.array([odd]), np.array([odd]).view("M8[ns]")):
+        assert log_of(times).timestamp_us.tolist() == [odd // 1000]  # type: ignore[union-attr]
+
+
+FORMATS = ["%d/%m/%Y %H:%M", "%m/%d/%y %I:%M:%S %p", "%d.%m.%Y", "%Y/%m/%d %H:%M:%S.%f", "%b %d %Y %H:%M:%S %z",
+           "%A, %d %B %Y", "%Y%m%d%H%M%S", "100%% %Y-%m-%d"]
+
+
+@settings(max_examples=200)
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2068, 12, 30), timezones=st.just(UTC)), st.sampled_from(FORMATS))
+def test_formats_equal_strptime(moment: datetime, form: str) -> None:
+    text = moment.strftime(form)
+    expected = timestamps.datetime_to_us(datetime.strptime(text, form))
+    us, status = timestamps.parse_times(*spans([text, f" {text} "]), form)
+    assert status.tolist() == [timestamps.FINE] * 2
+    assert us.tolist() == [expected] * 2
+
+
+@given(st.text(st.sampled_from("0123456789/: APMam"), max_size=20), st.sampled_from(FORMATS[:3]))
+def test_what_does_not_fit_a_format_is_refused_as_by_strptime(text: str, form: str) -> None:
+    plain = text.strip(" ")
+    try:
+        expected = timestamps.datetime_to_us(datetime.strptime(plain, form))
+    except (ValueError, OverflowError):
+        expected = None
+    us, status = timestamps.parse_times(*spans([text]), form)
+    # Python takes any number of blanks for one of the format's; here each stands for itself.
+    if not (status[0] == timestamps.WRONG and " " in plain):
+        assert (us[0] if status[0] == timestamps.FINE else None) == expected
+
+
+@pytest.mark.parametrize("form", ["%Q %d %m %Y", "%H:%M", "%Y", "", "%Y-%m-%d %", "%m/%d"])
+def test_formats_that_give_no_date_are_refused(form: str) -> None:
+    with pytest.raises(ValueError, match="'timestamp_format'"):
+        log_of(["x"], timestamp_format=form)
+
+
+def test_a_format_is_kept_to() -> None:
+    log = log_of(["1/12/2010 8:26", "2010-12-01", "NA", ""], timestamp_format="%d/%m/%Y %H:%M", null="NA",
+                 on_bad_rows="set_aside")
+    assert log.timestamp_us.tolist() == [1_291_191_960_000_000]  # type: ignore[union-attr]
+    reasons = {reason: aside.first for reason, aside in log.report.set_aside.items()}  # type: ignore[union-attr]
+    assert reasons == {"column 't' is null": (2, 3), "column 't' is not a time written as '%d/%m/%Y %H:%M'": (1,)}
+    with pytest.raises(ValueError, match=r"'timestamp_unit' parameter of EventLog\.from_columns must be None"):
+        log_of(["x"], timestamp_format="%d/%m/%Y", timestamp_unit="s")
+    with pytest.raises(InputError, match=r"must hold text as '%Y-%m-%d'\. Got numbers"):
+        log_of([5], timestamp_format="%Y-%m-%d")
 
 
 @pytest.mark.parametrize("unit", timestamps.UNITS)

@@ -161,7 +161,7 @@ def test_flat_tokens_of_any_form(flat: Any) -> None:
         (([["a", ""]],), InputError, "null or empty"), (([[]],), InputError, "no tokens"),
         (([],), InputError, "no tokens"),
         (([1, 2], [0, 3]), ValueError, "'offsets'"), (([[1.5]],), InputError, "ints or strs"),
-        (([[2**70]],), InputError, "int64"), ((np.array([b"\xff"]), [0, 1]), InputError, "UTF-8"),
+        ((np.array([b"\xff"]), [0, 1]), InputError, "UTF-8"),
     ],
 )
 def test_encode_tokens_refuses(call: Any, error: Any, words: str) -> None:

@@ -45,7 +45,8 @@ def test_names_that_could_be_confused() -> None:
 def test_the_documented_form_of_a_name() -> None:
     log = EventLog.from_columns(
         {"user_id": ["A"] * 4, "timestamp": [1000, 1010, 1035, 1040], "item_id": ["prod_001"] * 4,
-         "action": ["view", "add_cart", "remove_cart", "purchase"]}
+         "action": ["view", "add_cart", "remove_cart", "purchase"]},
+        timestamp_unit="s",
     )
     vocabulary = tokenize(split_sessions(log)).vocabulary
     assert vocabulary.tokens.tolist() == ["view_prod_001", "cart_prod_001", "remove_prod_001", "buy_prod_001"]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from traitcore import EventLog, InputError, TableError, split_sessions, tokenize
+from traitcore.events.log_report import InputWarning
 from traitcore.events.sequences import Sequences
 from traitcore.events.session_report import BASKET_WINDOW, WINDOW, TiedEventsWarning
 from traitcore.events.simulate import Simulation, simulate_events
@@ -140,7 +141,8 @@ def test_bots_leave_by_the_limits() -> None:
 def test_the_order_of_an_instant_is_that_of_split_sessions() -> None:
     user = np.repeat(np.arange(40), 5)
     log = EventLog.from_columns(
-        {"user_id": user, "timestamp": user * 86_400, "item_id": np.tile(np.arange(5), 40)}, action=None
+        {"user_id": user, "timestamp": user * 86_400, "item_id": np.tile(np.arange(5), 40)}, action=None,
+        timestamp_unit="s",
     )
     for ties, seed in (("shuffle", 3), ("content", 3), ("row", 3)):
         with warnings.catch_warnings():
@@ -153,11 +155,11 @@ def test_the_order_of_an_instant_is_that_of_split_sessions() -> None:
 def test_baskets_get_the_wide_window() -> None:
     columns = {"user_id": np.repeat(np.arange(5), 6), "timestamp": np.repeat(np.arange(10) * 86_400, 3),
                "item_id": np.tile(np.arange(6), 5)}
-    log = EventLog.from_columns(columns, action=None)
+    log = EventLog.from_columns(columns, action=None, timestamp_unit="s")
     config = PipelineConfig(min_count=1)
     assert prepare_corpus(log, config).window == BASKET_WINDOW
     assert prepare_corpus(log, replace(config, window=3)).window == 3
-    apart = EventLog.from_columns(columns | {"timestamp": np.arange(30) * 60}, action=None)
+    apart = EventLog.from_columns(columns | {"timestamp": np.arange(30) * 60}, action=None, timestamp_unit="s")
     assert prepare_corpus(apart, config).window == WINDOW
 
 
@@ -235,10 +237,10 @@ def test_catalogue_from_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,text\n1,a\n", "column 'item_id' is missing"),
+        ("id,text\n1,a\n", "column 'item_id', wanted as item, is missing"),
         ("item_id\n1\n", "none of the columns"),
         ("item_id,text\n", "has no items"),
-        ("item_id,text\n1,a\n1,b\n", "line 3: item_id 1 is in line 2"),
+        ("item_id,text\n1,a\n1,b\n", "items.csv, line 3: item_id 1 is in items.csv, line 2"),
         ("item_id,text\nx,a\n", "line 2: column 'item_id' is not an integer"),
         ("item_id,price\n1,cheap\n", "line 2: column 'price' is not a number"),
     ],
@@ -394,3 +396,33 @@ def test_refits_report_their_purpose(shop: Simulation, tmp_path: Path) -> None:
     ]
     report = next(stage.report for stage in done.stages if stage.name == "refits")
     assert report.startswith("3 on nine tenths of the sessions: the differences expected by the next run")
+
+
+def test_what_was_bought_is_known_before_min_count_and_under_any_name() -> None:
+    """Each customer buys items that nobody else buys: as tokens the purchases are too rare, as purchases they count."""
+    rng = np.random.default_rng(0)
+    rows = [(u, 1_600_000_000 + 3000 * u + 60 * k, "view", f"X{i}") for u in range(60)
+            for k, i in enumerate(rng.integers(0, 20, 8).tolist())]
+    wanted = {7: {"X5", "X6", "X7"}, 8: {"X1"}}
+    rows += [(u, 1_600_000_500 + 3000 * u, "transaction" if u == 7 else "Order Completed", i)
+             for u, items in wanted.items() for i in sorted(items)]
+    columns = dict(zip(("user_id", "timestamp", "action", "item_id"), zip(*rows)))
+    log = EventLog.from_columns(columns)
+    for how in ({}, {"action_map": None}, {"tokens": "item"}):
+        result = fit_pipeline(log, method="ppmi", vector_size=4, n_traits=2, trait_method="counts", **how)
+        customers, items = result.customers, result.items
+        offsets, bought = customers.arrays["bought_offsets"], customers.arrays["bought_items"]
+        found = {int(u): set(items.ids[bought[offsets[r] : offsets[r + 1]]].tolist())
+                 for r, u in enumerate(customers.ids.tolist()) if offsets[r] < offsets[r + 1]}
+        assert found == wanted
+        assert "no action of the log means buying" not in str([stage.report for stage in result.stages])
+    views = EventLog.from_columns({name: column[:480] for name, column in columns.items()})
+    result = fit_pipeline(views, method="ppmi", vector_size=4, n_traits=2, trait_method="counts")
+    assert "no action of the log means buying: 'view'" in str([stage.report for stage in result.stages])
+
+
+def test_a_catalogue_of_other_ids_is_noted() -> None:
+    shop = simulate_events(n_users=60, n_items=30, n_traits=2, seed=0)
+    catalogue = Catalogue(np.array(["SKU-1", "SKU-2"], dtype=object), texts=["a", "b"])
+    with pytest.warns(InputWarning, match="None of the catalogue's ids, such as 'SKU-1', is an item of the log"):
+        fit_pipeline(shop.log, catalogue=catalogue, method="ppmi", vector_size=4, n_traits=2, trait_method="counts")

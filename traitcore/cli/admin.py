@@ -1,8 +1,9 @@
-"""Commands on the store: list, show, verify, rollback, prune; and indexes of its tables."""
+"""Commands on the store: list, show, verify, rollback, repair, prune; indexes of its tables, and exports."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from .options import UsageError, add_common
@@ -13,16 +14,21 @@ if TYPE_CHECKING:
     from ..serving.store import TableStore
 
 
+_ENDINGS = {"parquet": ".parquet", "word2vec": ".txt", "csv": ".csv", "npy": ".npy", "safetensors": ".safetensors"}
+
+
 def add_commands(commands: Any) -> None:
     """Add this module's commands."""
-    store = commands.add_parser("store", help="the published versions: list, show, verify, rollback, prune")
-    actions = store.add_subparsers(dest="what", required=True, metavar="list|show|verify|rollback|prune")
+    store = commands.add_parser("store", help="the published versions: list, show, verify, rollback, repair, prune")
+    actions = store.add_subparsers(dest="what", required=True, metavar="list|show|verify|rollback|repair|prune")
     release = "a release, e.g. r000002 (see `traitcore store list`)"
     for name, text, run in (
         ("list", "all releases, and all versions of all tables", run_list),
         ("show", "the record of a release as JSON: tables, verdict, settings, data, stages of the run", run_show),
         ("verify", "hash every file of the latest versions, or of one", run_verify),
         ("rollback", "make all tables of the previous release, or of a given one, the latest again", run_rollback),
+        ("repair", "where the latest version is damaged, make the newest whole one the latest; it is recorded",
+         run_repair),
         ("prune", "remove old versions; those that a kept one was made with stay", run_prune),
     ):
         parser = actions.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
@@ -38,6 +44,19 @@ def add_commands(commands: Any) -> None:
             parser.add_argument("--keep", type=int, required=True, help="newest releases and versions to keep")
         add_common(parser)
         parser.set_defaults(run=run)
+
+    export = commands.add_parser(
+        "export", help="write a published table as Parquet, word2vec text, CSV, NumPy or safetensors",
+        description="Writes the ids and vectors of one version of a table for other systems.",
+        epilog="example:\n  traitcore export items --to parquet --store shop",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    export.add_argument("name", metavar="TABLE", help="tokens, items or customers")
+    export.add_argument("--to", choices=tuple(_ENDINGS), required=True, help="format of the file")
+    export.add_argument("--out", metavar="FILE", help="default: the table's name")
+    export.add_argument("--version", default="latest", metavar="V", help="a version of the table (%(default)s)")
+    add_common(export)
+    export.set_defaults(run=run_export)
 
     index = commands.add_parser(
         "index", help="build an index for approximate search over a published table",
@@ -70,7 +89,8 @@ def _open(args: argparse.Namespace) -> tuple[TableStore, list[str]]:
 
     store = TableStore(args.store)
     if not store.root.is_dir():
-        raise TableError(f"There is no store at {args.store!r}: `traitcore fit LOG --store {args.store}` makes one.")
+        quoted = shlex.quote(args.store)
+        raise TableError(f"There is no store at {args.store!r}: `traitcore fit LOG --store {quoted}` makes one.")
     names = list(dict.fromkeys(info.name for info in store.list()))
     wanted = getattr(args, "name", None)
     return store, [wanted] if wanted else names
@@ -139,6 +159,39 @@ def run_rollback(args: argparse.Namespace) -> None:
               + (f" (release {release})" if release else ""))
 
 
+def run_repair(args: argparse.Namespace) -> None:
+    import getpass
+
+    store, names = _open(args)
+    found = {name: store.repair(name, by=getpass.getuser()) for name in names}
+    if args.json:
+        write_json({name: {"was": was, "now": now} for name, (was, now) in found.items()})
+        return
+    for name, (was, now) in found.items():
+        if was == now and was is not None:
+            print(f"{name}: {was} is whole")
+        else:
+            shown = "no version is whole: the next fit starts anew" if now is None else f"{now} is the latest now"
+            print(f"{name}: {was or 'LATEST'} is damaged; {shown}")
+
+
+def run_export(args: argparse.Namespace) -> None:
+    from ..serving import export
+    from ..serving.word2vec import write_word2vec
+
+    store, _ = _open(args)
+    opened = store.open(args.name, args.version)
+    out = args.out or f"{args.name}{_ENDINGS[args.to]}"
+    writers = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
+               "npy": export.write_npy, "safetensors": export.write_safetensors}
+    beside = writers[args.to](opened, out)  # type: ignore[operator]
+    files = [out, *([] if beside is None else [str(beside)])]
+    if args.json:
+        write_json({"table": args.name, "version": opened.version, "files": files, "rows": len(opened)})
+    else:
+        print(f"{' and '.join(files)}: {args.name} {opened.version}, {len(opened):,} rows, d={opened.dimension}")
+
+
 def run_prune(args: argparse.Namespace) -> None:
     store, _ = _open(args)
     found = store.releases.prune(keep=args.keep) if args.name is None else {
@@ -179,4 +232,4 @@ def run_index(args: argparse.Namespace) -> None:
     print(f"{path}: {info.kind} index of {info.name} {info.version}, {info.n_rows:,} rows, d={info.dimension}")
     print(f"recall@10 {info.recall_at_10:.3f}, {measured}")
     if args.name in ("tokens", "items"):
-        print(f"Next: traitcore similar ID --index {path.name} --store {args.store}")
+        print(f"Next: traitcore similar ID --index {path.name} --store {shlex.quote(args.store)}")

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .options import add_common, add_learning_options, add_log_options, config_of, read_log
+from .options import add_common, add_learning_options, config_of
 from .progress import ProgressLine
+from .reading import add_log_options, read_log
 from .render import table, write_json
 
 if TYPE_CHECKING:

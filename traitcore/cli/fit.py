@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import csv
 import getpass
+import shlex
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import WITH_WARNINGS, add_common, add_learning_options, add_log_options, config_of, read_items, read_log
+from .options import WITH_WARNINGS, add_common, add_learning_options, config_of
 from .progress import ProgressLine
+from .reading import add_log_options, in_flags, read_items, read_log
 from .render import table, write_json
 
 if TYPE_CHECKING:
@@ -98,19 +101,22 @@ def run_fit(args: argparse.Namespace) -> int:
         config = config_of(args)
         log = read_log(args, progress)
         force = None if args.force is None else (getpass.getuser(), args.force)
-        result = fit_pipeline(
-            log, config=config, catalogue=read_items(args, log), store=args.store, force=force, progress=progress
-        )
+        catalogue = read_items(args, log)
+        with in_flags():
+            result = fit_pipeline(
+                log, config=config, catalogue=catalogue, store=args.store, force=force, progress=progress
+            )
     finally:
         progress.clear()
     if args.json:
         write_json(fit_summary(log, result, args.store))
     elif not args.quiet:
-        print(log.report)
+        assert log.report is not None
+        print(replace(log.report, notes=()))  # they are on standard error
         print_stages(result)
         print(f"\npublished in {args.store}: release {result.release}")
         if result.customers is not None:
-            print(f"Next: traitcore traits --store {args.store}")
+            print(f"Next: traitcore traits --store {shlex.quote(args.store)}")
     return 0 if result.verdict is None or result.verdict.status == "pass" else WITH_WARNINGS
 
 
@@ -202,7 +208,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
     ))
     print(f"mean correlation {found['mean']:.3f}; {found['ceiling']:.3f} is that of the log's own events")
     if args.store is not None:
-        print(f"\nNext: traitcore traits --store {store}")
+        print(f"\nNext: traitcore traits --store {shlex.quote(store)}")
 
 
 def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Options shared by several commands: the log, its columns, and how to learn from it."""
+"""Options shared by several commands: the store, and how to learn from a log (for the log itself see reading.py)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .._progress import Progress
-    from ..events.log import EventLog
-    from ..pipeline import Catalogue, PipelineConfig
+    from ..pipeline import PipelineConfig
 
 class UsageError(ValueError):
     """Options that can't be given together, or a value that an option can't have."""
 
 
 STORE = "traitcore-store"
-NONE = "-"
 WITH_WARNINGS = 4  # exit code: published, but the guardrails warned, or failed and were forced
 
 # Field of PipelineConfig -> (type or choices, default, help). The defaults are repeated here so that --help doesn't
@@ -70,81 +67,6 @@ def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
     parser.add_argument("--debug", action="store_true", default=hidden, help="show the traceback of an error")
 
 
-def add_log_options(
-    parser: argparse.ArgumentParser, *, items: bool = True, log: str = "CSV (also .gz), or Parquet with the io extra"
-) -> None:
-    """The log (`log` is its help text) and its columns."""
-    parser.add_argument("log", metavar="LOG", help=log)
-    group = parser.add_argument_group(
-        "columns", "Names of the log's columns; '-': there is none. For Parquet also DuckDB SQL expressions."
-    )
-    for role, default, text in (
-        ("user", "user_id", "customer"),
-        ("timestamp", "timestamp", "time: epoch numbers or ISO 8601"),
-        ("action", "action", "action: view, cart, remove, buy, ..."),
-        ("item", "item_id", "product"),
-        ("session", None, "session, if the log has them"),
-        ("order", None, "place within the session, for logs without times"),
-        ("item-text", None, "description of the item"),
-    ):
-        shown = f"{text} ({default})" if default else text
-        group.add_argument(f"--{role}", default=default, metavar="COLUMN", help=shown)
-    group.add_argument("--action-value", metavar="NAME", help="the action of every row, for logs without that column")
-    group.add_argument("--where", metavar="SQL", help="condition on the rows to read (Parquet)")
-    group.add_argument("--delimiter", default=",", help="separator of a CSV's fields (a comma)")
-    group.add_argument("--timestamp-unit", choices=("s", "ms", "us", "ns", "iso"), help="default: detected")
-    group.add_argument("--id-types", choices=("auto", "int", "str"), default="auto", help="type of ids (%(default)s)")
-    group.add_argument(
-        "--map-action", action="append", default=[], metavar="OLD=NEW",
-        help="rename an action; OLD= drops it. By default add_cart, remove_cart, purchase become cart, remove, buy",
-    )
-    if items:
-        text = "CSV of items, also new ones: item_id and any of text, category, brand, price"
-        group.add_argument("--items", metavar="FILE", help=text)
-    group.add_argument("--set-aside", action="store_true", help="leave out and report bad rows; default: an error")
-    group.add_argument("--rejects", metavar="FILE", help="write the bad rows here (implies --set-aside)")
-
-
-def read_log(args: argparse.Namespace, progress: Progress | None) -> EventLog:
-    """The log that the options name."""
-    from .._errors import InputError, MissingColumnError
-    from ..events.readers import read_events
-
-    roles = ("user", "timestamp", "action", "item", "session", "order", "item_text")
-    names: dict[str, Any] = {role: None if getattr(args, role) == NONE else getattr(args, role) for role in roles}
-    if args.action_value is not None and args.action == "action":
-        names["action"] = None  # --action-value replaces the default column
-    try:
-        return read_events(
-            args.log, **names, action_value=args.action_value, delimiter=args.delimiter.replace("\\t", "\t"),
-            timestamp_unit=args.timestamp_unit, id_types=args.id_types, where=args.where,
-            on_bad_rows="set_aside" if args.set_aside or args.rejects else "raise", rejects=args.rejects,
-            progress=progress,
-        )
-    except MissingColumnError as error:
-        raise InputError(f"{error.problem} {column_advice(error.role)}") from error
-
-
-def column_advice(role: str, *, required: bool = False) -> str:
-    """Advice where the log has no column for a role; `required`: the command needs one."""
-    flag = "--" + role.replace("_", "-")
-    advice = f"{flag} NAME gives another name"
-    if role != "item" and not required:
-        advice += f"; {flag} {NONE} if there is none"
-    if role == "action":
-        advice += "; --action-value buy if every event is a buy"
-    return f"{advice}."
-
-
-def read_items(args: argparse.Namespace, log: EventLog) -> Catalogue | None:
-    """The catalogue that --items names."""
-    if args.items is None:
-        return None
-    from ..pipeline import read_catalogue
-
-    return read_catalogue(args.items, integer_ids=log.item_ids.dtype.kind == "i")
-
-
 def add_learning_options(parser: argparse.ArgumentParser) -> None:
     """One option for each field of PipelineConfig."""
     group = parser.add_argument_group("learning")
@@ -171,10 +93,15 @@ def config_of(args: argparse.Namespace) -> PipelineConfig:
         if name.startswith("max_events") and value == 0:
             given[name] = None
     config = PipelineConfig(**given)
+    return config.with_options({"action_map": {**(config.action_map or {}), **mapped_actions(args)}})
+
+
+def mapped_actions(args: argparse.Namespace) -> dict[str, str | None]:
+    """The names that --map-action gives to actions."""
     renamed: dict[str, str | None] = {}
     for pair in getattr(args, "map_action", []):
         old, equals, new = pair.partition("=")
         if not equals or not old:
             raise UsageError(f"--map-action must be OLD=NEW. Got {pair!r} instead.")
         renamed[old] = new or None
-    return config.with_options({"action_map": {**(config.action_map or {}), **renamed}})
+    return renamed

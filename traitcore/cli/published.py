@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cached_property
 from typing import Any
 
 from .._errors import TableError
 from ..customers.describe import TopToken, TraitDescription
+from ..events.id_text import parse_id as parse
 from ..events.vocabulary import Vocabulary
 from ..pipeline import vocabulary_of
 from ..serving.index import KINDS, Index, open_index
@@ -24,7 +26,8 @@ class Published:
         self.store = TableStore(store)
         self.version = version
         if not self.store.root.is_dir():
-            raise TableError(f"There is no store at {store!r}: `traitcore fit LOG --store {store}` makes one.")
+            quoted = shlex.quote(store)
+            raise TableError(f"There is no store at {store!r}: `traitcore fit LOG --store {quoted}` makes one.")
 
     @cached_property
     def customers(self) -> EmbeddingTable:
@@ -90,9 +93,8 @@ class Published:
 
 def parse_id(table: EmbeddingTable, text: str) -> int | str:
     """An id as typed: a number where the table's ids are numbers."""
-    if table.id_kind == "int64":
-        try:
-            return int(text)
-        except ValueError:
-            raise KeyError(f"{text!r} is not in {table!r}: its ids are integers.") from None
-    return text
+    found = parse(text, table.id_kind == "int64")
+    if found is None:
+        kind = "integers" if table.id_kind == "int64" else "texts"
+        raise KeyError(f"{text!r} is not in {table!r}: its ids are {kind}.")
+    return found

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError
-from .._kernels import text as text_kernels
 from .arrow import read_array
-from .columns import Column, find_column, integer_column, null_column
+from .columns import Column, big_integer_column, find_column, integer_column, null_column
 from .ids import encode_strings
 from .timestamps import datetime_to_us, datetimes_to_us
 
@@ -40,19 +39,21 @@ def read_column(name: str, values: Any) -> Column:
             except TypeError:  # not all are strs
                 pass
         values = _as_array(name, values)
+        if isinstance(values, Column):
+            return values
     if values.ndim != 1:
         raise InputError(f"Column {name!r} must have one dimension. Got shape {values.shape} instead.")
     return _numpy_column(name, values)
 
 
-def _as_array(name: str, values: Any) -> NDArray[Any]:
+def _as_array(name: str, values: Any) -> NDArray[Any] | Column:
     """Lists keep their Python types: np.asarray would silently turn [1, "a"] into strings."""
     if isinstance(values, (list, tuple)):
         if len(values) and set(map(type, values)) == {int}:
             try:
                 return np.fromiter(values, dtype=np.int64, count=len(values))
-            except OverflowError as error:
-                raise InputError(f"Column {name!r} must fit int64: {error}.") from error
+            except OverflowError:
+                return big_integer_column(list(values), None)
         array = np.empty(len(values), dtype=object)
         array[:] = values
         return array
@@ -76,7 +77,7 @@ def _pandas_column(name: str, series: Any) -> Column:
         series = times.tz_convert("UTC")
         series = (series.dt if hasattr(series, "dt") else series).tz_localize(None)
     if missing.any() and getattr(dtype, "kind", "O") in "iu":  # pandas' nullable integers
-        return integer_column(name, series.to_numpy(dtype=np.int64, na_value=0), ~missing)
+        return integer_column(series.to_numpy(dtype=np.int64 if dtype.kind == "i" else np.uint64, na_value=0), ~missing)
     array = series.to_numpy()
     if array.dtype.kind == "O":
         array = array.copy()
@@ -89,7 +90,7 @@ def _numpy_column(name: str, array: NDArray[Any]) -> Column:
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     if kind in "iu":
-        return integer_column(name, array, None)
+        return integer_column(array, None)
     if kind == "f":
         array = array.astype(np.float64, copy=False)
         missing = np.isnan(array)
@@ -124,9 +125,10 @@ def _fixed_width_column(array: NDArray[Any]) -> Column:
             array = points.astype(np.uint8)
     buffer = array.view(np.uint8).reshape(-1)
     buffer = buffer if buffer.flags.writeable else buffer.copy()
-    stops = np.empty(n, dtype=np.int64)
-    text_kernels.fixed_stops(buffer, width, stops)
-    return Column("spans", np.arange(n, dtype=np.int64) * width, buffer=buffer, stops=stops)
+    used = buffer.reshape(n, width)[:, ::-1] != 0  # without the NULs that fill it
+    lengths = np.where(used.any(axis=1), width - used.argmax(axis=1), 0)
+    starts = np.arange(n, dtype=np.int64) * width
+    return Column("spans", starts, buffer=buffer, stops=starts + lengths)
 
 
 def _object_column(name: str, array: NDArray[Any]) -> Column:
@@ -154,12 +156,13 @@ def _object_column(name: str, array: NDArray[Any]) -> Column:
     valid = None if present.all() else present
     if kinds == {"floats"}:
         return _numpy_column(name, np.array([np.nan if v is None else v for v in values], dtype=np.float64))
-    convert = _us_of if kinds == {"times"} else int
+    if kinds == {"times"}:
+        return Column("times", np.array([0 if v is None else _us_of(v) for v in values], dtype=np.int64), valid, "us")
+    integers = [0 if v is None else int(v) for v in values]
     try:
-        numbers = np.array([0 if v is None else convert(v) for v in values], dtype=np.int64)
-    except OverflowError as error:
-        raise InputError(f"Column {name!r} must fit int64: {error}.") from error
-    return Column("times", numbers, valid, "us") if kinds == {"times"} else Column("integers", numbers, valid)
+        return Column("integers", np.array(integers, dtype=np.int64), valid)
+    except OverflowError:
+        return big_integer_column(integers, valid)
 
 
 def _kind_of(kind: type) -> str:

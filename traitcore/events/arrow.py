@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .._errors import InputError
-from .._kernels import text as kernels
-from .columns import Column, concatenate, find_column, integer_column, null_column
+from .columns import Column, big_integer_column, concatenate, find_column, integer_column, null_column
 
 
 class _Schema(Structure):
@@ -162,7 +162,7 @@ def _read(name: str, schema: _Schema, array: _Array, parent: _Array | None) -> C
             there = ~np.isnan(values)
             both = there if valid is None else there & valid
             return Column("floats", values, None if both.all() else both)
-        return integer_column(name, values, valid)
+        return integer_column(values, valid)
     if form.startswith("ts") or form in ("tdD", "tdm"):
         return _read_times(form, array, start, n, valid)
     if form in ("u", "U", "vu"):
@@ -176,14 +176,30 @@ def _read(name: str, schema: _Schema, array: _Array, parent: _Array | None) -> C
 
 
 def _read_decimals(form: str, array: _Array, start: int, n: int, valid: NDArray[np.bool_] | None) -> Column:
-    """Decimals "d:precision,scale[,bits]" of up to 128 bits, as floats (many systems export integer ids this way)."""
+    """Decimals "d:precision,scale[,bits]": whole ones are integers, exactly (many systems export ids so)."""
     numbers = [int(part) for part in form[2:].split(",")]
-    words = (numbers[2] if len(numbers) > 2 else 128) // 32
-    raw = _bytes_at(array.buffers[1], (start + n) * 4 * words).view(np.uint32)[start * words :].reshape(n, words)
-    values = raw[:, -1].view(np.int32).astype(np.float64) if n else np.zeros(0)
-    for k in range(words - 2, -1, -1):
-        values = values * 2.0**32 + raw[:, k]
-    return Column("floats", values / 10.0 ** numbers[1], valid)
+    unit, width = 10 ** numbers[1], (numbers[2] if len(numbers) > 2 else 128) // 8
+    raw = _bytes_at(array.buffers[1], (start + n) * width)[start * width :]
+    if width < 8:
+        low: NDArray[np.int64] = raw.view(np.int32).astype(np.int64)
+        fits = np.ones(n, dtype=np.bool_)
+    else:
+        words = raw.view(np.int64).reshape(n, width // 8)
+        low = words[:, 0].copy()
+        fits = (words[:, 1:] == (low >> 63)[:, None]).all(axis=1)
+    if valid is not None:
+        low[~valid], fits = 0, fits | ~valid
+    if fits.all() and unit < 2**63:
+        rest = low % np.int64(unit)
+        if not rest.any():
+            return Column("integers", low // np.int64(unit), valid)
+        return Column("floats", low / unit, valid)
+    exact = [int.from_bytes(raw[k * width : (k + 1) * width].tobytes(), "little", signed=True) for k in range(n)]
+    if valid is not None:
+        exact = [value if there else 0 for value, there in zip(exact, valid.tolist())]
+    if any(value % unit for value in exact):
+        return Column("floats", np.array([value / unit for value in exact]), valid)
+    return big_integer_column([value // unit for value in exact], valid)
 
 
 def _read_times(form: str, array: _Array, start: int, n: int, valid: NDArray[np.bool_] | None) -> Column:
@@ -232,10 +248,9 @@ def _spans(
     valid = _valid(array, start, n)
     np.cumsum(lengths if valid is None else np.where(valid, lengths, 0), out=offsets[1:])
     out = np.empty(int(offsets[-1]), dtype=np.uint8)
-    kernels.gather_views(views, -1, out, out, offsets)
+    _core.gather_views(views, -1, out, offsets, out)
     n_data = array.n_buffers - 3
     sizes = _bytes_at(array.buffers[array.n_buffers - 1], n_data * 8).view(np.int64)
     for which in range(n_data):
-        data = _bytes_at(array.buffers[2 + which], int(sizes[which]))
-        kernels.gather_views(views, which, data, out, offsets)
+        _core.gather_views(views, which, _bytes_at(array.buffers[2 + which], int(sizes[which])), offsets, out)
     return out, offsets[:-1], offsets[1:]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError, MissingColumnError
-from .ids import TextCoder, code_integers, recoded, sort_ids, text_array
+from .ids import TextCoder, code_integers, encode_strings, recoded, sort_ids, text_array
 
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
 _NO_STOPS = np.zeros(0, dtype=np.int64)
@@ -26,7 +26,7 @@ _NO_STOPS = np.zeros(0, dtype=np.int64)
 
 @dataclass
 class Column:
-    """`kind` is one of the five; see the module."""
+    """`kind` is one of the five; see the module. `numbers`: the texts are integers, some beyond int64."""
 
     kind: str
     values: NDArray[Any]
@@ -35,6 +35,7 @@ class Column:
     texts: list[str] = field(default_factory=list)
     buffer: NDArray[np.uint8] = field(default_factory=lambda: _NO_BYTES)
     stops: NDArray[np.int64] = field(default_factory=lambda: _NO_STOPS)
+    numbers: bool = False
 
     def __len__(self) -> int:
         return len(self.values)
@@ -97,6 +98,9 @@ def null_column(n: int) -> Column:
 
 def concatenate(name: str, parts: Sequence[Column]) -> Column:
     """Blocks of one column as one."""
+    if any(part.numbers for part in parts):  # integers beyond int64 in one block make texts of them all
+        parts = [texts_of_integers(part) if part.kind == "integers" else part for part in parts]
+        parts = [part.as_spans() for part in parts]
     if len({part.kind for part in parts}) > 1:
         kinds = ", ".join(sorted({part.kind for part in parts}))
         raise InputError(f"Column {name!r} must hold values of one type. Got {kinds}.")
@@ -112,15 +116,27 @@ def concatenate(name: str, parts: Sequence[Column]) -> Column:
     )
 
 
-def integer_column(name: str, values: NDArray[Any], valid: NDArray[np.bool_] | None) -> Column:
-    """Integers of any width as a column; unsigned ones must fit int64."""
+def integer_column(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> Column:
+    """Integers of any width as a column; of texts, where one of them is beyond int64."""
     if values.dtype == np.uint64:
-        top = values if valid is None else np.where(valid, values, 0)
-        if len(top) and top.max() > np.iinfo(np.int64).max:
-            row = int(np.argmax(top))
-            raise InputError(f"Column {name!r} must fit int64. Got {top[row]} in row {row} instead.")
+        if valid is not None:
+            values = np.where(valid, values, 0)
+        if len(values) and values.max() > np.iinfo(np.int64).max:
+            return big_integer_column(values.tolist(), valid)
         values = values.astype(np.int64)
     return Column("integers", values, valid)
+
+
+def big_integer_column(values: list[int], valid: NDArray[np.bool_] | None) -> Column:
+    """Integers, some beyond int64, as texts: exact, where floats would merge ids that differ in their last digits."""
+    codes, texts = encode_strings(list(map(str, values)))
+    return Column("texts", codes if valid is None else np.where(valid, codes, np.int32(-1)), texts=texts, numbers=True)
+
+
+def texts_of_integers(column: Column) -> Column:
+    """Integers as texts."""
+    codes, ids = code_integers(column.values, column.valid)
+    return Column("texts", codes, texts=[str(i) for i in ids.tolist()], numbers=True)
 
 
 def find_column(names: Sequence[str], role: str, name: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from .array_likes import pick_columns
 from .arrow import read_stream
 from .log_builder import LogBuilder
 from .log_report import LogReport
-from .timestamps import UNITS, format_us
+from .set_aside import RowSource
+from .timestamps import UNITS, check_format, format_us
 
 ID_TYPES = ("auto", "int", "str")
 
@@ -53,7 +54,8 @@ class EventLog:
     --------
     >>> import traitcore as tc
     >>> log = tc.EventLog.from_columns({"user_id": ["ann", "bob", "ann"], "timestamp": [0, 30, 60],
-    ...                                 "action": ["view", "buy", "view"], "item_id": [5, 3, 4]})
+    ...                                 "action": ["view", "buy", "view"], "item_id": [5, 3, 4]},
+    ...                                timestamp_unit="s")
     >>> log
     EventLog(3 events, 2 users, 3 items, 2 actions)
     >>> log.user_ids[log.user].tolist()
@@ -131,23 +133,27 @@ class EventLog:
         item_text: str | None = None,
         action_value: str | None = None,
         timestamp_unit: str | None = None,
+        timestamp_format: str | None = None,
         id_types: str | Mapping[str, str] = "auto",
+        null: str | Sequence[str] | None = None,
         on_bad_rows: str = "raise",
     ) -> EventLog:
         """A log from columns that are in memory.
 
         Parameters
         ----------
-        data : mapping of 1-D arrays or lists, pandas or polars DataFrame, pyarrow table, or any object with
-            `__arrow_c_stream__`.
+        data : mapping of 1-D arrays or lists, pandas or polars DataFrame, polars LazyFrame, pyarrow table, or any
+            object with `__arrow_c_stream__`, such as a DuckDB relation.
         user, timestamp, action, item, session, order, item_text : name of the column of each role; None where the
             log has none. Only `item` is required. `order` is an integer place within the session or history;
             `item_text` describes the item.
         action_value : the action of every row, where there is no action column.
-        timestamp_unit : "s", "ms", "us", "ns" for epoch numbers, "iso" for ISO 8601 text; None: detected.
-            Datetime columns carry their own.
+        timestamp_unit : "s", "ms", "us", "ns" for epoch numbers, "iso" for ISO 8601 text; None: ISO 8601 where most
+            texts are, else the unit in which most numbers are of the years 1990 to 2099. Datetimes carry their own.
+        timestamp_format : how texts are written, by strptime's directives, e.g. "%d/%m/%Y %H:%M".
         id_types : "auto" keeps integers and strings as they are; "int" or "str" (for all, or by role in a mapping
             with keys user, item, session) makes text ids one or the other. 1 and "1" are never the same id.
+        null : texts that mean "no value", e.g. "NA"; None: only empty ones do, and such words are noted in the report.
         on_bad_rows : "raise" or "set_aside": rows with a null or empty user, item, action, session or timestamp, or
             a timestamp that can't be one, are refused, or left out and counted in `report`.
 
@@ -155,12 +161,17 @@ class EventLog:
         ------
         InputError : a column is missing, of mixed or unfit type, or a row is bad; TypeError, ValueError: parameters.
         """
-        names = column_names(Checks("EventLog.from_columns"), user, timestamp, action, item, session, order, item_text)
-        check_options(Checks("EventLog.from_columns"), timestamp_unit, on_bad_rows, action, action_value)
+        check = Checks("EventLog.from_columns")
+        names = column_names(check, user, timestamp, action, item, session, order, item_text)
+        check_options(check, timestamp_unit, on_bad_rows, action, action_value, timestamp_format)
         builder = LogBuilder(
-            names, source="columns", place="row", timestamp_unit=timestamp_unit,
-            set_aside=on_bad_rows == "set_aside", id_types=check_id_types(Checks("EventLog.from_columns"), id_types),
+            names, source="columns", set_aside=on_bad_rows == "set_aside", id_types=check_id_types(check, id_types),
+            timestamp_unit=timestamp_unit, timestamp_format=timestamp_format, nulls=check_nulls(check, null),
         )
+        builder.begin(RowSource("columns"))
+        if type(data).__module__.split(".")[0] == "polars" and type(data).__name__ == "LazyFrame":
+            there = data.collect_schema().names()
+            data = data.select([n for n in dict.fromkeys(names.values()) if n in there] or there).collect()
         if _streams(data):
             for batch in read_stream(_only(data, list(names.values())), names):
                 builder.add(batch)
@@ -236,9 +247,18 @@ def column_names(
 
 
 def check_options(
-    check: Checks, timestamp_unit: str | None, on_bad_rows: str, action: str | None, action_value: str | None
+    check: Checks, timestamp_unit: str | None, on_bad_rows: str, action: str | None, action_value: str | None,
+    timestamp_format: str | None,
 ) -> None:
     """Check the options that all readers share."""
+    if timestamp_format is not None:
+        if not isinstance(timestamp_format, str):
+            raise check.type_error("timestamp_format", "a format of strptime", timestamp_format)
+        rule = check_format(timestamp_format)
+        if rule is not None:
+            raise check.value_error("timestamp_format", rule, timestamp_format)
+        if timestamp_unit is not None:
+            raise check.value_error("timestamp_unit", "None where timestamp_format is given", timestamp_unit)
     if timestamp_unit is not None:
         check.choice("timestamp_unit", timestamp_unit, (*UNITS, "iso"))
     check.choice("on_bad_rows", on_bad_rows, ("raise", "set_aside"))
@@ -262,6 +282,16 @@ def check_id_types(check: Checks, id_types: str | Mapping[str, str]) -> dict[str
     for wanted in given.values():
         check.choice("id_types", wanted, ID_TYPES)
     return given
+
+
+def check_nulls(check: Checks, null: str | Sequence[str] | None) -> frozenset[str] | None:
+    """The texts that mean "no value"; None where nothing was said."""
+    if null is None:
+        return None
+    words = (null,) if isinstance(null, str) else null
+    if not isinstance(words, (list, tuple, set, frozenset)) or not all(isinstance(word, str) for word in words):
+        raise check.type_error("null", "a str or a list of strs", null)
+    return frozenset(words)
 
 
 def log_from(builder: LogBuilder, action_value: str | None) -> EventLog:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import numpy as np
@@ -13,156 +12,111 @@ from numpy.typing import NDArray
 from .._errors import InputError
 from . import ids as coding
 from . import timestamps
-from .columns import Column
-from .log_report import LogReport, RejectedRows
+from .columns import Column, texts_of_integers
+from .id_coder import IdCoder
+from .id_text import as_integer
+from .log_report import InputWarning, LogReport
+from .set_aside import RowSource, SetAside
+from .time_column import TimeColumn
 
 ROLES = ("user", "session", "item", "action", "timestamp", "order", "item_text")
+CODED = ("user", "session", "item", "action")
 # Order of actions within one instant, and of tokens' actions everywhere; others follow by name.
 FUNNEL = ("view", "add_cart", "cart", "remove_cart", "remove", "purchase", "buy")
-_CANONICAL_INT = re.compile(r"0|-?[1-9][0-9]{0,18}")
-_FIRST_PLACES = 5
 MAX_ACTIONS = 32_767
-
-
-class IdCoder:
-    """Ids of one role, coded over blocks of rows; `finish` sorts them.
-
-    `wanted` type of ids: "int", "str", "keep" that of the column, or "guess" from how texts are written.
-    """
-
-    def __init__(self, wanted: str) -> None:
-        self.wanted = wanted
-        self.kind = ""
-        self.invalid: set[int] = set()
-        self._integers: coding.IntegerCoder | NDArray[np.int64] | None = None
-        self._texts: dict[str, int] = {}
-        self._spans = coding.TextCoder()
-
-    def code(self, column: Column) -> NDArray[np.int32]:
-        """Codes of a block, -1 where null (an empty string is null)."""
-        self.kind = column.kind
-        if column.kind == "spans":
-            codes = self._spans.code(column.buffer, column.values, column.stops)
-            self.invalid = self._spans.invalid
-            return codes
-        if column.kind == "texts":
-            return coding.recoded(column.values, np.array([self._code_text(t) for t in column.texts], dtype=np.int32))
-        if self._integers is None:
-            codes, self._integers = coding.code_integers(column.values, column.valid)
-            return codes
-        if isinstance(self._integers, np.ndarray):
-            known, self._integers = self._integers, coding.IntegerCoder()
-            self._integers.code(known)
-        codes = np.full(len(column), -1, dtype=np.int32)
-        rows = slice(None) if column.valid is None else column.valid
-        codes[rows] = self._integers.code(np.ascontiguousarray(column.values[rows], dtype=np.int64))
-        return codes
-
-    def _code_text(self, text: str) -> int:
-        if not text:
-            return -1
-        code = self._texts.setdefault(text, len(self._texts))
-        if not text.isascii():
-            try:
-                text.encode("utf-8")
-            except UnicodeEncodeError:  # a lone surrogate, which no file can hold
-                self.invalid.add(code)
-        return code
-
-    def finish(self, codes: NDArray[np.int32], dropped: bool) -> NDArray[Any]:
-        """Distinct ids in rising order; codes are changed in place to point at them."""
-        ids: NDArray[Any]
-        if self.kind in ("spans", "texts"):
-            texts = self._spans.texts if self.kind == "spans" else list(self._texts)
-            ids = self._typed(texts, coding.drop_unused(codes, np.arange(len(texts))) if dropped else None)
-        elif isinstance(self._integers, np.ndarray):
-            return coding.drop_unused(codes, self._integers) if dropped else self._integers
-        else:
-            ids = np.zeros(0, dtype=np.int64) if self._integers is None else self._integers.ids().copy()
-            ids = coding.drop_unused(codes, ids) if dropped else ids
-        rank, ids = coding.sort_ids(ids)
-        coding.remap_codes(codes, rank)
-        return ids
-
-    def _typed(self, texts: list[str], used: NDArray[np.int64] | None) -> NDArray[Any]:
-        """Texts as int64 if all are written as one would be (and strs are not asked for), else as str objects."""
-        if used is not None:
-            texts = [texts[i] for i in used.tolist()]
-        if self.wanted in ("int", "guess") and all(map(is_canonical, texts)):
-            return np.array([int(t) for t in texts], dtype=np.int64)
-        return coding.text_array(texts)
-
-
-def is_canonical(text: str) -> bool:
-    """Is the text what str() of an int64 gives?"""
-    return _CANONICAL_INT.fullmatch(text) is not None and -(2**63) <= int(text) < 2**63
 
 
 class LogBuilder:
     """Takes blocks of columns by role, checks and codes each row, and makes the parts of an EventLog.
 
-    `names` gives each role's column name for messages; `place` is what a row's number counts ("line" or "row").
-    Rows set aside are written to `rejects` too: place, reason and record. With `untyped` columns (a CSV's) ids are
-    ints where all are written so, unless id_types says more.
+    `names` gives each role's column name for messages. Rows set aside are written to `rejects` too: file, line or row,
+    reason and record. `nulls`: texts that mean "no value"; None: only "" does.
     """
 
     def __init__(
-        self, names: Mapping[str, str], *, source: str, place: str, timestamp_unit: str | None, set_aside: bool,
-        id_types: Mapping[str, str], untyped: bool = False, rejects: TextIO | None = None,
+        self, names: Mapping[str, str], *, source: str, set_aside: bool, id_types: Mapping[str, str],
+        timestamp_unit: str | None = None, timestamp_format: str | None = None, decimal: str = ".",
+        nulls: frozenset[str] | None = None, rejects: TextIO | None = None,
     ) -> None:
-        self.names, self.source, self.place = names, source, place
-        self.unit, self.unit_given = timestamp_unit, timestamp_unit is not None
-        self.aside = set_aside
-        auto = "guess" if untyped else "keep"
-        wanted = {role: auto if kind == "auto" else kind for role, kind in id_types.items()}
-        self.coders = {role: IdCoder(wanted.get(role, "str")) for role in ("user", "session", "item", "action")}
+        self.names, self.source, self.aside, self.decimal = names, source, set_aside, decimal
+        self.nulls, self.nulls_given = nulls or frozenset(), nulls is not None
+        wanted = {role: "keep" if kind == "auto" else kind for role, kind in id_types.items()}
+        self.coders = {role: IdCoder(wanted.get(role, "str"), self.nulls) for role in CODED}
         self.texts = coding.TextCoder()
-        self.rows_read = 0
-        self.counts: dict[str, int] = {}
-        self.first: dict[str, list[int]] = {}
-        self.parts: dict[str, list[NDArray[Any]]] = {role: [] for role in names}
-        self._writer = None if rejects is None else csv.writer(rejects, lineterminator="\n")
-        if self._writer is not None:
-            self._writer.writerow([self.place, "reason", "record"])
+        self.times = TimeColumn(names.get("timestamp", ""), source, unit=timestamp_unit, form=timestamp_format,
+                                decimal=decimal, nulls=self.nulls)
+        self.sources: list[RowSource] = []
+        self.set_aside = SetAside(rejects)
+        self.parts: dict[str, list[NDArray[Any]]] = {role: [] for role in names if role != "timestamp"}
+        self._kept: list[tuple[RowSource, NDArray[np.int64] | int, int]] = []  # source, rows or the first one, count
+
+    def begin(self, source: RowSource) -> None:
+        """The next blocks come from this source."""
+        for coder in self.coders.values():
+            coder.flat = coder.flat or source.flat
+            if source.untyped and coder.wanted == "keep":
+                coder.wanted = "guess"
+        self.sources.append(source)
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of all sources, kept or not."""
+        return sum(source.n_read + source.n_torn for source in self.sources)
 
     def add(
-        self,
-        columns: Mapping[str, Column],
-        *,
-        places: NDArray[np.int64] | None = None,
-        record: Callable[[int], str] | None = None,
-        torn: tuple[NDArray[np.bool_], str] | None = None,
+        self, columns: Mapping[str, Column], *, rows: NDArray[np.int64] | None = None, count: int | None = None,
+        torn: NDArray[np.bool_] | None = None,
     ) -> None:
         """Take one block of rows.
 
-        places: their lines or numbers (None: they are counted on); record(row): a row as it was read; torn: rows
-        with a wrong number of fields, and the reason.
+        rows: their numbers in the source (None: they are counted on); count: how many rows of the source it stands for
+        (None: as many as it has); torn: which don't have their fields in place.
         """
         n = len(next(iter(columns.values())))
+        source = self.sources[-1]
+        start = source.n_rows
+        source.n_rows += n if count is None else count
+        source.n_read += n
         if n == 0:
             return
         faults = _Faults(n)
         if torn is not None:
-            faults.mark(*torn)
-        coded: dict[str, NDArray[Any]] = {}
+            faults.mark(torn, source.reader.torn_reason)
+        coded: dict[str, Any] = {}
         for role, column in columns.items():
             name = self.names[role]
             if role == "timestamp":
-                coded[role] = self._times(name, column, faults)
+                coded[role] = self.times.read(column, faults.mark)
             elif role == "order":
-                coded[role] = _positions(name, column, faults)
+                coded[role] = _positions(name, column, faults, self.decimal)
             elif role == "item_text":
                 coded[role] = self._item_texts(name, column)
             else:
                 coded[role] = self._ids(role, name, column, faults)
+        good: NDArray[np.bool_] | None = None
         if faults.any:
-            if places is None:
-                places = np.arange(self.rows_read, self.rows_read + n)
-            self._reject(faults, columns, places, record)
-            coded = {role: values[faults.codes == 0] for role, values in coded.items()}
-        self.rows_read += n
+            numbers = np.arange(start, start + n) if rows is None else rows
+            self._reject(faults, columns, numbers)
+            good = faults.codes == 0
+            rows = numbers[good]
+        if "timestamp" in coded:
+            values, of_time = coded.pop("timestamp")
+            self.times.keep(values, of_time, good)
         for role, values in coded.items():
-            self.parts[role].append(values)
+            self.parts[role].append(values if good is None else values[good])
+        self._kept.append((source, start if rows is None else rows, n if rows is None else len(rows)))
+
+    def reject(self, rows: NDArray[np.int64], reason: str) -> None:
+        """Set aside rows of the source that hold no columns at all, such as lines that aren't JSON."""
+        source = self.sources[-1]
+        if not self.aside:
+            self._refuse(source, int(rows[0]), reason, "")
+        self.leave_out(rows, reason)
+
+    def leave_out(self, rows: NDArray[np.int64], reason: str) -> None:
+        """Count rows that say of themselves that they hold no event: no fault of theirs."""
+        self.sources[-1].n_read += len(rows)
+        self.set_aside.add(self.sources[-1], rows, reason, None)
 
     def _ids(self, role: str, name: str, column: Column, faults: _Faults) -> NDArray[np.int32]:
         if column.kind == "times":
@@ -170,18 +124,23 @@ class LogBuilder:
         coder = self.coders[role]
         if column.kind == "floats":
             column = _integral(name, column, faults)
-        if coder.kind and coder.kind != column.kind:
+        if coder.kind and (coder.kind == "integers") != (column.kind == "integers") and not (
+            column.numbers or (coder.kind == "texts" and column.kind == "integers" and coder.holds_numbers)
+        ):
             raise InputError(
-                f"{self.source}: column {name!r} must hold ids of one type. Got {coder.kind}, then {column.kind}."
+                f"{self.sources[-1].name}: column {name!r} must hold ids of one type. Got {coder.kind}, then "
+                f"{column.kind}."
             )
         if column.kind == "integers" and coder.wanted == "str" and role != "action":
-            column = _as_texts(column)
+            column = texts_of_integers(column)
         codes = coder.code(column)
         faults.mark(codes < 0, f"column {name!r} is null")
         if coder.invalid:
             faults.mark(np.isin(codes, list(coder.invalid)), f"column {name!r} is not valid UTF-8")
+        if coder.nested:
+            faults.mark(np.isin(codes, list(coder.nested)), f"column {name!r} is a JSON object or list")
         if coder.wanted == "int" and column.kind in ("texts", "spans"):
-            wrong = [row for row in np.flatnonzero(codes >= 0).tolist() if not is_canonical(column.text(row))]
+            wrong = [row for row in np.flatnonzero(codes >= 0).tolist() if as_integer(column.text(row)) is None]
             faults.mark_rows(np.array(wrong, dtype=np.int64), f"column {name!r} is not an integer")
         return codes
 
@@ -191,102 +150,167 @@ class LogBuilder:
         spans = column.as_spans()
         return self.texts.code(spans.buffer, spans.values, spans.stops)
 
-    def _times(self, name: str, column: Column, faults: _Faults) -> NDArray[np.int64]:
-        if column.kind in ("texts", "spans"):
-            column = self._parse_times(name, column.as_spans(), faults)
-        values = column.values
-        if column.valid is not None:
-            faults.mark(~column.valid, f"column {name!r} is null")
-        good = values[faults.codes == 0] if faults.any else values
-        if column.kind == "times":
-            unit, detected = column.unit, False
-        else:
-            if self.unit == "iso":
-                raise InputError(f"{self.source}: column {name!r} must hold ISO 8601 text. Got numbers instead.")
-            self.unit = self.unit or timestamps.detect_unit(good)
-            unit, detected = self.unit, not self.unit_given
-        low, stop = timestamps.unit_span(unit, detected)
-        if len(good) and (good.min() < low or good.max() >= stop):
-            faults.mark(values < 0, f"column {name!r} is before 1970")
-            what = f"not in {unit}, the unit of most rows" if detected else "after the year 9999"
-            faults.mark((values < low) | (values >= stop), f"column {name!r} is {what}")
-        if faults.any:
-            values = np.where(faults.codes == 0, values, low)
-        if values.dtype.kind == "f":
-            return timestamps.floats_to_us(values, unit)
-        return timestamps.integers_to_us(values, unit)
-
-    def _parse_times(self, name: str, column: Column, faults: _Faults) -> Column:
-        """Spans as epoch numbers or ISO 8601: as the unit says, else as more texts of the first block are."""
-        iso = self.unit == "iso"
-        values, status = timestamps.parse_spans(column.buffer, column.values, column.stops, iso)
-        if self.unit is None and (status == timestamps.WRONG).any():
-            others, fit = timestamps.parse_spans(column.buffer, column.values, column.stops, True)
-            if np.count_nonzero(fit == timestamps.FINE) >= np.count_nonzero(status == timestamps.FINE):
-                iso, self.unit, values, status = True, "iso", others, fit
-        faults.mark(status == timestamps.EMPTY, f"column {name!r} is null")
-        what = "is not an ISO 8601 time" if iso else "is not a number"
-        faults.mark(status == timestamps.WRONG, f"column {name!r} {what}")
-        if iso:
-            return Column("times", values, unit="us")
-        return Column("floats" if values.dtype.kind == "f" else "integers", values)
-
-    def _reject(
-        self, faults: _Faults, columns: Mapping[str, Column], places: NDArray[np.int64],
-        record: Callable[[int], str] | None,
-    ) -> None:
+    def _reject(self, faults: _Faults, columns: Mapping[str, Column], numbers: NDArray[np.int64]) -> None:
         """Raise for the first bad row, or count and write out the bad rows."""
-        rows = np.flatnonzero(faults.codes)
+        source = self.sources[-1]
         if not self.aside:
-            row = int(rows[0])
+            row = int(np.flatnonzero(faults.codes)[0])
             reason = faults.reason(row)
             column = next((c for r, c in columns.items() if f"column {self.names[r]!r}" in reason), None)
             got = "" if column is None or "is null" in reason else f" Got {column.show(row)}."
-            raise InputError(
-                f"{self.source}, {self.place} {int(places[row])}: {reason}.{got} "
-                "(on_bad_rows='set_aside' leaves such rows out and reports them.)"
-            )
+            self._refuse(source, int(numbers[row]), reason, got)
         for code, reason in enumerate(faults.reasons):
             these = np.flatnonzero(faults.codes == code + 1)
             if len(these):
-                self.counts[reason] = self.counts.get(reason, 0) + len(these)
-                seen = self.first.setdefault(reason, [])
-                seen += places[these[: _FIRST_PLACES - len(seen)]].tolist()
-        if self._writer is not None:
-            for row in rows.tolist():
-                text = "|".join(c.text(row) for c in columns.values()) if record is None else record(row)
-                self._writer.writerow([int(places[row]), faults.reason(row), text])
+                texts = ("|".join(c.text(row) for c in columns.values()) for row in these.tolist())
+                self.set_aside.add(source, numbers[these], reason, texts)
+
+    def _refuse(self, source: RowSource, row: int, reason: str, got: str) -> None:
+        place, number = source.place, row + source.first
+        if source.reader is not None:
+            place, number, other = source.reader.place_of(row)
+            reason, got = (reason, got) if other is None else (other, "")
+        raise InputError(
+            f"{source.name}, {place} {number}: {reason}.{got} "
+            "(on_bad_rows='set_aside' leaves such rows out and reports them.)"
+        )
+
+    def source_of(self, row: int) -> tuple[RowSource, int]:
+        """(source, number in it) of a kept row."""
+        for source, rows, n in self._kept:
+            if row < n:
+                return source, int(rows[row]) if isinstance(rows, np.ndarray) else rows + row
+            row -= n
+        raise IndexError(row)
+
+    # -- the end ---------------------------------------------------------------------------------------------------
 
     def finish(self) -> dict[str, Any]:
         """Keyword arguments of EventLog. Raises InputError where no row is left."""
+        self._refuse_torn()
         if self.rows_read == 0:
             raise InputError(f"{self.source} has no rows: there is no event to learn from.")
-        kept = sum(map(len, self.parts["item"]))
-        aside = {reason: RejectedRows(n, tuple(self.first[reason])) for reason, n in self.counts.items()}
-        if kept == 0:
-            reasons = "; ".join(f"{a.count:,}: {reason}" for reason, a in aside.items())
-            raise InputError(f"{self.source}: all {self.rows_read:,} rows were set aside ({reasons}).")
         whole = {role: _joined(self.parts.pop(role)) for role in list(self.parts)}
+        if "timestamp" in self.names and sum(n for _, _, n in self._kept) > 0:
+            whole["timestamp"] = self._finished_times(whole)
+        kept = len(whole["item"])
         parts: dict[str, Any] = {}
+        aside = bool(self.set_aside.counts)
         for role, coder in self.coders.items():
             if role in whole:
                 parts[role] = whole[role]
-                parts[f"{role}_ids"] = coder.finish(whole[role], bool(aside))
+                parts[f"{role}_ids"] = coder.finish(whole[role], aside)
                 parts[f"{role}_ids"].flags.writeable = False
+        notes = self._notes(parts)
+        for source in self.sources:
+            self.set_aside.settle(source)
+        report = self.set_aside.report()
+        if kept == 0:
+            reasons = "; ".join(f"{a.count:,}: {reason}" for reason, a in report.items())
+            raise InputError(f"{self.source}: all {self.rows_read:,} rows were set aside ({reasons}).")
         if "action" in whole:
             parts["action"], parts["actions"] = _funnel_order(whole["action"], parts.pop("action_ids"), self)
         if "item_text" in whole:
             n_items = len(parts["item_ids"])
             parts["item_texts"] = _most_frequent_texts(whole["item"], whole["item_text"], self.texts.texts, n_items)
         parts["timestamp_us"], parts["position"] = whole.get("timestamp"), whole.get("order")
+        places = {source.place for source in self.sources}
         parts["report"] = LogReport(
-            source=self.source, rows_read=self.rows_read, rows_kept=kept, set_aside=aside,
-            timestamp_unit=None if "timestamp" not in whole else (self.unit or "datetime"),
-            timestamp_unit_detected=not self.unit_given and self.unit is not None, place=self.place,
+            source=self.source, rows_read=self.rows_read, rows_kept=kept, set_aside=report,
+            timestamp_unit=None if "timestamp" not in whole else (self.times.unit or "datetime"),
+            timestamp_unit_detected=self.times.detected, place=places.pop() if len(places) == 1 else "line or row",
             id_types={role: "int" if parts[f"{role}_ids"].dtype.kind == "i" else "str"
                       for role in ("user", "session", "item") if f"{role}_ids" in parts},
+            notes=(*notes, *self.set_aside.notes),
         )
+        for note in parts["report"].notes:
+            warnings.warn(f"{self.source}: {note}", InputWarning, stacklevel=5)
         return parts
+
+    def _refuse_torn(self) -> None:
+        for source in self.sources:
+            torn = source.reader.torn() if hasattr(source.reader, "torn") else None
+            if torn is not None and len(torn.starts):
+                source.n_torn = len(torn.starts)
+                if not self.aside:
+                    line, reason = source.reader.line_at(int(torn.starts[0])), torn.reasons[0]
+                    more = " encoding='latin-1', say, reads text in another encoding." if "UTF-8" in reason else ""
+                    raise InputError(
+                        f"{source.name}, line {line}: {reason}.{more} "
+                        "(on_bad_rows='set_aside' leaves such rows out and reports them.)"
+                    )
+
+    def _finished_times(self, whole: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+        """Microseconds of the rows kept, after those that don't fit the whole column are set aside too."""
+        us, faults = self.times.finish()
+        if not faults:
+            return us
+        if not self.aside:
+            row, reason = min((int(rows[0]), reason) for rows, reason in faults)
+            source, number = self.source_of(row)
+            self._refuse(source, number, reason, "")
+        good = np.ones(len(us), dtype=np.bool_)
+        for rows, reason in faults:
+            good[rows] = False
+            for source, numbers, texts in self._by_source(rows, whole):
+                self.set_aside.add(source, numbers, reason, texts)
+        for role in whole:
+            whole[role] = whole[role][good]
+        kept: list[tuple[RowSource, NDArray[np.int64] | int, int]] = []
+        at = 0
+        for source, first, n in self._kept:
+            mask = good[at : at + n]
+            own = first if isinstance(first, np.ndarray) else np.arange(first, first + n)
+            kept.append((source, own[mask], int(np.count_nonzero(mask))))
+            at += n
+        self._kept = kept
+        return us[good]
+
+    def _by_source(
+        self, rows: NDArray[np.int64], whole: Mapping[str, NDArray[Any]]
+    ) -> Iterator[tuple[RowSource, NDArray[np.int64], Iterator[str]]]:
+        """Kept rows (rising) by where they came from."""
+        at = 0
+        for source, numbers, n in self._kept:
+            first, last = np.searchsorted(rows, (at, at + n))
+            if last > first:
+                inside = rows[first:last] - at
+                own = numbers[inside] if isinstance(numbers, np.ndarray) else numbers + inside
+                texts = ("|".join(self._text_of(role, whole[role][at + row]) for role in self.coders if role in whole)
+                         for row in inside.tolist())
+                yield source, own, texts
+            at += n
+
+    def _text_of(self, role: str, code: int) -> str:
+        return self.coders[role].text(int(code))
+
+    def _notes(self, parts: Mapping[str, Any]) -> list[str]:
+        """What may be meant otherwise than it was read."""
+        notes = []
+        for role, coder in self.coders.items():
+            if role not in parts:
+                continue
+            name, codes = self.names[role], parts[role]
+            for word, code in [] if self.nulls_given else coder.null_words:
+                n = int(np.count_nonzero(codes == code))
+                notes.append(f"column {name!r} is {word!r} in {n:,} rows, taken as a {role} of that name; "
+                             f"null={word!r} makes them rows without one")
+            if coder.strays and role != "action":
+                text, code = coder.strays[0]
+                source, number = self.source_of(int(np.argmax(codes == code)))
+                notes.append(
+                    f"column {name!r} is text for {len(coder.strays):,} of its {len(parts[f'{role}_ids']):,} ids, all "
+                    f"others are integers: the first is {text!r} in {self._place(source, number)}; id_types='int' "
+                    "makes it a bad row"
+                )
+        return notes
+
+    def _place(self, source: RowSource, number: int) -> str:
+        found = None
+        if source.reader is not None:
+            found = source.reader.locate(np.array([number]), source.n_rows)
+        place, at = (source.place, number + source.first) if found is None else ("line", int(found[0][0]))
+        return f"{place} {at}" if len(self.sources) == 1 else f"{source.name}, {place} {at}"
 
 
 class _Faults:
@@ -325,18 +349,12 @@ def _integral(name: str, column: Column, faults: _Faults) -> Column:
     return Column("integers", np.where(valid, values, 0).astype(np.int64), None if valid.all() else valid)
 
 
-def _as_texts(column: Column) -> Column:
-    """Integers as strs, for id_types="str"."""
-    codes, ids = coding.code_integers(column.values, column.valid)
-    return Column("texts", codes, texts=[str(i) for i in ids.tolist()])
-
-
-def _positions(name: str, column: Column, faults: _Faults) -> NDArray[np.int64]:
+def _positions(name: str, column: Column, faults: _Faults, decimal: str) -> NDArray[np.int64]:
     if column.kind == "times":
         raise InputError(f"Column {name!r} must hold integers, the order of events. Got datetimes instead.")
     if column.kind in ("texts", "spans"):
         spans = column.as_spans()
-        values, status = timestamps.parse_spans(spans.buffer, spans.values, spans.stops, False)
+        values, status = timestamps.parse_numbers(spans.buffer, spans.values, spans.stops, decimal)
         faults.mark(status == timestamps.EMPTY, f"column {name!r} is null")
         faults.mark(status == timestamps.WRONG, f"column {name!r} is not an integer")
         column = Column("floats" if values.dtype.kind == "f" else "integers", values)
@@ -348,7 +366,7 @@ def _positions(name: str, column: Column, faults: _Faults) -> NDArray[np.int64]:
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts][len(parts) > 0 :])
 
 
 def _funnel_order(

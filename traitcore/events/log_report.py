@@ -7,17 +7,25 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
+class InputWarning(UserWarning):
+    """Something in a log may be meant otherwise than it was read; `LogReport.notes` has the same sentence."""
+
+
 @dataclass(frozen=True)
 class RejectedRows:
-    """Rows set aside for one reason: their number, and the first few lines (CSV) or rows (from 0)."""
+    """Rows set aside for one reason: their number, and the first few lines (CSV) or rows (from 0), each of its file."""
 
     count: int
     first: tuple[int, ...]
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class LogReport:
-    """Counts of the rows read: rows_read = rows_kept + the counts of `set_aside`, which is keyed by reason."""
+    """Counts of the rows read: rows_read = rows_kept + the counts of `set_aside`, which is keyed by reason.
+
+    `notes` say what in the log may be meant otherwise than it was read.
+    """
 
     source: str
     rows_read: int
@@ -27,6 +35,7 @@ class LogReport:
     timestamp_unit_detected: bool = False
     id_types: Mapping[str, str] = field(default_factory=dict)
     place: str = "row"
+    notes: tuple[str, ...] = ()
 
     @property
     def rows_set_aside(self) -> int:
@@ -40,9 +49,13 @@ class LogReport:
     def __str__(self) -> str:
         lines = [f"{self.rows_kept:,} of {self.rows_read:,} rows of {self.source} kept"]
         for reason, aside in self.set_aside.items():
-            places = ", ".join(map(str, aside.first)) + (", ..." if aside.count > len(aside.first) else "")
+            many = len(set(aside.files)) > 1
+            places = ", ".join(f"{place} of {name}" if many else str(place)
+                               for place, name in zip(aside.first, aside.files or ("",) * len(aside.first)))
+            places += ", ..." if aside.count > len(aside.first) else ""
             lines.append(f"  set aside {aside.count:,}: {reason} ({self.place} {places})")
         if self.timestamp_unit:
             how = " (detected)" if self.timestamp_unit_detected else ""
             lines.append(f"  timestamps: {self.timestamp_unit}{how}")
+        lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)

@@ -1,27 +1,34 @@
-"""read_events: a log from a CSV file (plain or .gz), or from Parquet through the `io` extra."""
+"""read_events: a log from files of any format, or from standard input.
+
+`source_files` finds and unpacks the files; `file_blocks` has DuckDB read each, as `csv_source`, `json_source`,
+`parquet_source` and `excel_source` ask it to, block by block; `log_builder` codes the blocks: ids in `id_coder`, times
+in `time_column`, rows that are no events in `set_aside`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from .._errors import InputError
 from .._files import whole_file
 from .._progress import Progress
 from .._validate import Checks
-from .csv_file import read_csv
-from .log import EventLog, check_id_types, check_options, column_names, log_from
+from . import duck
+from .file_blocks import read_files
+from .log import EventLog, check_id_types, check_nulls, check_options, column_names, log_from
 from .log_builder import LogBuilder
-from .parquet_file import read_parquet
+from .reading import Reading
+from .source_files import STDIN, named_files, open_sources
 
 _CHECK = Checks("read_events")
+StrPath = str | os.PathLike[str]
 
 
 def read_events(
-    path: str | os.PathLike[str],
+    path: StrPath | Sequence[StrPath],
     *,
     user: str | None = "user_id",
     timestamp: str | None = "timestamp",
@@ -31,34 +38,52 @@ def read_events(
     order: str | None = None,
     item_text: str | None = None,
     action_value: str | None = None,
-    delimiter: str = ",",
-    timestamp_unit: str | None = None,
-    id_types: str | Mapping[str, str] = "auto",
     where: str | None = None,
+    format: str | None = None,
+    delimiter: str | None = None,
+    quote: str | None = '"',
+    columns: Sequence[str] | None = None,
+    encoding: str = "utf-8",
+    decimal: str = ".",
+    sheet: str | None = None,
+    null: str | Sequence[str] | None = None,
+    timestamp_unit: str | None = None,
+    timestamp_format: str | None = None,
+    id_types: str | Mapping[str, str] = "auto",
     on_bad_rows: str = "raise",
-    rejects: str | os.PathLike[str] | None = None,
+    rejects: StrPath | None = None,
     progress: Progress | None = None,
 ) -> EventLog:
-    """Read a log from a file.
+    """Read a log from files: CSV, JSON lines, Parquet or Excel.
 
     Parameters
     ----------
-    path : a CSV file with a header (UTF-8; .gz is unpacked), or Parquet: a path or DuckDB glob that ends in
-        .parquet, .parq or .pq (needs `pip install 'traitcore[io]'`).
-    user, timestamp, action, item, session, order, item_text, action_value, timestamp_unit, on_bad_rows : as in
-        `EventLog.from_columns`. For Parquet each may be any DuckDB SQL expression over the file's columns, e.g.
-        action="CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END".
-    delimiter : one character between the fields of a CSV.
-    id_types : as in `EventLog.from_columns`. In a CSV, "auto" makes a column of ids integers if every one is
-        written as an int64 is (no plus, no leading zeros, no spaces), else strings.
-    where : for Parquet, a DuckDB SQL condition on the rows to read.
-    rejects : with on_bad_rows="set_aside", a CSV file for the rows set aside: their line or row, reason and values.
-    progress : called as progress("read", done, total) in bytes (CSV) or rows (Parquet).
+    path : a file, a folder, a pattern with * and **, "-" for standard input, or a list of these. The ending says the
+        format (.csv, .tsv, .txt; .json, .jsonl; .parquet; .xlsx; anything else is CSV) and how it is packed (.gz, .zst,
+        .bz2, .xz, .zip). Folders named key=value on the way give a column each.
+    user, timestamp, action, item, session, order, item_text : the column whose name is exactly this, else a DuckDB SQL
+        expression over the columns, e.g. action="CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END" (a CSV's
+        columns are all text). In JSON, and nested Parquet, also a path a.b, or items[].id for each entry of a list.
+        None: the log has none.
+    action_value : the action of every row, where there is no action column.
+    where : a SQL condition on the rows to read.
+    format : "csv", "json", "parquet" or "excel"; None: as the name ends.
+    delimiter : between the fields of a CSV, 1 to 4 bytes, such as ";" or "::"; None: a comma, or a tab for .tsv.
+    quote : around fields of a CSV that hold a delimiter; None: quotes are characters like any other.
+    columns : names of the columns of a CSV without a header.
+    encoding : of text. UTF-16 and UTF-32 that begin with a byte order mark are known by it.
+    decimal : "." or ",", in numbers written as text.
+    sheet : of an Excel file; None: all, which must have the same columns.
+    null : texts that mean "no value", e.g. "NA"; None: only empty fields do, and such words are noted in the report.
+    timestamp_unit, timestamp_format, id_types, on_bad_rows : as in `EventLog.from_columns`. In CSV, JSON and Excel
+        "auto" makes a column of ids integers if every one is written as an int64 is (123, or 123.0), else strings.
+    rejects : with on_bad_rows="set_aside", a CSV file for the rows set aside: file, line or row, reason and record.
+    progress : called as progress("read", done, total) in bytes.
 
     Raises
     ------
     InputError : the file can't be read as a log; the message names the file, and the line and column where it can.
-    FileNotFoundError : there is no such file.
+    FileNotFoundError : there is no such file. ImportError : an extra is needed: `pip install 'traitcore[io]'`.
 
     See Also
     --------
@@ -69,41 +94,72 @@ def read_events(
     >>> import tempfile, traitcore as tc
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with open(f"{folder}/events.csv", "w") as file:
-    ...         _ = file.write("user_id,timestamp,action,item_id\\nann,0,view,5\\nbob,60,buy,3\\n")
+    ...         _ = file.write("user_id,timestamp,action,item_id\\nann,1500000000,view,5\\nbob,1500000060,buy,3\\n")
     ...     log = tc.read_events(f"{folder}/events.csv")
     >>> log
     EventLog(2 events, 2 users, 2 items, 2 actions)
     """
     names = column_names(_CHECK, user, timestamp, action, item, session, order, item_text)
-    check_options(_CHECK, timestamp_unit, on_bad_rows, action, action_value)
+    check_options(_CHECK, timestamp_unit, on_bad_rows, action, action_value, timestamp_format)
     types = check_id_types(_CHECK, id_types)
-    if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n' or not delimiter.isascii():
-        raise _CHECK.value_error("delimiter", "one ASCII character, not a quote", delimiter)
+    if isinstance(columns, str):
+        raise _CHECK.type_error("columns", "the names of the columns", columns)
+    names_given = None if columns is None else tuple(columns)
+    reading = Reading(format, delimiter, quote, names_given, encoding, decimal, sheet)
+    reading.check(_CHECK)
     if rejects is not None and on_bad_rows != "set_aside":
         raise _CHECK.value_error("rejects", "None unless on_bad_rows='set_aside'", rejects)
-    name = os.fspath(path)
-    parquet = name.lower().endswith((".parquet", ".parq", ".pq"))
-    if where is not None and not parquet:
-        raise _CHECK.value_error("where", "None for CSV files", where)
-    if os.path.isdir(name):
-        raise InputError(f"{name} is a folder. Name a file, or for Parquet a pattern such as {name}/*.parquet.")
-    with _rejects_file(rejects) as sink:
+    listed = [pair for one in _paths(path) for pair in named_files(one)]
+    if rejects is not None:
+        for one, _ in listed:
+            _refuse_same(one, rejects)
+    total = sum(os.path.getsize(one) for one, _ in listed if os.path.isfile(one))
+    source = listed[0][1] if len(listed) == 1 else f"{len(listed):,} files"
+    with (
+        rejects_file(rejects) as sink,
+        open_sources(_paths(path), reading) as files,
+        duck.connected() as connection,
+    ):
         builder = LogBuilder(
-            names, source=Path(name).name, place="row" if parquet else "line", timestamp_unit=timestamp_unit,
-            set_aside=on_bad_rows == "set_aside", id_types=types, untyped=not parquet, rejects=sink,
+            names, source=source, set_aside=on_bad_rows == "set_aside", id_types=types, timestamp_unit=timestamp_unit,
+            timestamp_format=timestamp_format, decimal=decimal, nulls=check_nulls(_CHECK, null), rejects=sink,
         )
-        if parquet:
-            read_parquet(name, names, where, builder, progress)
-        else:
-            read_csv(name, names, delimiter, builder, progress)
+        tell = None if progress is None else (lambda done: progress("read", min(done, total), total))
+        read_files(connection, files, names, where, reading, builder, tell)
+        duck.release_memory(connection)
+        if progress is not None:
+            progress("read", total, total)
         return log_from(builder, action_value)
 
 
+def _paths(path: Any) -> list[StrPath]:
+    paths = list(path) if isinstance(path, (list, tuple)) else [path]
+    if not paths or not all(isinstance(one, (str, os.PathLike)) for one in paths):
+        raise _CHECK.type_error("path", "a path or a list of paths", path)
+    return paths
+
+
+def _refuse_same(path: str, rejects: StrPath) -> None:
+    """Rejects are never written over what is read."""
+    if path != STDIN and os.path.exists(rejects) and os.path.exists(path) and os.path.samefile(path, rejects):
+        raise _CHECK.value_error("rejects", "another file than those that are read", os.fspath(rejects))
+
+
 @contextmanager
-def _rejects_file(path: str | os.PathLike[str] | None) -> Iterator[TextIO | None]:
-    """A file that appears under its name only if no error is raised."""
+def rejects_file(path: StrPath | None, *, keep: bool = False) -> Iterator[TextIO | None]:
+    """A file that appears under its name only if no error is raised, or with `keep` at any end."""
     if path is None:
         yield None
         return
-    with whole_file(path) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
+    if keep:
+        error = None
+        with rejects_file(path) as file:
+            try:
+                yield file
+            except BaseException as raised:
+                error = raised
+        if error is not None:
+            raise error
+        return
+    with whole_file(Path(path).expanduser()) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
         yield file

@@ -191,7 +191,7 @@ def split_sessions(
     --------
     >>> import traitcore as tc
     >>> log = tc.EventLog.from_columns({"user_id": [7, 7, 7], "timestamp": [0, 60, 9000], "item_id": [5, 3, 4]},
-    ...                                action=None)
+    ...                                action=None, timestamp_unit="s")
     >>> sessions = tc.split_sessions(log, min_length=1)
     >>> [log.item_ids[log.item[rows]].tolist() for rows in (sessions[0], sessions[1])]
     [[5, 3], [4]]

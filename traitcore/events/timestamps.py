@@ -1,8 +1,8 @@
-"""Timestamps: epoch seconds, ms, us or ns, ISO 8601, or datetimes become int64 microseconds since 1970 UTC.
+"""Timestamps: epoch seconds, ms, us or ns, texts, or datetimes become int64 microseconds since 1970 UTC.
 
-An undeclared unit is inferred from the size of the values: below 1e11 seconds (years to 5138), below 1e14 ms (1973
-on), below 1e17 us, else ns. One unit holds for a column; a value of another size makes a bad row, not a date in 1970.
-Times without a zone are UTC. Nanoseconds are cut to microseconds.
+An undeclared unit is the one in which most values are of the years 1990 to 2099; where there is none, the column is
+refused. One unit holds for a column: another value makes a bad row, not a date in 1970. Texts are epoch numbers, ISO
+8601, or as a format says. Times without a zone are UTC. Nanoseconds are cut to microseconds.
 """
 
 from __future__ import annotations
@@ -14,35 +14,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._kernels import text as kernels
+from .. import _core
 
 UNITS = ("s", "ms", "us", "ns")
-# First value of each unit's class of sizes, and one past the last.
-_CLASS_START = np.array([0, 10**11, 10**14, 10**17], dtype=np.int64)
-_CLASS_STOP = (10**11, 10**14, 10**17, 2**63 - 1)
+# 1990-01-01 and 2100-01-01 in seconds: a unit is detected by where the values lie.
+_FIRST_S, _STOP_S = 631_152_000, 4_102_444_800
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # Year 10000: later timestamps are refused, whatever the unit.
 LATEST_US = 253_402_300_800_000_000
 _EARLIEST_US = -62_135_596_800_000_000  # year 1
 _US_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
-def detect_unit(values: NDArray[Any]) -> str:
-    """Unit of the class into which most values fall; the coarser one of a tie."""
+def plausible_counts(values: NDArray[Any]) -> NDArray[np.int64]:
+    """(4,) how many values are of the years 1990 to 2099 in each of UNITS."""
+    counts = np.zeros(len(UNITS), dtype=np.int64)
     if len(values) == 0:
-        return "s"
+        return counts
     low, high = values.min(), values.max()
-    first = int(np.searchsorted(_CLASS_START, low, side="right")) - 1
-    if first == int(np.searchsorted(_CLASS_START, high, side="right")) - 1 and first >= 0:
-        return UNITS[first]
-    classes = np.searchsorted(_CLASS_START, values, side="right") - 1
-    return UNITS[int(np.argmax(np.bincount(classes[classes >= 0], minlength=4)))]
+    for place, unit in enumerate(UNITS):
+        first, stop = unit_span(unit, True)
+        if first <= low and high < stop:
+            counts[place] = len(values)
+            return counts
+        if high >= first and low < stop:
+            counts[place] = np.count_nonzero((values >= first) & (values < stop))
+    return counts
 
 
 def unit_span(unit: str, detected: bool) -> tuple[int, int]:
-    """[first, stop) of the raw values allowed: those of the unit's class if it was detected, else to year 10000."""
+    """[first, stop) of the raw values allowed: 1990 to 2099 where the unit was detected, else 1970 to year 9999."""
     if detected:
-        place = UNITS.index(unit)
-        return int(_CLASS_START[place]), int(_CLASS_STOP[place])
+        return _FIRST_S * _PER_SECOND[unit], _STOP_S * _PER_SECOND[unit]
     stop = LATEST_US * 1000 if unit == "ns" else LATEST_US // _US_PER[unit]
     return 0, min(stop, 2**63 - 1)
 
@@ -76,7 +79,7 @@ def floats_to_us(values: NDArray[np.float64], unit: str) -> NDArray[np.int64]:
     return np.rint(values * _US_PER[unit]).astype(np.int64)
 
 
-FINE, EMPTY, WRONG = kernels.FINE, kernels.EMPTY, kernels.WRONG
+FINE, EMPTY, WRONG = 0, 1, 2  # as in csrc/include/traitcore/time_texts.hpp
 _FLOAT = re.compile(r"\s*-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
 
 
@@ -85,28 +88,24 @@ def is_number(text: str) -> bool:
     return _FLOAT.fullmatch(text) is not None
 
 
-def parse_spans(
-    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], iso: bool
+def parse_numbers(
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], decimal: str = ".", *,
+    plain: bool = False,
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """(values, status) of spans of text: ISO 8601 as int64 us, or numbers as int64, float64 if any has a fraction.
+    """(values, status) of spans of text as numbers: int64, or float64 if any has a fraction; FINE, EMPTY or WRONG.
 
-    status: FINE, EMPTY or WRONG. What the fast parsers don't read (exponents; ISO 8601 week dates and the basic
-    form) is left to Python's.
+    What the native parser doesn't read (exponents, more than int64) is left to Python's float, or WRONG with `plain`.
     """
-    n = len(starts)
     starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
-    whole, status = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.uint8)
-    if iso:
-        kernels.parse_iso_times(buffer, starts, stops, whole, status)
-        parts = None
-    else:
-        nanos = np.empty(n, dtype=np.int64)
-        kernels.parse_decimals(buffer, starts, stops, whole, nanos, status)
-        parts = nanos if nanos.any() else None
-    values: NDArray[Any] = whole if parts is None else whole + parts * 1e-9
-    for row in np.flatnonzero(status == WRONG).tolist():
-        text = buffer[starts[row] : stops[row]].tobytes().decode("utf-8", "replace")
-        value = parse_iso(text) if iso else float(text) if is_number(text) else None
+    whole, parts = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.int64)
+    status = np.empty(len(starts), dtype=np.uint8)
+    _core.parse_decimals(buffer, starts, stops, decimal, whole, parts, status)
+    values: NDArray[Any] = whole + parts * 1e-9 if parts.any() else whole
+    for row in [] if plain else np.flatnonzero(status == WRONG).tolist():
+        text = _text(buffer, starts, stops, row)
+        if decimal != ".":
+            text = text.replace(".", "?").replace(decimal, ".")
+        value = float(text) if is_number(text) else None
         if value is not None and abs(value) < 2**63:
             if value != int(value):
                 values = values.astype(np.float64)
@@ -114,12 +113,48 @@ def parse_spans(
     return values, status
 
 
+def parse_times(
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], form: str = "", *,
+    plain: bool = False,
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """(int64 us, status) of spans of text as times: in a format of strptime's directives, or "" for ISO 8601.
+
+    What the native parser of ISO 8601 doesn't read (week dates and the basic form) is left to Python's, or WRONG with
+    `plain`.
+    """
+    starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
+    us, status = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.uint8)
+    _core.parse_times(buffer, starts, stops, form, us, status)
+    for row in [] if form or plain else np.flatnonzero(status == WRONG).tolist():
+        value = parse_iso(_text(buffer, starts, stops, row))
+        if value is not None:
+            us[row], status[row] = value, FINE
+    return us, status
+
+
+def _text(buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], row: int) -> str:
+    return buffer[starts[row] : stops[row]].tobytes().decode("utf-8", "replace")
+
+
 def parse_iso(text: str) -> int | None:
     """Microseconds since 1970 UTC of an ISO 8601 date or date and time (no zone: UTC), or None."""
     try:
-        return datetime_to_us(datetime.fromisoformat(text))
+        return datetime_to_us(datetime.fromisoformat(text.strip(" \t")))
     except (ValueError, OverflowError):
         return None
+
+
+_DIRECTIVES = "YymdHIpMSfbBaAzZ%"
+
+
+def check_format(form: str) -> str | None:
+    """What is wrong with a format of times; None: nothing."""
+    found = re.findall("%(.?)", form)
+    if any(one not in _DIRECTIVES or not one for one in found):
+        return f"made of strptime's directives {' '.join('%' + one for one in _DIRECTIVES)}"
+    if not {"Y", "y"} & set(found) or not {"m", "b", "B"} & set(found) or "d" not in found:
+        return "a format with a year, a month and a day, such as '%d/%m/%Y %H:%M'"
+    return None
 
 
 def datetime_to_us(moment: datetime) -> int:

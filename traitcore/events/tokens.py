@@ -14,6 +14,7 @@ from .._errors import InputError, on_behalf_of
 from .._kernels import tokens as kernels
 from .._parallel import even_blocks, run_blocks
 from .._validate import Checks
+from .action_names import DEFAULT_ACTION_MAP
 from .array_likes import read_column
 from .columns import code_column
 from .ids import code_integers
@@ -26,10 +27,6 @@ from .vocabulary import Vocabulary
 _CHECK = Checks("tokenize")
 # Pairs of item and action are counted in a table of all possible ones up to this size; above it they are hashed.
 _PAIRS_PER_EVENT, _PAIRS_AT_LEAST = 8, 1 << 16
-# Short names of common actions; other names stay as they are.
-DEFAULT_ACTION_MAP: Mapping[str, str | None] = {
-    "view": "view", "add_cart": "cart", "remove_cart": "remove", "purchase": "buy",
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,8 @@ def tokenize(
     --------
     >>> import traitcore as tc
     >>> log = tc.EventLog.from_columns({"user_id": [1, 1, 2, 2], "timestamp": [0, 60, 0, 60],
-    ...                                 "action": ["view", "purchase", "view", "view"], "item_id": [5, 5, 5, 8]})
+    ...                                 "action": ["view", "purchase", "view", "view"], "item_id": [5, 5, 5, 8]},
+    ...                                timestamp_unit="s")
     >>> corpus = tc.tokenize(tc.split_sessions(log))
     >>> corpus.vocabulary.tokens.tolist()
     ['view_5', 'buy_5', 'view_8']

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .._errors import InputError
 from .._files import whole_file
 from .._validate import Checks
+from .id_text import as_integer
 from .ids import text_array
 from .sequences import Sequences
 
@@ -118,10 +119,9 @@ class Vocabulary:
     def parse(self, text: str) -> int:
         """Row of a token given as text, as a user types it: like `row_of`, with "123" read as the id 123 of ints."""
         if not self.actions and self.item_ids.dtype.kind == "i":
-            try:
-                return self.row_of(int(text))
-            except ValueError:
-                pass
+            number = as_integer(text)
+            if number is not None:
+                return self.row_of(number)
         return self.row_of(text)
 
     def _example(self) -> str:

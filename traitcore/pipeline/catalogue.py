@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,10 @@ from numpy.typing import NDArray
 
 from .._errors import InputError
 from .._validate import Checks
+from ..events.id_text import parse_id
+from ..events.reading import Reading
+from ..events.text_table import TextTable, read_table
+from ..events.timestamps import is_number
 from ..events.vocabulary import Vocabulary
 from ..items.content import content_features
 from ..items.fusion import SourcedVectors, backfill_vectors, fuse_vectors
@@ -82,62 +85,76 @@ class Catalogue:
 
 
 def read_catalogue(
-    path: str | os.PathLike[str], *, item: str = "item_id", integer_ids: bool = False
+    path: str | os.PathLike[str], *, item: str = "item_id", text: str | None = None, category: str | None = None,
+    brand: str | None = None, price: str | None = None, integer_ids: bool = False, where: str | None = None,
+    null: Sequence[str] = (), reading: Reading | None = None,
 ) -> Catalogue:
-    """A catalogue from a CSV with a column of item ids and any of "text", "category", "brand" and "price".
+    """A catalogue from a file that `read_events` could read: a column of item ids, and any of texts, categories, brands
+    and prices.
+
+    item, text, category, brand, price : columns or SQL expressions. Those not given are the columns "text",
+        "category", "brand" and "price" where the file has them.
+    integer_ids : the log's ids are integers, so must be these. null : texts that mean "no value". reading : how the
+        file is written.
 
     Raises InputError (with file, line, column) for a missing column, an id that repeats or isn't an integer like the
     log's, a price that isn't a number; FileNotFoundError.
     """
-    source = Path(path).name
-    columns: dict[str, list[Any]] = {}
-    seen: dict[Any, int] = {}
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            names = list(reader.fieldnames or ())
-            if item not in names:
-                raise InputError(f"{source}: column {item!r} is missing. There are: {', '.join(map(repr, names))}.")
-            columns = {name: [] for name in FIELDS if name in names}
-            for row in reader:
-                key = _item_id(row[item], integer_ids, f"{source}, line {reader.line_num}: column {item!r}")
-                if key in seen:
-                    raise InputError(f"{source}, line {reader.line_num}: {item} {key!r} is in line {seen[key]} too.")
-                seen[key] = reader.line_num
-                for name, values in columns.items():
-                    place = f"{source}, line {reader.line_num}: column {name!r}"
-                    values.append(_price(row[name], place) if name == "price" else row[name] or "")
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source} can't be read: {error}.") from error
-    if not seen:
+    reading = Reading() if reading is None else reading
+    reading.check(Checks("read_catalogue"))
+    given = {"text": text, "category": category, "brand": brand, "price": price}
+    columns: dict[str, str] = {}
+
+    def chosen(there: list[str]) -> dict[str, str]:
+        names = {role: name or role for role, name in given.items() if name is not None or role in there}
+        columns.update({"item": item, **names})
+        return {"item": item, **names}
+
+    def made(table: TextTable) -> Catalogue:
+        return _catalogue_of(table, columns, integer_ids, frozenset(null), reading.decimal)
+
+    found: Catalogue = read_table([path], chosen, where, reading, made)
+    return found
+
+
+def _catalogue_of(
+    table: TextTable, columns: Mapping[str, str], integers: bool, nulls: frozenset[str], decimal: str
+) -> Catalogue:
+    source = table.sources[0].name if len(table.sources) == 1 else f"{len(table.sources)} files"
+    if len(table) == 0:
         raise InputError(f"{source} has no items.")
-    if not columns:
+    if len(columns) == 1:
         raise InputError(f"{source} has none of the columns {', '.join(map(repr, FIELDS))}.")
+    seen: dict[Any, int] = {}
+    for row, written in enumerate(table.columns["item"]):
+        key = parse_id("" if written in nulls else written, integers)
+        name = columns["item"]
+        if key is None:
+            what = "is empty" if written in nulls or not written else (
+                f"is not an integer, as the log's items are. Got {written!r}")
+            raise InputError(f"{table.place(row)}: column {name!r} {what}.")
+        if key in seen:
+            raise InputError(f"{table.place(row)}: {name} {key!r} is in {table.place(seen[key])} too.")
+        seen[key] = row
+    values: dict[str, list[Any]] = {
+        role: ["" if text in nulls else text for text in column] for role, column in table.columns.items()
+    }
+    if "price" in values:
+        values["price"] = [_price(text, decimal, table, row, columns) for row, text in enumerate(values["price"])]
     return Catalogue(
-        np.asarray(list(seen), dtype=np.int64 if integer_ids else object),
-        texts=columns.get("text"), categories=columns.get("category"), brands=columns.get("brand"),
-        prices=columns.get("price"),
+        np.asarray(list(seen), dtype=np.int64 if integers else object),
+        texts=values.get("text"), categories=values.get("category"), brands=values.get("brand"),
+        prices=values.get("price"),
     )
 
 
-def _item_id(text: str | None, integer: bool, place: str) -> int | str:
-    if not text:
-        raise InputError(f"{place} is empty.")
-    if not integer:
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise InputError(f"{place} is not an integer, as the log's items are. Got {text!r}.") from None
-
-
-def _price(text: str | None, place: str) -> float:
-    if not text:
+def _price(text: str, decimal: str, table: TextTable, row: int, columns: Mapping[str, str]) -> float:
+    if not text.strip():
         return float("nan")
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{place} is not a number. Got {text!r}.") from None
+    plain = text if decimal == "." else text.replace(".", "?").replace(decimal, ".")
+    if not is_number(plain):
+        raise InputError(f"{table.place(row)}: column {columns['price']!r} is not a number. Got {text!r}.")
+    return float(plain)
 
 
 def with_content(catalogue: Catalogue, *, seed: int) -> Catalogue:

@@ -8,8 +8,8 @@ from typing import Any
 
 from .._validate import Checks
 from ..customers.pooling import METHODS as POOLING
+from ..events.action_names import DEFAULT_ACTION_MAP
 from ..events.sessions import GAP_SECONDS
-from ..events.tokens import DEFAULT_ACTION_MAP
 
 CHECK = Checks("fit_pipeline")
 METHODS = ("item2vec", "ppmi", "walks")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._errors import InputError
+from ..events.action_names import buying
 from ..events.log import EventLog
 from ..events.sequences import Sequences
 from ..events.session_report import TiedEventsWarning
@@ -20,11 +23,16 @@ from .stages import Run
 
 @dataclass(frozen=True, eq=False)
 class TokenizedLog:
-    """The corpus of a run: sequences, owned by the customers that have any, their vocabulary, and the window."""
+    """The corpus of a run: sequences, owned by the customers that have any, their vocabulary, and the window.
+
+    bought : (owners' rows, item ids) of all that was bought, whether or not it became a token; None: no action of the
+    log means buying.
+    """
 
     sequences: Sequences
     vocabulary: Vocabulary
     window: int
+    bought: tuple[NDArray[np.int64], NDArray[Any]] | None = None
 
 
 def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
@@ -59,7 +67,33 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
         kept["report"] = corpus.report
     by_session = config.customers == "sessions" and log.session is None
     window = config.window or sessions.report.advised_window
-    return TokenizedLog(_compact_owners(corpus.sequences, by_session), corpus.vocabulary, window)
+    sequences = _compact_owners(corpus.sequences, by_session)
+    bought = _bought_tokens(sequences, corpus.vocabulary) if by_session else _bought(log, corpus.sequences, config)
+    return TokenizedLog(sequences, corpus.vocabulary, window, bought)
+
+
+def _bought(
+    log: EventLog, sequences: Sequences, config: PipelineConfig
+) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
+    """What customers bought by the log itself: min_count and the limits of sessions leave out events, not purchases."""
+    codes = [log.actions.index(name) for name in buying(log.actions, config.action_map)]
+    if log.action is None or log.user is None or sequences.owner is None or not codes:
+        return None
+    owners = np.unique(sequences.owner)  # as `_compact_owners` numbers them
+    rows = np.flatnonzero(np.isin(log.action, codes))
+    place = np.searchsorted(owners, log.user[rows])
+    known = owners[np.minimum(place, len(owners) - 1)] == log.user[rows]
+    return place[known].astype(np.int64), log.item_ids[log.item[rows[known]]]
+
+
+def _bought_tokens(sequences: Sequences, vocabulary: Vocabulary) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
+    """The same from the tokens, where each session that was found is its own customer."""
+    codes = [vocabulary.actions.index(name) for name in buying(vocabulary.actions, None)]
+    if not codes:
+        return None
+    of_buy = np.isin(vocabulary.token_action[sequences.tokens], codes)
+    owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))[of_buy]
+    return owner.astype(np.int64), vocabulary.item_ids[vocabulary.token_item[sequences.tokens[of_buy]]]
 
 
 def with_customers(config: PipelineConfig, log: EventLog) -> bool:

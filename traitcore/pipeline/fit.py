@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from ..customers.describe import TraitDescription, describe_traits
 from ..customers.pooling import customer_vectors
 from ..customers.traits import TraitModel
 from ..events.log import EventLog
+from ..events.log_report import InputWarning
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..items.item2vec import Item2Vec
@@ -208,11 +210,23 @@ def _as_tables(
     metadata = {"config": asdict(config)}
     model = None if learned is None else learned.model
     customers = None
+    items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
     if learned is not None:
         customers = customer_table(
-            sequences, vocabulary, learned.vectors, learned.model, learned.traits, config, metadata
+            sequences, vocabulary, learned.vectors, learned.model, learned.traits, config, metadata, items,
+            corpus.bought,
         )
-    items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
+        if corpus.bought is None:
+            there = f": {', '.join(map(repr, log.actions[:10]))}" if log.actions else ""
+            summary += (
+                f"\nno action of the log means buying{there}. Recommendations leave out nothing as bought; an "
+                "action_map (--map-action NAME=buy) says which one does"
+            )
+    if catalogue is not None and not set(catalogue.item_ids.tolist()) & set(log.item_ids.tolist()):
+        warnings.warn(
+            f"None of the catalogue's ids, such as {catalogue.item_ids[0]!r}, is an item of the log, such as "
+            f"{log.item_ids[0]!r}: are they the same kind of id?", InputWarning, stacklevel=3,
+        )
     result = PipelineResult(
         config=config,
         stages=tuple(run.stages),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from .._errors import GuardrailError
+from .._errors import GuardrailError, TableError
 from .._protocols import Report
 from ..events.log import EventLog
 from ..quality.comparison import TableComparison
@@ -34,7 +35,7 @@ def publish_tables(
     judged by the previous run's refits; `refits` are kept for the next run.
     """
     with run.stage("guardrails") as kept:
-        previous = store.open("items") if _has(store, "items") else None
+        previous = _previous(store)
         tables["items"].metadata[KEY] = as_metadata(refits)
         verdict = judge(
             tables["items"], previous, refits=kept_refits(previous), random_state=config.seed, workers=config.workers
@@ -96,6 +97,17 @@ def changed_settings(recorded: Any, config: PipelineConfig) -> dict[str, tuple[A
         else:
             found[name] = (old, new)
     return found
+
+
+def _previous(store: TableStore) -> EmbeddingTable | None:
+    """The items published before this run."""
+    try:
+        return store.open("items") if _has(store, "items") else None
+    except TableError as error:
+        raise TableError(
+            f"{error} Nothing was published, for there is no table to judge the new one by: `traitcore store repair "
+            f"--store {shlex.quote(str(store.root))}` makes the newest whole version the latest."
+        ) from error
 
 
 def _has(store: TableStore, name: str) -> bool:

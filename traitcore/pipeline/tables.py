@@ -101,15 +101,19 @@ def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> 
 def customer_table(
     sequences: Sequences, vocabulary: Vocabulary, vectors: NDArray[np.float32], model: TraitModel,
     traits: tuple[TraitDescription, ...], config: PipelineConfig, metadata: dict[str, Any],
+    items: EmbeddingTable, bought_pairs: tuple[NDArray[np.int64], NDArray[Any]] | None,
 ) -> EmbeddingTable:
-    """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first) and items bought."""
+    """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first), and items bought, as
+    rows of `items`.
+    """
     owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n = sequences.n_owners
-    bought = sparse.csr_array((n, len(vocabulary.item_ids)), dtype=np.float32)
-    if "buy" in vocabulary.actions:
-        is_buy = vocabulary.token_action[sequences.tokens] == vocabulary.actions.index("buy")
-        pairs = (owner_of_event[is_buy], vocabulary.token_item[sequences.tokens[is_buy]])
-        bought = sparse.csr_array((np.ones(int(is_buy.sum()), np.float32), pairs), shape=bought.shape)
+    bought = sparse.csr_array((n, len(items)), dtype=np.float32)
+    if bought_pairs is not None:
+        owners, ids = bought_pairs
+        rows = items.rows(ids, missing="mark")
+        pairs = (owners[rows >= 0], rows[rows >= 0])
+        bought = sparse.csr_array((np.ones(len(pairs[0]), np.float32), pairs), shape=bought.shape)
         bought.sum_duplicates()
     return EmbeddingTable(
         sequences.owner_ids,

@@ -1,11 +1,14 @@
-"""Tables as files for other systems: Parquet and NumPy (word2vec's format is in word2vec.py).
+"""Tables as files for other systems: Parquet, CSV, NumPy, safetensors (word2vec's format is in word2vec.py).
 
 Every file is written under a temporary name and renamed, so a reader never sees an incomplete one.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,3 +67,50 @@ def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, versio
             part = {name: column.slice(start, step) for name, column in columns.items()}
             part["version"] = pa.repeat(label, len(part["id"]))
             writer.write_batch(pa.record_batch([part[name] for name in schema.names], schema=schema))
+
+
+def write_csv(table: EmbeddingTable, path: str | os.PathLike[str]) -> None:
+    """CSV with columns id, v0, v1, ...: numbers as the shortest text that gives the same float32 again."""
+    with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", *(f"v{i}" for i in range(table.dimension))])
+        for start in range(0, len(table), 8192):
+            part = slice(start, start + 8192)
+            numbers = table.vectors[part].astype(str).tolist()
+            writer.writerows([key, *row] for key, row in zip(table.ids[part].tolist(), numbers))
+
+
+def write_npy(table: EmbeddingTable, path: str | os.PathLike[str]) -> Path:
+    """The vectors as .npy, and beside it the ids by row as NAME.ids.json, whose path is returned."""
+    target = Path(path)
+    beside = target.with_name(f"{target.stem}.ids.json")
+    with whole_file(beside) as names, whole_file(target) as temporary:
+        names.write_text(json.dumps(table.ids.tolist()), encoding="utf-8")
+        with open(temporary, "wb") as file:
+            np.save(file, np.ascontiguousarray(table.vectors))
+    return beside
+
+
+def write_safetensors(table: EmbeddingTable, path: str | os.PathLike[str]) -> None:
+    """safetensors: "vectors" (and "context_vectors") float32, "ids" int64; text ids are a JSON list in the metadata.
+
+    https://github.com/huggingface/safetensors#format
+    """
+    tensors = {"vectors": ("F32", np.ascontiguousarray(table.vectors, dtype="<f4"))}
+    if table.context_vectors is not None:
+        tensors["context_vectors"] = ("F32", np.ascontiguousarray(table.context_vectors, dtype="<f4"))
+    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
+    if table.id_kind == "int64":
+        tensors["ids"] = ("I64", np.ascontiguousarray(table.ids, dtype="<i8"))
+    else:
+        header["__metadata__"]["ids"] = json.dumps(table.ids.tolist())
+    at = 0
+    for name, (kind, array) in tensors.items():
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
+        at += array.nbytes
+    text = json.dumps(header, ensure_ascii=True).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, array in tensors.values():
+            file.write(array.tobytes())

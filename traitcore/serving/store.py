@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -208,6 +209,55 @@ class TableStore:
                     raise TableError(f"{name!r} has no version {version!r} any more: it was pruned.")
                 disk.replace_file(folder / "LATEST", version.encode("ascii") + b"\n")
         return version
+
+    def repair(self, name: str, *, by: str) -> tuple[str | None, str | None]:
+        """(the latest version, the one that is the latest now): where the latest is damaged, the newest that is whole.
+
+        The damaged files stay where they are. What was done is added to the table's "repairs.jsonl", with the time and
+        `by`, who did it. Where no version is whole there is no latest any more, and the next publication starts anew.
+        """
+        with as_table_error(f"{name!r} was not repaired"):
+            folder, before = self._folder(name), None
+            try:
+                before = self._read_latest(name)
+                if before is not None:
+                    self._check_whole(name, before)
+                return before, before
+            except TableError as error:
+                reason = str(error)
+            now = next((one for one in self._newest_first(name) if self._is_whole(name, one)), None)
+            with disk.locked(folder / ".lock"):
+                if now is not None:
+                    disk.replace_file(folder / "LATEST", now.encode("ascii") + b"\n")
+                else:
+                    (folder / "LATEST").unlink(missing_ok=True)
+                entry = {"utc": datetime.now(UTC).isoformat(timespec="seconds"), "by": by, "from": before, "to": now,
+                         "reason": reason}
+                with open(folder / "repairs.jsonl", "a", encoding="ascii") as file:
+                    file.write(json.dumps(entry) + "\n")
+                disk.sync_directory(folder)
+        return before, now
+
+    def _newest_first(self, name: str) -> list[str]:
+        found = [v for v in os.listdir(self.root / name) if _is_name(v) and (self.root / name / v).is_dir()]
+        order = {}
+        for version in found:
+            with contextlib.suppress(TableError, OSError), disk.Folder(self.root / name / version) as folder:
+                order[version] = read_manifest(folder, name, version)["sequence"]
+        return sorted(order, key=lambda version: -order[version])
+
+    def _check_whole(self, name: str, version: str) -> None:
+        """TableError unless the files of a version, and of those its metadata names, are as they were published."""
+        self.verify(name, version)
+        beside = self.open(name, version).metadata.get("versions") or {}
+        for other, its_version in beside.items():
+            self.verify(other, its_version)
+
+    def _is_whole(self, name: str, version: str) -> bool:
+        with contextlib.suppress(TableError):
+            self._check_whole(name, version)
+            return True
+        return False
 
     def prune(self, name: str, *, keep: int) -> list[str]:
         """Remove versions of a table, and return what was removed, oldest first.
