@@ -70,6 +70,30 @@ def test_a_module_imports_only_from_its_left(path: Path) -> None:
         assert imported <= allowed, f"{room} reaches to its right: {sorted(imported - allowed)}"
 
 
+def modules_imported_by(path: Path) -> set[Path]:
+    """Modules of ours that a module imports when it is itself imported: not inside functions, not for types only."""
+    found: set[Path] = set()
+    package = path.parent
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package
+            for _ in range(node.level - 1):
+                base = base.parent
+            base = base.joinpath(*(node.module.split(".") if node.module else []))
+            found |= {base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)}
+    return {one for one in found if one.exists()}
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    after = {path: modules_imported_by(path) for path in MODULES}
+    assert sum(map(len, after.values())) > 200
+    while leaves := [path for path, imported in after.items() if not imported & set(after)]:
+        for path in leaves:
+            del after[path]
+    assert not after, f"in a circle, or behind one: {sorted(str(path.relative_to(PACKAGE)) for path in after)}"
+
+
 # Each native kernel has one Python module that calls it.
 CALLERS_OF_THE_CORE = {
     "events/arrow.py", "events/ids.py", "events/timestamps.py", "factorization/eigen.py", "factorization/engine.py",

@@ -123,7 +123,7 @@ def test_next_ranks_as_recorded_and_by_context_vectors_without_a_record(
     recent = customers.arrays["recent"][0]
     history = vocabulary_of(tokens).token_item[recent[recent >= 0]][::-1]
     context = None if by == "cosine" else items.context_vectors
-    ranked = next_items(history, items.vectors, context, k=5, deny=np.flatnonzero(items.arrays["counts"] == 0))
+    ranked = next_items(history, items.vectors, context, k=5, exclude=np.flatnonzero(items.arrays["counts"] == 0))
     found = answer(capsys, "recommend", customers.ids[0], "-k", "5", "--next", "--keep-bought", "--store", store)
     assert [r["item"] for r in found["recommended"]] == items.ids[ranked.rows].tolist()
 

@@ -54,7 +54,7 @@ def test_recommendations_of_live_customers_have_the_same_marks(run: Any) -> None
     profiles = np.concatenate([live.profiles(["new"]), np.zeros((1, affinity.shape[0]), np.float32)])
     popularity = np.append(items.arrays["counts"], 10**6)
     k = len(items) + 1
-    found = tc.recommend_products(profiles, affinity, k=k, deny=[0], fallback="popular", popularity=popularity)
+    found = tc.recommend_products(profiles, affinity, k=k, exclude=[0], fallback="popular", popularity=popularity)
     by_traits = ~found.fallback[0] & (found.rows[0] >= 0)
     assert by_traits.any()
     assert k - 1 not in found.rows[0][by_traits]  # no trait speaks for an item without tokens

@@ -42,13 +42,14 @@ def test_products_equal_brute_force_and_respect_every_filter(seed, k):
     rng = np.random.default_rng(seed)
     profiles, affinity = quantised(rng, 6, 3), quantised(rng, 3, 9) - 1
     seen = sparse.csr_array((rng.random((6, 9)) < 0.3).astype(np.float32))
-    allow, deny = rng.permutation(9)[:7], rng.permutation(9)[:2]
+    allowed, exclude = rng.permutation(9)[:7], rng.permutation(9)[:2]
     category = rng.integers(0, 3, 9)
     found = tc.recommend_products(
-        profiles, affinity, k=k, seen=seen, allow=allow, deny=deny, item_category=category, categories=[0, 1]
+        profiles, affinity, k=k, seen=seen, allowed=allowed, exclude=exclude, item_category=category, categories=[0, 1]
     )
     for row in range(6):
-        closed = set(range(9)) - set(allow.tolist()) | set(deny.tolist()) | set(np.flatnonzero(category == 2).tolist())
+        closed = set(range(9)) - set(allowed.tolist()) | set(exclude.tolist())
+        closed |= set(np.flatnonzero(category == 2).tolist())
         closed |= set(seen.indices[seen.indptr[row] : seen.indptr[row + 1]].tolist())
         want = ranked(profiles[row] @ affinity, k, closed)
         got = listed(found[row])
@@ -57,8 +58,8 @@ def test_products_equal_brute_force_and_respect_every_filter(seed, k):
         np.testing.assert_allclose(found.scores[row][: len(got)], (profiles[row] @ affinity)[got])
         np.testing.assert_allclose(found.by_trait[row].sum(axis=1)[: len(got)], found.scores[row][: len(got)])
         alone = tc.recommend_products(
-            profiles[row], affinity, k=k, seen=seen.indices[seen.indptr[row] : seen.indptr[row + 1]], allow=allow,
-            deny=deny, item_category=category, categories=[0, 1],
+            profiles[row], affinity, k=k, seen=seen.indices[seen.indptr[row] : seen.indptr[row + 1]], allowed=allowed,
+            exclude=exclude, item_category=category, categories=[0, 1],
         )
         np.testing.assert_array_equal(alone.rows, found.rows[row])
         np.testing.assert_array_equal(alone.by_trait, found[row].by_trait)
@@ -89,7 +90,7 @@ def test_similar_customers_are_the_nearest_by_cosine(seed, k):
 def test_ties_go_to_the_smaller_row_whatever_the_batch():
     same = np.ones((7, 2), np.float32)
     assert tc.find_similar_customers(same, 2, k=3).rows.tolist() == [0, 1, 3]
-    assert tc.recommend_products(np.ones(2), np.ones((2, 6)), k=3, deny=[1]).rows.tolist() == [0, 2, 3]
+    assert tc.recommend_products(np.ones(2), np.ones((2, 6)), k=3, exclude=[1]).rows.tolist() == [0, 2, 3]
     assert tc.next_items([0], np.ones((5, 2)), np.ones((5, 2)), k=2).rows.tolist() == [0, 1]
 
 
@@ -121,7 +122,7 @@ def test_next_items_weigh_the_latest_most(seed):
         assert listed(by_vectors[row]) == ranked(vector_scores, 6, signed=True)
         assert listed(by_counts[row]) == ranked(count_scores, 6, session.tolist())
         np.testing.assert_array_equal(tc.next_items(session, left, right, k=6).rows, by_vectors.rows[row])
-        filtered = tc.next_items(session, left, right, k=6, allow=[0, 2, 4], deny=[2]).rows
+        filtered = tc.next_items(session, left, right, k=6, allowed=[0, 2, 4], exclude=[2]).rows
         assert set(filtered.tolist()) <= {0, 4, -1}
 
 
@@ -169,15 +170,15 @@ def test_the_fallback_fills_what_is_left_with_the_most_popular_allowed(seed, k):
     profiles, affinity = quantised(rng, 5, 2), quantised(rng, 2, 8) - 1
     profiles[1] = 0  # a cold customer
     seen = rng.random((5, 8)) < 0.2
-    popularity, deny = quantised(rng, 8), rng.permutation(8)[:2]
-    bare = tc.recommend_products(profiles, affinity, k=k, seen=seen, deny=deny)
+    popularity, exclude = quantised(rng, 8), rng.permutation(8)[:2]
+    bare = tc.recommend_products(profiles, affinity, k=k, seen=seen, exclude=exclude)
     assert bare.fallback is None
     found = tc.recommend_products(
-        profiles, affinity, k=k, seen=seen, deny=deny, fallback="popular", popularity=popularity
+        profiles, affinity, k=k, seen=seen, exclude=exclude, fallback="popular", popularity=popularity
     )
     for row in range(5):
         got = listed(bare[row])
-        more = ranked(popularity, k - len(got), {*deny.tolist(), *np.flatnonzero(seen[row]).tolist(), *got})
+        more = ranked(popularity, k - len(got), {*exclude.tolist(), *np.flatnonzero(seen[row]).tolist(), *got})
         assert found.rows[row].tolist() == got + more + [-1] * (k - len(got) - len(more))
         assert found.fallback[row].tolist() == [False] * len(got) + [True] * len(more) + [False] * (
             k - len(got) - len(more)
@@ -206,8 +207,8 @@ def test_a_zero_of_seen_is_a_zero_however_it_is_stored():
             assert tc.recommend_products(profiles[row], affinity, k=4, seen=seen).rows.tolist() == want[row]
     mask = np.array([True, False, True, False])
     for form in (mask, mask.tolist(), [0, 2]):
-        assert tc.recommend_products(profiles[0], affinity, k=4, allow=form).rows.tolist() == [0, 2, -1, -1]
-        assert tc.recommend_products(profiles[0], affinity, k=4, deny=form).rows.tolist() == [1, 3, -1, -1]
+        assert tc.recommend_products(profiles[0], affinity, k=4, allowed=form).rows.tolist() == [0, 2, -1, -1]
+        assert tc.recommend_products(profiles[0], affinity, k=4, exclude=form).rows.tolist() == [1, 3, -1, -1]
     # What a session has is seen also where its weight is 0.
     counts = sparse.csr_array(np.array([[0, 3, 2], [1, 0, 1], [5, 4, 0]], np.float32))
     assert tc.next_items([0, 2], counts=counts, k=3, decay=0.0, exclude_seen=True).rows.tolist() == [1, -1, -1]
@@ -227,11 +228,11 @@ def test_big_batches_equal_small_ones():
         (lambda: tc.find_similar_customers(np.ones((3, 2)), 3), "'customers'"),
         (lambda: tc.find_similar_customers(np.ones((3, 2)), 0, k=0), "'k'"),
         (lambda: tc.recommend_products(np.ones(3), np.ones((2, 4))), "'profiles'"),
-        (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), deny=[4]), "'deny'"),
-        (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), allow=[-1]), "'allow'"),
+        (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), exclude=[4]), "'exclude'"),
+        (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), allowed=[-1]), "'allowed'"),
         (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), categories=[1]), "'item_category'"),
         (lambda: tc.recommend_products(np.full(2, np.nan), np.ones((2, 4))), "finite"),
-        (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), allow=[True]), "'allow'"),
+        (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), allowed=[True]), "'allowed'"),
         (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), fallback="random"), "'fallback'"),
         (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), fallback="popular"), "'popularity'"),
         (lambda: tc.recommend_products(np.ones(2), np.ones((2, 4)), popularity=np.ones(4)), "'popularity'"),

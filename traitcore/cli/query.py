@@ -217,8 +217,8 @@ def run_recommend(args: argparse.Namespace) -> None:
             raise
         who, row = args.id, None
     rows = recommended_rows(
-        published, row, args.k, following=args.next, keep_bought=args.keep_bought, allow=args.allow, deny=args.deny,
-        fallback=args.fallback,
+        published, row, args.k, following=args.next, keep_bought=args.keep_bought, allowed=args.allow,
+        exclude=args.deny, fallback=args.fallback,
     )
     if args.json:
         write_json({"customer": who, "recommended": rows})
@@ -259,7 +259,7 @@ def _token_row(published: Published, row: int) -> dict[str, Any]:
 
 def recommended_rows(
     published: Published, row: int | None, k: int, *, following: bool = False, keep_bought: bool = False,
-    allow: list[str] | None = None, deny: list[str] | None = None, fallback: str | None = None,
+    allowed: list[str] | None = None, exclude: list[str] | None = None, fallback: str | None = None,
 ) -> list[dict[str, Any]]:
     """Products for a customer (`row` None: not in the store), each with its main reason."""
     import numpy as np
@@ -273,7 +273,7 @@ def recommended_rows(
         bought = customers.arrays["bought_items"][start:stop].astype(np.int64)
     counts = items.arrays["counts"]
     options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
-    for name, ids in (("allow", allow), ("deny", deny)):
+    for name, ids in (("allowed", allowed), ("exclude", exclude)):
         options[name] = None if ids is None else items.rows([parse_id(items, i) for i in ids])
     found, why = (_by_events if following else _by_traits)(published, row, bought, options)
     return [
@@ -301,9 +301,9 @@ def _by_events(published: Published, row: int | None, bought: Any, options: dict
     latest = np.zeros(0, np.int64) if row is None else published.customers.arrays["recent"][row]
     history = vocabulary.token_item[latest[latest >= 0]][::-1]
     without_events = np.flatnonzero(items.arrays["counts"] == 0)  # without events they have no context
-    denied = np.zeros(0, np.int64) if options["deny"] is None else options["deny"]
+    denied = np.zeros(0, np.int64) if options["exclude"] is None else options["exclude"]
     context = items.context_vectors if recorded_choice(items, "recommend") == "context" else None
-    options = options | {"deny": np.concatenate([without_events, bought, denied])}
+    options = options | {"exclude": np.concatenate([without_events, bought, denied])}
     return next_items(history, items.vectors, context, **options), lambda place: "latest events"
 
 

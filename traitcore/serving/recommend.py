@@ -164,8 +164,8 @@ def recommend_products(
     *,
     k: int = 10,
     seen: Any = None,
-    allow: ArrayLike | None = None,
-    deny: ArrayLike | None = None,
+    allowed: ArrayLike | None = None,
+    exclude: ArrayLike | None = None,
     item_category: ArrayLike | None = None,
     categories: ArrayLike | None = None,
     fallback: str | None = None,
@@ -180,7 +180,7 @@ def recommend_products(
     k : number of products listed.
     seen : products not to recommend, e.g. those bought: an (n_customers, n_items) matrix, sparse or dense, nonzero
         there; or, for one customer, rows of products or an (n_items,) bool mask.
-    allow, deny : rows of products, or (n_items,) bool masks: only allowed products are listed, denied ones never.
+    allowed, exclude : rows of products, or (n_items,) bool masks: only allowed ones are listed, excluded ones never.
     item_category : (n_items,) int category of each product, with `categories`, the categories to keep.
     fallback : "popular" fills the remaining places (all of them for a customer without traits) with the most popular
         products that may be listed, and marks them in `Recommendations.fallback`; None leaves them -1.
@@ -214,7 +214,7 @@ def recommend_products(
     single = np.ndim(profiles) == 1
     rows = check.array("profiles", np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
     n_items = table.shape[1]
-    eligible = _allowed(check, n_items, allow, deny)
+    eligible = _eligible(check, n_items, allowed, exclude)
     popular = _popular(check, n_items, fallback, popularity)
     if categories is not None:
         if item_category is None:
@@ -235,8 +235,8 @@ def next_items(
     k: int = 20,
     decay: float = 0.5,
     exclude_seen: bool = False,
-    allow: ArrayLike | None = None,
-    deny: ArrayLike | None = None,
+    allowed: ArrayLike | None = None,
+    exclude: ArrayLike | None = None,
     fallback: str | None = None,
     popularity: ArrayLike | None = None,
 ) -> Recommendations:
@@ -255,7 +255,7 @@ def next_items(
     k : number of items listed.
     decay : in [0, 1].
     exclude_seen : leave out the session's own items. Kept by default: shoppers come back to them.
-    allow, deny : rows of items, or (n_items,) bool masks: only allowed items are listed, denied ones never.
+    allowed, exclude : rows of items, or (n_items,) bool masks: only allowed ones are listed, excluded ones never.
     fallback, popularity : as in `recommend_products`, for empty sessions and for items without vectors or counts.
 
     Returns
@@ -302,7 +302,7 @@ def next_items(
     weights = sparse.csr_array(
         (np.float32(decay) ** back.astype(np.float32), batch.tokens, batch.offsets), shape=(len(batch), n_items)
     )
-    eligible, popular = _allowed(check, n_items, allow, deny), _popular(check, n_items, fallback, popularity)
+    eligible, popular = _eligible(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
     excluded = weights if check.boolean("exclude_seen", exclude_seen) else None  # also at weight 0
     scores = weights @ left
     if counts is None and context_vectors is None:
@@ -311,10 +311,10 @@ def next_items(
     return found[0] if single else found
 
 
-def _allowed(check: Checks, n_items: int, allow: Any, deny: Any) -> NDArray[np.bool_]:
-    flags = np.ones(n_items, dtype=bool) if allow is None else _flags("allow", check, allow, n_items)
-    if deny is not None:
-        flags &= ~_flags("deny", check, deny, n_items)
+def _eligible(check: Checks, n_items: int, allowed: Any, exclude: Any) -> NDArray[np.bool_]:
+    flags = np.ones(n_items, dtype=bool) if allowed is None else _flags("allowed", check, allowed, n_items)
+    if exclude is not None:
+        flags &= ~_flags("exclude", check, exclude, n_items)
     return flags
 
 
