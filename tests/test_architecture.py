@@ -96,8 +96,9 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 # Each native kernel has one Python module that calls it.
 CALLERS_OF_THE_CORE = {
-    "events/arrow.py", "events/ids.py", "events/timestamps.py", "factorization/eigen.py", "factorization/engine.py",
-    "factorization/products.py", "items/sgns_trainer.py", "customers/pooling.py", "serving/neighbors.py",
+    "events/arrow.py", "events/ids.py", "events/occurrences.py", "events/sessions.py", "events/timestamps.py",
+    "events/tokens.py", "factorization/eigen.py", "factorization/engine.py", "factorization/products.py",
+    "items/sgns_trainer.py", "customers/pooling.py", "serving/neighbors.py",
 }
 
 

@@ -65,8 +65,92 @@ class SgnsModel(metaclass=_PybindType):
     def item_vectors(self) -> NDArray[np.float32]: ...
     def context_vectors(self) -> NDArray[np.float32]: ...
 
+# sessions.cpp
+def order_events(
+    group: NDArray[np.int32],
+    n_groups: int,
+    time: NDArray[np.int64] | None,
+    position: NDArray[np.int64] | None,
+    action: NDArray[np.int16] | None,
+    item: NDArray[np.int32],
+    ties: int,
+    seed: int,
+    group_hash: NDArray[np.uint64] | None,
+    item_hash: NDArray[np.uint64] | None,
+    workers: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]: ...
+def cut_sessions(
+    rows: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    times: NDArray[np.int64] | None,
+    group_owner: NDArray[np.int32] | None,
+    position: NDArray[np.int64] | None,
+    action: NDArray[np.int16] | None,
+    item: NDArray[np.int32],
+    gap_us: int,
+    min_length: int,
+    max_events: int,
+    per_minute: int,
+    per_day: int,
+    merge: bool,
+    drop: bool,
+    workers: int,
+) -> tuple[
+    NDArray[np.int64], NDArray[np.int32] | None, NDArray[np.int64], NDArray[np.int64], int, int, int
+]: ...
+
+# tokens.cpp
+def pair_codes(
+    start: int,
+    stop: int,
+    order: NDArray[np.int64],
+    item: NDArray[np.int32],
+    action: NDArray[np.int16] | None,
+    new_action: NDArray[np.int16],
+    n_actions: int,
+    pairs: NDArray[np.int32],
+) -> None: ...
+def count_tokens(
+    start: int,
+    stop: int,
+    order: NDArray[np.int64] | None,
+    tokens: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    owner: NDArray[np.int32] | None,
+    counts: NDArray[np.int64],
+    documents: NDArray[np.int32],
+    last_seen: NDArray[np.int32],
+) -> None: ...
+def keep_tokens(
+    tokens: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    owner: NDArray[np.int32] | None,
+    time: NDArray[np.int64] | None,
+    row: NDArray[np.int32],
+    min_length: int,
+) -> tuple[int, int, int, int, int, int]: ...
+
+# codes.cpp
+def code_by_value(values: NDArray[np.int64], low: int, high: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
+
+class IntegerCodes(metaclass=_PybindType):
+    def __init__(self) -> None: ...
+    def code(self, values: NDArray[np.int64]) -> NDArray[np.int32]: ...
+    def distinct(self) -> NDArray[np.int64]: ...
+
+def remap_codes(start: int, stop: int, codes: NDArray[np.int32], rank: NDArray[np.int32]) -> None: ...
+def hash_texts(buffer: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.uint64]: ...
+def chain_hashes(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]: ...
+
 # texts.cpp
 def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
+
+class TextCodes(metaclass=_PybindType):
+    def __init__(self) -> None: ...
+    def code(
+        self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
+    ) -> NDArray[np.int32]: ...
+    def texts(self, first: int) -> tuple[bytes, NDArray[np.int64]]: ...
 
 # arrow_views.cpp
 def gather_views(
@@ -96,7 +180,139 @@ def parse_times(
     status: NDArray[np.uint8],
 ) -> None: ...
 
+# csr_passes.cpp
+_Index: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
+_Counts: TypeAlias = _Reals | _Index
+
+def sum_rows(
+    start: int, stop: int, indptr: _Index, indices: _Index, data: _Counts, sums: NDArray[np.float64]
+) -> None: ...
+def sum_columns(start: int, stop: int, indices: _Index, data: _Counts, sums: NDArray[np.float64]) -> None: ...
+def count_pmi(
+    start: int,
+    stop: int,
+    indptr: _Index,
+    indices: _Index,
+    data: _Counts,
+    row_scale: NDArray[np.float64],
+    column_scale: NDArray[np.float64],
+    lengths: NDArray[np.int64],
+) -> None: ...
+def write_pmi(
+    start: int,
+    stop: int,
+    indptr: _Index,
+    indices: _Index,
+    data: _Counts,
+    row_scale: NDArray[np.float64],
+    column_scale: NDArray[np.float64],
+    discount: float,
+    out_indptr: NDArray[np.int64],
+    out_indices: _Index,
+    out_data: NDArray[np.float32],
+) -> None: ...
+def is_symmetric(
+    start: int, stop: int, indptr: _Index, indices: _Index, data: _Reals, cursor: NDArray[np.int64]
+) -> bool: ...
+def scatter_entries(
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    values: _Counts,
+    place: NDArray[np.int64],
+    indices: _Index,
+    data: _Counts,
+) -> None: ...
+def count_marked(
+    start: int, stop: int, indptr: _Index, marked: NDArray[np.bool_], lengths: NDArray[np.int64]
+) -> None: ...
+def find_loops(
+    start: int,
+    stop: int,
+    indptr: _Index,
+    indices: _Index,
+    data: NDArray[np.float64],
+    clear: NDArray[np.float64] | None,
+) -> int: ...
+def scale_by_roots(
+    start: int,
+    stop: int,
+    indptr: _Index,
+    indices: _Index,
+    data: NDArray[np.float64],
+    row_sums: NDArray[np.float64],
+    column_sums: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None: ...
+def keep_heaviest(
+    start: int,
+    stop: int,
+    indptr: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    k: int,
+    kept: NDArray[np.bool_],
+) -> None: ...
+def join_parts(start: int, stop: int, indptr: _Index, indices: _Index, parent: NDArray[np.int64]) -> None: ...
+def settle_parts(parent: NDArray[np.int64]) -> None: ...
+
+# starts.cpp
+def part_squares(start: int, stop: int, U: _Reals, k: int) -> NDArray[np.float64]: ...
+def write_parts(
+    start: int, stop: int, U: _Reals, scale: _Reals, small: float, fill: float, out: _Reals
+) -> None: ...
+
+# running_sums.cpp
+def add_live_events(
+    rows: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    times_us: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    half_life_us: int,
+    sums: NDArray[np.float64],
+    mass: NDArray[np.float64],
+    known: NDArray[np.int64],
+    newest_us: NDArray[np.int64],
+    exponent: NDArray[np.int64],
+) -> None: ...
+def add_token_events(
+    rows: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    basis: NDArray[np.float32],
+    keys: NDArray[np.int64],
+    counts: NDArray[np.int32],
+    sums: NDArray[np.float64],
+    squares: NDArray[np.float64],
+) -> int: ...
+def move_pairs(
+    keys: NDArray[np.int64],
+    counts: NDArray[np.int32],
+    to_keys: NDArray[np.int64],
+    to_counts: NDArray[np.int32],
+) -> None: ...
+
 # pooling.cpp
+def position_weights(
+    start: int,
+    stop: int,
+    first: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    decay: float,
+    out: NDArray[np.float32],
+) -> None: ...
+def age_weights(
+    start: int,
+    stop: int,
+    first: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    tokens: NDArray[np.int32],
+    token_weights: NDArray[np.float32],
+    times_us: NDArray[np.int64],
+    half_life_us: float,
+    out: NDArray[np.float32],
+) -> None: ...
 def pool_owners(
     start: int,
     stop: int,

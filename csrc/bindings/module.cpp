@@ -4,13 +4,19 @@
 PYBIND11_MODULE(_core, m) {
   m.doc() = "Native core of traitcore: private, called only by the modules that check their input first.";
   traitcore_bindings::bind_arrow_views(m);
+  traitcore_bindings::bind_codes(m);
+  traitcore_bindings::bind_csr_passes(m);
   traitcore_bindings::bind_sampling(m);
   traitcore_bindings::bind_products(m);
   traitcore_bindings::bind_eigen(m);
   traitcore_bindings::bind_nmf(m);
   traitcore_bindings::bind_pooling(m);
+  traitcore_bindings::bind_running_sums(m);
+  traitcore_bindings::bind_sessions(m);
   traitcore_bindings::bind_sgns(m);
+  traitcore_bindings::bind_starts(m);
   traitcore_bindings::bind_texts(m);
   traitcore_bindings::bind_time_texts(m);
+  traitcore_bindings::bind_tokens(m);
   traitcore_bindings::bind_topk(m);
 }

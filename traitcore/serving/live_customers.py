@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError
-from .._kernels.running_sums import add_live_events
+from .. import _core
 from .._rows import rows_to_shares
 from .._validate import Checks
 from ..customers.pooling import inverse_document_frequencies
@@ -205,7 +205,7 @@ class LiveCustomers:
 
     def _add(self, rows: NDArray[np.int64], tokens: NDArray[np.int64], times: NDArray[np.int64]) -> None:
         s = self._state
-        add_live_events(  # type: ignore[no-untyped-call]
+        _core.add_live_events(
             rows, tokens, times, self._vectors, self._weights, self._half_life_us,
             s["sums"], s["mass"], s["known"], s["newest_us"], s["exponent"],
         )
