@@ -96,7 +96,9 @@ class LanePlan {
     for (std::uint32_t e = 0; e < hot_; ++e) mark_[static_cast<std::size_t>(noise.order()[e])] = ~static_cast<std::int32_t>(e);
   }
 
+  /// Forget everything; rows are shared out among so many workers from now on.
   void begin(int workers) {
+    for (auto& owned : owned_) forget(owned);
     workers_ = static_cast<std::uint32_t>(workers);
     if (owned_.size() < workers_) owned_.resize(workers_);
   }
@@ -112,11 +114,7 @@ class LanePlan {
   /// Forget the last super-step and mark the rows of the next in this worker's stretches. `drawn`: noise counts as tokens.
   void mark(int worker, int parity, const SgnsBatch* batches, int lanes, bool drawn) {
     Owned& mine = owned_[static_cast<std::size_t>(worker)];
-    for (const auto r : mine.marked) {
-      mark_[static_cast<std::size_t>(r)] = 0;
-      busy_[static_cast<std::size_t>(r) >> 5] = 0;  // a word's rows are all of one stretch
-    }
-    mine.marked.clear();
+    forget(mine);
     mine.next_key = mine.last_key = 0;
     std::vector<std::uint32_t>& met = mine.met[parity];
     met.assign(steps_[parity].rows.size(), 0);
@@ -152,6 +150,14 @@ class LanePlan {
     std::vector<std::uint32_t> met[2];
     std::uint32_t next_key = 0, last_key = 0;
   };
+
+  void forget(Owned& owned) {
+    for (const auto r : owned.marked) {
+      mark_[static_cast<std::size_t>(r)] = 0;
+      busy_[static_cast<std::size_t>(r) >> 5] = 0;  // a word's rows are all of one stretch
+    }
+    owned.marked.clear();
+  }
 
   int owner(std::int32_t row) const {
     const std::uint32_t hash = (static_cast<std::uint32_t>(row) / kStretch * 0x9E3779B1u) >> 16;

@@ -159,7 +159,7 @@ class SgnsLanes::Run {
     for (const auto& error : errors_)
       if (error) std::rethrow_exception(error);
     for (const auto& worker : workers_)
-      for (const auto& sampler : worker->samplers) total_.kept_tokens += sampler.kept_tokens();
+      for (int part = 0; worker && part < 2; ++part) total_.kept_tokens += worker->samplers[part].kept_tokens();
     return total_;
   }
 
