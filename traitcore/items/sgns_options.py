@@ -11,6 +11,8 @@ from .._params import ParamsMixin
 from .._validate import Checks
 from .sgns_report import SgnsReport, SgnsResult
 
+PARALLEL = ("reproducible", "hogwild")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SgnsOptions:
@@ -81,7 +83,7 @@ class SgnsOptions:
             "alpha": alpha,
             "min_alpha": check.real("min_alpha", self.min_alpha, 0.0, alpha),
             "epochs": check.integer("epochs", self.epochs, 1),
-            "parallel": check.choice("parallel", self.parallel, ("reproducible", "hogwild")),
+            "parallel": check.choice("parallel", self.parallel, PARALLEL),
             "seed": check.seed("seed", self.seed),
         }
         check.workers(self.workers)  # -1 stays: it stands for the cores of the machine that trains
