@@ -26,6 +26,7 @@ class ReferenceLanes(ReferenceSgns):
     chunk: int = 16
     shared_rows: set[int] = field(default_factory=set)
     fallbacks: int = 0
+    only_drawn: list[int] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,6 +95,10 @@ class ReferenceLanes(ReferenceSgns):
         items, contexts = self.items, self.contexts
         pieces = [[piece for r in lane for piece in self._pieces(r, len(sequences[r[0]]))] for lane in lanes]
         listed = [[i for p in lane for i in self._listed(p, sequences, global_context, key)] for lane in pieces]
+        n_listed = sum(map(len, listed))
+        if self.group_negative:  # negatives are drawn beforehand, and count as tokens
+            for rows, parts in zip(listed, pieces, strict=True):
+                rows += self._drawn_for(parts, sequences, global_context, key)
         owner: dict[int, int] = {}
         self.shared_rows, met = set(self.hot), dict.fromkeys(self.hot, 0)
         for lane, rows in enumerate(listed):
@@ -119,9 +124,10 @@ class ReferenceLanes(ReferenceSgns):
                 loss, pairs = loss + a, pairs + b
                 alphas += [alpha] if b else []
             moved.append((self.items - items, self.contexts - contexts))
-            touched.append((set(listed[lane]) if self.used else set(), self.used))
+            tokens = {i for p in parts for i in self._listed(p, sequences, global_context, key)}
+            touched.append((tokens if self.used else set(), self.used))
         self.items, self.contexts = items, contexts
-        per_item = pairs / max(1, sum(map(len, listed)))
+        per_item = pairs / max(1, n_listed)
         for matrix, rows in enumerate((items, contexts)):
             moves = [m[matrix] for m in moved]
             for r in range(len(rows)):
@@ -164,7 +170,20 @@ class ReferenceLanes(ReferenceSgns):
         rows = [sequence[i] for i in (*left[-reach:], *(i for i in kept if start <= i < stop), *right[:reach])]
         return rows + [global_context[q]] if global_context is not None and global_context[q] >= 0 else rows
 
+    def _drawn_for(
+        self, pieces: list[Range], sequences: list[list[int]], global_context: list[int] | None, key: int
+    ) -> list[int]:
+        """The negatives of a lane's windows."""
+        self.only_drawn = []
+        for q, start, stop in pieces:
+            target = -1 if global_context is None else global_context[q]
+            self._piece(sequences[q], stream_state(key, q), start, stop, 0.0, target)
+        drawn, self.only_drawn = self.only_drawn, None
+        return drawn
+
     def _noise(self, target: int, key: int) -> list[int]:
+        if self.group_negative:
+            return super()._noise(target, key)
         key, noise = mix64(key), []
         for i in range(8 * (self.negative + 8)):
             if len(noise) == self.negative and i % 8 == 0:
@@ -185,6 +204,9 @@ class ReferenceLanes(ReferenceSgns):
         return target
 
     def _update(self, target: int, inputs: list[int], noise: list[int], alpha: float) -> float:
+        if self.only_drawn is not None:
+            self.only_drawn += noise
+            return 0.0
         self.used |= {target, *noise}
         return super()._update(target, inputs, noise, alpha)
 

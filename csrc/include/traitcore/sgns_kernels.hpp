@@ -38,7 +38,7 @@ struct LaneView {
   std::uint32_t keys;
   std::uint32_t member;  ///< of each class, the one that this lane may draw
   std::int32_t lane;
-  std::uint64_t* touched[2];  ///< a bit for each key (and one more): the lane's copies of items, and of contexts
+  std::uint8_t* touched[2];  ///< (keys + 9,) 1 where the lane has a copy: of items, and of contexts
 };
 
 inline constexpr float kFixedOne = 16777216.0f;  ///< of moves in fixed point: 2^24, so sums reach 128

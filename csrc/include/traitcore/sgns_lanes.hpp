@@ -102,7 +102,7 @@ struct LaneWorker {
   AlignedBuffer<float> copies;  ///< of items, then of contexts; each in falling order of keys
   AlignedBuffer<std::int32_t> sums;  ///< (2, keys, stride) moves in fixed point
   std::vector<std::uint8_t> moved;  ///< (2, keys) lanes in `sums`
-  std::vector<std::uint64_t> touched[2];
+  std::vector<std::uint8_t> touched[2];
 };
 
 }  // namespace detail
@@ -253,7 +253,7 @@ class SgnsLanes::Run {
     view.member = static_cast<std::uint32_t>(static_cast<std::uint64_t>(lane) + turn) & static_cast<std::uint32_t>(all_.lanes_ - 1);
     view.lane = lane;
     for (int matrix = 0; matrix < 2; ++matrix) {
-      mine.touched[matrix].assign(view.keys / 64 + 1, 0);
+      mine.touched[matrix].assign(view.keys + 9, 0);
       view.touched[matrix] = mine.touched[matrix].data();
     }
     return view;
@@ -351,7 +351,7 @@ inline SgnsStats SgnsLanes::train(const detail::SgnsTask& task, const SgnsBlock&
                                   const std::function<bool(std::int64_t)>& poll) {
   try {
     stream_.cut(block);
-    const SgnsStats stats = Run(*this, task, block, workers).all(poll);
+    const SgnsStats stats = Run(*this, task, block, std::min(workers, lanes_)).all(poll);
     if (stats.finished) stream_.keep_rest();
     else stream_.clear();
     if (block.last) step_ = 0;

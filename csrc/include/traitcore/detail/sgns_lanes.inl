@@ -6,10 +6,22 @@ TRAITCORE_INLINE std::int32_t place_of(const LaneView& view, std::int32_t r) {
   return mark < 0 ? mark : r;
 }
 
-/// Remember that the lane uses a copy; its bit stands beyond the keys where the place is a row of the matrix.
+/// Remember that the lane uses a copy. A byte for each key: stores don't wait for each other. That of a place in the matrix
+/// stands beyond the keys.
 TRAITCORE_INLINE void touch(const LaneView& view, int matrix, std::int32_t place) {
-  const std::uint32_t key = place < 0 ? static_cast<std::uint32_t>(~place) : view.keys;
-  view.touched[matrix][key >> 6] |= std::uint64_t{1} << (key & 63);
+  view.touched[matrix][place < 0 ? static_cast<std::uint32_t>(~place) : view.keys] = 1;
+}
+
+/// The first touched key from `key` on, or `keys`. `touched` has 8 bytes of zeros beyond keys + 1.
+TRAITCORE_INLINE std::uint32_t next_touched(const std::uint8_t* touched, std::uint32_t key, std::uint32_t keys) {
+  for (; key < keys; key += 8) {
+    std::uint64_t eight;
+    __builtin_memcpy(&eight, touched + key, 8);
+    if (eight == 0) continue;
+    while (touched[key] == 0) ++key;
+    break;
+  }
+  return key < keys ? key : keys;
 }
 
 /// Negative candidate of a random word: its place, or kNobody for one that isn't this lane's to draw now.
@@ -35,8 +47,8 @@ inline std::int32_t whatever_is_free(const SgnsTask& task, const LaneView& view,
 }
 
 #if TRAITCORE_LANES == 16
-/// Eight candidates at once, those that are good in front; returns their number.
-TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t first, std::int32_t* out) {
+/// Of eight candidates those that are good, at least `wanted` of them if there are; returns their number.
+TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t first, int, std::int32_t* out) {
   const __m512i steps = _mm512_setr_epi64(
       static_cast<long long>(kGolden), static_cast<long long>(2 * kGolden), static_cast<long long>(3 * kGolden),
       static_cast<long long>(4 * kGolden), static_cast<long long>(5 * kGolden), static_cast<long long>(6 * kGolden),
@@ -61,9 +73,9 @@ TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t first,
   return __builtin_popcount(good);
 }
 #else
-TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t first, std::int32_t* out) {
+TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t first, int wanted, std::int32_t* out) {
   int n = 0;
-  for (std::uint64_t i = 1; i <= 8; ++i) {
+  for (std::uint64_t i = 1; i <= 8 && n < wanted; ++i) {
     const std::int32_t place = candidate(view, mix64(first + i * kGolden));
     if (place != kNobody) out[n++] = place;
   }
@@ -76,7 +88,8 @@ TRAITCORE_INLINE void draw_places(const SgnsTask& task, const LaneView& view, st
                                   std::int32_t* out) {
   key = mix64(key);  // the sets of a window have neighbouring keys, and a set may need more words than negatives
   int got = 0;
-  for (int tries = each + 8; got < each && tries > 0; --tries, key += 8 * kGolden) got += eight_candidates(view, key, out + got);
+  for (int tries = each + 8; got < each && tries > 0; --tries, key += 8 * kGolden)
+    got += eight_candidates(view, key, each - got, out + got);
   for (; got < each; ++got, key += kGolden) out[got] = whatever_is_free(task, view, key, target);
 }
 
@@ -102,7 +115,10 @@ inline void bind_lane(const SgnsTask& task, const LaneView& view, SgnsBatch& bat
     touch(view, 0, batch.items[i]);
   }
   if (drawn)
-    for (std::size_t i = 0; i < batch.n_noise; ++i) batch.noise[i] = place_of(view, batch.noise[i]);
+    for (std::size_t i = 0; i < batch.n_noise; ++i) {
+      batch.noise[i] = place_of(view, batch.noise[i]);
+      touch(view, 1, batch.noise[i]);
+    }
   for (std::size_t q = 0; q < batch.n_jobs; ++q) {
     SgnsJob& job = batch.jobs[q];
     job.target = place_of(view, job.target);
@@ -114,13 +130,11 @@ inline void bind_lane(const SgnsTask& task, const LaneView& view, SgnsBatch& bat
       const std::size_t from = set * static_cast<std::size_t>(each);
       std::int32_t* const out = batch.noise.data() + job.noise + from;
       draw_places(task, view, job.key + from * kGolden, job.target, each, out);
+      for (int k = 0; k < each; ++k) touch(view, 1, out[k]);
       repeats |= repeats_in(out, each, job.target);
     }
     job.repeats = repeats;
   }
-  for (std::size_t i = 0; i < batch.n_noise; ++i) touch(view, 1, batch.noise[i]);
-  for (int matrix = 0; matrix < 2; ++matrix)  // the place beyond the keys stood for rows that are not copied
-    view.touched[matrix][view.keys >> 6] &= ~(std::uint64_t{1} << (view.keys & 63));
   batch.jobs_ahead = batch.n_jobs;
   batch.noise_ahead = batch.n_noise;
 }
@@ -128,15 +142,14 @@ inline void bind_lane(const SgnsTask& task, const LaneView& view, SgnsBatch& bat
 /// Copy the rows that a lane will move and others may, too.
 inline void copy_rows(const SgnsTask& task, const LaneView& view) {
   for (int matrix = 0; matrix < 2; ++matrix) {
-    const float* const from = matrix ? task.contexts : task.items;
+    float* const from = matrix ? task.contexts : task.items;
     float* const to = matrix ? task.context_copies : task.item_copies;
-    for (std::uint32_t word = 0; word <= view.keys / 64; ++word)
-      for (std::uint64_t bits = view.touched[matrix][word]; bits; bits &= bits - 1) {
-        const auto key = static_cast<std::int32_t>(word * 64 + static_cast<std::uint32_t>(__builtin_ctzll(bits)));
-        const float* const row = row_of(const_cast<float*>(from), nullptr, view.rows[key], task.stride);
-        float* const copy = row_of<true>(nullptr, to, ~key, task.stride);
-        for (std::size_t k = 0; k < task.stride; k += kF32Lanes) store(copy + k, load(row + k));
-      }
+    const std::uint8_t* const touched = view.touched[matrix];
+    for (std::uint32_t key = next_touched(touched, 0, view.keys); key < view.keys; key = next_touched(touched, key + 1, view.keys)) {
+      const float* const row = row_of(from, nullptr, view.rows[key], task.stride);
+      float* const copy = row_of<true>(nullptr, to, ~static_cast<std::int32_t>(key), task.stride);
+      for (std::size_t k = 0; k < task.stride; k += kF32Lanes) store(copy + k, load(row + k));
+    }
   }
 }
 
@@ -158,15 +171,14 @@ inline bool keep_moves(const SgnsTask& task, const LaneView& view, float most, s
   for (std::uint32_t matrix = 0; matrix < 2; ++matrix) {
     float* const rows = matrix ? task.contexts : task.items;
     float* const copies = matrix ? task.context_copies : task.item_copies;
-    for (std::uint32_t word = 0; word <= view.keys / 64; ++word)
-      for (std::uint64_t bits = view.touched[matrix][word]; bits; bits &= bits - 1) {
-        const std::uint32_t key = word * 64 + static_cast<std::uint32_t>(__builtin_ctzll(bits));
-        const std::size_t at = static_cast<std::size_t>(matrix) * view.keys + key;
-        std::int32_t* const sum_of = sums + at * task.stride;
-        if (counts[at]++ == 0) __builtin_memset(sum_of, 0, task.stride * sizeof *sum_of);
-        finite &= keep_move(sum_of, row_of<true>(nullptr, copies, ~static_cast<std::int32_t>(key), task.stride),
-                            row_of(rows, nullptr, view.rows[key], task.stride), most, task.stride);
-      }
+    const std::uint8_t* const touched = view.touched[matrix];
+    for (std::uint32_t key = next_touched(touched, 0, view.keys); key < view.keys; key = next_touched(touched, key + 1, view.keys)) {
+      const std::size_t at = static_cast<std::size_t>(matrix) * view.keys + key;
+      std::int32_t* const sum_of = sums + at * task.stride;
+      if (counts[at]++ == 0) __builtin_memset(sum_of, 0, task.stride * sizeof *sum_of);
+      finite &= keep_move(sum_of, row_of<true>(nullptr, copies, ~static_cast<std::int32_t>(key), task.stride),
+                          row_of(rows, nullptr, view.rows[key], task.stride), most, task.stride);
+    }
   }
   return finite;
 }
