@@ -67,7 +67,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "quality.n_traits": ("choose_n_traits",),
     "quality.guardrails": ("compare_tables", "judge"),
     # all of it
-    "pipeline": ("fit_pipeline",),
+    "pipeline": ("fit_pipeline", "verify_run"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 

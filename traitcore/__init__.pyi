@@ -95,6 +95,7 @@ from .quality.guardrails import (
     judge as judge,
 )
 from .pipeline import fit_pipeline as fit_pipeline
+from .pipeline import verify_run as verify_run
 
 __version__: str
 __all__: list[str]

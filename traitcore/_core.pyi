@@ -47,6 +47,9 @@ class SgnsModel(metaclass=_PybindType):
         min_alpha: float,
         seed: int,
         rounds: float,
+        reproducible: bool,
+        lanes: int = 0,
+        chunk: int = 0,
     ) -> None: ...
     def train(
         self,
@@ -56,8 +59,10 @@ class SgnsModel(metaclass=_PybindType):
         global_context: NDArray[np.int32] | None,
         epoch: int,
         first_sequence: int,
-        schedule_start: float,
-        schedule_stop: float,
+        schedule_first: int,
+        schedule_stop: int,
+        schedule_total: int,
+        last: bool,
         workers: int,
         update: bool,
         progress: Callable[[int], None] | None,

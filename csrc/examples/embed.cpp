@@ -123,8 +123,8 @@ traitcore::SgnsModel trained(const Corpus& corpus) {
     traitcore::SgnsBlock block;
     block.sequences = {corpus.tokens.data(), corpus.offsets.data(), static_cast<std::int64_t>(corpus.offsets.size()) - 1};
     block.epoch = static_cast<std::uint64_t>(epoch);
-    block.schedule_start = double(epoch) / epochs;
-    block.schedule_stop = double(epoch + 1) / epochs;
+    const auto n_tokens = static_cast<std::int64_t>(tokens.size());
+    block.schedule = {epoch * n_tokens, (epoch + 1) * n_tokens, epochs * n_tokens};
     const auto stats = model.train(block, /*workers=*/1);
     if (stats.pairs == 0) refuse("no pair of items to learn from");
     std::cout << "epoch " << epoch + 1 << ": loss " << stats.loss / static_cast<double>(stats.pairs) << " over "

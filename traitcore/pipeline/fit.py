@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -207,7 +207,7 @@ def _as_tables(
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
-    metadata = {"config": asdict(config)}
+    metadata = {"config": config.recorded()}
     model = None if learned is None else learned.model
     customers = None
     items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
@@ -249,9 +249,9 @@ def make_embedder(config: PipelineConfig, window: int) -> Embedder:
     if config.method == "walks":
         return WalkEmbedder(
             graph_window=window, vector_size=size, negative=config.negative, epochs=config.epochs or 1, workers=workers,
-            seed=seed,
+            parallel=config.parallel, seed=seed,
         )
     return Item2Vec(
         vector_size=size, window=window, negative=config.negative, epochs=config.epochs or 15, workers=workers,
-        seed=seed,
+        parallel=config.parallel, seed=seed,
     )
