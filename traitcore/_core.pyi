@@ -65,6 +65,46 @@ class SgnsModel(metaclass=_PybindType):
     def item_vectors(self) -> NDArray[np.float32]: ...
     def context_vectors(self) -> NDArray[np.float32]: ...
 
+# next_item.cpp
+@final
+class NextItemModel(metaclass=_PybindType):
+    def __init__(
+        self,
+        *,
+        counts: NDArray[np.int64],
+        vector_size: int,
+        window: int,
+        negative: int,
+        ns_exponent: float,
+        scale: float,
+        batch: int,
+        alpha: float,
+        min_alpha: float,
+        decay: float,
+        seed: int,
+    ) -> None: ...
+    def train(
+        self,
+        *,
+        tokens: NDArray[np.int32],
+        offsets: NDArray[np.int64],
+        weights: NDArray[np.float32] | None,
+        epoch: int,
+        schedule_start: float,
+        schedule_stop: float,
+        workers: int,
+        update: bool,
+        progress: Callable[[float], None] | None,
+    ) -> tuple[float, float, int, BaseException | None]: ...
+    def item_vectors(self) -> NDArray[np.float32]: ...
+    def biases(self) -> NDArray[np.float32]: ...
+    def squares(self) -> NDArray[np.float32]: ...
+    def bias_squares(self) -> NDArray[np.float32]: ...
+    def steps(self) -> NDArray[np.float32]: ...
+    def step_squares(self) -> NDArray[np.float32]: ...
+    def repeats(self) -> NDArray[np.float32]: ...
+    def repeat_squares(self) -> NDArray[np.float32]: ...
+
 # texts.cpp
 def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
 

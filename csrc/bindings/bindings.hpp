@@ -12,6 +12,7 @@ void bind_sampling(py::module_& m);
 void bind_products(py::module_& m);
 void bind_eigen(py::module_& m);
 void bind_nmf(py::module_& m);
+void bind_next_item(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_sgns(py::module_& m);
 void bind_texts(py::module_& m);

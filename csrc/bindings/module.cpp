@@ -8,6 +8,7 @@ PYBIND11_MODULE(_core, m) {
   traitcore_bindings::bind_products(m);
   traitcore_bindings::bind_eigen(m);
   traitcore_bindings::bind_nmf(m);
+  traitcore_bindings::bind_next_item(m);
   traitcore_bindings::bind_pooling(m);
   traitcore_bindings::bind_sgns(m);
   traitcore_bindings::bind_texts(m);
