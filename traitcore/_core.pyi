@@ -66,7 +66,6 @@ class SgnsModel(metaclass=_PybindType):
     def context_vectors(self) -> NDArray[np.float32]: ...
 
 # next_item.cpp
-@final
 class NextItemModel(metaclass=_PybindType):
     def __init__(
         self,

@@ -115,11 +115,14 @@ def test_few_negatives_estimate_the_full_softmax() -> None:
     counts = tc.Sequences.from_lists(given).token_counts(N)
     [(full, _, _, _)] = trained(native(counts, negative=N), given, update=False)
     for exponent in (0.0, 0.5, 1.0):
-        found = [
-            trained(native(counts, negative=12, ns_exponent=exponent, batch=4, seed=0), given, epochs=8, update=False)
-        ]
-        mean = np.mean([loss for loss, _, _, _ in found[0]])
-        assert mean == pytest.approx(full, rel=0.05)
+        few, more = (
+            np.mean([loss for loss, _, _, _ in trained(
+                native(counts, negative=negative, ns_exponent=exponent, batch=4, seed=0), given, epochs=6, update=False
+            )])
+            for negative in (12, 22)
+        )
+        # The sum under the log is estimated without bias, so the log of it is a little low, less so with more draws.
+        assert 0.85 * full < few < more < 1.01 * full
 
 
 def test_any_number_of_workers_gives_the_same_bytes() -> None:
@@ -131,8 +134,8 @@ def test_any_number_of_workers_gives_the_same_bytes() -> None:
         assert other.loss_ == fits[0].loss_
         for name, array in fits[0]._state().items():
             assert other._state()[name].tobytes() == array.tobytes(), name
-        assert other.rank(sequences, np.zeros(len(sequences))).tolist() == fits[0].rank(
-            sequences, np.zeros(len(sequences))
+        assert other.rank(sequences, np.zeros(len(sequences), dtype=np.int32)).tolist() == fits[0].rank(
+            sequences, np.zeros(len(sequences), dtype=np.int32)
         ).tolist()
         for mine, theirs in zip(other.recommend(sequences), fits[0].recommend(sequences)):
             assert mine.tobytes() == theirs.tobytes()
@@ -231,7 +234,7 @@ def test_small_and_odd_corpora() -> None:
     np.testing.assert_array_equal(some.score([4, 1])[:, [0, 1, 2]].argmax(), some.score([4, 1]).argmax())
     np.testing.assert_allclose(some.score([])[0], some.biases_)  # ... and nothing is known of an empty session
     long = tc.Sequences.from_lists([(np.arange(3000) % 7).tolist()])
-    assert NextItemModel(vector_size=8, epochs=1).fit(long).recommend([1, 2, 3], k=1)[0].tolist() == [4]
+    assert NextItemModel(vector_size=8, epochs=4).fit(long).recommend([1, 2, 3], k=1)[0].tolist() == [4]
 
 
 def test_training_goes_on_with_new_sessions_and_new_items() -> None:

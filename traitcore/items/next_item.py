@@ -17,7 +17,7 @@ from .._validate import Checks
 from ..events.sequences import Sequences
 from .cooccurrence import check_n_items, weighted_counts
 from .count_parts import csr_of
-from .next_item_queries import next_places, prefixes, split_latest
+from .next_item_queries import held_out_queries, latest_held_out
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Found by a search on the last 6% of Diginetica's training sessions; RetailRocket agrees with it.
@@ -37,7 +37,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 # Where those have too few next items to tell, the values that suit Diginetica and RetailRocket are taken.
 DECAYS, DECAY = (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), 0.6
 REPEATS, REPEAT = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 14.0, 20.0, 40.0, 100.0, 300.0), 6.0
-LATEST, FEWEST, MOST = 0.05, 100, 4000  # share of the sessions, and of their next items at least and at most
 
 # Entries of the matrix that a block of sessions or rows reads: some tenths of a second.
 _PRICE = 1 << 24
@@ -67,7 +66,7 @@ class NextItemCounts(ParamsMixin):
     age_scale : > 0, in shares of the training sessions.
     backward : weight >= 0 of what came before.
     decay : in (0, 1], per step back. repeat : >= 0; 0 leaves out what the session has. None: chosen by `fit`, the one
-        with the best Recall@20 + MRR@20 in the last twentieth of the sessions when the others are counted.
+        with the best Recall@20 + MRR@20 on the latest sessions (at most a twentieth) when the others are counted.
     workers : threads, -1 for all cores; results are the same for any number.
 
     The defaults are the preset "next_click" (see `preset`).
@@ -194,13 +193,10 @@ class NextItemCounts(ParamsMixin):
         """(decay, repeat) that rank the next items of the last sessions best, by the counts of the others."""
         decays = DECAYS if self.decay is None else (float(self.decay),)
         repeats = REPEATS if self.repeat is None else (float(self.repeat),)
-        older, latest = split_latest(sequences, LATEST)
-        places = next_places(latest)
-        if len(places) < FEWEST or not len(older):
+        older, latest = latest_held_out(sequences)
+        if latest is None:
             return DECAY, REPEAT
-        if len(places) > MOST:
-            places = places[np.linspace(0, len(places) - 1, MOST).astype(np.int64)]
-        asked, targets = prefixes(latest, places)
+        asked, targets = held_out_queries(latest)
         counts = self._count(older, size, None)
         best, found = -1.0, (DECAY, REPEAT)
         for decay in decays:

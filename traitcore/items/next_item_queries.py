@@ -1,4 +1,4 @@
-"""Sessions as questions: what came before an item, and the item that came next."""
+"""Sessions as questions: what came before an item, and the item that came next; and the latest ones, to choose by."""
 
 from __future__ import annotations
 
@@ -23,8 +23,22 @@ def prefixes(sequences: Sequences, places: NDArray[np.int64]) -> tuple[Sequences
     return Sequences(sequences.tokens[at], offsets), sequences.tokens[places]
 
 
-def split_latest(sequences: Sequences, share: float) -> tuple[Sequences, Sequences]:
-    """(all but the last, the last `share`) of the sequences, which are in order of time."""
+# To choose settings by: this share of the sessions, the latest, but no more than have MOST next items; with fewer than
+# FEWEST they decide nothing. 4,000 queries give a Recall@20 to within .8 points.
+SHARE, FEWEST, MOST = 0.05, 100, 4000
+
+
+def latest_held_out(sequences: Sequences) -> tuple[Sequences, Sequences | None]:
+    """(the older sequences, the latest ones), or (all, None) where the latest are too few to choose settings by."""
     n = len(sequences)
-    cut = n - round(n * share)
-    return sequences.take(np.arange(cut)), sequences.take(np.arange(cut, n))
+    ends = np.cumsum(np.maximum(np.diff(sequences.offsets) - 1, 0))
+    total = int(ends[-1]) if n else 0
+    first = max(n - round(n * SHARE), int(np.searchsorted(ends, total - MOST, side="right")))
+    if first == 0 or total - int(ends[first - 1]) < FEWEST:
+        return sequences, None
+    return sequences.take(np.arange(first)), sequences.take(np.arange(first, n))
+
+
+def held_out_queries(latest: Sequences) -> tuple[Sequences, NDArray[np.int32]]:
+    """All prefixes of these sequences and the items that follow them."""
+    return prefixes(latest, next_places(latest))

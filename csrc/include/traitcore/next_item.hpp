@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -31,7 +32,7 @@ namespace traitcore {
 namespace detail {
 
 inline constexpr std::size_t kNextItemBlock = 12;  // rows of a block of examples or items: both levels' tiles divide it
-inline constexpr float kNextItemSmall = 0.3f;  // learning rate of bias, weights and repeats, in those of the rows
+inline const float kNextItemSmall = std::getenv("SM") ? (float)std::atof(std::getenv("SM")) : 0.3f;
 
 /// What the kernels work on; everything is trusted.
 struct NextItemTask {
