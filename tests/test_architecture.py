@@ -97,7 +97,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 # Each native kernel has one Python module that calls it.
 CALLERS_OF_THE_CORE = {
     "events/arrow.py", "events/ids.py", "events/timestamps.py", "factorization/eigen.py", "factorization/engine.py",
-    "factorization/products.py", "items/sgns_trainer.py", "customers/pooling.py", "serving/neighbors.py",
+    "factorization/products.py", "items/next_item_model.py", "items/sgns_trainer.py", "customers/pooling.py", "serving/neighbors.py",
 }
 
 
@@ -141,6 +141,7 @@ TESTED_IN = {
     "items/content_map.py": "test_fusion.py",
     "items/count_parts.py": "test_cooccurrence.py",
     "items/merge_counts.py": "test_cooccurrence.py",
+    "items/next_item_queries.py": "test_next_item.py",
     "items/sgns_report.py": "test_sgns.py",
     "customers/counts_recipe.py": "test_traits.py",
     "customers/recipes.py": "test_traits.py",

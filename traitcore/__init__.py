@@ -37,6 +37,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "items.sgns_trainer": ("SgnsTrainer",),
     "items.sgns": ("train_sgns",),
     "items.next_item": ("NextItemCounts",),
+    "items.next_item_model": ("NextItemModel",),
+    "items.next_item_blend": ("NextItemBlend",),
     "items.graph": ("ItemGraph", "build_item_graph", "graph_from_edges", "graph_from_matrix"),
     "items.graph_files": ("read_graph",),
     "items.walks": ("WalkCorpus", "random_walks"),

@@ -36,7 +36,7 @@ class NextItemBlend(ParamsMixin):
     Parameters
     ----------
     model : NextItemModel or None for its defaults. counts : NextItemCounts or None. Their parameters are taken; they
-        are not fitted themselves.
+        are not fitted themselves. workers : threads of both, -1 for all cores; results are the same for any number.
 
     Attributes
     ----------
@@ -65,9 +65,12 @@ class NextItemBlend(ParamsMixin):
     n_items_: int
     chosen_by_: tuple[int, float, float]
 
-    def __init__(self, *, model: NextItemModel | None = None, counts: NextItemCounts | None = None) -> None:
+    def __init__(
+        self, *, model: NextItemModel | None = None, counts: NextItemCounts | None = None, workers: int = 1
+    ) -> None:
         self.model = model
         self.counts = counts
+        self.workers = workers
 
     def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
         """Learn from sessions in order of time, the oldest first.
@@ -80,8 +83,9 @@ class NextItemBlend(ParamsMixin):
         for name, kind in (("model", NextItemModel), ("counts", NextItemCounts)):
             if getattr(self, name) is not None:
                 check.instance(name, getattr(self, name), kind)
-        model = NextItemModel(**({} if self.model is None else self.model.get_params()))
-        counts = NextItemCounts(**({} if self.counts is None else self.counts.get_params()))
+        workers = check.workers(self.workers)
+        model = NextItemModel(**({} if self.model is None else self.model.get_params()) | {"workers": workers})
+        counts = NextItemCounts(**({} if self.counts is None else self.counts.get_params()) | {"workers": workers})
         size = NextItemModel._size(sequences, n_items, check)
         older, latest = latest_held_out(sequences)
         if latest is None:
@@ -117,7 +121,7 @@ class NextItemBlend(ParamsMixin):
         if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n_items_):
             got = f"values from {wanted.min()} to {wanted.max()}"
             raise check.value_error("targets", f"items in [0, {self.n_items_ - 1}]", got)
-        return dense_ranks(self.score, sequences, wanted, check.workers(self.model_.workers))
+        return dense_ranks(self.score, sequences, wanted, check.workers(self.workers))
 
     def recommend(
         self, sessions: Any, *, k: int = 20, exclude_seen: bool = False, allowed: Any = None, exclude: Any = None
@@ -140,7 +144,7 @@ class NextItemBlend(ParamsMixin):
             listed_best(found, items[start:stop], scores[start:stop])
 
         blocks = even_blocks(len(sequences), -(-len(sequences) // _BLOCK))
-        run_blocks(part, blocks, check.workers(self.model_.workers))
+        run_blocks(part, blocks, check.workers(self.workers))
         return (items[0], scores[0]) if single else (items, scores)
 
     def explain(self, session: Any, item: int) -> list[Contribution]:

@@ -338,7 +338,7 @@ class NextItemModel(ParamsMixin):
                 raise error
             tell(1.0)
             losses.append(loss / mass if mass else float("nan"))
-            if losses[-1] > 4 * self.scale + np.log(size):
+            if mass and not -0.01 <= losses[-1] <= 4 * self.scale + np.log(size):
                 raise ValueError(
                     f"Next-item training diverged: the loss is {losses[-1]:.3g} in epoch {epoch + 1}, where chance is "
                     f"{np.log(size):.3g}. A smaller 'alpha' than {self.alpha:g} is needed."

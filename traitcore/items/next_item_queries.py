@@ -33,7 +33,9 @@ def latest_held_out(sequences: Sequences) -> tuple[Sequences, Sequences | None]:
     n = len(sequences)
     ends = np.cumsum(np.maximum(np.diff(sequences.offsets) - 1, 0))
     total = int(ends[-1]) if n else 0
-    first = max(n - round(n * SHARE), int(np.searchsorted(ends, total - MOST, side="right")))
+    first = n - round(n * SHARE)
+    if total > MOST:
+        first = max(first, 1 + int(np.searchsorted(ends, total - MOST, side="left")))
     if first == 0 or total - int(ends[first - 1]) < FEWEST:
         return sequences, None
     return sequences.take(np.arange(first)), sequences.take(np.arange(first, n))
