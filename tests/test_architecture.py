@@ -147,6 +147,7 @@ TESTED_IN = {
     "customers/recipes.py": "test_traits.py",
     "customers/tuning.py": "test_views.py",
     "serving/manifest.py": "test_store_corruption.py",
+    "serving/next_model.py": "../pipeline/test_next_choice.py",
     "serving/npy.py": "test_store_corruption.py",
     "serving/publication.py": "test_store.py",
     "serving/published_version.py": "test_store.py",

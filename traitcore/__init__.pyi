@@ -82,6 +82,7 @@ from .serving.index import (
     build_index as build_index,
     open_index as open_index,
 )
+from .serving.next_model import next_model_of as next_model_of
 from .serving.recommend import (
     find_similar_customers as find_similar_customers,
     next_items as next_items,

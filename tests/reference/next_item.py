@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .sgns import GOLDEN, MASK, alias_table, draw, mix64, stream_state, word
 
-SMALL = 0.3  # learning rate of biases, weights and repeats, in those of the rows
+SMALL = 1.0  # learning rate of biases, weights and repeats, in those of the rows
 START = 1e-6
 
 

@@ -28,7 +28,7 @@ class NextItemBlend(ParamsMixin):
     """Next items by `NextItemModel` and `NextItemCounts` together.
 
     The score of an item is the model's, plus `weight_` * log(1 + c / floor_), c the item's share of the session's
-    scores by counts, plus `repeat_` where the session has the item. The three are chosen to rank the next items of the
+    scores by counts, plus `repeat_` where the session has the item (beside the model's own bonus). The three are chosen to rank the next items of the
     latest sessions best (Recall@20 + MRR@20), while both scorers learn from the others; then both learn from all.
     Counts know pairs that were seen often, vectors also items that never met. A session's own items, then the most
     popular ones, are the baseline that is contained: by `repeat_` and by the model's biases.
@@ -94,10 +94,12 @@ class NextItemBlend(ParamsMixin):
         else:
             free = model.repeat is None
             model.set_params(repeat=0.0 if free else model.repeat).fit(older, n_items=size, progress=progress)
-            self._choose(model, counts.fit(older, n_items=size), latest, BONUSES if free else (0.0,))
+            alone = self._choose(model, counts.fit(older, n_items=size), latest, BONUSES if free else (0.0,))
             model._finish(latest)
-            if free:
+            if free:  # the model by itself is then what its own `fit` makes
                 model.set_params(repeat=None)
+                model._lift_repeats(alone)
+                self.repeat_ -= alone
         self.model_, self.counts_, self.n_items_ = model, counts.fit(sequences, n_items=size), size
         return self
 
@@ -158,15 +160,17 @@ class NextItemBlend(ParamsMixin):
 
     def _choose(
         self, model: NextItemModel, counts: NextItemCounts, latest: Sequences, repeats: tuple[float, ...]
-    ) -> None:
-        """Weight, floor and repeat by the next items of sessions that neither scorer has seen."""
+    ) -> float:
+        """Weight, floor and repeat by the next items of sessions that neither scorer has seen; the repeat that is best
+        for the model alone."""
         asked, targets = held_out_queries(latest)
         parts = [
             _candidates(model, counts, asked.take(np.arange(a, b)), targets[a:b])
             for a, b in even_blocks(len(targets), -(-len(targets) // _BLOCK))
         ]
         logit, share, own, valid = (np.concatenate([part[i] for part in parts]) for i in range(4))
-        best = -1.0
+        best = alone = -1.0
+        own_repeat = 0.0
         for floor in _FLOORS:
             by_counts = np.log1p(share / floor)
             for weight in _WEIGHTS:
@@ -180,6 +184,9 @@ class NextItemBlend(ParamsMixin):
                     if recall + mrr > best:
                         best, self.chosen_by_ = recall + mrr, (len(targets), recall, mrr)
                         self.weight_, self.floor_, self.repeat_ = weight, floor, repeat
+                    if weight == 0 and recall + mrr > alone:
+                        alone, own_repeat = recall + mrr, repeat
+        return own_repeat
 
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
         self._check_fitted("model_")

@@ -151,9 +151,30 @@ class NextItemModel(ParamsMixin):
         if latest is not None:
             shift = self._choose_repeat(latest)
             self._finish(latest)
-            self._shift += shift
-            self.repeat_bonus_ = self.repeat_bonus_ + np.float32(shift)
+            self._lift_repeats(shift)
         return self
+
+    def _lift_repeats(self, shift: float) -> None:
+        self._shift += shift
+        self.repeat_bonus_ = self.repeat_bonus_ + np.float32(shift)
+
+    @classmethod
+    def from_arrays(
+        cls, vectors: Any, biases: Any, step_weights: Any, repeat_bonus: Any, *, scale: float
+    ) -> Self:
+        """A model that ranks by what another one learned, e.g. of a published table; it can't be trained on.
+
+        vectors : (n_items, d). biases : (n_items,). step_weights, repeat_bonus : (window,).
+        """
+        check = Checks(f"{cls.__name__}.from_arrays")
+        rows = check.array("vectors", vectors, dtype=np.float32, shape=(None, None))
+        weights = check.array("step_weights", step_weights, dtype=np.float32, shape=(None,))
+        model = cls(vector_size=rows.shape[1], window=len(weights), scale=scale)
+        model.vectors_, model.n_items_, model.step_weights_ = rows, len(rows), weights
+        model.biases_ = check.array("biases", biases, dtype=np.float32, shape=(len(rows),))
+        model.repeat_bonus_ = check.array("repeat_bonus", repeat_bonus, dtype=np.float32, shape=weights.shape)
+        check.real("scale", scale, 0.0, open_low=True)
+        return model
 
     def _choose_repeat(self, latest: Sequences) -> float:
         """What to add to the bonus of a session's own items, by the next items of sessions not learned yet."""
@@ -195,6 +216,8 @@ class NextItemModel(ParamsMixin):
         if not hasattr(self, "vectors_"):
             return self.fit(sequences, n_items=n_items, progress=progress)
         check = Checks(f"{type(self).__name__}.partial_fit")
+        if not hasattr(self, "_squares"):
+            raise ValueError("A NextItemModel made by from_arrays can't be trained on: fit one.")
         self._settings()
         epochs = check.integer("epochs", epochs, 1)
         size = max(self.n_items_, self._size(sequences, n_items, check))

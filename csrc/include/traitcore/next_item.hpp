@@ -14,7 +14,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <limits>
 #include <numeric>
@@ -32,7 +31,7 @@ namespace traitcore {
 namespace detail {
 
 inline constexpr std::size_t kNextItemBlock = 12;  // rows of a block of examples or items: both levels' tiles divide it
-inline const float kNextItemSmall = std::getenv("SM") ? (float)std::atof(std::getenv("SM")) : 0.3f;
+inline constexpr float kNextItemSmall = 1.0f;  // learning rate of bias, weights and repeats, in those of the rows
 
 /// What the kernels work on; everything is trusted.
 struct NextItemTask {
@@ -108,8 +107,8 @@ class NextItemModel {
   std::vector<float>& repeats() { return repeats_; }
   std::vector<float>& repeat_squares() { return repeat_square_; }
 
-  /// One pass over the sessions in random order (update = false: only the loss). `poll` is called from this thread some
-  /// ten times a second with the share of the examples done; false stops, and leaves the vectors as of then.
+  /// One pass over the sessions in random order (update = false: only the loss). `poll` is called from this thread after
+  /// every 16 batches with the share of the examples done; false stops, and leaves the vectors as of then.
   NextItemStats train(const NextItemBlock& block, int workers, bool update = true,
                       const std::function<bool(double)>& poll = {}) {
     if (workers < 1) throw std::invalid_argument("workers must be positive");
