@@ -98,7 +98,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 CALLERS_OF_THE_CORE = {
     "events/arrow.py", "events/ids.py", "events/occurrences.py", "events/sessions.py", "events/timestamps.py",
     "events/tokens.py", "factorization/eigen.py", "factorization/engine.py", "factorization/products.py",
-    "items/sgns_trainer.py", "customers/pooling.py", "serving/neighbors.py",
+    "items/next_item_model.py", "items/sgns_trainer.py", "customers/pooling.py", "serving/neighbors.py",
 }
 
 
@@ -142,11 +142,13 @@ TESTED_IN = {
     "items/content_map.py": "test_fusion.py",
     "items/count_parts.py": "test_cooccurrence.py",
     "items/merge_counts.py": "test_cooccurrence.py",
+    "items/next_item_queries.py": "test_next_item.py",
     "items/sgns_report.py": "test_sgns.py",
     "customers/counts_recipe.py": "test_traits.py",
     "customers/recipes.py": "test_traits.py",
     "customers/tuning.py": "test_views.py",
     "serving/manifest.py": "test_store_corruption.py",
+    "serving/next_model.py": "../pipeline/test_next_choice.py",
     "serving/npy.py": "test_store_corruption.py",
     "serving/publication.py": "test_store.py",
     "serving/published_version.py": "test_store.py",

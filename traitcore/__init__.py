@@ -37,6 +37,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "items.sgns_trainer": ("SgnsTrainer",),
     "items.sgns": ("train_sgns",),
     "items.next_item": ("NextItemCounts",),
+    "items.next_item_model": ("NextItemModel",),
+    "items.next_item_blend": ("NextItemBlend",),
     "items.graph": ("ItemGraph", "build_item_graph", "graph_from_edges", "graph_from_matrix"),
     "items.graph_files": ("read_graph",),
     "items.walks": ("WalkCorpus", "random_walks"),
@@ -59,6 +61,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "serving.word2vec": ("from_gensim", "read_word2vec", "write_word2vec"),
     "serving.neighbors": ("top_k",),
     "serving.index": ("build_index", "open_index"),
+    "serving.next_model": ("next_model_of",),
     "serving.recommend": ("find_similar_customers", "next_items", "product_affinity", "recommend_products"),
     "serving.live_customers": ("LiveCustomers",),
     # 6. quality

@@ -39,6 +39,8 @@ from .items.sgns_options import SgnsOptions as SgnsOptions
 from .items.sgns_trainer import SgnsTrainer as SgnsTrainer
 from .items.sgns import train_sgns as train_sgns
 from .items.next_item import NextItemCounts as NextItemCounts
+from .items.next_item_model import NextItemModel as NextItemModel
+from .items.next_item_blend import NextItemBlend as NextItemBlend
 from .items.graph import (
     ItemGraph as ItemGraph,
     build_item_graph as build_item_graph,
@@ -80,6 +82,7 @@ from .serving.index import (
     build_index as build_index,
     open_index as open_index,
 )
+from .serving.next_model import next_model_of as next_model_of
 from .serving.recommend import (
     find_similar_customers as find_similar_customers,
     next_items as next_items,

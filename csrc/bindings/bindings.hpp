@@ -14,6 +14,7 @@ void bind_sampling(py::module_& m);
 void bind_products(py::module_& m);
 void bind_eigen(py::module_& m);
 void bind_nmf(py::module_& m);
+void bind_next_item(py::module_& m);
 void bind_pooling(py::module_& m);
 void bind_running_sums(py::module_& m);
 void bind_sessions(py::module_& m);

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   traitcore_bindings::bind_products(m);
   traitcore_bindings::bind_eigen(m);
   traitcore_bindings::bind_nmf(m);
+  traitcore_bindings::bind_next_item(m);
   traitcore_bindings::bind_pooling(m);
   traitcore_bindings::bind_running_sums(m);
   traitcore_bindings::bind_sessions(m);

@@ -36,7 +36,7 @@ from .next_choice import KEY as NEXT
 from .publish import TABLES, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
-from .tables import customer_table, item_table, token_table
+from .tables import customer_table, item_table, token_table, with_next_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +147,9 @@ def fit_pipeline(
         with run.stage("refits") as kept:
             refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, progress)
             result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
+            if refits.next_model is not None:
+                kept_items = with_next_model(result.items, corpus.vocabulary, refits.next_model, config, catalogue)
+                result = replace(result, items=kept_items)
             chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
             kept["report"] = (
                 f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
