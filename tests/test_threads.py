@@ -26,7 +26,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "count_cooccurrences": lambda: tc.count_cooccurrences(SEQUENCES, n_items=60, workers=2).toarray(),
     "positive_pmi": lambda: tc.positive_pmi(COUNTS).toarray(),
     "svd_vectors": lambda: tc.svd_vectors(COUNTS.astype(np.float32), n_components=4),
-    "random_walks": lambda: tc.random_walks(COUNTS, n_walks=2, walk_length=8).sequences.tokens,
+    "random_walks": lambda: tc.random_walks(COUNTS, n_walks=2, walk_length=8).tokens,
     "factorize_nonnegative": lambda: tc.factorize_nonnegative(COUNTS.astype(np.float32), n_components=3, max_iter=20).W,
     "WeightSolver": lambda: SOLVER(TABLE.vectors),
     "top_k": lambda: tc.top_k(TABLE.vectors, TABLE.vectors, 5, workers=2)[0],
