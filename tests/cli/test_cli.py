@@ -26,6 +26,7 @@ from traitcore.events.simulate import simulate_events
 from traitcore.items.next_item import NextItemCounts
 from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus, vocabulary_of
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
+from traitcore.serving.hub_folder import read_folder
 from traitcore.serving.index import open_index
 from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore

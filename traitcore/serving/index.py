@@ -270,8 +270,8 @@ def measure_recall(
 
     Parameters
     ----------
-    index : any object with `fingerprint` and `search(queries, k)`, such as `build_index` makes; `docs/engines.md` has one
-        of another library.
+    index : any object with `fingerprint` and `search(queries, k)`, such as `build_index` makes; `docs/engines.md` has
+        one of another library.
     k : rows to find; at most those of the table are looked for.
     metric, against : by which, and over which side of the table, the index searches.
     sample : number of queries. random_state : int, the seed by which they are drawn. workers : threads of exact search.
@@ -305,7 +305,7 @@ def measure_recall(
     picked = np.sort(rng.choice(len(vectors), min(check.integer("sample", sample, 1), len(vectors)), replace=False))
     exact = Searcher(vectors, metric, check=check).search(vectors[picked], k, workers=workers)[0]
     found = np.asarray(index.search(vectors[picked], k)[0])
-    if found.shape != exact.shape or found.dtype.kind not in "iu" or found.size and found.max() >= len(vectors):
+    if found.shape != exact.shape or found.dtype.kind not in "iu" or (found.size and found.max() >= len(vectors)):
         rule = f"one whose search returns rows of shape {exact.shape}, ints below {len(vectors)}"
         raise check.value_error("index", rule, f"{found.dtype} of shape {found.shape}")
     return _recall(vectors[picked], vectors, exact, found.astype(np.int64), metric)

@@ -242,7 +242,8 @@ class EmbeddingTable(Similarities):
 
         Raises
         ------
-        ValueError, TypeError : a missing column, nulls, lists of several lengths, repeated ids. ImportError : no pyarrow.
+        ValueError, TypeError : a missing column, nulls, lists of several lengths, repeated ids.
+        ImportError : pyarrow is not installed.
 
         Examples
         --------
