@@ -94,7 +94,8 @@ def test_back_from_arrow(ids: Any) -> None:
     as_lists = t.to_arrow().set_column(1, "vector", t.to_arrow()["vector"].cast(lists))
     with duckdb.connect() as con:
         relation = con.sql("SELECT * FROM t")
-        for data in (t, t.to_arrow(), pl.DataFrame(t), relation, as_lists, pa.concat_tables([t.to_arrow()[:1], t.to_arrow()[1:]])):
+        chunks = pa.concat_tables([t.to_arrow()[:1], t.to_arrow()[1:]])
+        for data in (t, t.to_arrow(), pl.DataFrame(t), relation, as_lists, chunks):
             assert EmbeddingTable.from_arrow(data).fingerprint == t.fingerprint
     part = EmbeddingTable.from_arrow(t.to_arrow()[1:3])  # a slice: offsets
     assert part.fingerprint == t.subset(ids[1:3]).fingerprint

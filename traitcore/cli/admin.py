@@ -190,13 +190,13 @@ def run_export(args: argparse.Namespace) -> None:
     store, _ = _open(args)
     opened = store.open(args.name, args.version)
     out = args.out or f"{args.name}{_ENDINGS[args.to]}"
-    writers = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
+    writers: dict[str, Any] = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
                "npy": export.write_npy, "safetensors": write_safetensors, "huggingface": write_folder}
     if args.to == "features":
         at = datetime.fromisoformat(store.describe(args.name, opened.version or "latest")["created_utc"])
         entity = {"customers": "customer_id", "items": "item_id"}.get(args.name, "id")
         writers["features"] = functools.partial(export.write_features, timestamp=at, entity=entity)
-    beside = writers[args.to](opened, out)  # type: ignore[operator]
+    beside = writers[args.to](opened, out)
     files = [out, *([] if beside is None else [str(beside)])]
     if args.json:
         write_json({"table": args.name, "version": opened.version, "files": files, "rows": len(opened)})

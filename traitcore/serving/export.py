@@ -48,7 +48,8 @@ def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, versio
 
     A vector is a fixed-size list of d float32, the type that Arrow readers get back; an id int64 or a string.
     `version` defaults to the table's own, "" where it has none. The schema's metadata is that of `to_arrow`. Written in
-    row groups of at most 65,536 rows and 32 MiB of vectors each. ImportError without pyarrow, ValueError for vectors of 0 dimensions.
+    row groups of at most 65,536 rows and 32 MiB of vectors each. ImportError without pyarrow, ValueError for
+    vectors of 0 dimensions.
     """
     pa, parquet = pyarrow("Writing Parquet"), pyarrow("Writing Parquet", "pyarrow.parquet")
     n, d = table.vectors.shape

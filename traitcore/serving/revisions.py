@@ -1,8 +1,8 @@
 """Revisions: published versions replaced by others with some rows removed, for those who must be forgotten.
 
 A version is never changed. Its revision is a version of its own (v000003 becomes v000003.r1), with the same place in
-the order of publications; releases, the latest and other tables name it instead, and the old version is removed with its
-indexes. What has to be moved is written to REVISE first: after a crash the next writer completes it.
+the order of publications; releases, the latest and other tables name it instead, and the old version is removed with
+its indexes. What has to be moved is written to REVISE first: after a crash the next writer completes it.
 """
 
 from __future__ import annotations
