@@ -255,7 +255,8 @@ def test_frames_and_columns_are_taken_wherever_arrays_are(case: Case) -> None:
             assert_same(got, expected, max(case.rtol, 1e-5 if kind == "Float64" else 0.0))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+# `subtract_counts` takes whole counts only, so there are no floats to compare with.
+@pytest.mark.parametrize("case", [c for c in CASES if c.name != "subtract_counts"], ids=lambda c: c.name)
 def test_sparse_counts_of_small_types_are_not_cut(case: Case) -> None:
     for name, matrix in case.arrays.items():
         if not sparse.issparse(matrix):
