@@ -174,7 +174,8 @@ def test_bad_arguments_are_refused(library: Any) -> None:
     for changes, said in (
         ({"n_items": 4}, "tokens must be in [0, n)"), ({"n_items": 0}, "n_items"), ({"size": 0}, "vector_size"),
         ({"size": 2**62}, "vector_size"), ({"window": -1}, "window"), ({"negative": 0}, "negative"),
-        ({"epochs": 0}, "epochs"), ({"alpha": float("nan")}, "alpha"), ({"tokens": None}, "tokens must not be NULL"), ({"offsets": None}, "offsets"),
+        ({"epochs": 0}, "epochs"), ({"alpha": float("nan")}, "alpha"), ({"tokens": None}, "tokens must not be NULL"),
+        ({"offsets": None}, "offsets"),
         ({"offsets": np.array([0, 4, 2], dtype=np.int64)}, "offsets must not fall"),
         ({"offsets": np.array([1, 3, 5], dtype=np.int64)}, "begin at 0"),
         ({"offsets": np.array([0, 0, 0], dtype=np.int64)}, "tokens to train on"),

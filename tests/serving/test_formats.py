@@ -71,7 +71,8 @@ def with_format_2(path: Path, **changes: Any) -> None:
 def test_a_newer_format_is_refused_and_nothing_changes(store: tc.TableStore) -> None:
     root = store.root
     with_format_2(root / "items" / "v000002" / "manifest.json", library_version="9.1.0")
-    with pytest.raises(tc.TableError, match=r"has format 2, written by traitcore 9\.1\.0; this traitcore reads format 1"):
+    said = r"has format 2, written by traitcore 9\.1\.0; this traitcore reads format 1"
+    with pytest.raises(tc.TableError, match=said):
         store.open("items")
     infos = {(i.name, i.version): i for i in store.list()}
     assert "format 2" in str(infos["items", "v000002"].error)
