@@ -17,6 +17,7 @@ from .events.tokens import (
     encode_tokens as encode_tokens,
     tokenize as tokenize,
 )
+from .events.pseudonyms import pseudonyms as pseudonyms
 from .events.simulate import simulate_events as simulate_events
 from .factorization.svd import (
     randomized_svd as randomized_svd,
@@ -33,7 +34,7 @@ from .factorization.fold_in import (
 )
 from .factorization.semi_nmf import factorize_semi_nonnegative as factorize_semi_nonnegative
 from .items.cooccurrence import count_cooccurrences as count_cooccurrences
-from .items.merge_counts import merge_counts as merge_counts
+from .items.merge_counts import merge_counts as merge_counts, subtract_counts as subtract_counts
 from .items.ppmi import positive_pmi as positive_pmi
 from .items.sgns_options import SgnsOptions as SgnsOptions
 from .items.sgns_trainer import SgnsTrainer as SgnsTrainer
@@ -80,6 +81,7 @@ from .serving.word2vec import (
 from .serving.neighbors import top_k as top_k
 from .serving.index import (
     build_index as build_index,
+    measure_recall as measure_recall,
     open_index as open_index,
 )
 from .serving.next_model import next_model_of as next_model_of
@@ -99,8 +101,10 @@ from .quality.guardrails import (
 )
 from .pipeline import fit_pipeline as fit_pipeline
 from .pipeline import verify_run as verify_run
+from .pipeline.forget import forget_customers as forget_customers
 
 __version__: str
 __all__: list[str]
 
+def get_cmake_dir() -> str: ...
 def get_include() -> str: ...

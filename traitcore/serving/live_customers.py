@@ -18,6 +18,7 @@ from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
 from . import npy
 from .live_traits import TokenPairs, TraitBasis
+from .row_ids import several
 from .table import EmbeddingTable
 
 CHECK = Checks("LiveCustomers")
@@ -247,12 +248,8 @@ class LiveCustomers:
         if excess > 0:
             row_of = self._row_of
             idle = sorted((int(self._state["seen"][r]), one) for one, r in row_of.items() if r not in in_use)
-            evicted = [row_of.pop(one) for _, one in idle[: max(excess, (limit or 0) // 16)]]
-            for array in self._state.values():
-                array[evicted] = 0
-            if self._basis is not None and evicted:
-                self._pairs.forget(evicted)
-            self._free.extend(evicted)
+            evicted = [one for _, one in idle[: max(excess, (limit or 0) // 16)]]
+            self.forget(evicted)
             self.n_evicted += len(evicted)
         if wanted > len(self._free):
             old = len(self._state["mass"])
@@ -263,6 +260,17 @@ class LiveCustomers:
                 grown[key][:old] = array
             self._state = grown
             self._free.extend(range(new - 1, old - 1, -1))
+
+    def forget(self, customers: Any) -> int:
+        """Remove customers (one id, or ids) with all that is kept of them; returns how many there were."""
+        with self._lock:
+            rows = [self._row_of.pop(one) for one in several(customers, CHECK, "customers") if one in self._row_of]
+            for array in self._state.values():
+                array[rows] = 0
+            if self._basis is not None and rows:
+                self._pairs.forget(rows)
+            self._free.extend(rows)
+        return len(rows)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
