@@ -57,7 +57,8 @@ def check_example(program: Path, folder: Path) -> None:
     assert (homes[nearest] == homes[:, None]).mean() > 0.95
     assert "cannot read" in refused(program, folder / "no.txt", vectors)
     for text, words in (
-        ("", "no event in"), ("1 99999999999\n", "line 1: no item: 1 99999999999"), ("u 5 i\nu 6.5 i\n", "line 2: not a time"),
+        ("", "no event in"), ("1 99999999999\n", "line 1: no item: 1 99999999999"),
+        ("u 5 i\nu 6.5 i\n", "line 2: not a time in whole seconds"),
         ("u 5 i 7\n", "line 1: more than user, time and item"), ("u 99999999999999 i\n", "within 30,000 years"),
         ("u 5 i\nv 6 i\n", "no session of two events or more"),
     ):

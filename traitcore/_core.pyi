@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 # The factorization's passes take float32 or float64, the same in all arrays of a call.
 _Reals: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
+_Index: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
+_Counts: TypeAlias = _Reals | _Index
+
 class _Csr(Protocol):
     """The three arrays of a CSR; where they may be None, `dense` is the matrix."""
 
@@ -135,6 +138,27 @@ def keep_tokens(
     min_length: int,
 ) -> tuple[int, int, int, int, int, int]: ...
 
+def count_values(start: int, stop: int, tokens: NDArray[np.int32], counts: NDArray[np.int64]) -> None: ...
+def invert_sequences(
+    start: int,
+    stop: int,
+    tokens: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    cursor: NDArray[np.int64],
+    padded: NDArray[np.int32],
+    places: _Index,
+) -> None: ...
+def label_places(start: int, stop: int, offsets: NDArray[np.int64], sequence: NDArray[np.int32]) -> None: ...
+def keep_largest(
+    row: int,
+    stop: int,
+    k: int,
+    lengths: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    data: _Counts,
+    begin: int,
+) -> int: ...
+
 # codes.cpp
 def code_by_value(values: NDArray[np.int64], low: int, high: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
 
@@ -224,9 +248,6 @@ def parse_times(
 ) -> None: ...
 
 # csr_passes.cpp
-_Index: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
-_Counts: TypeAlias = _Reals | _Index
-
 def sum_rows(
     start: int, stop: int, indptr: _Index, indices: _Index, data: _Counts, sums: NDArray[np.float64]
 ) -> None: ...

@@ -3,8 +3,8 @@
     python benchmarks/versus.py first_call --data ../data
     python benchmarks/compare/first_call.py --check 4     # exit code 1 where a limit times 4 is exceeded (CI)
 
-For each public name the example of its docstring runs twice in a process of its own, with an empty NUMBA_CACHE_DIR; only
-the statements that use the name are timed, so what the example makes before is not counted, but what they import is.
+For each public name the example of its docstring runs twice in a process of its own, with an empty NUMBA_CACHE_DIR.
+Only statements that use the name are timed: what the example makes before is not counted, what they import is.
 `traitcore demo` and `traitcore fit` are timed as commands, with an empty cache and then with the one this filled. Of
 several rounds the best counts, first calls and second calls apart: other work only adds.
 """
@@ -28,9 +28,9 @@ COUNTS, OTHERS = 2.5, 0.5
 DEMO, FIT_BEYOND_WARM, IMPORT = 8.0, 3.0, 0.05
 # What a first call may wait for: kernels that stay in numba, for people to read and change in Python.
 COMPILED = {
-    "count_cooccurrences", "merge_counts", "random_walks", "WalkCorpus", "WalkEmbedder", "PPMIEmbedder", "NextItemCounts",
-    "AttentionPooling", "evaluate_retrieval", "fit_pipeline", "next_items", "TraitModel", "choose_n_traits",
-    "describe_traits", "evaluate_traits", "plot_traits",
+    "count_cooccurrences", "merge_counts", "random_walks", "WalkCorpus", "WalkEmbedder", "PPMIEmbedder",
+    "NextItemCounts", "AttentionPooling", "evaluate_retrieval", "fit_pipeline", "next_items",
+    "TraitModel", "choose_n_traits", "describe_traits", "evaluate_traits", "plot_traits",
 }
 
 
@@ -81,7 +81,7 @@ def environment(cache: str) -> dict[str, str]:
 def calls_of(name: str, cache: str) -> tuple[float, float, bool]:
     """(first call, second call, was numba imported) of a name, in a fresh process."""
     code = CALLS.replace("STATEMENTS", repr(statements_of(name)))
-    done = subprocess.run([sys.executable, "-c", code], env=environment(cache), capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], env=environment(cache), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the example of {name} failed: {done.stderr}")
     first, second, compiled = json.loads(done.stdout)
@@ -96,8 +96,7 @@ def command(cache: str, *words: str) -> float:
 
 def imported(cache: str) -> float:
     code = "import time; t = time.perf_counter(); import traitcore; print(time.perf_counter() - t)"
-    run = subprocess.run([sys.executable, "-c", code], env=environment(cache), capture_output=True, text=True, check=True)
-    return float(run.stdout)
+    return float(subprocess.check_output([sys.executable, "-c", code], env=environment(cache)))
 
 
 class Table:
@@ -109,7 +108,8 @@ class Table:
 
     def row(self, job: str, name: str, first: float, second: float, limit: float) -> None:
         if first - second > limit * self.slack:
-            self.over.append(f"{job} {name}: {first - second:.2f} s over its second call, at most {limit * self.slack:g}")
+            most = f"at most {limit:g} x {self.slack:g}"
+            self.over.append(f"{job} {name}: {first - second:.2f} s over its second call, {most}")
         self.bench.row(job, name, first=first, second=second, over=first - second, bar=f"{limit:g} s over")
 
 
@@ -135,7 +135,8 @@ def run(bench: Any, slack: float = 1.0) -> list[str]:
         if log is not None:
             caches = [next(empty) for _ in rounds]
             cold, warm = (
-                [command(cache, "fit", str(log), "--store", f"{cache}-{n}", "--quiet") for cache in caches] for n in range(2)
+                [command(cache, "fit", str(log), "--store", f"{cache}-{n}", "--quiet") for cache in caches]
+                for n in range(2)
             )
             table.row("traitcore fit, RetailRocket buyers", "empty caches", min(cold), min(warm), FIT_BEYOND_WARM)
     return table.over

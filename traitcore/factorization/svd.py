@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._errors import on_behalf_of, warn_not_converged
 from .. import _core
+from .._errors import on_behalf_of, warn_not_converged
 from .._parallel import balanced_blocks, run_blocks
 from .._progress import Progress
 from .._validate import Checks, RandomSource

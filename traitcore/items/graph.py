@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .. import _core
 from .._csr import PART, canonical, csr_in_stored_order, map_rows
 from .._errors import on_behalf_of
-from .. import _core
 from .._parallel import balanced_blocks, priced_blocks, run_blocks
 from .._validate import Checks
 from .count_parts import csr_of

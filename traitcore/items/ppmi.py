@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from .._csr import PART
 from .. import _core
+from .._csr import PART
 from .._parallel import balanced_blocks, run_blocks
 from .._validate import Checks
 from .count_parts import csr_of

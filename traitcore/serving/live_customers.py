@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError
 from .. import _core
+from .._errors import TableError
 from .._rows import rows_to_shares
 from .._validate import Checks
 from ..customers.pooling import inverse_document_frequencies

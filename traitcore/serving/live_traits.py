@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TableError
 from .. import _core
+from .._errors import TableError
 from .._validate import Checks
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver

@@ -14,11 +14,12 @@ namespace traitcore {
 /// codes (n,) of values in [low, high] by rising value; returns the distinct values.
 inline std::vector<std::int64_t> code_by_value(const std::int64_t* values, std::int64_t n, std::int64_t low,
                                                std::int64_t high, std::int32_t* codes) {
-  std::vector<std::int32_t> rank(static_cast<std::size_t>(high - low) + 1);
-  for (std::int64_t i = 0; i < n; ++i) rank[static_cast<std::size_t>(values[i] - low)] = 1;
+  std::vector<std::uint8_t> present(static_cast<std::size_t>(high - low) + 1);
+  for (std::int64_t i = 0; i < n; ++i) present[static_cast<std::size_t>(values[i] - low)] = 1;
+  std::vector<std::int32_t> rank(present.size());
   std::vector<std::int64_t> distinct;
   for (std::size_t slot = 0; slot < rank.size(); ++slot)
-    if (rank[slot]) {
+    if (present[slot]) {
       rank[slot] = static_cast<std::int32_t>(distinct.size());
       distinct.push_back(low + static_cast<std::int64_t>(slot));
     }
