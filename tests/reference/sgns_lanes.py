@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .sgns import GOLDEN, MASK, MAX_INPUTS, PIECE, ReferenceSgns, alias_table, draw, mix64, stream_state, word
 
-HOT, CURVATURE, PAIRS, MOST_BUSY, TRIES = 0.7, 0.1, 7, 0.8, 64
+HOT, EVERY, CURVATURE, PAIRS, LEAST_FREE, TRIES = 0.7, 3.0, 0.1, 7, 0.2, 64
 Range = tuple[int, int, int]  # sequence, and places in it
 Lane = list[Range]
 
@@ -34,10 +34,16 @@ class ReferenceLanes(ReferenceSgns):
         self.tokens = int(self.chunk / (sum(kept) / sum(self.counts)))
         expected = [k / sum(kept) * self.chunk * self.lanes for k in kept]
         ranked = sorted((i for i, c in enumerate(self.counts) if c > 0), key=lambda i: -self.counts[i])
-        self.hot = [i for i in ranked if expected[i] >= HOT]
+        hot = {i for i in ranked if expected[i] >= HOT}
+        draws = self.negative * self.chunk / sum(self.weights)
+        self.every: list[int] = []
+        for i in ranked:
+            if i not in hot or self.weights[i] * draws < EVERY:
+                break
+            self.every.append(i)
         self.classes: list[list[int]] = []
-        drawn = [self.weights[i] for i in self.hot]
-        for i in ranked[len(self.hot) :]:
+        drawn = [self.weights[i] for i in self.every]
+        for i in ranked[len(self.every) :]:
             last = self.classes[-1] if self.classes else None
             lead = self.weights[last[0]] if last else 0.0
             if last is None or len(last) == self.lanes or not lead / 2 <= self.weights[i] <= lead * 2:
@@ -45,11 +51,14 @@ class ReferenceLanes(ReferenceSgns):
                 self.classes.append(last)
             last.append(i)
         for members in self.classes:
-            free = [1 - min(MOST_BUSY, 1 - math.exp(-expected[i])) for i in members]
+            free = [1.0 if i in hot else max(LEAST_FREE, math.exp(-expected[i])) for i in members]
             mean = sum(self.weights[i] / f for i, f in zip(members, free, strict=True)) / len(members)
             drawn.append(mean * self.lanes)
         self.lane_table = alias_table(drawn)
-        self.hot_share = [w / sum(drawn) for w in drawn[: len(self.hot)]]
+        shares = [w / sum(drawn) for w in drawn]
+        self.hot = dict(zip(self.every, shares, strict=False))
+        for members, share in zip(self.classes, shares[len(self.every) :], strict=True):
+            self.hot |= {i: share / self.lanes for i in members if i in hot}
 
     def fit(self, sequences: list[list[int]], global_context: list[int] | None = None) -> ReferenceLanes:
         chunks = self._chunks([len(s) for s in sequences])
@@ -140,7 +149,7 @@ class ReferenceLanes(ReferenceSgns):
                     if matrix == 0:
                         steps *= 1 + self.negative
                     elif r in self.hot:
-                        steps += self.negative * self.hot_share[self.hot.index(r)] * pairs
+                        steps += self.negative * self.hot[r] * pairs
                     n = max(1, sum(r in t[matrix] for t in touched))  # lanes that had a copy
                     u = CURVATURE * alphas[0] * steps / n if alphas else 0.0
                     share = (1 + u) / (1 + n * u)
@@ -212,9 +221,10 @@ class ReferenceLanes(ReferenceSgns):
 
     def _candidate(self, w: int) -> int | None:
         e = draw(self.lane_table, w)
-        if e < len(self.hot):
-            return self.hot[e]
-        members = self.classes[e - len(self.hot)]
-        if self.member >= len(members) or members[self.member] in self.busy:
+        if e < len(self.every):
+            return self.every[e]
+        members = self.classes[e - len(self.every)]
+        if self.member >= len(members):
             return None
-        return members[self.member]
+        row = members[self.member]
+        return row if row in self.hot or row not in self.busy else None

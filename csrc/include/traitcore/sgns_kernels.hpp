@@ -27,9 +27,10 @@ struct SgnsTask {
 
 /// What a lane knows of a super-step: what it may draw, and where each row lies. See sgns_lanes.hpp.
 struct LaneView {
-  const AliasTable::Slot* slots;  ///< (n_slots,): the hot rows, then the classes
-  std::uint32_t n_slots, hot;
-  const std::int32_t* order;  ///< (n_order,) rows: the hot ones, then each class's members, -1 for one that is missing
+  const AliasTable::Slot* slots;  ///< (n_slots,): `every` rows that all lanes draw, then the classes
+  std::uint32_t n_slots, every;
+  const std::int32_t* order;  ///< (n_order,) rows: those of all lanes, then each class's members, -1 for one that is missing
+  std::uint32_t hot;  ///< the first places of `order`: their rows are shared, place i has key i
   std::uint32_t n_order, shift;  ///< classes have 2^shift members
   bool in_order;  ///< order[i] is i throughout
   const std::int32_t* mark;  ///< (n_items,) 0, the lane that owns the row + 1, or ~key of a row that several lanes have

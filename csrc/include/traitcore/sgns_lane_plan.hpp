@@ -14,14 +14,16 @@
 
 namespace traitcore::detail {
 
-/// What lanes draw negatives from: hot rows, which all of them may draw, one by one; then rows in order of falling
-/// counts, in classes of as many members as there are lanes. In a super-step a lane draws one member of each class and no
-/// row that is some lane's token, so no two lanes move the same row; the classes' weights make up for those that are
-/// left out.
+/// What lanes draw negatives from, in order of falling counts. Rows that a lane draws again and again all of them may draw,
+/// one by one. The others form classes of as many members as there are lanes; in a super-step a lane draws one member of
+/// each, and no row that is some lane's token unless it is hot, that is shared by all. So no two lanes move the same row
+/// that isn't shared, and a lane needs copies of few that are. Classes' weights make up for members that are left out.
 class LaneNoise {
  public:
   /// A row is hot when a super-step is expected to meet it this often: almost always in several lanes then.
   static constexpr double kHot = 0.7;
+  /// All lanes draw a row that each is expected to draw so often: less often, its copy costs more than its draws.
+  static constexpr double kEvery = 3;
 
   LaneNoise(const SgnsOptions& options, const std::int64_t* counts, std::size_t n, const std::vector<std::uint32_t>& keep,
             const LaneSizes& sizes) {
@@ -32,23 +34,26 @@ class LaneNoise {
       const auto row = static_cast<std::size_t>(ranked[i]);
       return static_cast<double>(counts[row]) * (keep[row] / 4294967295.0);
     };
-    double tokens = 0;
-    for (std::size_t i = 0; i < ranked.size(); ++i) tokens += kept(i);
+    double tokens = 0, total = 0;
+    for (std::size_t i = 0; i < ranked.size(); ++i) tokens += kept(i), total += weight(i);
     const auto expected = [&](std::size_t i) { return tokens > 0 ? kept(i) / tokens * sizes.kept : 0.0; };
+    const double draws = options.negative * sizes.kept / sizes.lanes;
     std::vector<double> drawn;
-    for (; hot_ < ranked.size() && expected(hot_) >= kHot; ++hot_) {
-      order_.push_back(ranked[hot_]);
-      drawn.push_back(weight(hot_));
+    for (; every_ < ranked.size() && expected(every_) >= kHot && weight(every_) / total * draws >= kEvery; ++every_) {
+      order_.push_back(ranked[every_]);
+      drawn.push_back(weight(every_));
     }
+    hot_ = every_;
     const auto members = static_cast<std::size_t>(sizes.lanes);
     while ((std::size_t{1} << shift_) < members) ++shift_;
-    for (std::size_t first = hot_, i = first; first < ranked.size(); first = i) {
+    for (std::size_t first = every_, i = first; first < ranked.size(); first = i) {
       double sum = 0;
       // Members are drawn alike, so none weighs less than half, or more than twice, what the first does.
       for (; i < ranked.size() && i - first < members && weight(i) >= weight(first) / 2 && weight(i) <= weight(first) * 2; ++i) {
         order_.push_back(ranked[i]);
-        const double busy = std::min(0.8, 1 - std::exp(-expected(i)));
-        sum += weight(i) / (1 - busy);
+        const bool hot = expected(i) >= kHot;
+        if (hot) hot_ = order_.size();
+        sum += weight(i) / (hot ? 1.0 : std::max(0.2, std::exp(-expected(i))));
       }
       if (i < ranked.size()) order_.resize(order_.size() + members - (i - first), -1);
       // A member that is missing is drawn in vain, so a class weighs as if it were full.
@@ -56,14 +61,18 @@ class LaneNoise {
     }
     slots_.resize(drawn.size());
     AliasTable::build(drawn.data(), drawn.size(), slots_.data());
-    const double total = std::accumulate(drawn.begin(), drawn.end(), 0.0);
-    for (std::size_t i = 0; i < hot_; ++i) share_.push_back(drawn[i] / total);
+    const double of_all = std::accumulate(drawn.begin(), drawn.end(), 0.0);
+    for (std::size_t at = 0; at < hot_; ++at) {
+      const bool alone = at < every_;
+      share_.push_back(drawn[alone ? at : every_ + ((at - every_) >> shift_)] / of_all / (alone ? 1.0 : sizes.lanes));
+    }
     for (std::size_t i = 0; i < order_.size() && in_order_; ++i) in_order_ = order_[i] == static_cast<std::int32_t>(i);
   }
 
   const std::vector<AliasTable::Slot>& slots() const { return slots_; }
-  const std::vector<std::int32_t>& order() const { return order_; }
-  std::uint32_t hot() const { return static_cast<std::uint32_t>(hot_); }
+  const std::vector<std::int32_t>& order() const { return order_; }  ///< rows; -1 where a class has no member
+  std::uint32_t every() const { return static_cast<std::uint32_t>(every_); }
+  std::uint32_t hot() const { return static_cast<std::uint32_t>(hot_); }  ///< places of `order` whose rows are hot
   std::uint32_t shift() const { return shift_; }
   bool in_order() const { return in_order_; }
   double share(std::size_t hot) const { return share_[hot]; }  ///< of all draws
@@ -81,7 +90,7 @@ class LaneNoise {
   std::vector<std::int32_t> order_;
   std::vector<AliasTable::Slot> slots_;
   std::vector<double> share_;
-  std::size_t hot_ = 0;
+  std::size_t every_ = 0, hot_ = 0;
   std::uint32_t shift_ = 0;
   bool in_order_ = true;
 };
@@ -93,7 +102,8 @@ class LanePlan {
   LanePlan(const LaneNoise& noise, std::size_t n_items)
       : hot_(noise.hot()), mark_(n_items, 0), busy_(n_items / kStretch * (kStretch / 32) + kStretch / 32, 0) {
     for (auto& step : steps_) step.rows.assign(noise.order().begin(), noise.order().begin() + hot_);
-    for (std::uint32_t e = 0; e < hot_; ++e) mark_[static_cast<std::size_t>(noise.order()[e])] = ~static_cast<std::int32_t>(e);
+    for (std::uint32_t key = 0; key < hot_; ++key)
+      if (noise.order()[key] >= 0) mark_[static_cast<std::size_t>(noise.order()[key])] = ~static_cast<std::int32_t>(key);
   }
 
   /// Forget everything; rows are shared out among so many workers from now on.

@@ -241,6 +241,7 @@ class SgnsLanes::Run {
     detail::LaneView view{};
     view.slots = noise.slots().data();
     view.n_slots = static_cast<std::uint32_t>(noise.slots().size());
+    view.every = noise.every();
     view.hot = noise.hot();
     view.order = noise.order().data();
     view.n_order = static_cast<std::uint32_t>(noise.order().size());

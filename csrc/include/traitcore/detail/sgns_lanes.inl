@@ -28,10 +28,10 @@ TRAITCORE_INLINE std::uint32_t next_touched(const std::uint8_t* touched, std::ui
 inline constexpr std::int32_t kNobody = 0x7FFFFFFF;
 TRAITCORE_INLINE std::int32_t candidate(const LaneView& view, std::uint64_t word) {
   const std::uint32_t e = AliasTable::draw(view.slots, view.n_slots, word);
-  if (e < view.hot) return static_cast<std::int32_t>(~e);
-  const std::uint64_t at = view.hot + (static_cast<std::uint64_t>(e - view.hot) << view.shift) + view.member;
+  const std::uint64_t at = e < view.every ? e : view.every + (static_cast<std::uint64_t>(e - view.every) << view.shift) + view.member;
   if (at >= view.n_order) return kNobody;
   const std::int32_t r = view.in_order ? static_cast<std::int32_t>(at) : view.order[at];
+  if (at < view.hot) return r < 0 ? kNobody : static_cast<std::int32_t>(~at);
   return r < 0 || (view.busy[r >> 5] >> (r & 31) & 1) != 0 ? kNobody : r;
 }
 
@@ -48,27 +48,30 @@ inline std::int32_t whatever_is_free(const SgnsTask& task, const LaneView& view,
 
 #if TRAITCORE_LANES == 16
 /// Of eight candidates those that are good, at least `wanted` of them if there are; returns their number.
-TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t first, int, std::int32_t* out) {
+TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t from, int, std::int32_t* out) {
   const __m512i steps = _mm512_setr_epi64(
       static_cast<long long>(kGolden), static_cast<long long>(2 * kGolden), static_cast<long long>(3 * kGolden),
       static_cast<long long>(4 * kGolden), static_cast<long long>(5 * kGolden), static_cast<long long>(6 * kGolden),
       static_cast<long long>(7 * kGolden), static_cast<long long>(8 * kGolden));
-  const __m512i e8 = draw_from(view.slots, view.n_slots, _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(first)), steps));
+  const __m512i e8 = draw_from(view.slots, view.n_slots, _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(from)), steps));
   const __m256i e = _mm512_maskz_cvtepi64_epi32(0xFF, e8);
-  const __m256i hot = _mm256_set1_epi32(static_cast<int>(view.hot));
-  const __mmask8 cold = _mm256_cmpge_epu32_mask(e, hot);
+  const __m256i every = _mm256_set1_epi32(static_cast<int>(view.every));
+  const __mmask8 in_class = _mm256_cmpge_epu32_mask(e, every);
   const __m128i shift = _mm_cvtsi32_si128(static_cast<int>(view.shift));
-  const __m256i at = _mm256_add_epi32(_mm256_sll_epi32(_mm256_sub_epi32(e, hot), shift), _mm256_set1_epi32(static_cast<int>(view.hot + view.member)));
-  __mmask8 inside = _mm256_mask_cmplt_epu32_mask(cold, at, _mm256_set1_epi32(static_cast<int>(view.n_order)));
+  const __m256i first = _mm256_sll_epi32(_mm256_sub_epi32(e, every), shift);
+  const __m256i at = _mm256_mask_add_epi32(e, in_class, first, _mm256_set1_epi32(static_cast<int>(view.every + view.member)));
+  __mmask8 inside = _mm256_cmplt_epu32_mask(at, _mm256_set1_epi32(static_cast<int>(view.n_order)));
   __m256i r = at;
   if (!view.in_order) {
     r = _mm256_mmask_i32gather_epi32(at, inside, at, view.order, 4);
     inside = _mm256_mask_cmpge_epi32_mask(inside, r, _mm256_setzero_si256());
   }
-  const __m256i words = _mm256_mmask_i32gather_epi32(_mm256_setzero_si256(), inside, _mm256_srli_epi32(r, 5), view.busy, 4);
+  const __mmask8 hot = _mm256_cmplt_epu32_mask(at, _mm256_set1_epi32(static_cast<int>(view.hot)));
+  const __m256i words = _mm256_mmask_i32gather_epi32(_mm256_setzero_si256(), static_cast<__mmask8>(inside & ~hot),
+                                                     _mm256_srli_epi32(r, 5), view.busy, 4);
   const __m256i bits = _mm256_srlv_epi32(words, _mm256_and_si256(r, _mm256_set1_epi32(31)));
-  const __mmask8 good = static_cast<__mmask8>(_mm256_mask_testn_epi32_mask(inside, bits, _mm256_set1_epi32(1)) | ~cold);
-  const __m256i place = _mm256_mask_xor_epi32(r, static_cast<__mmask8>(~cold), e, _mm256_set1_epi32(-1));
+  const auto good = static_cast<__mmask8>(_mm256_mask_testn_epi32_mask(inside, bits, _mm256_set1_epi32(1)));
+  const __m256i place = _mm256_mask_xor_epi32(r, hot, at, _mm256_set1_epi32(-1));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_maskz_compress_epi32(good, place));
   return __builtin_popcount(good);
 }
