@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from ctypes import c_double, c_int32, c_int64, c_uint64
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def test_versions_agree(library: Any) -> None:
     assert ".".join(numbers) == tc.__version__
     assert library.traitcore_version().decode() == tc.__version__
     assert library.traitcore_abi() == 1
+    project = tomllib.loads((CSRC.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == tc.__version__
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["from a prefix", "from the package"])
