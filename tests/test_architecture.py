@@ -15,7 +15,7 @@ PACKAGE = Path(traitcore.__file__).parent
 ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "cli"]
 GROUND = {
     "_errors", "_frames", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
-    "_progress", "_files", "_protocols", "_csr",
+    "_progress", "_files", "_protocols", "_csr", "_assignment",
 }
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
