@@ -1,5 +1,5 @@
-"""The command line: demo, simulate, fit, verify-run, similar, traits, customer, recommend, follow, evaluate, store, index,
-export.
+"""The command line: demo, simulate, fit, verify-run, similar, traits, customer, recommend, follow, evaluate, store,
+index, export.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (with one line of
 explanation), 2 a wrong command line, 3 refused by the guardrails, 4 published with warnings. With --json, stdout is one
