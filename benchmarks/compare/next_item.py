@@ -100,7 +100,7 @@ def by_sgns(train: tc.Sequences, n_items: int) -> ByVectors:
 
 
 def by_ppmi(train: tc.Sequences, n_items: int) -> ByVectors:
-    return ByVectors(tc.PPMIEmbedder(vector_size=400).fit(train, n_items=n_items).item_vectors_)
+    return ByVectors(tc.PPMIEmbedder.preset("sessions").fit(train, n_items=n_items).item_vectors_)
 
 
 SCORERS: dict[str, Any] = {

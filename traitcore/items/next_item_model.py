@@ -413,6 +413,11 @@ class NextItemModel(ParamsMixin):
 
     def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
         """(n_sessions, d) queries without the entry for the bias."""
+        if len(sequences) == 1:  # the live case: scipy's set-up would take longer than the work
+            latest = sequences.tokens[-len(self.step_weights_) :][::-1]
+            total = self.step_weights_[: len(latest)] @ self.vectors_[latest]
+            norm = float(np.sqrt(total @ total))
+            return np.asarray(total * np.float32(self.scale / norm if norm > 1e-6 else 0.0))[None]
         back = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets)) - 1 - np.arange(sequences.n_tokens)
         window = len(self.step_weights_)
         weights = np.where(back < window, self.step_weights_[np.minimum(back, window - 1)], np.float32(0))
@@ -424,6 +429,9 @@ class NextItemModel(ParamsMixin):
 
     def _repeats(self, sequences: Sequences) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
         """(session, item, bonus) of each session's different items within the window, by rising session and item."""
+        if len(sequences) == 1:
+            items, places = np.unique(sequences.tokens[-len(self.repeat_bonus_) :][::-1], return_index=True)
+            return np.zeros(len(items), dtype=np.int64), items, self.repeat_bonus_[places]
         back = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets)) - 1 - np.arange(sequences.n_tokens)
         row = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
         near = back < len(self.repeat_bonus_)
