@@ -24,7 +24,9 @@ from .ppmi import positive_pmi
 # with smoothing .5, shift .3 and power .25 38.6 / 14.5; windows 10, 20 and whole, harmonic weights: no better.
 _PRESETS: dict[str, dict[str, Any]] = {
     # At k=64 the defaults are better: the size is part of the preset.
-    "sessions": {"vector_size": 400, "discount": 3.0, "self_pairs": False, "context_smoothing": 0.5, "shift": 0.3, "power": 0.25},
+    "sessions": {
+        "vector_size": 400, "discount": 3.0, "self_pairs": False, "context_smoothing": 0.5, "shift": 0.3, "power": 0.25,
+    },
 }
 
 
