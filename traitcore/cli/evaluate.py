@@ -109,7 +109,7 @@ def judge_items(
     timed = oldest_first(train) if train.timestamps_us is not None else train
     blend = NextItemBlend(
         model=NextItemModel(seed=config.seed), workers=config.workers,
-        counts=NextItemCounts(**({} if train.timestamps_us is not None else {"age_scale": 1e9})),
+        counts=NextItemCounts() if train.timestamps_us is not None else NextItemCounts(age_scale=1e9),
     ).fit(timed, n_items=n_items, progress=progress).set_params(workers=1)  # the queries are in parallel
     ppmi = PPMIEmbedder(vector_size=config.vector_size, window=corpus.window, workers=config.workers, seed=config.seed)
     scorers: dict[str, Any] = {

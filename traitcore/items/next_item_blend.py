@@ -210,12 +210,12 @@ def _candidates(
     for scores in (logits, shares):
         np.put_along_axis(chosen, np.argpartition(scores, logits.shape[1] - width, axis=1)[:, -width:], True, axis=1)
     chosen[np.arange(n), targets] = False
-    row, item = np.nonzero(chosen)
+    row, column = np.nonzero(chosen)
     place = 1 + np.arange(len(row)) - np.searchsorted(row, row)
     found = np.zeros((3, n, 1 + 2 * width + len(model.step_weights_)), dtype=np.float32)
     valid = np.zeros(found.shape[1:], dtype=bool)
     valid[row, place] = valid[:, 0] = True
     for target, scores in zip(found, (logits, shares, own)):
-        target[row, place] = scores[row, item]
+        target[row, place] = scores[row, column]
         target[:, 0] = scores[np.arange(n), targets]
     return (*found, valid)
