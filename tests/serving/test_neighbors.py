@@ -12,8 +12,8 @@ from scipy import sparse
 
 from tests.reference import serving as slow
 from traitcore import TableError, _core, build_index, open_index, top_k
-from traitcore.serving import recall as recall_module
 from traitcore.serving import neighbors
+from traitcore.serving import recall as recall_module
 from traitcore.serving.table import EmbeddingTable
 
 METRICS = ("cosine", "dot", "euclidean")
