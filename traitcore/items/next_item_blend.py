@@ -8,8 +8,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._parallel import even_blocks, run_blocks
 from .._params import ParamsMixin
+from .._parallel import even_blocks, run_blocks
 from .._progress import Progress
 from .._validate import Checks
 from ..events.sequences import Sequences
