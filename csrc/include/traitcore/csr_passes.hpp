@@ -95,15 +95,9 @@ bool is_symmetric(const CsrView<Index, T>& m, std::int64_t start, std::int64_t s
   return true;
 }
 
-/// Writes entries to the next free place of their rows, and moves `place` (n_rows,) on.
-template <class Index, class T>
-void scatter_entries(const std::int64_t* rows, const std::int64_t* columns, const T* values, std::int64_t n,
-                     std::int64_t* place, Index* indices, T* data) {
-  for (std::int64_t e = 0; e < n; ++e) {
-    const std::int64_t to = place[rows[e]]++;
-    indices[to] = static_cast<Index>(columns[e]);
-    data[to] = values[e];
-  }
+/// places (n,) where entries of these rows go: the next free one of each row, which moves `next` (n_rows,) on.
+inline void next_places(const std::int64_t* rows, std::int64_t n, std::int64_t* next, std::int64_t* places) {
+  for (std::int64_t e = 0; e < n; ++e) places[e] = next[rows[e]]++;
 }
 
 /// lengths[i] = marked entries of rows [start, stop).
