@@ -20,7 +20,7 @@ void with_index(const Caller& of, const char* name, Arg array, const Work& work)
   of.with_dtype<std::int32_t, std::int64_t>(name, array, work);
 }
 
-/// work(CsrView) for int32 or int64 indices and data of any of these types.
+/// work(CsrEntries) for int32 or int64 indices and data of any of these types.
 template <class... Numbers, class Work>
 void with_csr(const Caller& of, Arg indptr, Arg indices, Arg data, const Work& work) {
   with_index(of, "indices", indices, [&](auto index) {
@@ -30,7 +30,7 @@ void with_csr(const Caller& of, Arg indptr, Arg indices, Arg data, const Work& w
       const auto columns = of.array<const Index>("indices", indices, {{"entries"}});
       const auto* values = of.array<const T>("data", data, {{"number of indices", columns.shape[0]}}).data;
       const auto* starts = of.data_or_null<const Index>("indptr", indptr, {{"rows + 1"}});
-      work(CsrView<Index, T>{starts, columns.data, values}, columns.shape[0]);
+      work(CsrEntries<Index, T>{starts, columns.data, values}, columns.shape[0]);
     });
   });
 }
@@ -54,7 +54,7 @@ void columns_summed(Arg start, Arg stop, Arg indices, Arg data, Arg sums) {
 }
 
 template <class Index, class T>
-PositivePmi<Index, T> pmi_of(const CsrView<Index, T>& counts, const double* row_scale, const double* column_scale) {
+PositivePmi<Index, T> pmi_of(const CsrEntries<Index, T>& counts, const double* row_scale, const double* column_scale) {
   return {counts, row_scale, column_scale};
 }
 

@@ -28,7 +28,7 @@ struct Csr {
     }
   }
   const T& at(std::int64_t i, std::int64_t j) const { return dense[static_cast<std::size_t>(i * n + j)]; }
-  tc::CsrView<Index, T> view() const { return {indptr.data(), indices.data(), data.data()}; }
+  tc::CsrEntries<Index, T> view() const { return {indptr.data(), indices.data(), data.data()}; }
 };
 
 template <class Index, class T>
