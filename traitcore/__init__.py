@@ -68,6 +68,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "quality.guardrails": ("compare_tables", "judge"),
     # all of it
     "pipeline": ("fit_pipeline",),
+    "shop.shop": ("Shop", "open_shop"),
+    "shop.front": ("Fitted", "fit"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 

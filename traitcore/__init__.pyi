@@ -95,6 +95,14 @@ from .quality.guardrails import (
     judge as judge,
 )
 from .pipeline import fit_pipeline as fit_pipeline
+from .shop.shop import (
+    Shop as Shop,
+    open_shop as open_shop,
+)
+from .shop.front import (
+    Fitted as Fitted,
+    fit as fit,
+)
 
 __version__: str
 __all__: list[str]

@@ -7,7 +7,9 @@ in the result and in the published metadata.
 from .catalogue import Catalogue, read_catalogue
 from .config import PipelineConfig
 from .corpus import TokenizedLog, prepare_corpus
-from .fit import PipelineResult, fit_pipeline, make_embedder
+from .coverage import Coverage
+from .fit import PipelineResult, fit_pipeline, make_embedder, publish_result
+from .left_out import LeftOut
 from .live_from_tokens import live_customers
 from .next_choice import recorded_choice
 from .publish import TABLES
@@ -15,6 +17,7 @@ from .stages import Stage
 from .tables import vocabulary_of
 
 __all__ = [
-    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
-    "live_customers", "make_embedder", "prepare_corpus", "read_catalogue", "recorded_choice", "vocabulary_of",
+    "TABLES", "Catalogue", "Coverage", "LeftOut", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
+    "live_customers", "make_embedder", "prepare_corpus", "publish_result", "read_catalogue",
+    "recorded_choice", "vocabulary_of",
 ]

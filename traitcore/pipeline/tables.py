@@ -22,6 +22,7 @@ from ..serving.live_traits import TraitBasis
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
+from .left_out import LeftOut
 
 
 def token_table(
@@ -102,9 +103,10 @@ def customer_table(
     sequences: Sequences, vocabulary: Vocabulary, vectors: NDArray[np.float32], model: TraitModel,
     traits: tuple[TraitDescription, ...], config: PipelineConfig, metadata: dict[str, Any],
     items: EmbeddingTable, bought_pairs: tuple[NDArray[np.int64], NDArray[Any]] | None,
+    left_out: LeftOut | None = None,
 ) -> EmbeddingTable:
     """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first), and items bought, as
-    rows of `items`.
+    rows of `items`. The log's other customers are in arrays of their own.
     """
     owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n = sequences.n_owners
@@ -125,6 +127,7 @@ def customer_table(
             "recent": latest_tokens(sequences, config.recent),
             "bought_offsets": bought.indptr.astype(np.int64),
             "bought_items": bought.indices.astype(np.int32),
+            **({} if left_out is None else left_out.to_arrays()),
         },
         metadata=metadata | {"kind": "customers", "traits": [asdict(trait) for trait in traits]},
     )
