@@ -1,4 +1,4 @@
-"""From a DataFrame to neighbours, traits, a picture, an evaluation and a report. Run: python fifteen_minutes.py [FOLDER]"""
+"""From a DataFrame to neighbours, traits, a picture, an evaluation and a report: python fifteen_minutes.py [FOLDER]"""
 
 import sys
 

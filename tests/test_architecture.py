@@ -12,8 +12,8 @@ import pytest
 import traitcore
 
 PACKAGE = Path(traitcore.__file__).parent
-# `report` makes a page of plain facts and knows no tables; `shop` collects the facts, answers questions of a run's tables,
-# and is all that `cli` asks: so both stand between the run and the command line.
+# `report` makes a page of plain facts and knows no tables; `shop` collects the facts, answers questions of a run's
+# tables, and is all that `cli` asks: so both stand between the run and the command line.
 ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "report", "shop", "cli"]
 GROUND = {
     "_errors", "_frames", "_looks", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",

@@ -51,7 +51,9 @@ def cut(text: str, width: int) -> str:
     return "".join(kept) + "…"
 
 
-def text_table(rows: Sequence[Sequence[Any]], heads: Sequence[str], *, width: int | None = None, indent: int = 0) -> str:
+def text_table(
+    rows: Sequence[Sequence[Any]], heads: Sequence[str], *, width: int | None = None, indent: int = 0
+) -> str:
     """Aligned columns: numbers to the right, text to the left; the last text column shrinks on a narrow terminal."""
     cells = [[show(value) for value in row] for row in rows]
     right = [all(map(_is_number, column)) for column in zip(*rows)] or [False] * len(heads)

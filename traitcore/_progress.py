@@ -65,13 +65,14 @@ class _TqdmBar:
     """A bar for each stage, by tqdm; it ends at its total."""
 
     def __init__(self, tqdm: Any) -> None:
-        self._tqdm, self._bar, self._stage = tqdm, None, ""
+        self._tqdm, self._stage = tqdm, ""
+        self._bar: Any = None
 
     def __call__(self, stage: str, done: float, total: float) -> None:
         if stage != self._stage or self._bar is None:
             self._close()
             self._stage, self._bar = stage, self._tqdm(total=total, desc=stage, unit_scale=True, leave=True)
-        bar: Any = self._bar
+        bar = self._bar
         bar.total, bar.n = total, done
         bar.refresh()
         if done >= total:

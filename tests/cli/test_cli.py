@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from traitcore.cli import build_parser, main
-from traitcore.cli.evaluate import next_item_scorer
 from traitcore.cli.options import LEARNING, WITH_WARNINGS, config_of
 from traitcore.cli.progress import ProgressLine, progress_text, short
 from traitcore.cli.render import cut, plain, show, table, width_of, write_json
@@ -31,6 +30,7 @@ from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
 from traitcore.serving.word2vec import read_word2vec
+from traitcore.shop.evaluation import next_item_scorer
 
 FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
 

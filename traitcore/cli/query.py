@@ -22,13 +22,14 @@ def add_commands(commands: Any) -> None:
     similar = commands.add_parser(
         "similar", help="nearest neighbours of a token, an item, or the item that a text describes",
         description="Nearest tokens of a token (view_prod_0012), or nearest items of an item's id, or of the item of "
-        "most events whose description holds all the words given, by cosine. --next lists what comes next, ranked by cosine or by context vectors, whichever found more on held-out sessions when "
-        "the table was fitted (context vectors for tables without that record).",
+        "most events whose description holds all the words given, by cosine. --next lists what comes next, ranked by "
+        "cosine or by context vectors, whichever found more on held-out sessions when the table was fitted (context "
+        "vectors for tables without that record).",
         epilog="examples:\n  traitcore similar view_prod_0012\n  traitcore similar prod_0012 --next\n"
         "  traitcore similar 'regency teacup'",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    similar.add_argument("token", metavar="TOKEN", help="a token such as view_prod_0012, an item's id, or words of its text")
+    similar.add_argument("token", metavar="TOKEN", help="such as view_prod_0012, an item's id, or words of its text")
     similar.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     similar.add_argument("--next", action="store_true", help="what tends to come next, not what is similar")
     text = "use this index of the table (see `traitcore index`)"

@@ -59,9 +59,10 @@ def read_events(
 
     Parameters
     ----------
-    path : a frame or mapping of columns, read as `EventLog.from_columns` does; else a file, a folder, a pattern with * and **, "-" for standard input, or a list of these. The ending says the
-        format (.csv, .tsv, .txt; .json, .jsonl; .parquet; .xlsx; anything else is CSV) and how it is packed (.gz, .zst,
-        .bz2, .xz, .zip). Folders named key=value on the way give a column each.
+    path : a frame or mapping of columns, read as `EventLog.from_columns` does; else a file, a folder, a pattern with *
+        and **, "-" for standard input, or a list of these. The ending says the format (.csv, .tsv, .txt; .json, .jsonl;
+        .parquet; .xlsx; anything else is CSV) and how it is packed (.gz, .zst, .bz2, .xz, .zip). Folders named
+        key=value on the way give a column each.
     user, timestamp, action, item, session, order, item_text : the column whose name is exactly this, else a DuckDB SQL
         expression over the columns, e.g. action="CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END" (a CSV's
         columns are all text). In JSON, and nested Parquet, also a path a.b, or items[].id for each entry of a list.

@@ -17,7 +17,7 @@ from .stages import Stage
 from .tables import vocabulary_of
 
 __all__ = [
-    "TABLES", "Catalogue", "Coverage", "LeftOut", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
-    "live_customers", "make_embedder", "prepare_corpus", "publish_result", "read_catalogue",
+    "TABLES", "Catalogue", "Coverage", "LeftOut", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog",
+    "fit_pipeline", "live_customers", "make_embedder", "prepare_corpus", "publish_result", "read_catalogue",
     "recorded_choice", "vocabulary_of",
 ]

@@ -60,7 +60,8 @@ class Coverage:
         lines = [f"kept {', '.join(kept)}"]
         for loss in self.losses:
             advice = f" ({loss.option} keeps them)" if loss.option else ""
-            lines.append(f"  left out {loss.events / max(1, self.total['events']):.1%} of events: {loss.reason}{advice}")
+            share = loss.events / max(1, self.total["events"])
+            lines.append(f"  left out {share:.1%} of events: {loss.reason}{advice}")
         return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ KEY = "history"  # in the metadata of the customers
 _BLOCK = 100_000  # events at a time
 _MAX_PERIODS = 60
 _DAY_US = 86_400_000_000
+_UNITS = (("day", "D", 14), ("week", "W", 16), ("month", "M", _MAX_PERIODS), ("year", "Y", 10**6))
 
 
 def trait_history(
@@ -67,7 +68,7 @@ def _periods(times: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], list[s
     if times is None or not len(times):
         return np.zeros(0, np.int64), [], ""
     days = times // _DAY_US
-    for unit, code, most in (("day", "D", 14), ("week", "W", 16), ("month", "M", _MAX_PERIODS), ("year", "Y", 10**6)):
+    for unit, code, most in _UNITS:  # noqa: B007 the unit that the loop ends with is the answer
         of = days.astype("datetime64[D]").astype(f"datetime64[{code}]").astype(np.int64)
         first, last = int(of.min()), int(of.max())
         if last - first < most:

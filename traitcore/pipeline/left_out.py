@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class LeftOut:
             ids: NDArray[Any] = arrays["left_out_ids"]
         else:
             text, ends = arrays["left_out_text"].tobytes(), arrays["left_out_ends"].tolist()
-            ids = text_array([text[a:b].decode("utf-8") for a, b in zip(ends, ends[1:])])
+            ids = text_array([text[a:b].decode("utf-8") for a, b in pairwise(ends)])
         return cls(ids, arrays["left_out_events"], arrays["left_out_reason"])
 
 

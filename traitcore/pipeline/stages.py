@@ -44,7 +44,7 @@ class Run:
         if self.progress is not None:
             self.progress(name, 1, 1)
         self.stages.append(Stage(name, time.perf_counter() - began, kept.get("report")))
-        LOGGER.info("%s: %.2f s%s", name, self.stages[-1].seconds, f"\n{report}" if (report := kept.get("report")) else "")
+        LOGGER.info("%s: %.2f s. %s", name, self.stages[-1].seconds, kept.get("report") or "")
 
     def stage_progress(self, name: str) -> Progress | None:
         """A progress callback that reports under the pipeline's name of the stage."""

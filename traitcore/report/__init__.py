@@ -1,1 +1,2 @@
-"""A run as one HTML file for people: plain facts in, a page out. It asks no tables; `shop.survey` collects the facts."""
+"""A run as one HTML file for people: plain facts in, a page out. It knows no tables: `shop` collects the
+facts."""

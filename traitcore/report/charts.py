@@ -14,7 +14,7 @@ _LARGEST_LIFT = 64.0
 
 
 def lift_table(products: Sequence[Product], caption: str) -> str:
-    """A table whose second column is a bar of the lift, on a logarithmic scale from 1, with its interval's lower end."""
+    """A table whose second column is a bar of the lift, on a logarithmic scale from 1, with its lower bound."""
     top = min(_LARGEST_LIFT, max([2.0, *(p.lift for p in products)]))
 
     def place(lift: float) -> float:
@@ -57,13 +57,14 @@ def period_chart(card: Card, periods: Sequence[str], everyone: Sequence[float], 
     step = width / len(own)
     columns = "".join(
         f'<rect x="{i * step + 1:.1f}" y="{base - 66 * share / top:.1f}" width="{max(step - 2, 1):.1f}" '
-        f'height="{66 * share / top:.1f}" fill="{of_trait(card.trait)}"><title>{escape(periods[i])}: {share:.1%} of the '
-        f"trait, {every[i]:.1%} of all</title></rect>" for i, share in enumerate(own)
+        f'height="{66 * share / top:.1f}" fill="{of_trait(card.trait)}"><title>{escape(periods[i])}: {share:.1%} of '
+        f"the trait, {every[i]:.1%} of all</title></rect>" for i, share in enumerate(own)
     )
     line = " ".join(f"{(i + 0.5) * step:.1f},{base - 66 * share / top:.1f}" for i, share in enumerate(every))
     best = max(range(len(own)), key=lambda i: own[i] - every[i])
     last = f'<text x="{width}" y="88" text-anchor="end">{escape(periods[-1])}</text>'
-    sentence = f"By {unit}: most above all customers in {periods[best]} ({own[best]:.0%} of the trait, {every[best]:.0%} of all)"
+    peak = f"{own[best]:.0%} of the trait, {every[best]:.0%} of all"
+    sentence = f"By {unit}: most above all customers in {periods[best]} ({peak})"
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(sentence)}">{columns}'
         f'<polyline class="all" points="{line}"/><line class="axis" x1="0" x2="{width}" y1="{base}" y2="{base}"/>'
@@ -107,8 +108,8 @@ def heat_table(shares: Sequence[Sequence[float]], names: Sequence[str], caption:
             f"{100 * share:.0f}</td>" for j, share in enumerate(row)
         )
         body += f'<tr><th scope="row">{i} {escape(names[i][:34])}</th>{cells}</tr>'
-    return (f'<div class="scroll"><table class="heat"><caption>{escape(caption)}</caption><thead><tr><td></td>{head}</tr>'
-            f"</thead><tbody>{body}</tbody></table></div>")
+    return (f'<div class="scroll"><table class="heat"><caption>{escape(caption)}</caption><thead><tr><td></td>{head}'
+            f"</tr></thead><tbody>{body}</tbody></table></div>")
 
 
 def item_map(points: Sequence[Point], label: str) -> str:

@@ -42,9 +42,9 @@ TRAITS: dict[str, tuple[str, str, str, str]] = {
     ),
 }
 RETRIEVAL = (
-    "Recall: the share of held-out sessions' next items that are among the {k} listed. MRR: the mean of 1 / rank of the "
-    "right item. Coverage: the share of all items that are in any list. Popularity bias: above 0, popular items are "
-    "listed more than they are chosen."
+    "Recall: the share of held-out sessions' next items that are among the {k} listed. MRR: the mean of 1 / rank of "
+    "the right item. Coverage: the share of all items that are in any list. Popularity bias: above 0, popular items "
+    "are listed more than they are chosen."
 )
 
 
@@ -88,7 +88,7 @@ def retrieval_figures(scorers: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
         )
         found.append(Figure(
             f"next item, {name}", float(one["recall"]), against, "popularity",
-            f"The share of held-out sessions' next items that are among the {one['k']} listed; {one['coverage']:.0%} of "
-            "all items are in some list.", verdict,
+            f"The share of held-out sessions' next items that are among the {one['k']} listed; {one['coverage']:.0%} "
+            "of all items are in some list.", verdict,
         ))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from .facts import Card, Facts
 
 _HERE = Path(__file__).parent
 _CARD_PRODUCTS = 6
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # nothing from elsewhere
 
 
 def write_report(facts: Facts, path: str | os.PathLike[str]) -> None:
@@ -41,7 +42,7 @@ def page(facts: Facts) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{escape(facts.title)}</title>
 <style>
 {style}</style>
@@ -79,16 +80,17 @@ def _warnings(facts: Facts) -> str:
     if not facts.warnings:
         return ""
     listed = "".join(f"<li>{escape(one)}</li>" for one in facts.warnings)
-    return f'<section aria-label="Warnings"><h3>Worth knowing before you act</h3><ul class="warnings">{listed}</ul></section>'
+    title = "<h3>Worth knowing before you act</h3>"
+    return f'<section aria-label="Warnings">{title}<ul class="warnings">{listed}</ul></section>'
 
 
 def _traits(facts: Facts) -> str:
     if not facts.cards:
         return ""
     intro = (
-        "A trait is a pattern of behaviour that many customers share in part; a customer is a mixture of traits. Largest "
-        "first. <q>As common</q> compares the trait's customers with all customers; <q>at least</q> is the lower end of "
-        "its 95% interval."
+        "A trait is a pattern of behaviour that many customers share in part; a customer is a mixture of traits. "
+        "Largest first. <q>As common</q> compares the trait's customers with all customers; <q>at least</q> is the "
+        "lower end of its 95% interval."
     )
     return f'<p class="soft">{intro}</p><div class="cards">{"".join(_card(card, facts) for card in facts.cards)}</div>'
 
@@ -128,9 +130,9 @@ def _map(facts: Facts) -> str:
         for trait in sorted({p.trait for p in facts.points if p.trait >= 0})
     )
     off = f" {facts.items_off_map:,} products of fewer events are not shown." if facts.items_off_map else ""
-    how = (f"Products that are chosen in the same sessions lie near each other (layout: {facts.map_method}). Size: events. "
-           f"Colour and number: the trait that takes the product most.{off} Only nearness means something; the axes "
-           "don't.")
+    how = (f"Products that are chosen in the same sessions lie near each other (layout: {facts.map_method}). Size: "
+           f"events. Colour and number: the trait that takes the product most.{off} Only nearness means something; the "
+           "axes don't.")
     label = f"Map of {len(facts.points):,} products; the table below lists the largest of each trait"
     return (
         f"<p class='soft'>{how}</p>"
@@ -148,7 +150,7 @@ def _map_table(facts: Facts, names: dict[int, str]) -> str:
         own = sorted((p for p in facts.points if p.trait == trait), key=lambda p: -p.events)[:8]
         listed = "; ".join(escape(p.description or p.id) for p in own)
         rows += f'<tr><th scope="row">{trait} {escape(names.get(trait, ""))}</th><td>{listed}</td></tr>'
-    return f'<table><thead><tr><th scope="col">trait</th><th scope="col">products of most events</th></tr></thead><tbody>{rows}</tbody></table>'
+    return f"<table>{_heads('trait', 'products of most events')}<tbody>{rows}</tbody></table>"
 
 
 def _customers(facts: Facts) -> str:
@@ -173,18 +175,25 @@ def _customers(facts: Facts) -> str:
 
 def _quality(facts: Facts) -> str:
     if not facts.figures:
-        return ("<p>Not measured for this report. <code>traitcore evaluate LOG --json &gt; quality.json</code> judges item "
-                "vectors and traits on held-out data, and <code>traitcore report --quality quality.json</code> shows it "
-                "here.</p>")
+        return ("<p>Not measured for this report. <code>traitcore evaluate LOG --json &gt; quality.json</code> judges "
+                "item vectors and traits on held-out data, and <code>traitcore report --quality quality.json</code> "
+                "shows it here.</p>")
     rows = "".join(
         f'<tr><th scope="row">{escape(f.name)}</th><td class="n">{_number(f.value)}</td><td class="n">'
         f"{'-' if f.control is None else f'{_number(f.control)} {escape(f.control_name)}'}</td>"
         f'<td class="{f.verdict}">{f.verdict or "-"}</td><td>{escape(f.sentence)}</td></tr>' for f in facts.figures
     )
-    heads = "".join(f'<th scope="col"{c}>{t}</th>' for t, c in (
-        ("figure", ""), ("value", ' class="n"'), ("control", ' class="n"'), ("", ""), ("what it says", ""),
-    ))
-    return f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+    heads = _heads("figure", "#value", "#control", "verdict", "what it says")
+    return f'<div class="scroll"><table>{heads}<tbody>{rows}</tbody></table></div>'
+
+
+def _heads(*titles: str) -> str:
+    """The head of a table; a title that begins with # is of a column of numbers."""
+    cells = "".join(
+        f'<th scope="col" class="n">{title[1:]}</th>' if title.startswith("#") else f'<th scope="col">{title}</th>'
+        for title in titles
+    )
+    return f"<thead><tr>{cells}</tr></thead>"
 
 
 def _number(value: float) -> str:
@@ -196,8 +205,8 @@ def _recommendations(facts: Facts) -> str:
     if lists is None:
         return ""
     parts = [
-        f"<p>Lists of {lists.length} products by traits, for {lists.customers:,} customers, without what they have bought: "
-        f"{lists.catalogue:.1%} of all products are in at least one list.</p>"
+        f"<p>Lists of {lists.length} products by traits, for {lists.customers:,} customers, without what they have "
+        f"bought: {lists.catalogue:.1%} of all products are in at least one list.</p>"
     ]
     rows = [(f"{description or item}", share, f"{share:.0%}") for item, description, share in lists.most_shown]
     parts.append(charts.share_table(rows, ("product", "of the lists"), "Most shown"))
@@ -207,9 +216,8 @@ def _recommendations(facts: Facts) -> str:
             f'<td class="n">{s.times:.1f}x</td><td>{escape(s.why)}</td></tr>' for s in found
         )
         parts.append(
-            f'<table><caption>Customer {escape(who)}, mostly {escape(mostly)}</caption><thead><tr><th scope="col">product'
-            f'</th><th scope="col" class="n">as likely as for all</th><th scope="col">because of</th></tr></thead>'
-            f"<tbody>{body}</tbody></table>"
+            f"<table><caption>Customer {escape(who)}, mostly {escape(mostly)}</caption>"
+            f"{_heads('product', '#as likely as for all', 'because of')}<tbody>{body}</tbody></table>"
         )
     return f'{parts[0]}<div class="pairs">{"".join(f"<div>{part}</div>" for part in parts[1:])}</div>'
 
@@ -227,8 +235,7 @@ def _coverage(facts: Facts) -> str:
             for one in facts.left
         )
         parts.append(
-            '<table><caption>Why the rest is not</caption><thead><tr><th scope="col">reason</th><th scope="col" class="n">'
-            'events</th><th scope="col" class="n">of all</th><th scope="col">brought back by</th></tr></thead>'
+            f"<table><caption>Why the rest is not</caption>{_heads('reason', '#events', '#of all', 'brought back by')}"
             f"<tbody>{body}</tbody></table>"
         )
     return f'<div class="pairs">{"".join(f"<div>{part}</div>" for part in parts)}</div>'
@@ -246,9 +253,8 @@ def _drift(facts: Facts) -> str:
             for before, now, was, share, alike in drift.traits
         )
         parts.append(
-            f'<table><caption>Traits beside their nearest counterparts in {escape(drift.since)}; likeness 1: the same '
-            'products</caption><thead><tr><th scope="col">now</th><th scope="col">before</th><th scope="col" class="n">share '
-            'before</th><th scope="col" class="n">now</th><th scope="col" class="n">likeness</th></tr></thead>'
+            f"<table><caption>Traits beside their nearest counterparts in {escape(drift.since)}; likeness 1: the same "
+            f"products</caption>{_heads('now', 'before', '#share before', '#share now', '#likeness')}"
             f"<tbody>{body}</tbody></table>"
         )
     return "".join(parts)
@@ -259,8 +265,3 @@ def _settings(facts: Facts) -> str:
         return ""
     listed = ", ".join(f"{escape(str(name))} {escape(str(value))}" for name, value in facts.settings.items())
     return f"<details><summary>Settings of this run</summary><p>{listed}</p></details>"
-
-
-def sentences(parts: Sequence[str]) -> str:
-    """Words joined as English lists them: "a, b and c"."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

@@ -13,8 +13,9 @@ from .tables import Tables
 
 # Words of invoice lines that are no products, in the languages whose receipts we have seen.
 _NO_PRODUCT = re.compile(
-    r"\b(postage|shipping|delivery|carriage|freight|versand\w*|livraison|frais de port|discount|rabatt|gutschein|voucher|"
-    r"gift ?card|bank charges|commission|adjust(ment)?|manual|samples?|deposit|pfand|dotcom|fees?|handling|surcharge)\b",
+    r"\b(postage|shipping|delivery|carriage|freight|versand\w*|livraison|frais de port|discount|rabatt|gutschein|"
+    r"voucher|gift ?card|bank charges|commission|adjust(ment)?|manual|samples?|deposit|pfand|fees?|handling|"
+    r"surcharge)\b",
     re.IGNORECASE,
 )
 _ACTIVITY, _FEW, _LOST = 0.3, 20, 0.5
@@ -38,7 +39,8 @@ def warnings_of(tables: Tables, coverage: Coverage | None, record: dict[str, Any
 
 
 def _lost(coverage: Coverage) -> list[str]:
-    lost = [what for what in ("events", "customers", "purchases") if what in coverage.kept and coverage.share(what) < _LOST]
+    counted = [what for what in ("events", "customers", "purchases") if what in coverage.kept]
+    lost = [what for what in counted if coverage.share(what) < _LOST]
     if not lost:
         return []
     shares = ", ".join(f"{1 - coverage.share(what):.0%} of {what}" for what in lost)
@@ -56,7 +58,7 @@ def _no_products(tables: Tables) -> list[str]:
             if _NO_PRODUCT.search(text):
                 named.setdefault(text, []).append(trait["trait"])
     return [
-        f"\"{text}\" looks like an invoice line, not a product, and it characterises trait {', '.join(map(str, traits))}: "
+        f"\"{text}\" looks like an invoice line, not a product, and characterises trait {', '.join(map(str, traits))}: "
         "leave such lines out of the log (--where) and fit again."
         for text, traits in named.items()
     ]
@@ -64,8 +66,8 @@ def _no_products(tables: Tables) -> list[str]:
 
 def _activity(tables: Tables) -> list[str]:
     return [
-        f"Trait {trait['trait']} ({trait['name']}) follows how much customers do (correlation {trait['activity']:+.2f}), "
-        "not only what."
+        f"Trait {trait['trait']} ({trait['name']}) follows how much customers do (correlation "
+        f"{trait['activity']:+.2f}), not only what."
         for trait in tables.traits if abs(trait["activity"]) > _ACTIVITY
     ]
 
@@ -89,6 +91,6 @@ def _ties(record: dict[str, Any]) -> list[str]:
             pairs = max(1, report["events_kept"] - report["sessions_kept"])
             share = report["neighbours_tied"] / pairs
             if share > _BASKET and report["ties"] != "row":
-                return [f"{share:.0%} of neighbouring events have the same time (baskets): what comes next within one is "
-                        "not known, only what goes together."]
+                return [f"{share:.0%} of neighbouring events have the same time (baskets): what comes next within one "
+                        "is not known, only what goes together."]
     return []

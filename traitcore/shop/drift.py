@@ -19,9 +19,8 @@ def drift_of(tables: Tables, record: dict[str, Any]) -> Drift | None:
     if tables.store is None or parent is None or comparison is None:
         return None
     kept = comparison["overlap"]
-    sentences = [
-        f"{comparison['n_new']:,} products, {comparison['gained']:,} new and {comparison['lost']:,} gone since {parent}."
-    ]
+    gained, lost = comparison["gained"], comparison["lost"]
+    sentences = [f"{comparison['n_new']:,} products, {gained:,} new and {lost:,} gone since {parent}."]
     if kept is not None:
         sentences.append(
             f"Of a product's {comparison['k']} nearest, {kept:.0%} are the same; two unrelated tables would share "
@@ -29,7 +28,8 @@ def drift_of(tables: Tables, record: dict[str, Any]) -> Drift | None:
         )
     changed = comparison.get("changed_parameters") or {}
     if changed:
-        sentences.append("Settings that changed: " + ", ".join(f"{n} {a} to {b}" for n, (a, b) in changed.items()) + ".")
+        listed = ", ".join(f"{name} {was} to {now}" for name, (was, now) in changed.items())
+        sentences.append(f"Settings that changed: {listed}.")
     try:
         version = (tables.store.releases.get(parent).tables or {}).get("customers")
         before = None if version is None else Published(tables.store.root, version)

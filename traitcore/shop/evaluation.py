@@ -67,7 +67,8 @@ class Evaluation:
             fixed = ", ".join(f"{name} {value}" for name, value in self.traits["protocol"].items())
             lines += [
                 *([""] if lines else []),
-                f"{self.traits['method']} traits, judged on customers that neither fitted nor named them", f"  ({fixed})",
+                f"{self.traits['method']} traits, judged on customers that neither fitted nor named them",
+                f"  ({fixed})",
                 text_table(list(self.traits["figures"].items()), ("figure", "value"), indent=2), "", "In words",
             ]
             for f in trait_figures(self.traits["figures"]):

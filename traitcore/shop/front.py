@@ -201,7 +201,8 @@ def _catalogue(given: Any, item: str, log: EventLog) -> Catalogue | None:
         return read_catalogue(given, item=item, integer_ids=log.item_ids.dtype.kind == "i")
     labels = list(given) if isinstance(given, Mapping) else column_labels(given)
     if labels is None:
-        raise CHECK.type_error("catalogue", "a Catalogue, a frame, a mapping of columns or a path", type(given).__name__)
+        rule = "a Catalogue, a frame, a mapping of columns or a path"
+        raise CHECK.type_error("catalogue", rule, type(given).__name__)
     if item not in labels or not set(labels) & set(_FIELDS):
         rule = f"with the column {item!r} and any of {', '.join(_FIELDS)}"
         raise CHECK.value_error("catalogue", rule, labels)

@@ -58,7 +58,8 @@ class Listing:
 
     def _parquet(self, path: Path) -> None:
         arrow, parquet = _module("pyarrow", "Parquet"), _module("pyarrow.parquet", "Parquet")
-        parquet.write_table(arrow.table({name: arrow.array(column.tolist()) for name, column in self.columns.items()}), path)
+        columns = {name: arrow.array(column.tolist()) for name, column in self.columns.items()}
+        parquet.write_table(arrow.table(columns), path)
 
     def _excel(self, path: Path) -> None:
         if len(self) >= _EXCEL_ROWS:

@@ -100,7 +100,7 @@ class Shop:
         return Neighbour(source.ids[row], texts_of(tables, source)(row), 1.0, int(source.arrays["counts"][row]))
 
     def ranked_by(self, what: Any) -> str:
-        """"cosine" or "context": how `similar(following=True)` ranks what follows `what`, as held-out sessions chose."""
+        """How `similar(following=True)` ranks what follows: by "cosine" or "context", as held-out sessions chose."""
         return recorded_choice(meant(self.tables, what)[0], "similar")
 
     # -- traits and customers --------------------------------------------------------------------------------------

@@ -86,9 +86,9 @@ def _verdict(
     if tables.has_customers:
         largest = max(tables.traits, key=lambda trait: trait["prevalence"])
         first = (
-            f"{len(tables.traits)} traits describe {len(tables.customers):,} customers and {len(tables.items):,} products "
-            f"in {events:,} events{of}; the largest, \"{largest['name']}\", makes up {largest['prevalence']:.0%} of what "
-            "customers do."
+            f"{len(tables.traits)} traits describe {len(tables.customers):,} customers and {len(tables.items):,} "
+            f"products in {events:,} events{of}; the largest, \"{largest['name']}\", makes up "
+            f"{largest['prevalence']:.0%} of what customers do."
         )
     else:
         first = f"Vectors of {len(tables.items):,} products, from {events:,} events{of}; the run made no customers."
@@ -98,7 +98,7 @@ def _verdict(
         second += f"; not good: {', '.join(by['poor'] + by['fair'])}." if by["poor"] or by["fair"] else "."
     else:
         second = "How far to trust it was not measured for this report."
-    third = f"Before you act: {warnings[0][0].lower()}{warnings[0][1:]}" if warnings else "Nothing in the data asks for caution."
+    third = f"Before you act: {warnings[0]}" if warnings else "Nothing in the data asks for caution."
     return first, second, third
 
 
