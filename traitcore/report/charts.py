@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from .colours import of_action, of_trait
@@ -11,11 +11,17 @@ from .facts import Card, Point, Product
 
 WIDTH, HEIGHT = 1000, 640  # of the map
 _LARGEST_LIFT = 64.0
+_NO_SEASON = 0.03  # a period's share above all customers' that is worth a word
 
 
-def lift_table(products: Sequence[Product], caption: str) -> str:
-    """A table whose second column is a bar of the lift, on a logarithmic scale from 1, with its lower bound."""
-    top = min(_LARGEST_LIFT, max([2.0, *(p.lift for p in products)]))
+def lift_scale(lifts: Iterable[float]) -> float:
+    """The lift at the right end of all bars of a page."""
+    return min(_LARGEST_LIFT, max([2.0, *lifts]))
+
+
+def lift_table(products: Sequence[Product], caption: str, top: float) -> str:
+    """A table whose second column is a bar of the lift, on a logarithmic scale from 1 to `top`, with its lower bound.
+    """
 
     def place(lift: float) -> float:
         return 100.0 * math.log(min(max(lift, 1.0), top)) / math.log(top)
@@ -31,9 +37,9 @@ def lift_table(products: Sequence[Product], caption: str) -> str:
             f'<s style="left:{low:.1f}%;width:{max(high - low, 0.0):.1f}%"></s></div></td>'
             f'<td class="n">{p.lift:.1f}x</td><td class="n">{p.low:.1f}x</td><td class="n">{p.customers:,}</td></tr>'
         )
-    heads = ('<th scope="col">product</th><td></td><th scope="col" class="n">as common</th>'
+    heads = ('<th scope="col">product</th><th></th><th scope="col" class="n">as common</th>'
              '<th scope="col" class="n">at least</th><th scope="col" class="n">customers</th>')
-    return (f'<table><caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead>'
+    return (f'<table class="lifts"><caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead>'
             f'<tbody>{"".join(rows)}</tbody></table>')
 
 
@@ -62,9 +68,11 @@ def period_chart(card: Card, periods: Sequence[str], everyone: Sequence[float], 
     )
     line = " ".join(f"{(i + 0.5) * step:.1f},{base - 66 * share / top:.1f}" for i, share in enumerate(every))
     best = max(range(len(own)), key=lambda i: own[i] - every[i])
+    plain = own[best] - every[best] < _NO_SEASON
     last = f'<text x="{width}" y="88" text-anchor="end">{escape(periods[-1])}</text>'
     peak = f"{own[best]:.0%} of the trait, {every[best]:.0%} of all"
-    sentence = f"By {unit}: most above all customers in {periods[best]} ({peak})"
+    told = "much as all customers" if plain else f"most above all customers in {periods[best]} ({peak})"
+    sentence = f"By {unit}: {told}"
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(sentence)}">{columns}'
         f'<polyline class="all" points="{line}"/><line class="axis" x1="0" x2="{width}" y1="{base}" y2="{base}"/>'
@@ -144,5 +152,5 @@ def share_table(rows: Sequence[tuple[str, float, str]], heads: tuple[str, str], 
         f'<i style="width:{100 * share:.1f}%"></i></div></td><td class="n">{escape(text)}</td></tr>'
         for label, share, text in rows
     )
-    return (f'<table><caption>{escape(caption)}</caption><thead><tr><th scope="col">{escape(heads[0])}</th><td></td>'
+    return (f'<table><caption>{escape(caption)}</caption><thead><tr><th scope="col">{escape(heads[0])}</th><th></th>'
             f'<th scope="col" class="n">{escape(heads[1])}</th></tr></thead><tbody>{body}</tbody></table>')

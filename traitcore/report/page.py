@@ -14,6 +14,7 @@ from .facts import Card, Facts
 
 _HERE = Path(__file__).parent
 _CARD_PRODUCTS = 6
+_SEEN, _TELLS = 0.05, 0.2  # an action of less than 5% of the events, or within 20% of all customers', isn't told
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # nothing from elsewhere
 
 
@@ -103,13 +104,16 @@ def _card(card: Card, facts: Facts) -> str:
         f'<p class="soft">{card.share:.1%} of behaviour{worth}, strong in {card.customers:,} customers</p>'
     ]
     if card.products:
-        parts.append(charts.lift_table(card.products[:_CARD_PRODUCTS], "Most characteristic products"))
+        parts.append(charts.lift_table(
+            card.products[:_CARD_PRODUCTS], "Most characteristic products",
+            charts.lift_scale(p.lift for one in facts.cards for p in one.products[:_CARD_PRODUCTS]),
+        ))
     else:
         parts.append("<p>No product sets its customers apart.</p>")
     if card.categories:
         likes = ", ".join(f"{escape(name)} {lift:.1f}x" for name, lift in card.categories)
         parts.append(f"<h4>Categories</h4><p>{likes}</p>")
-    if len(card.acts) > 1:
+    if any(share >= _SEEN and abs(lift - 1) >= _TELLS for _, share, lift in card.acts):
         parts.append(f"<h4>What they do</h4>{charts.act_bar(card.acts)}")
     when = charts.period_chart(card, facts.periods, facts.everyone_by_period, facts.period_unit)
     if when:

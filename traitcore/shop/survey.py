@@ -98,7 +98,8 @@ def _verdict(
         second += f"; not good: {', '.join(by['poor'] + by['fair'])}." if by["poor"] or by["fair"] else "."
     else:
         second = "How far to trust it was not measured for this report."
-    third = f"Before you act: {warnings[0]}" if warnings else "Nothing in the data asks for caution."
+    points = "one point" if len(warnings) == 1 else f"{len(warnings)} points"
+    third = f"Mind the {points} below before you act." if warnings else "Nothing in the data asks for caution."
     return first, second, third
 
 
