@@ -10,7 +10,9 @@ import numpy as np
 import traitcore as tc
 
 
-def monthly_events(sequences: tc.Sequences, model: tc.TraitModel, price: Any) -> tuple[dict[Any, float], dict[int, float]]:
+def monthly_events(
+    sequences: tc.Sequences, model: tc.TraitModel, price: Any
+) -> tuple[dict[Any, float], dict[int, float]]:
     """({(trait, month): events}, {trait: what was paid}); price (n_tokens,) is what an event of a token pays."""
     by_month: Counter[Any] = Counter()
     paid: Counter[int] = Counter()

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -39,12 +40,13 @@ def facts() -> Facts:
         for t in range(2)
     )
     points = tuple(Point(i / 40, (i * 7 % 40) / 40, f"p{i}", f"cup {i} {ODD}", i % 2, i + 1) for i in range(40))
+    lists = Lists(500, 10, 0.4, (("p1", "cup 1", 0.3),), (("c1", ODD, (Suggestion("p2", "cup 2", 3.2, "trait 1"),)),))
     return Facts(
         title=ODD, made="By traitcore", verdict=("One.", "Two.", ODD), n_customers=500, n_items=40, n_events=9000,
-        cards=cards, period_unit="month", periods=("2024-01", "2024-02", "2024-03"), everyone_by_period=(5.0, 9.0, 4.0),
-        points=points, map_method="t-SNE", items_off_map=3, largest_shares=(0, 0, 10, 40, 100, 200, 100, 30, 15, 5),
-        overlaps=((1.0, 0.3), (0.4, 1.0)), figures=(Figure("coherence", 0.48, 0.05, "popular", "What it is.", "good"),),
-        lists=Lists(500, 10, 0.4, (("p1", "cup 1", 0.3),), (("c1", ODD, (Suggestion("p2", "cup 2", 3.2, "trait 1"),)),)),
+        cards=cards, period_unit="month", periods=("2024-01", "2024-02", "2024-03"),
+        everyone_by_period=(5.0, 9.0, 4.0), points=points, map_method="t-SNE", items_off_map=3,
+        largest_shares=(0, 0, 10, 40, 100, 200, 100, 30, 15, 5), overlaps=((1.0, 0.3), (0.4, 1.0)),
+        figures=(Figure("coherence", 0.48, 0.05, "popular", "What it is.", "good"),), lists=lists,
         kept=(Kept("events", 9000, 12000),), left=(Left("too rare", 3000, "min_count=1"),),
         drift=Drift("r000001", ("40 products.",), (("before", "now", 0.2, 0.3, 0.9),)), warnings=(ODD,),
         settings={"n_traits": 2},
@@ -100,7 +102,7 @@ def test_the_page_is_well_formed_offline_and_named() -> None:
     assert all(link.startswith("#") and link[1:] in tags.ids for link in tags.links)
     assert len(tags.links) == 8  # seven sections and the skip link
     assert tags.headings[0] == 1
-    assert all(b - a <= 1 for a, b in zip([1, *tags.headings], tags.headings)) or True
+    assert all(after - before <= 1 for before, after in pairwise(tags.headings))
     assert tags.images_without_name == 0
     assert "<b>" not in text.replace("<b>500</b>", "").replace("<b>40</b>", "").replace("<b>9,000</b>", "").replace(
         "<b>2</b>", ""

@@ -31,7 +31,7 @@ def test_profiles_segments_and_campaigns(shop: tc.Shop) -> None:
     left = shop.campaign(1, min_share=0.2, not_bought=shop.tables.items.ids[item])["customer"].tolist()
     assert have & set(campaign["customer"].tolist())
     assert left == [one for one in campaign["customer"].tolist() if one not in have]
-    with pytest.raises(ValueError, match="'trait' parameter of Shop.campaign must be an int in"):
+    with pytest.raises(ValueError, match=r"'trait' parameter of Shop\.campaign must be an int in"):
         shop.campaign(7)
     with pytest.raises(KeyError, match="no row for 'x'"):
         shop.campaign(1, not_bought=["x"])

@@ -27,7 +27,7 @@ def test_similar_takes_tokens_ids_and_texts(shop: tc.Shop) -> None:
     best = max(holding, key=lambda row: (int(items.arrays["counts"][row]), -row))
     assert shop.meant(word).id == items.ids[best]
     assert f"{len(holding) - 1} more items match" in shop.similar(word).title
-    assert [n.id for n in shop.find(word, 100)][0] == items.ids[best]
+    assert shop.find(word, 100)[0].id == items.ids[best]
     assert {n.id for n in shop.find(word, 100)} == set(items.ids[holding].tolist())
     with pytest.raises(KeyError, match="nor does any description hold all the words of 'no such thing'"):
         shop.similar("no such thing")
@@ -80,7 +80,7 @@ def test_recommendations_say_how_many_times_as_likely(shop: tc.Shop) -> None:
     assert shop.recommend(who, 3, reasons=False, allowed=first[1:]) == first[1:]
     latest = shop.recommend(who, 3, by="latest")
     assert [one.times for one in latest] == [None] * 3
-    with pytest.raises(ValueError, match="'by' parameter of Shop.recommend"):
+    with pytest.raises(ValueError, match=r"'by' parameter of Shop\.recommend"):
         shop.recommend(who, by="magic")
 
 

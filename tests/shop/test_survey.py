@@ -89,9 +89,8 @@ def test_what_asks_for_caution(fitted: tc.Fitted, shop: tc.Shop) -> None:
     traits = [dict(t) for t in customers.metadata["traits"]]
     traits[0] |= {"activity": 0.6, "customers": 3}
     traits[0]["tokens"] = [dict(traits[0]["tokens"][0]) | {"text": "DOTCOM POSTAGE"}]
-    made = tc.EmbeddingTable(
-        customers.ids, customers.vectors, arrays=dict(customers.arrays), metadata=customers.metadata | {"traits": traits}
-    )
+    metadata = customers.metadata | {"traits": traits}
+    made = tc.EmbeddingTable(customers.ids, customers.vectors, arrays=dict(customers.arrays), metadata=metadata)
     told = warnings_of(Tables(fitted.result.tokens, fitted.result.items, made), calm, {})
     assert any("DOTCOM POSTAGE" in w and "invoice line" in w for w in told)
     assert any("follows how much customers do (correlation +0.60)" in w for w in told)

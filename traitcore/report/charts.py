@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+import numpy as np
+
 from .colours import of_action, of_trait
 from .facts import Card, Point, Product
 
 WIDTH, HEIGHT = 1000, 640  # of the map
 _LARGEST_LIFT = 64.0
+_NEAR = 0.04  # of the map's width, for a trait's label
 _NO_SEASON = 0.03  # a period's share above all customers' that is worth a word
 
 
@@ -100,7 +103,7 @@ def histogram(counts: Sequence[int], label: str) -> str:
         f'<text x="{i * step:.1f}" y="{base + 16}" text-anchor="{"start" if i == 0 else "middle"}">{10 * i}%</text>'
         for i in range(len(counts))
     )
-    return (f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{columns}'
+    return (f'<svg class="histogram" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">{columns}'
             f'<line class="axis" x1="0" x2="{width}" y1="{base}" y2="{base}"/>{ticks}'
             f'<text x="{width / 2}" y="{height - 2}" text-anchor="middle">share of their largest trait</text></svg>')
 
@@ -133,16 +136,21 @@ def item_map(points: Sequence[Point], label: str) -> str:
                     f'fill="{of_trait(p.trait)}"><title>{title}</title></circle>')
     marks = []
     for trait in sorted({p.trait for p in points if p.trait >= 0}):
-        own = [p for p in points if p.trait == trait]
-        x, y = _middle([p.x for p in own]), _middle([p.y for p in own])
+        x, y = _heart(points, trait)
         marks.append(f'<text x="{16 + x * (WIDTH - 32):.0f}" y="{22 + (1 - y) * (HEIGHT - 32):.0f}">{trait}</text>')
     return (f'<svg id="map" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
             f'{"".join(dots)}{"".join(marks)}</svg>')
 
 
-def _middle(values: Sequence[float]) -> float:
-    """The median."""
-    return sorted(values)[len(values) // 2]
+def _heart(points: Sequence[Point], trait: int) -> tuple[float, float]:
+    """The place of the trait's item around which its own items are densest: a middle of all may lie among others."""
+    places = np.array([(p.x, p.y) for p in points])
+    own = np.array([p.trait == trait for p in points])
+    distances = ((places[own][:, None] - places[None]) ** 2).sum(axis=2)
+    near = np.exp(-distances / (2 * _NEAR**2))
+    best = int(np.argmax(near[:, own].sum(axis=1) - near[:, ~own].sum(axis=1)))
+    x, y = places[own][best]
+    return float(x), float(y)
 
 
 def share_table(rows: Sequence[tuple[str, float, str]], heads: tuple[str, str], caption: str) -> str:

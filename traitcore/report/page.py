@@ -135,8 +135,8 @@ def _map(facts: Facts) -> str:
     )
     off = f" {facts.items_off_map:,} products of fewer events are not shown." if facts.items_off_map else ""
     how = (f"Products that are chosen in the same sessions lie near each other (layout: {facts.map_method}). Size: "
-           f"events. Colour and number: the trait that takes the product most.{off} Only nearness means something; the "
-           "axes don't.")
+           "events. Colour: the trait that takes most of the product, grey where none takes a third; a number stands "
+           f"where its trait is densest.{off} Only nearness means something; the axes don't.")
     label = f"Map of {len(facts.points):,} products; the table below lists the largest of each trait"
     return (
         f"<p class='soft'>{how}</p>"

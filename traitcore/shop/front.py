@@ -177,6 +177,8 @@ def fit(
     else:
         log = read_events(data, **roles, item_text=item_text, **reading, progress=tell)
     known = _catalogue(catalogue, item, log)
+    if known is not None and not known.fields().keys() - {"prices"} and known.vectors is None:
+        learning.setdefault("content", "none")  # a price alone describes no item: no vectors are made of it
     return Fitted(log, fit_pipeline(log, catalogue=known, progress=tell, **learning), known)
 
 

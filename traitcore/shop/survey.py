@@ -22,6 +22,7 @@ from .tables import Tables
 
 STRONG = 0.3  # share from which on a trait is strong in a customer, as in `describe_traits`
 MAP_ITEMS = 4000  # a page of 1 MB, a layout of half a minute
+_CLEAR = 1 / 3  # part of an item's events that a trait must take to colour it
 SAMPLE, LENGTH = 2000, 10  # customers whose lists are made, products in each
 _SHOWN = ("n_traits", "method", "vector_size", "min_count", "min_length", "gap_seconds", "trait_method", "seed")
 
@@ -41,7 +42,7 @@ def survey(tables: Tables, *, quality: Mapping[str, Any] | None = None, title: s
         made=_made(record),
         verdict=_verdict(tables, coverage, figures, warnings),
         n_customers=len(tables.customers) if tables.has_customers else 0,
-        n_items=len(items),
+        n_items=int((items.arrays["counts"] > 0).sum()),
         n_events=int(tables.vocabulary.counts.sum()),
         cards=cards,
         period_unit=history.get("unit", ""),
@@ -81,17 +82,17 @@ def _verdict(
     tables: Tables, coverage: Coverage | None, figures: tuple[Figure, ...], warnings: tuple[str, ...]
 ) -> tuple[str, ...]:
     """Three sentences: what there is, how far it can be trusted, what to mind."""
-    events = int(tables.vocabulary.counts.sum())
+    events, known = int(tables.vocabulary.counts.sum()), int((tables.items.arrays["counts"] > 0).sum())
     of = "" if coverage is None else f", {coverage.share('events'):.0%} of the log"
     if tables.has_customers:
         largest = max(tables.traits, key=lambda trait: trait["prevalence"])
         first = (
-            f"{len(tables.traits)} traits describe {len(tables.customers):,} customers and {len(tables.items):,} "
+            f"{len(tables.traits)} traits describe {len(tables.customers):,} customers and {known:,} "
             f"products in {events:,} events{of}; the largest, \"{largest['name']}\", makes up "
             f"{largest['prevalence']:.0%} of what customers do."
         )
     else:
-        first = f"Vectors of {len(tables.items):,} products, from {events:,} events{of}; the run made no customers."
+        first = f"Vectors of {known:,} products, from {events:,} events{of}; the run made no customers."
     if figures:
         by = {word: [f.name for f in figures if f.verdict == word] for word in ("good", "fair", "poor")}
         second = f"Judged on held-out data, {len(by['good'])} of {len(figures)} figures are good"
@@ -148,7 +149,8 @@ def _points(tables: Tables) -> tuple[tuple[Point, ...], str, int]:
     if tables.has_customers:
         prevalence = tables.customers.vectors.mean(axis=0)
         taken = tables.affinity * prevalence[:, None]  # of an item's events, each trait's part
-        trait = np.where(taken.max(axis=0) > 0, taken.argmax(axis=0), -1)
+        clear = taken.max(axis=0) > np.maximum(taken.sum(axis=0) * _CLEAR, 0.0)
+        trait = np.where(clear, taken.argmax(axis=0), -1)
     return tuple(
         Point(round(float(x), 4), round(float(y), 4), str(items.ids[row]), tables.text_of_item(row), int(trait[row]),
               int(counts[row]))
