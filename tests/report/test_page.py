@@ -156,7 +156,7 @@ _CLICKS = """
 <script>
 addEventListener("load", () => {
   const say = {};
-  const on = () => document.querySelectorAll("#map circle.on").length;
+  const on = () => document.querySelectorAll("#product-map circle.on").length;
   const search = document.getElementById("search");
   search.value = "cup 1";
   search.dispatchEvent(new Event("input"));

@@ -41,7 +41,7 @@ def lift_table(products: Sequence[Product], caption: str, top: float) -> str:
             f'<td class="n">{p.lift:.1f}x</td><td class="n">{p.low:.1f}x</td><td class="n">{p.customers:,}</td></tr>'
         )
     heads = ('<th scope="col">product</th><th></th><th scope="col" class="n">as common</th>'
-             '<th scope="col" class="n">at least</th><th scope="col" class="n">customers</th>')
+             '<th scope="col" class="n">at least</th><th scope="col" class="n">have it</th>')
     return (f'<table class="lifts"><caption>{escape(caption)}</caption><thead><tr>{heads}</tr></thead>'
             f'<tbody>{"".join(rows)}</tbody></table>')
 
@@ -138,7 +138,7 @@ def item_map(points: Sequence[Point], label: str) -> str:
     for trait in sorted({p.trait for p in points if p.trait >= 0}):
         x, y = _heart(points, trait)
         marks.append(f'<text x="{16 + x * (WIDTH - 32):.0f}" y="{22 + (1 - y) * (HEIGHT - 32):.0f}">{trait}</text>')
-    return (f'<svg id="map" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+    return (f'<svg id="product-map" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
             f'{"".join(dots)}{"".join(marks)}</svg>')
 
 
@@ -147,8 +147,9 @@ def _heart(points: Sequence[Point], trait: int) -> tuple[float, float]:
     places = np.array([(p.x, p.y) for p in points])
     own = np.array([p.trait == trait for p in points])
     distances = ((places[own][:, None] - places[None]) ** 2).sum(axis=2)
-    near = np.exp(-distances / (2 * _NEAR**2))
-    best = int(np.argmax(near[:, own].sum(axis=1) - near[:, ~own].sum(axis=1)))
+    near = np.exp(-distances / (2 * _NEAR**2)) * np.array([p.events for p in points])
+    mine, all_ = near[:, own].sum(axis=1), near.sum(axis=1)
+    best = int(np.argmax(mine * mine / np.maximum(all_, 1e-12)))  # many of its events, and few of others'
     x, y = places[own][best]
     return float(x), float(y)
 

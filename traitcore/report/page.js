@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const map = document.getElementById("map");
+  const map = document.getElementById("product-map");
   if (!map) return;
   const dots = [...map.querySelectorAll("circle")];
   const names = dots.map((dot) => dot.firstElementChild.textContent.toLowerCase());
