@@ -7,7 +7,7 @@ import pytest
 
 import traitcore as tc
 from tests.data.small_store import FAST, simulated
-from tests.reference.history import monthly_events
+from tests.reference.history import divided_events
 from traitcore.pipeline.history import _periods, trait_history
 
 
@@ -19,10 +19,10 @@ def test_history_is_the_sum_of_divided_events() -> None:
     found = trait_history(result.sequences, vocabulary, model, prices)
     buy = vocabulary.actions.index("buy")
     price = np.where(vocabulary.token_action == buy, prices[vocabulary.token_item], 0.0)
-    by_month, paid = monthly_events(result.sequences, model, price)
-    assert found["unit"] == "month"
+    by_week, paid = divided_events(result.sequences, model, price)
+    assert found["unit"] == "week"
     for trait in range(3):
-        expected = [by_month.get((trait, month), 0.0) for month in found["periods"]]
+        expected = [by_week.get((trait, week), 0.0) for week in found["periods"]]
         np.testing.assert_allclose(found["traits"][trait], expected, atol=0.01)
         assert found["revenue"][trait] == pytest.approx(paid[trait] / sum(paid.values()), abs=1e-4)
     assert trait_history(result.sequences, vocabulary, model, None)["revenue"] is None

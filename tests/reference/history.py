@@ -10,11 +10,11 @@ import numpy as np
 import traitcore as tc
 
 
-def monthly_events(
+def divided_events(
     sequences: tc.Sequences, model: tc.TraitModel, price: Any
 ) -> tuple[dict[Any, float], dict[int, float]]:
-    """({(trait, month): events}, {trait: what was paid}); price (n_tokens,) is what an event of a token pays."""
-    by_month: Counter[Any] = Counter()
+    """({(trait, week): events}, {trait: what was paid}); price (n_tokens,) is what an event of a token pays."""
+    by_week: Counter[Any] = Counter()
     paid: Counter[int] = Counter()
     assert sequences.timestamps_us is not None
     for s, owner in enumerate(sequences.owners().tolist()):
@@ -25,9 +25,9 @@ def monthly_events(
                 parts = model.profiles_[owner].astype(float)
             else:
                 parts = parts / parts.sum()
-            month = str(np.datetime64(int(sequences.timestamps_us[place]), "us").astype("datetime64[M]"))
+            week = str(np.datetime64(int(sequences.timestamps_us[place]), "us").astype("datetime64[W]"))
             for trait, part in enumerate(parts):
-                by_month[trait, month] += part
+                by_week[trait, week] += part
                 if np.isfinite(price[token]):
                     paid[trait] += part * price[token]
-    return dict(by_month), dict(paid)
+    return dict(by_week), dict(paid)

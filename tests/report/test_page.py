@@ -56,7 +56,7 @@ def facts() -> Facts:
 class _Tags(HTMLParser):
     """Checks that tags nest, and keeps what the tests ask for."""
 
-    VOID = frozenset({"meta", "input", "br", "line", "rect", "polyline"})
+    VOID = frozenset({"meta", "input", "br", "line", "polyline"})
 
     def __init__(self) -> None:
         super().__init__()

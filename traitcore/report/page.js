@@ -3,7 +3,9 @@
   const map = document.getElementById("product-map");
   if (!map) return;
   const dots = [...map.querySelectorAll("circle")];
-  const names = dots.map((dot) => dot.firstElementChild.textContent.toLowerCase());
+  // An item's id and description; the trait and the events stand last.
+  const names = dots.map((dot) => dot.firstElementChild.textContent.toLowerCase().split(" · ").slice(0, -2)
+    .join(" ").split(/[^\p{L}\p{N}]+/u));
   const found = document.getElementById("found");
   const search = document.getElementById("search");
   const buttons = [...document.querySelectorAll("button[data-trait]")];
@@ -17,7 +19,7 @@
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const trait = buttons.find((one) => one.getAttribute("aria-pressed") === "true");
     const in_trait = (i) => !trait || dots[i].dataset.t === trait.dataset.trait;
-    const fits = (i) => in_trait(i) && words.every((word) => names[i].includes(word));
+    const fits = (i) => in_trait(i) && words.every((word) => names[i].some((one) => one.startsWith(word)));
     mark(words.length || trait ? fits : null);
     const rows = dots.map((_, i) => i).filter((i) => words.length && fits(i));
     found.textContent = words.length ? `${rows.length.toLocaleString()} products` : "";
