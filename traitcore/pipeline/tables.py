@@ -83,8 +83,8 @@ def item_table(
         ids, own, source, vectors = ids[found], own[found], source[found], completed.vectors[found]
         context = np.concatenate([context, np.zeros((len(ids) - n_items, context.shape[1]), dtype=np.float32)])
         counts = np.concatenate([counts, np.zeros(len(ids) - n_items, dtype=np.int64)])
-    if catalogue is not None and catalogue.texts is not None:
-        texts = _texts(ids, texts, catalogue)
+    if texts is not None or (catalogue is not None and catalogue.texts is not None):
+        texts = _texts(ids, vocabulary, catalogue)
     table = EmbeddingTable(
         ids, vectors, context_vectors=context, arrays={"counts": counts, "source": source},
         metadata=metadata | {"kind": "items", "texts": texts, "sources": list(SOURCES)},
@@ -92,10 +92,12 @@ def item_table(
     return table, summary
 
 
-def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> list[str]:
+def _texts(ids: NDArray[Any], vocabulary: Vocabulary, catalogue: Catalogue | None) -> list[str]:
     """Descriptions by row of the table: the catalogue's, else the log's."""
-    of = dict(zip(ids.tolist(), texts or []))
-    of |= {key: text for key, text in zip(catalogue.item_ids.tolist(), catalogue.texts) if text}
+    known = [] if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
+    of = dict(zip(vocabulary.item_ids.tolist(), known))
+    if catalogue is not None and catalogue.texts is not None:
+        of |= {key: text for key, text in zip(catalogue.item_ids.tolist(), catalogue.texts) if text}
     return [str(of.get(key, "")) for key in ids.tolist()]
 
 

@@ -22,6 +22,7 @@ def map_layout(vectors: ArrayLike, *, random_state: int = 0) -> tuple[NDArray[np
     if len(unit) >= _MIN_FOR_TSNE:
         try:
             from sklearn.manifold import TSNE
+            from threadpoolctl import threadpool_limits
         except ImportError:
             pass
         else:
@@ -32,7 +33,9 @@ def map_layout(vectors: ArrayLike, *, random_state: int = 0) -> tuple[NDArray[np
                 perplexity=min(30.0, (len(unit) - 1) / 3), init=start.astype(np.float32), random_state=seed,
                 learning_rate="auto",
             )
-            found, method = np.asarray(tsne.fit_transform(unit), dtype=np.float64), "t-SNE"
+            # One thread: its threads wait busily for one another, which on a machine at work costs more than they do.
+            with threadpool_limits(1):
+                found, method = np.asarray(tsne.fit_transform(unit), dtype=np.float64), "t-SNE"
     low, high = found.min(axis=0, initial=0.0), found.max(axis=0, initial=1.0)
     if len(found):
         low, high = found.min(axis=0), found.max(axis=0)

@@ -81,7 +81,7 @@ def _warnings(facts: Facts) -> str:
     if not facts.warnings:
         return ""
     listed = "".join(f"<li>{escape(one)}</li>" for one in facts.warnings)
-    title = "<h3>Worth knowing before you act</h3>"
+    title = '<h2 class="plain">Worth knowing before you act</h2>'
     return f'<section aria-label="Warnings">{title}<ul class="warnings">{listed}</ul></section>'
 
 
