@@ -117,8 +117,8 @@ def frame_of(columns: Mapping[str, Any], library: str | None = None) -> Any:
     """
     if library is not None and library not in MAKERS:
         raise ValueError(f"The 'library' parameter of to_frame must be 'pandas' or 'polars'. Got {library!r} instead.")
-    there = [name for name in MAKERS if name in sys.modules]
-    there += [name for name in MAKERS if importlib.util.find_spec(name) is not None]
+    there = [name for name in MAKERS if sys.modules.get(name) is not None]
+    there += [name for name in MAKERS if name not in sys.modules and importlib.util.find_spec(name) is not None]
     wanted = library or next(iter(there), "pandas")
     try:
         maker = importlib.import_module(wanted)

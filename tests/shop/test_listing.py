@@ -44,7 +44,10 @@ def test_files_hold_what_the_list_holds(shop: tc.Shop, tmp_path: Path, ending: s
     path = tmp_path / f"segments{ending}"
     segments = shop.segments()
     segments.write(path)
-    read = {".csv": pandas.read_csv, ".parquet": pandas.read_parquet, ".xlsx": pandas.read_excel}[ending](path)
+    if ending == ".xlsx":
+        read = pandas.read_excel(path, engine="openpyxl")
+    else:
+        read = (pandas.read_csv if ending == ".csv" else pandas.read_parquet)(path)
     assert read["customer"].tolist() == segments["customer"].tolist()
     assert read["trait"].tolist() == segments["trait"].tolist()
     np.testing.assert_allclose(read["share"], segments["share"], rtol=1e-6)
