@@ -59,7 +59,8 @@ def meant(tables: Tables, what: Any) -> tuple[EmbeddingTable, int, str]:
     matched = best_match(tables.item_texts, what, items.arrays["counts"]) if isinstance(what, str) else None
     if matched is not None:
         row, n = matched
-        return items, row, f"; {n - 1:,} more items match {what!r}" if n > 1 else ""
+        others = "1 more item matches" if n == 2 else f"{n - 1:,} more items match"
+        return items, row, f"; {others} {what!r}" if n > 1 else ""
     if isinstance(what, str) and any(tables.item_texts):
         raise KeyError(f"{unknown.args[0]}; nor does any description hold all the words of {what!r}.") from None
     raise unknown
