@@ -26,7 +26,7 @@ GROUND_MAY = {
     "_frames": set(),
     "_looks": {"_frames"},
     "_transformer": {"_errors", "_frames", "_params", "_validate"},
-    "_params": {"_errors"},
+    "_params": {"_errors", "_looks"},
     "_parallel": {"_errors"},
     "_kernels": {"_kernels"},
     "_progress": {"_errors"},

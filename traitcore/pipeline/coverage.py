@@ -80,6 +80,9 @@ def coverage_of(
         total["purchases"] = int(np.isin(log.action, buys).sum())
         kept["purchases"] = int(np.isin(vocabulary.token_action[sequences.tokens], own_buys).sum())
     losses = [Loss(reason, n, option) for reason, n, option in _reasons(sessions, tokens, config) if n]
+    rest = total["events"] - kept["events"] - sum(loss.events for loss in losses)
+    if rest > 0:
+        losses.append(Loss("things that no session shows beside others", rest, "min_length=1"))
     order = ("events", "customers", "items", "purchases")
     return Coverage(
         {name: kept[name] for name in order if name in kept}, {name: total[name] for name in order if name in total},

@@ -55,7 +55,7 @@ def _no_products(tables: Tables) -> list[str]:
     for trait in tables.traits:
         for token in trait["tokens"][:3]:
             text = str(token["text"] or token["token"])
-            if _NO_PRODUCT.search(text):
+            if token["row"] in trait.get("charges", ()) or _NO_PRODUCT.search(text):
                 named.setdefault(text, []).append(trait["trait"])
     return [
         f"\"{text}\" looks like an invoice line, not a product, and characterises trait {', '.join(map(str, traits))}: "
