@@ -32,7 +32,7 @@ def test_trait_model() -> None:
     model = tc.TraitModel(2, method="counts")
     expected = model.fit(whole.sequences, whole.vocabulary).profiles_.copy()
     np.testing.assert_array_equal(model.fit(whole).profiles_, expected)
-    with pytest.raises(TypeError, match="'vocabulary' parameter of TraitModel.fit"):
+    with pytest.raises(TypeError, match=r"'vocabulary' parameter of TraitModel\.fit"):
         model.fit(whole.sequences)
     with pytest.raises(ValueError, match="left out: sequences is a corpus"):
         model.fit(whole, whole.vocabulary)
