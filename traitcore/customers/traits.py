@@ -150,7 +150,7 @@ class TraitModel(ParamsMixin):
             if vocabulary is not None:
                 rule = "left out: sequences is a corpus, which has its vocabulary"
                 raise Checks("TraitModel.fit").value_error("vocabulary", rule, vocabulary)
-            sequences, vocabulary = sequences.sequences, sequences.vocabulary
+            vocabulary, sequences = sequences.vocabulary, sequences.sequences
         vocabulary = as_vocabulary(vocabulary, Checks("TraitModel.fit"))
         n_tokens = len(vocabulary)
         check_tokens_covered(sequences, n_tokens, Checks("TraitModel.fit"))

@@ -73,5 +73,6 @@ def _periods(times: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], list[s
         first, last = int(of.min()), int(of.max())
         if last - first < most:
             break
-    names = [str(np.datetime64(p, code)) for p in range(first, last + 1)] if last - first < 1000 else []
+    every = np.arange(first, last + 1) if last - first < 1000 else np.arange(0)
+    names = every.astype(f"datetime64[{code}]").astype(str).tolist()
     return of - first, names, unit

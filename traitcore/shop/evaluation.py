@@ -23,7 +23,7 @@ from ..report.glossary import RETRIEVAL, retrieval_figures, trait_figures
 
 __all__ = ["CHECKS", "DEFAULT_CHECKS", "Evaluation", "judge_items", "judge_traits", "next_item_scorer"]
 
-DEFAULT_CHECKS = ("coherence", "stability", "support", "prediction")
+DEFAULT_CHECKS: tuple[str, ...] = ("coherence", "stability", "support", "prediction")
 
 
 @dataclass(frozen=True, eq=False)
