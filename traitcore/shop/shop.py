@@ -46,7 +46,7 @@ class Shop:
     >>> _ = tc.fit_pipeline(log, store=store, method="ppmi", vector_size=8, n_traits=3, trait_method="counts")
     >>> shop = tc.open_shop(store)
     >>> shop
-    Shop(40 items, 80 customers, 3 traits, release r000001)
+    Shop(39 items, 80 customers, 3 traits, release r000001)
     >>> shop.similar("prod_0004", k=2)[0].id in shop.tables.items
     True
     >>> shop.recommend("cust_00007", k=2).to_frame("pandas").columns.tolist()
