@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,8 @@ def alike(shown: str, said: str) -> bool:
     )
 
 
-WITH_PYTHON = [page for page in PAGES if any(kind == "python" for kind, _ in blocks(page))]
+# The other pages' blocks run in test_docs.py and test_engines.py.
+WITH_PYTHON = [ROOT / "README.md", ROOT / "docs" / "index.md", ROOT / "docs" / "coming_from.md"]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
@@ -112,10 +114,9 @@ def test_fifteen_minutes(tmp_path: Path) -> None:
 
 def test_the_service_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("fastapi")
-    pytest.importorskip("httpx")
+    httpx = pytest.importorskip("httpx")
+    import asyncio
     import importlib.util
-
-    from fastapi.testclient import TestClient
 
     from tests.data.small_store import fitted_shop, published
 
@@ -126,17 +127,28 @@ def test_the_service_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert spec.loader is not None
     service = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(service)
-    client = TestClient(service.app)
+
+    def ask(method: str, url: str) -> Any:
+        async def send() -> Any:
+            transport = httpx.ASGITransport(app=service.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+                return await client.request(method, url)
+
+        return asyncio.run(send())
+
+    def get(url: str) -> Any:
+        return ask("GET", url).json()
+
     shop = service.shop
-    assert client.get("/similar/prod_0012?k=3").json() == shop.similar("prod_0012", 3).to_dicts()
+    assert get("/similar/prod_0003?k=3") == shop.similar("prod_0003", 3).to_dicts()
     text = shop.tables.text_of_item(5)
-    assert client.get(f"/similar/{text}").json() == shop.similar(text).to_dicts()
-    assert client.get("/customers/cust_00007").json()["customer"] == "cust_00007"
-    assert client.get("/customers/rare").json()["note"] == "2 events, all of items too rare for vectors"
-    assert [one["item"] for one in client.get("/recommend/cust_00007").json()] == shop.recommend(
+    assert get(f"/similar/{text}") == shop.similar(text).to_dicts()
+    assert get("/customers/cust_00007")["customer"] == "cust_00007"
+    assert get("/customers/rare")["note"] == "2 events, all of items too rare for vectors"
+    assert [one["item"] for one in get("/recommend/cust_00007")] == shop.recommend(
         "cust_00007", reasons=False, fallback="popular"
     )
-    assert client.post("/refresh").json() == {"new": False}
-    answer = client.get("/customers/nobody")
+    assert ask("POST", "/refresh").json() == {"new": False}
+    answer = ask("GET", "/customers/nobody")
     assert answer.status_code == 404
     assert "no row for 'nobody'" in answer.json()["detail"]

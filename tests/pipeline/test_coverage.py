@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,15 @@ def test_ids_of_any_text_come_back() -> None:
     assert back.ids.tolist() == ids.tolist()
     assert back.why("日本") == (3, "all of them in sessions that were left out as too short or too busy")
     assert LeftOut.of_arrays({}) is None
+
+
+def test_forgotten_customers_leave_the_list_too(tmp_path: Path) -> None:
+    made = LeftOut(np.array(["ann", "bob"], dtype=object), np.array([3, 4]), np.array([0, 1], np.uint8))
+    people = tc.EmbeddingTable(["eve"], [[1.0]], arrays=made.to_arrays(), metadata={"kind": "customers"})
+    store = tc.TableStore(tmp_path)
+    store.publish(people, "customers")
+    assert tc.forget_customers(store, ["ann"]).rows_removed == {"customers": 1}
+    left = LeftOut.of_arrays(store.open("customers").arrays)
+    assert left is not None
+    assert (left.ids.tolist(), left.events.tolist()) == (["bob"], [4])
+    assert b"ann" not in b"".join(p.read_bytes() for p in tmp_path.rglob("array_left_out_text.npy"))

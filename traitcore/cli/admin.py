@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 _ENDINGS = {"parquet": ".parquet", "word2vec": ".txt", "csv": ".csv", "npy": ".npy", "safetensors": ".safetensors",
-            "xlsx": ".xlsx"}
+            "huggingface": "_hub", "features": "_features.parquet", "xlsx": ".xlsx"}
 _LISTS = ("profiles", "segments", "campaign")
 _LIST_FORMATS = ("csv", "parquet", "xlsx")
 
@@ -50,9 +51,11 @@ def add_commands(commands: Any) -> None:
 
     export = commands.add_parser(
         "export", help="write a published table, or a list of customers, for other systems",
-        description="Writes the ids and vectors of one version of a table (Parquet, word2vec text, CSV, NumPy, "
-        "safetensors); or a list of customers (CSV, Parquet, Excel): profiles, the share of each trait; segments, the "
-        "largest trait of each customer; campaign, the customers of one trait, without those who bought something.",
+        description="Writes the ids and vectors of one version of a table for other systems. huggingface: a folder of "
+        "config.json, model.safetensors and a card, with the whole table. features: Parquet for feature stores, a row "
+        "for each customer (or item), its time that of the publication. Or a list of customers (CSV, Parquet, Excel): "
+        "profiles, the share of each trait; segments, the largest trait of each customer; campaign, the customers of "
+        "one trait, without those who bought something.",
         epilog="examples:\n  traitcore export items --to parquet --store shop\n"
         "  traitcore export profiles --to xlsx --store shop\n"
         "  traitcore export campaign --trait 5 --min-share .3 --not-bought 22423 --to csv --store shop",
@@ -198,15 +201,23 @@ def run_export(args: argparse.Namespace) -> None:
             raise UsageError(f"{flag} is for lists of customers: {', '.join(_LISTS)}.")
     if args.to == "xlsx":
         raise UsageError(f"--to xlsx is for lists of customers: {', '.join(_LISTS)}.")
+    from datetime import datetime
+
     from ..serving import export
+    from ..serving.hub_folder import write_folder
+    from ..serving.tensors import write_safetensors
     from ..serving.word2vec import write_word2vec
 
     store, _ = _open(args)
     opened = store.open(args.name, args.version)
     out = args.out or f"{args.name}{_ENDINGS[args.to]}"
-    writers = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
-               "npy": export.write_npy, "safetensors": export.write_safetensors}
-    beside = writers[args.to](opened, out)  # type: ignore[operator]
+    writers: dict[str, Any] = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
+               "npy": export.write_npy, "safetensors": write_safetensors, "huggingface": write_folder}
+    if args.to == "features":
+        at = datetime.fromisoformat(store.describe(args.name, opened.version or "latest")["created_utc"])
+        entity = {"customers": "customer_id", "items": "item_id"}.get(args.name, "id")
+        writers["features"] = functools.partial(export.write_features, timestamp=at, entity=entity)
+    beside = writers[args.to](opened, out)
     files = [out, *([] if beside is None else [str(beside)])]
     if args.json:
         write_json({"table": args.name, "version": opened.version, "files": files, "rows": len(opened)})

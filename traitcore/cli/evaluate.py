@@ -17,9 +17,9 @@ def add_commands(commands: Any) -> None:
     """Add this module's command."""
     parser = commands.add_parser(
         "evaluate", help="judge item vectors and traits on held-out data",
-        description="Item vectors: all items are ranked as the next item of held-out sessions, beside next-item counts "
-        "(NextItemCounts, no vectors) and popularity. Traits: fitted and named on half of the customers, judged on the "
-        "other half, beside controls.",
+        description="Item vectors: all items are ranked as the next item of held-out sessions, beside NextItemModel, "
+        "NextItemCounts (no vectors), their blend, PPMI and popularity. Traits: fitted and named on half of "
+        "the customers, judged on the other half, beside controls.",
         epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

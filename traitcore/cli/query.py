@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..shop.shop import Shop
 
 
-_SCORES = {"cosine": "cosine", "context": "score"}  # heading of the scores
+_SCORES = {"cosine": "cosine", "context": "score", "model": "score"}  # heading of the scores
 
 
 def add_commands(commands: Any) -> None:
@@ -58,7 +58,9 @@ def add_commands(commands: Any) -> None:
         "by cosine or context vectors, whichever found more on held-out sessions. Products without evidence are listed "
         "only with --fallback.",
     )
-    recommend.add_argument("id", metavar="ID", help="the customer's id, as in the log")
+    recommend.add_argument("id", metavar="ID", nargs="?", help="the customer's id, as in the log")
+    text = "next items of this session instead of a customer's: items' ids, the oldest first, a comma between them"
+    recommend.add_argument("--session", metavar="A,B,C", help=text)
     recommend.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     recommend.add_argument("--next", action="store_true", help="by the latest events, not by traits")
     recommend.add_argument("--keep-bought", action="store_true", help="products already bought may be recommended")
@@ -161,6 +163,11 @@ def run_customer(args: argparse.Namespace) -> None:
 
 
 def run_recommend(args: argparse.Namespace) -> None:
+    if (args.id is None) == (args.session is None):
+        raise UsageError("recommend takes a customer's ID or --session A,B,C.")
+    if args.session is not None:
+        run_session(args)
+        return
     shop = _shop(args)
     rows = shop.recommend(
         args.id, args.k, by="latest" if args.next else "traits", keep_bought=args.keep_bought, allowed=args.allow,
@@ -170,6 +177,23 @@ def run_recommend(args: argparse.Namespace) -> None:
         write_json({"customer": shop.id_of(args.id), "recommended": rows})
         return
     print(f"for customer {show(args.id)}" + ("" if args.id in shop else ", who is not in the store"))
+    _print_recommended(rows)
+
+
+def run_session(args: argparse.Namespace) -> None:
+    """Next items of a session that is not in the store, each with the item of the session that spoke most for it."""
+    from ..shop.recommending import after_session
+    from ..shop.tables import parse_id
+
+    tables = _shop(args, customers=False).tables
+    session = [parse_id(tables.items, one.strip()) for one in args.session.split(",") if one.strip()]
+    rows, by = after_session(
+        tables, session, args.k, allowed=args.allow, exclude=args.deny, fallback=args.fallback
+    )
+    if args.json:
+        write_json({"session": session, "by": by, "recommended": rows})
+        return
+    print(f"after {show(args.session)}")
     _print_recommended(rows)
 
 

@@ -5,7 +5,7 @@ They are arrays of the customers' table, so that a question about one of them is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -37,8 +37,17 @@ class LeftOut:
             return None
         return int(self.events[place]), REASONS[int(self.reason[place])]
 
+    def without(self, customers: Iterable[Any]) -> LeftOut:
+        """The same without some of them."""
+        gone = set(customers)
+        keep = np.array([one not in gone for one in self.ids.tolist()], dtype=bool)
+        return LeftOut(self.ids[keep], self.events[keep], self.reason[keep])
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Plain arrays, for a table."""
+        """Plain arrays for a table, of one row each: a table's subsets select from arrays as long as itself."""
+        return {name: array[None] for name, array in self._flat().items()}
+
+    def _flat(self) -> dict[str, NDArray[Any]]:
         arrays: dict[str, NDArray[Any]] = {"left_out_events": self.events, "left_out_reason": self.reason}
         if self.ids.dtype.kind == "i":
             return arrays | {"left_out_ids": self.ids}
@@ -51,6 +60,7 @@ class LeftOut:
         """The inverse of `to_arrays`; None for a table that was published without."""
         if "left_out_events" not in arrays:
             return None
+        arrays = {name: array[0] for name, array in arrays.items() if name.startswith("left_out_")}
         if "left_out_ids" in arrays:
             ids: NDArray[Any] = arrays["left_out_ids"]
         else:

@@ -45,7 +45,7 @@ def publish_tables(
         raise GuardrailError(_refusal(verdict, previous, config), verdict.as_dict())
     with run.stage("publish") as kept:
         release = store.releases.publish(
-            tables, report=verdict, parameters=asdict(config), seed=config.seed, input_fingerprint=_fingerprint(log),
+            tables, report=verdict, parameters=asdict(config), seed=config.seed, input_fingerprint=log_fingerprint(log),
             forced_by=force and force[0], force_reason=force and force[1], run=run_report(log, run),
         )
         kept["report"] = str(release)
@@ -114,7 +114,7 @@ def _has(store: TableStore, name: str) -> bool:
     return (store.root / name / "LATEST").exists()
 
 
-def _fingerprint(log: EventLog) -> str:
+def log_fingerprint(log: EventLog) -> str:
     """sha256 over the coded events and ids: equal logs, equal fingerprint."""
     digest = hashlib.sha256()
     for name in ("item", "user", "action", "timestamp_us", "session", "position"):

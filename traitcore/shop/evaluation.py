@@ -15,6 +15,9 @@ from ..customers.traits import TraitModel, resolve_recipe
 from ..events.log import EventLog
 from ..events.sequences import Sequences
 from ..items.next_item import NextItemCounts
+from ..items.next_item_blend import NextItemBlend
+from ..items.next_item_model import NextItemModel
+from ..items.ppmi_embedder import PPMIEmbedder
 from ..pipeline import PipelineConfig, make_embedder, prepare_corpus
 from ..quality.retrieval import VectorScorer, evaluate_retrieval, oldest_first, split_sequences
 from ..quality.traits import CHECKS, evaluate_traits
@@ -80,10 +83,11 @@ class Evaluation:
 def _items_text(found: dict[str, Any]) -> list[str]:
     k = next(iter(found["scorers"].values()))["k"]
     rows = [
-        (name, f["recall"], f["mrr"], f["ndcg"], f["coverage"], f["popularity_bias"])
+        (name, f["recall"], "{:.3f}-{:.3f}".format(*f["recall_interval"]), f["mrr"], f["ndcg"], f["coverage"],
+         f["popularity_bias"])
         for name, f in found["scorers"].items()
     ]
-    heads = ("scorer", f"Recall@{k}", f"MRR@{k}", f"NDCG@{k}", "coverage", "popularity bias")
+    heads = ("scorer", f"Recall@{k}", "95%", f"MRR@{k}", f"NDCG@{k}", "coverage", "popularity bias")
     return [
         f"Next item of {found['sessions']:,} held-out sessions (by {found['by']}), {found['queries']:,} queries over "
         f"{found['n_items']:,} items", text_table(rows, heads, indent=2), f"  {RETRIEVAL.format(k=k)}",
@@ -102,10 +106,21 @@ def judge_items(
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
     counts = train.token_counts(n_items)
     popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
+    timed = oldest_first(train) if train.timestamps_us is not None else train
+    blend = NextItemBlend(
+        model=NextItemModel(seed=config.seed), workers=config.workers,
+        counts=NextItemCounts() if train.timestamps_us is not None else NextItemCounts(age_scale=1e9),
+    ).fit(timed, n_items=n_items, progress=progress).set_params(workers=1)  # the queries are in parallel
+    ppmi = PPMIEmbedder(vector_size=config.vector_size, window=corpus.window, workers=config.workers, seed=config.seed)
     scorers: dict[str, Any] = {
+        "next-item blend": blend.score,
+        "next-item model": blend.model_.score,
         f"{config.method}, item . context": VectorScorer(embedder.item_vectors_, embedder.context_vectors_),
         f"{config.method}, cosine": VectorScorer(embedder.item_vectors_),
         "next-item counts": next_item_scorer(train, n_items, config.workers),
+        **({} if config.method == "ppmi" else {
+            "ppmi, cosine": VectorScorer(ppmi.fit(train, n_items=n_items).item_vectors_),
+        }),
         "popularity (control)": lambda prefixes: np.repeat(popular, len(prefixes), axis=0),
     }
     known = log.position is not None or config.ties == "row"  # the order of events of one time

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._looks import Rows, show
 from ..pipeline import recorded_choice
+from ..serving.next_model import next_model_of
 from ..serving.table import EmbeddingTable
 from .answers import Neighbour
 from .search import best_match, matching
@@ -18,7 +19,9 @@ def similar(tables: Tables, what: Any, k: int, following: bool, index: str | Non
     source, row, note = meant(tables, what)
     counts, text_of, own = source.arrays["counts"], texts_of(tables, source), source.ids[row]
     by = recorded_choice(source, "similar") if following else "cosine"
-    if following:  # rows without events never came next
+    if following and by == "model":
+        found = _next_by_model(source, row, k)
+    elif following:  # rows without events never came next
         how: dict[str, Any] = {"metric": "cosine"}
         if by != "cosine":
             how = {"against": "context_vectors", "metric": "dot"}
@@ -33,6 +36,14 @@ def similar(tables: Tables, what: Any, k: int, following: bool, index: str | Non
         Neighbour(token, text_of(place), score, int(counts[place]))
         for (token, score), place in zip(found, places) if score != 0  # 0: no vector
     ], title=title)
+
+
+def _next_by_model(items: EmbeddingTable, own: int, k: int) -> list[tuple[Any, float]]:
+    """What the table's model ranks after one item, the item itself left out."""
+    model = next_model_of(items)
+    assert model is not None
+    rows, scores = model.recommend([own], k=k, exclude=[own])
+    return [(items.ids[row], float(score)) for row, score in zip(rows.tolist(), scores.tolist()) if row >= 0]
 
 
 def find(tables: Tables, text: str, k: int) -> Rows[Neighbour]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ from ..pipeline import live_customers, recorded_choice
 from ..report.page import write_report
 from ..serving.live_customers import LiveCustomers
 from ..serving.recommend import FALLBACKS
-from .answers import CustomerView, Neighbour, Trait
+from .answers import CustomerView, Neighbour, Recommended, Trait
 from .items import find, meant, similar, texts_of
 from .listing import Listing, campaign, profiles, segments
 from .people import customer_view, row_of, traits
-from .recommending import BY, recommended
+from .recommending import BY, after_session, recommended
 from .survey import survey
 from .tables import Published, Tables, parse_id
 
@@ -145,6 +145,16 @@ class Shop:
             tables, row, k, by=by, keep_bought=keep_bought, allowed=allowed, exclude=exclude, fallback=fallback
         )
         return rows if reasons else [one.item for one in rows]
+
+    def after(
+        self, session: Sequence[Any], k: int = 10, *, allowed: Any = None, exclude: Any = None,
+        fallback: str | None = None,
+    ) -> Rows[Recommended]:
+        """Items that tend to follow a session (ids of items, the oldest first), also of somebody unknown, ranked as
+        held-out sessions preferred. allowed, exclude, fallback : as of `recommend`."""
+        k = Checks("Shop.after").integer("k", k, 1)
+        rows, _ = after_session(self.tables, session, k, allowed=allowed, exclude=exclude, fallback=fallback)
+        return rows
 
     def id_of(self, customer: Any) -> Any:
         """A customer's id as the log has it: 12347 for "12347". What isn't a customer's stays as it is."""
