@@ -139,7 +139,7 @@ CASES = [
 # Called with the nouns alone (Sequences, tables, logs, files), or no data at all: nothing here to vary.
 NO_ARRAYS = {
     "read_events", "split_sessions", "tokenize", "simulate_events", "count_cooccurrences", "read_graph",
-    "fit_pipeline", "get_include", "read_word2vec", "write_word2vec", "from_gensim",
+    "fit_pipeline", "fit", "open_shop", "get_include", "read_word2vec", "write_word2vec", "from_gensim",
     "forget_customers", "pseudonyms", "get_cmake_dir",
     "describe_traits", "plot_traits", "choose_n_traits", "evaluate_retrieval", "evaluate_traits", "compare_tables",
     "judge", "build_index", "measure_recall", "open_index",

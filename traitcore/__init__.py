@@ -74,6 +74,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     # all of it
     "pipeline": ("fit_pipeline", "verify_run"),
     "pipeline.forget": ("forget_customers",),
+    "shop.shop": ("Shop", "open_shop"),
+    "shop.front": ("Fitted", "fit"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 

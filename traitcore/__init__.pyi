@@ -102,6 +102,14 @@ from .quality.guardrails import (
 from .pipeline import fit_pipeline as fit_pipeline
 from .pipeline import verify_run as verify_run
 from .pipeline.forget import forget_customers as forget_customers
+from .shop.shop import (
+    Shop as Shop,
+    open_shop as open_shop,
+)
+from .shop.front import (
+    Fitted as Fitted,
+    fit as fit,
+)
 
 __version__: str
 __all__: list[str]

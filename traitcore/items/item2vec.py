@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from .._errors import on_behalf_of
-from .._progress import Progress
+from .._progress import ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
+from ..events.tokens import Corpus
 from .sgns import train
 from .sgns_options import SgnsEmbedder
 from .sgns_plan import SgnsPlan, plan_sgns
@@ -65,21 +67,23 @@ class Item2Vec(SgnsEmbedder):
 
     def fit(
         self,
-        sequences: Sequences,
+        sequences: Sequences | Corpus,
         *,
         n_items: int | None = None,
         held_out: Sequences | None = None,
         start: SgnsResult | tuple[Any, Any] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> Self:
-        """Train on `sequences`; arguments and errors as of `train_sgns`.
+        """Train on `sequences` (or a whole corpus); arguments and errors as of `train_sgns`. progress=True draws a bar.
 
         After Ctrl-C the KeyboardInterrupt is raised on, and the attributes hold the vectors as of then, with
         `report_.finished` False.
         """
+        sequences, n_items = sequences_of(sequences, n_items)
+        tell = as_progress(progress)
         try:
             with on_behalf_of("Item2Vec"):
-                result = train(sequences, self._options(), n_items, held_out, self.patience, start, progress)
+                result = train(sequences, self._options(), n_items, held_out, self.patience, start, tell)
         except TrainingInterrupted as interrupted:
             self._keep(interrupted.result)
             raise
