@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _npy as npy
 from .._errors import TableError
 from .._kernels.running_sums import add_live_events
 from .._rows import rows_to_shares
@@ -16,7 +17,6 @@ from .._validate import Checks
 from ..customers.pooling import inverse_document_frequencies
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
-from . import npy
 from .live_traits import TokenPairs, TraitBasis
 from .table import EmbeddingTable
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _npy as npy
 from .._rows import unit_float32_rows
-from . import npy
 from .frames import arrow_table, data_frame
 from .neighbors import Searcher
 from .row_ids import RowIds, frozen_view, is_id, several

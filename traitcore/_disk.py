@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .._errors import TableError
-from .._validate import Checks
-from .npy import CHUNK
+from ._errors import TableError
+from ._npy import CHUNK
+from ._validate import Checks
 
 fcntl: Any = None  # Windows: renames are atomic, but publishers are not ordered and leftovers stay
 with contextlib.suppress(ImportError):
