@@ -229,7 +229,7 @@ class Workspace:
             path = parent / entry
             if entry.startswith(".LATEST-"):
                 os.unlink(path)
-            elif entry.startswith(cls.TRASH) or (entry.startswith(cls.PREFIX) and _is_abandoned(path)):
+            elif entry.startswith(cls.TRASH) or (entry.startswith(cls.PREFIX) and is_abandoned(path)):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 continue
@@ -237,7 +237,15 @@ class Workspace:
         return removed
 
 
-def _is_abandoned(path: Path) -> bool:
+def hold(path: Path) -> int:
+    """A descriptor of the lock file `path`, held until it is closed or the process dies."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
+    _flock(fd, wait=True)
+    return fd
+
+
+def is_abandoned(path: Path) -> bool:
+    """Does nobody hold the lock of this folder?"""
     if fcntl is None:
         return False
     try:

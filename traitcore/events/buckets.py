@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from .ids import chain_hashes, code_integers
 
 # A hash of its own: rows of one bucket, split again, must not all go into one part again.
 _SALTS = np.arange(1, 33, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+_Columns = dict[str, NDArray[Any]]
 
 
 def bucket_of(hashes: NDArray[np.uint64], n: int, level: int = 0) -> NDArray[np.uint16]:
@@ -51,8 +53,8 @@ class TextIds:
         first = ends[0] if ends else 0
         if raw.isascii():
             text = raw.decode("ascii")
-            return [text[a - first : b - first] for a, b in zip(ends, ends[1:])]
-        return [raw[a - first : b - first].decode("utf-8", "surrogatepass") for a, b in zip(ends, ends[1:])]
+            return [text[a - first : b - first] for a, b in pairwise(ends)]
+        return [raw[a - first : b - first].decode("utf-8", "surrogatepass") for a, b in pairwise(ends)]
 
 
 class Buckets:
@@ -74,7 +76,9 @@ class Buckets:
         """Bytes of a row on disk."""
         return sum(dtype.itemsize for dtype in self.columns.values())
 
-    def append(self, bucket: NDArray[np.uint16], rows: Mapping[str, NDArray[Any]], texts: Mapping[str, TextIds]) -> None:
+    def append(
+        self, bucket: NDArray[np.uint16], rows: Mapping[str, NDArray[Any]], texts: Mapping[str, TextIds]
+    ) -> None:
         """Add rows. Of a column in `texts`, they are numbers of these texts."""
         order = np.argsort(bucket, kind="stable")
         edges = np.searchsorted(bucket[order], np.arange(self.n + 1))
@@ -156,7 +160,7 @@ class Buckets:
         for k in np.flatnonzero(self.n_rows).tolist():
             self._rewrite(k, lambda columns, known: {**known, name: _as_texts(columns, name)})
 
-    def _rewrite(self, k: int, change: Callable[[dict[str, NDArray[Any]], dict[str, TextIds]], dict[str, TextIds]]) -> None:
+    def _rewrite(self, k: int, change: Callable[[_Columns, dict[str, TextIds]], dict[str, TextIds]]) -> None:
         """Each record of a bucket anew, changed in place, with the texts that `change` gives."""
         old = Buckets.__new__(Buckets)
         vars(old).update(vars(self))
@@ -172,8 +176,9 @@ class Buckets:
             self.append(np.full(len(columns[next(iter(columns))]), k, dtype=np.uint16), columns, texts)
         shutil.rmtree(old.folder)
 
-    def split(self, k: int, n: int, key_of: Callable[[dict[str, NDArray[Any]], dict[str, TextIds]], NDArray[np.uint64]],
-              level: int) -> Buckets:
+    def split(
+        self, k: int, n: int, key_of: Callable[[_Columns, dict[str, TextIds]], NDArray[np.uint64]], level: int
+    ) -> Buckets:
         """Bucket k as n buckets by another hash, record by record; nothing is left of it here.
 
         key_of : the hashes of a record's keys.

@@ -23,8 +23,8 @@ ALIAS = "traitcore_{}"
 
 
 @contextmanager
-def connected() -> Iterator[Any]:
-    """A connection of its own: the whole process shares DuckDB's default one."""
+def connected(memory_mb: int | None = None) -> Iterator[Any]:
+    """A connection of its own: the whole process shares DuckDB's default one. memory_mb : the most it may hold."""
     try:
         import duckdb
     except ImportError as error:
@@ -35,6 +35,8 @@ def connected() -> Iterator[Any]:
         for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):  # nothing is downloaded
             connection.execute(f"SET {setting} = false")
         connection.execute("SET TimeZone = 'UTC'")
+        if memory_mb is not None:
+            connection.execute(f"SET memory_limit = '{memory_mb}MB'")
         connection.execute("SET VARIABLE traitcore_memory = current_setting('memory_limit')")
         connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
         yield connection

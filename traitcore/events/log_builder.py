@@ -229,10 +229,11 @@ class LogBuilder:
             parts["action"], parts["actions"] = funnel_order(whole["action"], parts.pop("action_ids"), self)
         if "item_text" in whole:
             n_items = len(parts["item_ids"])
-            parts["item_texts"] = most_frequent_texts(*_text_counts(whole["item"], whole["item_text"]), self.texts.texts,
-                                                      n_items)
+            counted = _text_counts(whole["item"], whole["item_text"])
+            parts["item_texts"] = most_frequent_texts(*counted, self.texts.texts, n_items)
         parts["timestamp_us"], parts["position"] = whole.get("timestamp"), whole.get("order")
-        kinds = {role: parts[f"{role}_ids"].dtype.kind for role in ("user", "session", "item") if f"{role}_ids" in parts}
+        roles = [role for role in ("user", "session", "item") if f"{role}_ids" in parts]
+        kinds = {role: parts[f"{role}_ids"].dtype.kind for role in roles}
         parts["report"] = self._report(kept, kinds, notes, stacklevel=6)
         return parts
 
@@ -327,8 +328,9 @@ class LogBuilder:
                 continue
             name = self.names[role]
             for word, code in [] if self.nulls_given else coder.null_words:
-                notes.append(f"column {name!r} is {word!r} in {rows_with(role, code):,} rows, taken as a {role} of that "
-                             f"name; null={word!r} makes them rows without one")
+                n = rows_with(role, code)
+                notes.append(f"column {name!r} is {word!r} in {n:,} rows, taken as a {role} of that name; "
+                             f"null={word!r} makes them rows without one")
             if coder.strays and role != "action":
                 text, code = coder.strays[0]
                 notes.append(

@@ -5,6 +5,7 @@ Items and actions are coded once for the whole log; customers, and given session
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +136,10 @@ class PartitionBuilder(LogBuilder):
             return self.spilled[self.key].hashes(texts[self.key])[rows[self.key]]
         return hashable_ids(rows[self.key])
 
+    def discard(self) -> None:
+        """Delete what was written."""
+        shutil.rmtree(self.buckets.folder)
+
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def finish_partition(self, action_value: str | None) -> PartitionedLog:
@@ -227,9 +232,8 @@ def _settled(buckets: Buckets, role: str, ids: SpilledIds, n_rows: int) -> _Sett
                 whole += 1
                 written.add(value)
     if not odd:
-        twice = len(written) < whole or any(
-            is_canonical(one) and int(one) in written for k in range(buckets.n) for one in buckets.texts(k, role).texts()
-        )
+        every = (one for k in range(buckets.n) for one in buckets.texts(k, role).texts())
+        twice = len(written) < whole or any(is_canonical(one) and int(one) in written for one in every)
         return _Settled(not twice, n)
     return _Settled(False, n, odd if n >= 10 and 1 <= odd <= max(1, n // 100) else 0)
 
@@ -269,9 +273,11 @@ class PartitionedLog:
         parts: dict[str, Any] = {"item": self.item_rank[columns.pop("item")], "item_ids": self.item_ids}
         if self.actions:
             raw = columns.pop("action", None)
-            rows = np.zeros(len(parts["item"]), dtype=np.int16)
+            rank = np.zeros(1, dtype=np.int32) if self.action_rank is None else self.action_rank
             parts["actions"] = self.actions
-            parts["action"] = rows if raw is None or self.action_rank is None else self.action_rank[raw].astype(np.int16)
+            parts["action"] = (
+                np.zeros(len(parts["item"]), dtype=np.int16) if raw is None else rank[raw].astype(np.int16)
+            )
         for role in ("user", "session"):
             if role in columns:
                 parts[role], parts[f"{role}_ids"] = self._coded(columns.pop(role), buckets.texts(k, role), role)

@@ -144,7 +144,8 @@ class LogFiles:
         types = check_id_types(check, id_types)
         if isinstance(columns, str):
             raise check.type_error("columns", "the names of the columns", columns)
-        reading = Reading(format, delimiter, quote, None if columns is None else tuple(columns), encoding, decimal, sheet)
+        named = None if columns is None else tuple(columns)
+        reading = Reading(format, delimiter, quote, named, encoding, decimal, sheet)
         reading.check(check)
         if rejects is not None and on_bad_rows != "set_aside":
             raise check.value_error("rejects", "None unless on_bad_rows='set_aside'", rejects)
@@ -168,13 +169,16 @@ class LogFiles:
         return sum(os.path.getsize(one) for one, _ in self.files() if os.path.isfile(one))
 
     @contextmanager
-    def opened(self, progress: Progress | None) -> Iterator[OpenedFiles]:
-        """The files, unpacked as they are asked for, with a connection to read them and the open file of rejects."""
+    def opened(self, progress: Progress | None, *, memory_mb: int | None = None) -> Iterator[OpenedFiles]:
+        """The files, unpacked as they are asked for, with a connection to read them and the open file of rejects.
+
+        memory_mb : what the connection may hold; None: as DuckDB decides.
+        """
         before = _states(self.files())
         with (
             rejects_file(self.rejects) as sink,
             open_sources(self.paths, self.reading) as files,
-            duck.connected() as connection,
+            duck.connected(memory_mb) as connection,
         ):
             yield OpenedFiles(self, connection, files, sink, progress)
             _refuse_changed(before)

@@ -1,4 +1,4 @@
-"""Ids and times of rows that go to disk as they are read: what is kept of a column is small, whatever the log's size."""
+"""Ids and times of rows that go to disk as they are read; little of a column is kept, whatever the log's size."""
 
 from __future__ import annotations
 

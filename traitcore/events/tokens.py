@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any, Protocol
@@ -125,8 +125,8 @@ def tokenize(
     min_length = _CHECK.integer("min_length", min_length, 1)
     n_threads = _CHECK.workers(workers)
     sessions.refuse_changes()
-    rules = TokenRules.of(sessions.log, kind, action_map)
     log = sessions.log
+    rules = TokenRules.of(None if log.action is None else log.actions, kind, action_map)
     coded, pairs = rules.code(sessions, rules.few_pairs(log, len(sessions.order)), n_threads)
     kept = keep(OnePart(coded), min_count, min_length, n_threads)
     return rules.corpus(kept, log.user_ids, log.item_ids, log.item_texts, pairs)
@@ -141,12 +141,15 @@ class TokenRules:
     new_action: NDArray[np.int16]
 
     @classmethod
-    def of(cls, log: EventLog, kind: str, action_map: Mapping[str, str | None] | None) -> TokenRules:
-        """Those of a log; `kind` and `action_map` as of `tokenize`."""
-        if kind == "action_item" and log.action is None:
+    def of(
+        cls, actions: tuple[str, ...] | None, kind: str, action_map: Mapping[str, str | None] | None
+    ) -> TokenRules:
+        """Those of a log with these actions, None: without; `kind` and `action_map` as of `tokenize`."""
+        if kind == "action_item" and actions is None:
             raise InputError("The log has no actions: pass tokens='item', or name an action column or action_value.")
-        with_actions = log.action is not None and kind != "item"
-        return cls(with_actions, *_map_actions(log.actions if with_actions else (), action_map))
+        if actions is None or kind == "item":
+            return cls(False, *_map_actions((), action_map))
+        return cls(True, *_map_actions(actions, action_map))
 
     def few_pairs(self, log: EventLog, n_events: int) -> bool:
         """Are there so few possible pairs of item and action that a table of all of them is worth its memory?"""
@@ -378,9 +381,15 @@ class OnePart:
         return self.coded
 
 
-def keep(parts: Parts, min_count: int, min_length: int, workers: int) -> _Kept:
-    """Count, drop what is rare or short, rank by falling count, and put rows in place of codes (changed in place)."""
+def keep(
+    parts: Parts, min_count: int, min_length: int, workers: int, *, seen: Callable[[], None] = lambda: None
+) -> _Kept:
+    """Count, drop what is rare or short, rank by falling count, and put rows in place of codes (changed in place).
+
+    `seen` is called once each part has been seen.
+    """
     counts, documents, n_events, shortest = _counted(parts, workers, min_length)
+    seen()
     frequent = counts >= min_count
     n_rare = int(((counts > 0) & ~frequent).sum())
     lost = np.zeros(4, dtype=np.int64)

@@ -1,0 +1,148 @@
+"""A corpus prepared on disk: sequences, vocabulary and reports of a log that may be larger than memory.
+
+The log is read once into buckets on disk (`partition.py`), each with whole customers. Each bucket is split into
+sessions and coded as a log in memory is (`disk_parts.py`), and the parts are joined in order of the customers' ids. So
+the result is that of `read_events`, `split_sessions` and `tokenize`, to the last byte, for any number of buckets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import _disk as disk
+from .._errors import TableError
+from .._progress import Progress
+from .array_files import map_array, new_folder, read_manifest, write_array, write_ids, write_manifest
+from .disk_parts import DiskParts
+from .log_plan import LogPlan, plan_files
+from .log_report import LogReport, RejectedRows
+from .partition import PartitionBuilder, PartitionedLog
+from .readers import LogFiles
+from .scratch import scratch_folder
+from .sequences import Sequences
+from .session_report import SessionReport
+from .sessions import SessionRules, check_sessions
+from .spilled_columns import ReadAgain
+from .tokens import TokenReport, TokenRules, keep
+from .vocabulary import Vocabulary
+
+_KIND = "traitcore corpus"
+SEQUENCES = "sequences"
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCorpus:
+    """Sequences and their vocabulary in a folder, with the reports on all that became of the log's rows.
+
+    Attributes
+    ----------
+    path : the folder. sequences : Sequences, mapped. vocabulary : Vocabulary.
+    log_report, session_report, token_report : as of `read_events`, `split_sessions` and `tokenize`.
+    settings : what the sessions and tokens were made by. plan : what was planned.
+
+    See Also
+    --------
+    prepare_log : makes it. fit_pipeline : learns from it.
+    """
+
+    path: Path
+    sequences: Sequences
+    vocabulary: Vocabulary
+    log_report: LogReport
+    session_report: SessionReport
+    token_report: TokenReport
+    settings: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> PreparedCorpus:
+        """What `prepare_log` wrote; TableError where it is damaged. verify : compare every file with its hash."""
+        place = Path(path)
+        with disk.Folder(place) as folder:
+            fields = read_manifest(folder, _KIND)
+            arrays = {
+                file.removesuffix(".npy"): map_array(folder, file, entry, verify=verify)
+                for file, entry in fields["files"].items()
+            }
+            try:
+                reports = fields["reports"]
+                aside = {reason: RejectedRows(one["count"], tuple(one["first"]), tuple(one["files"]))
+                         for reason, one in reports["log"]["set_aside"].items()}
+                log = LogReport(**{**reports["log"], "set_aside": aside, "notes": tuple(reports["log"]["notes"])})
+                sessions, tokens = SessionReport(**reports["sessions"]), TokenReport(**reports["tokens"])
+            except (KeyError, TypeError) as error:
+                raise TableError(f"{place} does not describe a corpus: {error}.") from error
+        sequences = Sequences.open(place / SEQUENCES, verify=verify)
+        return cls(place, sequences, Vocabulary.from_arrays(arrays), log, sessions, tokens, fields["settings"])
+
+
+@dataclass(frozen=True)
+class Preparing:
+    """What `prepare_files` makes of a log: the parameters of `split_sessions` and `tokenize`, checked, and `settings`,
+    which are recorded."""
+
+    sessions: SessionRules
+    kind: str
+    action_map: Mapping[str, str | None] | None
+    min_count: int
+    min_length: int
+    settings: dict[str, Any]
+
+
+def prepare_files(
+    asked: LogFiles, out: Path, how: Preparing, *, memory: int, scratch: str | os.PathLike[str] | None,
+    progress: Progress | None, n_buckets: int | None = None,
+) -> PreparedCorpus:
+    """Prepare the corpus of these files in the new folder `out`. n_buckets : None: as the plan says."""
+    if out.exists():
+        raise FileExistsError(17, "there is something of this name already; name a new folder", os.fspath(out))
+    plan = plan_files(asked, memory)
+    plan.check(out, scratch)
+    with scratch_folder(scratch) as work, new_folder(out) as made:
+        log = partition(asked, work / "buckets", n_buckets or plan.n_buckets, plan, progress)
+        os.mkdir(made / SEQUENCES)
+        rules = TokenRules.of(log.actions if log.actions else None, how.kind, how.action_map)
+        parts = DiskParts(work / "parts", made / SEQUENCES, log, how.sessions, rules, plan.most_rows, progress)
+        kept = keep(parts, how.min_count, how.min_length, how.sessions.workers,
+                    seen=lambda: check_sessions(parts.report(), how.sessions, stacklevel=5))
+        corpus = rules.corpus(kept, parts.owner_ids, log.item_ids, log.item_texts, parts.pair_ids())
+        files = parts.files
+        if corpus.sequences.owner_ids is not None:
+            files = files | write_ids(made / SEQUENCES, "owner_ids", corpus.sequences.owner_ids)
+        write_manifest(made / SEQUENCES, "traitcore sequences", files)
+        arrays = corpus.vocabulary.to_arrays()
+        reports = {"log": log.report.as_dict(), "sessions": parts.report().as_dict(), "tokens": corpus.report.as_dict()}
+        write_manifest(
+            made, _KIND, {f"{name}.npy": write_array(made / f"{name}.npy", a) for name, a in arrays.items()},
+            reports=json.loads(json.dumps(reports, default=_plain)), settings=how.settings,
+        )
+    return PreparedCorpus.open(out)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} is not for JSON")
+
+
+def partition(
+    asked: LogFiles, folder: Path, n_buckets: int, plan: LogPlan, progress: Progress | None
+) -> PartitionedLog:
+    """Read the files into buckets; once more where their first rows say something else of the times than all do."""
+    known: ReadAgain | None = None
+    with asked.opened(progress, memory_mb=plan.duckdb_mb) as opened:
+        while True:
+            place = folder.with_name(f"{folder.name}-{'first' if known is None else 'again'}")
+            builder = asked.builder(PartitionBuilder, opened, folder=place, n_buckets=n_buckets, known=known)
+            opened.read(builder)
+            try:
+                return builder.finish_partition(asked.action_value)
+            except ReadAgain as again:
+                known = again
+                builder.discard()
