@@ -67,6 +67,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "quality.n_traits": ("choose_n_traits",),
     "quality.guardrails": ("compare_tables", "judge"),
     # all of it
+    "events.prepared": ("PreparedCorpus",),
+    "pipeline.prepare": ("plan_log", "prepare_log"),
     "pipeline": ("fit_pipeline",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
