@@ -36,19 +36,21 @@ class DiskParts:
 
     folder, out : where the parts and, at the end, the arrays of the whole go: `files` are the latter, for a manifest.
     most_rows : events of a bucket that are split into sessions at once; a larger bucket is cut again, unless it is
-        one customer's.
+        one customer's. bought : actions that mean buying; `bought_pairs` are then of all events, whether they became
+        tokens or not.
     """
 
     def __init__(
         self, folder: Path, out: Path, log: PartitionedLog, sessions: SessionRules, tokens: TokenRules, most_rows: int,
-        progress: Progress | None,
+        bought: list[int], progress: Progress | None,
     ) -> None:
         self.folder, self.out = folder, out
         self.log, self.session_rules, self.token_rules = log, sessions, tokens
-        self.most_rows, self.progress = most_rows, progress
+        self.most_rows, self.bought, self.progress = most_rows, bought, progress
         self.reports: list[SessionReport] = []
         self.files: dict[str, dict[str, Any]] = {}
         self.owner_ids: NDArray[Any] | None = None
+        self.bought_pairs: tuple[NDArray[np.int32], NDArray[np.int32]] | None = None  # customers, items
         self._n = 0  # parts seen
         self._at = 0
         self._pairs: IntegerCoder | None = None
@@ -70,6 +72,9 @@ class DiskParts:
             self.reports.append(sessions.report)
             part = self._coded(sessions)
             _save_ids(self._path(self._n, "ids"), log.user_ids if log.user is not None else log.session_ids)
+            if self._knows_bought:
+                rows = np.flatnonzero(np.isin(log.action, self.bought))
+                np.save(self._path(self._n, "bought"), np.unique(log.user[rows].astype(np.int64) << 32 | log.item[rows]))
             self._at = self._n
             self.put(part)
             self._n += 1
@@ -78,6 +83,10 @@ class DiskParts:
             if self.progress is not None:
                 self.progress("sessions", done, total)
         self._seen = True
+
+    @property
+    def _knows_bought(self) -> bool:
+        return bool(self.bought) and self.log.key == "user" and bool(self.log.actions)
 
     def _bucket_logs(self, buckets: Buckets, level: int) -> Iterator[Any]:
         """The log of each bucket; those too large as several."""
@@ -148,7 +157,7 @@ class DiskParts:
             self._join(parts, out, n_tokens)
             self.files = {file.path.name: file.entry() for file in out.values()}
         for k in range(self._n):
-            for name in (*_FIELDS, "ids"):
+            for name in (*_FIELDS, "ids", "bought"):
                 self._path(k, name).unlink(missing_ok=True)
         with disk.Folder(self.out) as folder:
             found = {name: map_array(folder, file.path.name, self.files[file.path.name], verify=False)
@@ -161,12 +170,17 @@ class DiskParts:
     def _join(self, parts: list[_Part], out: dict[str, ArrayFile], n_tokens: int) -> None:
         """Write all parts in order of their customers' ids, and keep these ids."""
         ids: list[NDArray[Any]] = []
+        ranks = [np.empty(len(part.ids), dtype=np.int32) for part in parts] if self._knows_bought else []
         end, user = 0, 0
         out["offsets"].write(np.zeros(1, dtype=np.int64))
         for lows, highs in _ranges(parts, max(64, _JOINED_AT_ONCE * _n_users(parts) // max(1, n_tokens))):
             found = np.concatenate([part.ids_of(a, b) for part, a, b in zip(parts, lows, highs)])
             order = np.argsort(found, kind="stable")
             ids.append(found[order])
+            place = np.empty(len(order), dtype=np.int32)
+            place[order] = np.arange(user, user + len(order), dtype=np.int32)
+            for rank, a, b, own in zip(ranks, lows, highs, np.split(place, np.cumsum(np.subtract(highs, lows)))):
+                rank[a:b] = own
             for block in _blocks(parts, lows, highs, order):
                 if "owner" in out:
                     out["owner"].write(np.repeat(np.arange(user, user + len(block.n_sequences)), block.n_sequences))
@@ -181,6 +195,11 @@ class DiskParts:
                 self.progress("joining", end, max(1, n_tokens))
         if self.log.key == "user":
             self.owner_ids = np.concatenate(ids)
+        if self._knows_bought:
+            pairs = [np.load(self._path(k, "bought")) for k in range(self._n)]
+            owners = [rank[one >> 32] for rank, one in zip(ranks, pairs)]
+            items = [(one & 0xFFFFFFFF).astype(np.int32) for one in pairs]
+            self.bought_pairs = np.concatenate(owners), np.concatenate(items)
 
 
 @dataclass

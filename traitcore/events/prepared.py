@@ -7,6 +7,7 @@ the result is that of `read_events`, `split_sessions` and `tokenize`, to the las
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import _disk as disk
 from .._errors import TableError
 from .._progress import Progress
-from .array_files import map_array, new_folder, read_manifest, write_array, write_ids, write_manifest
+from .action_names import buying
+from .array_files import map_array, map_ids, new_folder, read_manifest, write_array, write_ids, write_manifest
 from .disk_parts import DiskParts
 from .log_plan import LogPlan, plan_files
 from .log_report import LogReport, RejectedRows
@@ -45,7 +48,10 @@ class PreparedCorpus:
     ----------
     path : the folder. sequences : Sequences, mapped. vocabulary : Vocabulary.
     log_report, session_report, token_report : as of `read_events`, `split_sessions` and `tokenize`.
-    settings : what the sessions and tokens were made by. plan : what was planned.
+    settings : what the sessions and tokens were made by.
+    bought : (customers, items as places in the third, ids of the log's items) of all that was bought, whether or not it
+        became a token; None: no action means buying, or there are no customers.
+    fingerprint : sha256 over the hashes of all files.
 
     See Also
     --------
@@ -59,6 +65,8 @@ class PreparedCorpus:
     session_report: SessionReport
     token_report: TokenReport
     settings: dict[str, Any]
+    bought: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[Any]] | None = None
+    fingerprint: str = ""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> PreparedCorpus:
@@ -66,10 +74,9 @@ class PreparedCorpus:
         place = Path(path)
         with disk.Folder(place) as folder:
             fields = read_manifest(folder, _KIND)
-            arrays = {
-                file.removesuffix(".npy"): map_array(folder, file, entry, verify=verify)
-                for file, entry in fields["files"].items()
-            }
+            files = fields["files"]
+            arrays = {file.removesuffix(".npy"): map_array(folder, file, files[file], verify=verify) for file in files}
+            items = map_ids(folder, "log_items", files, verify=False)
             try:
                 reports = fields["reports"]
                 aside = {reason: RejectedRows(one["count"], tuple(one["first"]), tuple(one["files"]))
@@ -78,8 +85,24 @@ class PreparedCorpus:
                 sessions, tokens = SessionReport(**reports["sessions"]), TokenReport(**reports["tokens"])
             except (KeyError, TypeError) as error:
                 raise TableError(f"{place} does not describe a corpus: {error}.") from error
-        sequences = Sequences.open(place / SEQUENCES, verify=verify)
-        return cls(place, sequences, Vocabulary.from_arrays(arrays), log, sessions, tokens, fields["settings"])
+        bought = None if items is None else (arrays["bought_owner"], arrays["bought_item"], items)
+        own = {name.removeprefix("vocabulary_"): a for name, a in arrays.items() if name.startswith("vocabulary_")}
+        digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode())
+        with disk.Folder(place / SEQUENCES) as folder:
+            digest.update(json.dumps(read_manifest(folder, "traitcore sequences")["files"], sort_keys=True).encode())
+        return cls(
+            place, Sequences.open(place / SEQUENCES, verify=verify), Vocabulary.from_arrays(own), log, sessions, tokens,
+            fields["settings"], bought, digest.hexdigest(),
+        )
+
+    @classmethod
+    def is_at(cls, path: str | os.PathLike[str]) -> bool:
+        """Is the folder `path` a prepared corpus?"""
+        try:
+            with disk.Folder(Path(path)) as folder:
+                return bool(read_manifest(folder, _KIND))
+        except (TableError, OSError):
+            return False
 
 
 @dataclass(frozen=True)
@@ -108,7 +131,8 @@ def prepare_files(
         log = partition(asked, work / "buckets", n_buckets or plan.n_buckets, plan, progress)
         os.mkdir(made / SEQUENCES)
         rules = TokenRules.of(log.actions if log.actions else None, how.kind, how.action_map)
-        parts = DiskParts(work / "parts", made / SEQUENCES, log, how.sessions, rules, plan.most_rows, progress)
+        bought = [log.actions.index(name) for name in buying(log.actions, how.action_map)]
+        parts = DiskParts(work / "parts", made / SEQUENCES, log, how.sessions, rules, plan.most_rows, bought, progress)
         kept = keep(parts, how.min_count, how.min_length, how.sessions.workers,
                     seen=lambda: check_sessions(parts.report(), how.sessions, stacklevel=5))
         corpus = rules.corpus(kept, parts.owner_ids, log.item_ids, log.item_texts, parts.pair_ids())
@@ -116,10 +140,15 @@ def prepare_files(
         if corpus.sequences.owner_ids is not None:
             files = files | write_ids(made / SEQUENCES, "owner_ids", corpus.sequences.owner_ids)
         write_manifest(made / SEQUENCES, "traitcore sequences", files)
-        arrays = corpus.vocabulary.to_arrays()
+        arrays = {f"vocabulary_{name}": array for name, array in corpus.vocabulary.to_arrays().items()}
+        more: dict[str, dict[str, Any]] = {}
+        if parts.bought_pairs is not None:
+            arrays |= dict(zip(("bought_owner", "bought_item"), parts.bought_pairs))
+            more = write_ids(made, "log_items", log.item_ids)
         reports = {"log": log.report.as_dict(), "sessions": parts.report().as_dict(), "tokens": corpus.report.as_dict()}
         write_manifest(
-            made, _KIND, {f"{name}.npy": write_array(made / f"{name}.npy", a) for name, a in arrays.items()},
+            made, _KIND,
+            {f"{name}.npy": write_array(made / f"{name}.npy", array) for name, array in arrays.items()} | more,
             reports=json.loads(json.dumps(reports, default=_plain)), settings=how.settings,
         )
     return PreparedCorpus.open(out)

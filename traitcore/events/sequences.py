@@ -20,7 +20,7 @@ from .array_files import map_array, map_ids, new_folder, read_manifest, write_ar
 _LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
 _ARRAYS = ("tokens", "offsets", "owner", "timestamps_us")
 _KIND = "traitcore sequences"
-_PIECE = 1 << 24  # tokens counted at once: numpy makes an int64 of each
+_PIECE = 1 << 22  # tokens counted at once: numpy makes an int64 of each
 
 
 @dataclass(frozen=True, eq=False)
