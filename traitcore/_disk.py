@@ -260,6 +260,40 @@ def is_abandoned(path: Path) -> bool:
         os.close(fd)
 
 
+def make_locked(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder whose name begins with `prefix`, and the descriptor of the lock in it, held until it is closed.
+
+    It has its name only once the lock is held, so that a folder of such a name without a holder is nobody's.
+    """
+    making = parent / f".making-{secrets.token_hex(8)}"
+    os.mkdir(making)
+    fd = hold(making / "lock")
+    path = parent / f"{prefix}{secrets.token_hex(8)}"
+    os.rename(making, path)
+    return path, fd
+
+
+def remove_abandoned(parent: Path, prefix: str) -> list[tuple[Path, int]]:
+    """Remove folders of `make_locked` whose makers are dead; each with the bytes that were in it."""
+    found = []
+    for name in sorted(os.listdir(parent)):
+        path = parent / name
+        if name.startswith(prefix) and is_plain_directory(path) and is_abandoned(path):
+            found.append((path, folder_size(path)))
+            shutil.rmtree(path, ignore_errors=True)
+    return found
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in a folder and below."""
+    total = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):  # removed meanwhile
+                total += os.lstat(os.path.join(root, name)).st_size
+    return total
+
+
 def is_plain_directory(path: Path) -> bool:
     """True for a directory that is not a symbolic link; False where there is nothing; TableError for anything else."""
     try:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from .. import _npy as npy
 from .._errors import TableError
 from .._manifest import MAX_BYTES, encode, load
 from .buckets import TextIds
+from .scratch import warn_of_leftovers
 
 FILE = "manifest.json"
 FORMAT = 1
@@ -78,15 +78,18 @@ def new_folder(path: Path) -> Iterator[Path]:
     if path.exists():
         raise FileExistsError(errno.EEXIST, "there is something of this name already", os.fspath(path))
     os.makedirs(path.parent, exist_ok=True)
-    scratch = path.with_name(f".{path.name[:100]}-{secrets.token_hex(8)}")
-    os.mkdir(scratch)
+    prefix = f".{path.name[:100]}-"
+    warn_of_leftovers(disk.remove_abandoned(path.parent, prefix), stacklevel=5)
+    scratch, fd = disk.make_locked(path.parent, prefix)
     try:
         yield scratch
         disk.sync_directory(scratch)
         os.rename(scratch, path)
+        os.unlink(path / "lock")
         disk.sync_directory(path.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        os.close(fd)
 
 
 def write_manifest(folder: Path, kind: str, files: Mapping[str, Mapping[str, Any]], **fields: Any) -> None:

@@ -74,7 +74,8 @@ class DiskParts:
             _save_ids(self._path(self._n, "ids"), log.user_ids if log.user is not None else log.session_ids)
             if self._knows_bought:
                 rows = np.flatnonzero(np.isin(log.action, self.bought))
-                np.save(self._path(self._n, "bought"), np.unique(log.user[rows].astype(np.int64) << 32 | log.item[rows]))
+                pairs = np.unique(log.user[rows].astype(np.int64) << 32 | log.item[rows])
+                np.save(self._path(self._n, "bought"), pairs)
             self._at = self._n
             self.put(part)
             self._n += 1

@@ -68,6 +68,21 @@ class PreparedCorpus:
     bought: tuple[NDArray[np.int32], NDArray[np.int32], NDArray[Any]] | None = None
     fingerprint: str = ""
 
+    @property
+    def report(self) -> LogReport:
+        """What became of the log's rows, by the name that an EventLog has for it."""
+        return self.log_report
+
+    @property
+    def item_ids(self) -> NDArray[Any]:
+        """Ids of the items that have tokens."""
+        return self.vocabulary.item_ids
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Names of the tokens' actions."""
+        return self.vocabulary.actions
+
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> PreparedCorpus:
         """What `prepare_log` wrote; TableError where it is damaged. verify : compare every file with its hash."""

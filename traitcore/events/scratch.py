@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import tempfile
 import warnings
@@ -15,7 +14,7 @@ from pathlib import Path
 from .. import _disk as disk
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-_NAME, _MAKING = "traitcore-scratch-", ".traitcore-making-"
+_NAME = "traitcore-scratch-"
 
 
 class ScratchWarning(UserWarning):
@@ -31,10 +30,8 @@ def scratch_folder(parent: str | os.PathLike[str] | None) -> Iterator[Path]:
     """
     place = Path(tempfile.gettempdir() if parent is None else parent).expanduser()
     os.makedirs(place, exist_ok=True)
-    for left, size in remove_leftovers(place):
-        warnings.warn(f"A run was killed and left {left} ({size / 2**20:,.0f} MiB); it was removed.", ScratchWarning,
-                      stacklevel=4)
-    path, fd = _locked_folder(place)
+    warn_of_leftovers(disk.remove_abandoned(place, _NAME), stacklevel=5)
+    path, fd = disk.make_locked(place, _NAME)
     try:
         yield path
     except OSError as error:
@@ -43,7 +40,7 @@ def scratch_folder(parent: str | os.PathLike[str] | None) -> Iterator[Path]:
         free = shutil.disk_usage(place).free
         raise OSError(
             error.errno,
-            f"the disk is full: {_size(path) / 2**20:,.0f} MiB of scratch were written there and "
+            f"the disk is full: {disk.folder_size(path) / 2**20:,.0f} MiB of scratch were written there and "
             f"{free / 2**20:,.0f} MiB were free when it ended. Nothing was published, and the scratch is removed. A "
             "scratch folder on another disk may have room", os.fspath(place),
         ) from error
@@ -52,31 +49,8 @@ def scratch_folder(parent: str | os.PathLike[str] | None) -> Iterator[Path]:
         os.close(fd)
 
 
-def remove_leftovers(place: Path) -> list[tuple[Path, int]]:
-    """Remove the scratch folders in `place` whose runs are dead; each with its bytes."""
-    found = []
-    for name in sorted(os.listdir(place)):
-        path = place / name
-        if name.startswith((_NAME, _MAKING)) and path.is_dir() and disk.is_abandoned(path):
-            found.append((path, _size(path)))
-            shutil.rmtree(path, ignore_errors=True)
-    return found
-
-
-def _locked_folder(place: Path) -> tuple[Path, int]:
-    """A folder that has its name only once its lock is held, so that none without a holder is somebody's."""
-    making = place / f"{_MAKING}{secrets.token_hex(8)}"
-    os.mkdir(making)
-    fd = disk.hold(making / "lock")
-    path = place / making.name.replace(_MAKING, _NAME)
-    os.rename(making, path)
-    return path, fd
-
-
-def _size(folder: Path) -> int:
-    total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(root, name)).st_size
-    return total
+def warn_of_leftovers(found: list[tuple[Path, int]], *, stacklevel: int) -> None:
+    """A ScratchWarning for each folder that was removed."""
+    for path, size in found:
+        text = f"A run was killed and left {path} ({size / 2**20:,.0f} MiB); it was removed."
+        warnings.warn(text, ScratchWarning, stacklevel=stacklevel)

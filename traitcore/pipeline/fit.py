@@ -20,6 +20,7 @@ from ..customers.pooling import customer_vectors
 from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.log_report import InputWarning
+from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..items.item2vec import Item2Vec
@@ -31,7 +32,7 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
-from .corpus import TokenizedLog, prepare_corpus, with_customers
+from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers
 from .next_choice import KEY as NEXT
 from .publish import TABLES, publish_tables
 from .refits import compare_refits
@@ -82,7 +83,7 @@ class PipelineResult:
 
 
 def fit_pipeline(
-    log: EventLog,
+    log: EventLog | PreparedCorpus,
     *,
     config: PipelineConfig | None = None,
     catalogue: Catalogue | None = None,
@@ -95,7 +96,8 @@ def fit_pipeline(
 
     Parameters
     ----------
-    log : EventLog. config : PipelineConfig, or None for its defaults. options : changes to it, by name.
+    log : EventLog; or PreparedCorpus, whose settings of sessions and tokens are then taken.
+    config : PipelineConfig, or None for its defaults. options : changes to it, by name.
     catalogue : Catalogue of descriptions, categories, prices or content vectors, for items without events.
     store : TableStore or its directory. "tokens", "items" and, with customers, "customers" become new versions there,
         or none of them if a stage or the guardrails fail. The stage "refits" then trains the items three times more
@@ -123,14 +125,16 @@ def fit_pipeline(
     >>> result.items.dimension, result.profiles.shape[1], len(result.traits)
     (8, 3, 3)
     """
-    if not isinstance(log, EventLog):
-        raise CHECK.type_error("log", "an EventLog", type(log).__name__)
+    if not isinstance(log, (EventLog, PreparedCorpus)):
+        raise CHECK.type_error("log", "an EventLog or a PreparedCorpus", type(log).__name__)
     config = (PipelineConfig() if config is None else config).with_options(options)
+    if isinstance(log, PreparedCorpus):
+        config = settings_of(log, config, options)
     config.check()
     if store is not None and not isinstance(store, TableStore):
         store = TableStore(store)
     run = Run(progress)
-    corpus = prepare_corpus(log, config, run)
+    corpus = (corpus_of if isinstance(log, PreparedCorpus) else prepare_corpus)(log, config, run)  # type: ignore[operator]
     corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
     if catalogue is not None and config.content != "none":
         with run.stage("content") as kept:
@@ -203,7 +207,8 @@ def _learn_customers(
 
 
 def _as_tables(
-    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig, log: EventLog,
+    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig,
+    log: EventLog | PreparedCorpus,
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..events.log_plan import LogPlan, plan_files
 from ..events.prepared import PreparedCorpus, Preparing, prepare_files
 from ..events.readers import LogFiles
 from ..events.sessions import SessionRules
-from .config import PipelineConfig
+from .config import PREPARED_BY, PipelineConfig
 
 CHECK = Checks("prepare_log")
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -67,10 +67,9 @@ def prepare_log(
     >>> corpus.sequences.n_tokens == corpus.token_report.tokens
     True
     """
-    asked, config = _asked(path, config, options)
+    asked, how = _how(*_asked(path, config, options))
     return prepare_files(
-        asked, Path(out).expanduser(), _how(asked, config), memory=memory_bytes(memory), scratch=scratch,
-        progress=progress,
+        asked, Path(out).expanduser(), how, memory=memory_bytes(memory), scratch=scratch, progress=progress
     )
 
 
@@ -113,20 +112,18 @@ def _asked(
     return LogFiles.checked(CHECK, path, **{n: value for n, value in options.items() if n not in learning}), config
 
 
-def _how(asked: LogFiles, config: PipelineConfig) -> Preparing:
+def _how(asked: LogFiles, config: PipelineConfig) -> tuple[LogFiles, Preparing]:
     """As `prepare_corpus` does it for a log in memory."""
     names = asked.names
-    timed, with_users = "timestamp" in names, "user" in names
     if config.customers == "sessions" and "session" in names:
-        names["user"], with_users = names.pop("session"), True
+        names = {**names, "user": names["session"]}
+        asked = replace(asked, names=names)
+    timed = "timestamp" in names
     rules = SessionRules.checked(
-        config.gap_seconds if "session" not in names and timed else None,
-        config.min_length, config.max_events_per_session, config.max_events_per_minute if timed else None,
-        config.max_events_per_day if timed and with_users else None, config.merge_repeats, config.drop_duplicates,
-        config.ties, config.seed, config.workers,
+        config.gap_seconds if "session" not in names and timed else None, config.min_length,
+        config.max_events_per_session, config.max_events_per_minute if timed else None,
+        config.max_events_per_day if timed and "user" in names else None, config.merge_repeats,
+        config.drop_duplicates, config.ties, config.seed, config.workers,
     )
-    settings = {name: value for name, value in asdict(config).items()
-                if name in ("gap_seconds", "min_length", "max_events_per_session", "max_events_per_minute",
-                            "max_events_per_day", "merge_repeats", "drop_duplicates", "ties", "action_map", "tokens",
-                            "min_count", "customers", "seed")}
-    return Preparing(rules, config.tokens, config.action_map, config.min_count, 1, settings)
+    settings = {name: getattr(config, name) for name in PREPARED_BY}
+    return asked, Preparing(rules, config.tokens, config.action_map, config.min_count, 1, settings)
