@@ -173,6 +173,7 @@ TESTED_IN = {
     "cli/evaluate.py": "test_cli.py",
     "cli/fit.py": "test_cli.py",
     "cli/options.py": "test_cli.py",
+    "cli/prepare.py": "test_cli.py",
     "cli/progress.py": "test_cli.py",
     "cli/published.py": "test_cli.py",
     "cli/query.py": "test_cli.py",

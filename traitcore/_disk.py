@@ -278,7 +278,7 @@ def remove_abandoned(parent: Path, prefix: str) -> list[tuple[Path, int]]:
     found = []
     for name in sorted(os.listdir(parent)):
         path = parent / name
-        if name.startswith(prefix) and is_plain_directory(path) and is_abandoned(path):
+        if name.startswith(prefix) and path.is_dir() and not path.is_symlink() and is_abandoned(path):
             found.append((path, folder_size(path)))
             shutil.rmtree(path, ignore_errors=True)
     return found

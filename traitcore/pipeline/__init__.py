@@ -10,11 +10,13 @@ from .corpus import TokenizedLog, prepare_corpus
 from .fit import PipelineResult, fit_pipeline, make_embedder
 from .live_from_tokens import live_customers
 from .next_choice import recorded_choice
+from .prepare import plan_log, prepare_log
 from .publish import TABLES
 from .stages import Stage
 from .tables import vocabulary_of
 
 __all__ = [
     "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
-    "live_customers", "make_embedder", "prepare_corpus", "read_catalogue", "recorded_choice", "vocabulary_of",
+    "live_customers", "make_embedder", "plan_log", "prepare_corpus", "prepare_log", "read_catalogue",
+    "recorded_choice", "vocabulary_of",
 ]
