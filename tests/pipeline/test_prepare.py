@@ -93,6 +93,32 @@ def test_an_unknown_option_is_refused(log_file: Path, tmp_path: Path) -> None:
         tc.prepare_log(log_file, tmp_path / "corpus", colour="red")
 
 
+def test_a_day_that_is_added_makes_the_counts_of_the_whole(tmp_path: Path) -> None:
+    log = tc.simulate_events(n_users=150, n_items=60, n_traits=3, seed=0).log
+    assert log.timestamp_us is not None
+    order = np.argsort(log.timestamp_us, kind="stable")
+    times = log.timestamp_us[order]
+    quiet = int(np.argmax(np.diff(times)))  # no session goes on past this pause
+    assert times[quiet + 1] - times[quiet] > 1800 * 10**6
+    for name, rows in (("all", order), ("past", order[: quiet + 1]), ("day", order[quiet + 1 :])):
+        log.take(rows).to_csv(tmp_path / f"{name}.csv")
+    options: dict[str, Any] = {"min_count": 1, "max_events_per_day": None, "scratch": tmp_path}
+    whole = tc.prepare_log(tmp_path / "all.csv", tmp_path / "all", **options)
+    past = tc.prepare_log(tmp_path / "past.csv", tmp_path / "past", **options)
+    day = tc.prepare_log(tmp_path / "day.csv", tmp_path / "day", after=past, **options)
+    assert tc.PreparedCorpus.open(tmp_path / "day", verify=True).vocabulary.tokens.tolist() == (
+        day.vocabulary.tokens.tolist())
+    merged = tc.merge_counts([
+        tc.count_cooccurrences(past.sequences, n_items=len(past.vocabulary)),
+        tc.count_cooccurrences(day.sequences, n_items=len(day.vocabulary)),
+    ])
+    rows = day.vocabulary.rows_from(whole.vocabulary)
+    assert sorted(rows.tolist()) == list(range(len(day.vocabulary)))
+    counts = tc.count_cooccurrences(whole.sequences, n_items=len(whole.vocabulary))
+    assert (merged.toarray()[np.ix_(rows, rows)] == counts.toarray()).all()
+    assert day.vocabulary.counts[rows].tolist() == whole.vocabulary.counts.tolist()
+
+
 def test_a_killed_run_is_named_and_cleared_by_the_next(log_file: Path, tmp_path: Path) -> None:
     script = (
         "import sys, time; import traitcore as tc; from traitcore.events import disk_parts\n"

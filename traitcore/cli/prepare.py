@@ -49,6 +49,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_log_options(prepare, items=False)
     add_learning_options(prepare, PREPARING)
     prepare.add_argument("--out", metavar="DIR", required=True, help="the folder to make")
+    text = "a prepared corpus of the log so far: its tokens keep their numbers, so that counts of both add up"
+    prepare.add_argument("--after", metavar="DIR", help=text)
     add_memory_options(prepare)
     text = "say what it will take, from a quick look at the files, and do nothing"
     prepare.add_argument("--plan", action="store_true", help=text)
@@ -66,6 +68,7 @@ def add_memory_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run_prepare(args: argparse.Namespace) -> None:
+    from ..events.prepared import PreparedCorpus
     from ..pipeline import plan_log, prepare_log
 
     progress = ProgressLine(args.quiet or None)
@@ -80,7 +83,7 @@ def run_prepare(args: argparse.Namespace) -> None:
         with in_flags(), naming_columns(), leftovers_named():
             corpus = prepare_log(
                 args.log, args.out, memory=memory, scratch=args.scratch, config=config_of(args), progress=progress,
-                **reading_parameters(args),
+                after=None if args.after is None else PreparedCorpus.open(args.after), **reading_parameters(args),
             )
     finally:
         progress.clear()

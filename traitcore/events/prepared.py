@@ -7,6 +7,7 @@ the result is that of `read_events`, `split_sessions` and `tokenize`, to the las
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,7 +23,16 @@ from .. import _disk as disk
 from .._errors import TableError
 from .._progress import Progress
 from .action_names import buying
-from .array_files import map_array, map_ids, new_folder, read_manifest, write_array, write_ids, write_manifest
+from .array_files import (
+    ArrayFile,
+    map_array,
+    map_ids,
+    new_folder,
+    read_manifest,
+    write_array,
+    write_ids,
+    write_manifest,
+)
 from .disk_parts import DiskParts
 from .log_plan import LogPlan, plan_files
 from .log_report import LogReport, RejectedRows
@@ -37,6 +47,7 @@ from .tokens import TokenReport, TokenRules, keep
 from .vocabulary import Vocabulary
 
 _KIND = "traitcore corpus"
+_PIECE = 1 << 20  # tokens renumbered at a time
 SEQUENCES = "sequences"
 
 
@@ -135,9 +146,12 @@ class Preparing:
 
 def prepare_files(
     asked: LogFiles, out: Path, how: Preparing, *, memory: int, scratch: str | os.PathLike[str] | None,
-    progress: Progress | None, n_buckets: int | None = None,
+    progress: Progress | None, after: Vocabulary | None = None, n_buckets: int | None = None,
 ) -> PreparedCorpus:
-    """Prepare the corpus of these files in the new folder `out`. n_buckets : None: as the plan says."""
+    """Prepare the corpus of these files in the new folder `out`.
+
+    after : the vocabulary that its own is added to. n_buckets : None: as the plan says.
+    """
     if out.exists():
         raise FileExistsError(17, "there is something of this name already; name a new folder", os.fspath(out))
     plan = plan_files(asked, memory)
@@ -151,11 +165,15 @@ def prepare_files(
         kept = keep(parts, how.min_count, how.min_length, how.sessions.workers,
                     seen=lambda: check_sessions(parts.report(), how.sessions, stacklevel=5))
         corpus = rules.corpus(kept, parts.owner_ids, log.item_ids, log.item_texts, parts.pair_ids())
-        files = parts.files
+        files, vocabulary = parts.files, corpus.vocabulary
+        if after is not None:
+            vocabulary = after.extended(vocabulary)
+            rows = vocabulary.rows_from(corpus.vocabulary)
+            files = files | {"tokens.npy": _renumbered(made / SEQUENCES / "tokens.npy", corpus.sequences.tokens, rows)}
         if corpus.sequences.owner_ids is not None:
             files = files | write_ids(made / SEQUENCES, "owner_ids", corpus.sequences.owner_ids)
         write_manifest(made / SEQUENCES, "traitcore sequences", files)
-        arrays = {f"vocabulary_{name}": array for name, array in corpus.vocabulary.to_arrays().items()}
+        arrays = {f"vocabulary_{name}": array for name, array in vocabulary.to_arrays().items()}
         more: dict[str, dict[str, Any]] = {}
         if parts.bought_pairs is not None:
             arrays |= dict(zip(("bought_owner", "bought_item"), parts.bought_pairs))
@@ -167,6 +185,18 @@ def prepare_files(
             reports=json.loads(json.dumps(reports, default=_plain)), settings=how.settings,
         )
     return PreparedCorpus.open(out)
+
+
+def _renumbered(path: Path, tokens: NDArray[np.int32], rows: NDArray[np.int32]) -> dict[str, Any]:
+    """Write tokens, which are those of the file `path`, by their new rows in its place; the manifest's entry."""
+    new = path.with_name("renumbered.npy")
+    file = ArrayFile(new, np.int32, len(tokens))
+    with contextlib.closing(file):
+        for start in range(0, len(tokens), _PIECE):
+            file.write(rows[tokens[start : start + _PIECE]])
+        entry = file.entry()
+    os.replace(new, path)
+    return entry
 
 
 def _plain(value: Any) -> Any:

@@ -28,6 +28,7 @@ def prepare_log(
     *,
     memory: int | str = "2GB",
     scratch: StrPath | None = None,
+    after: PreparedCorpus | None = None,
     config: PipelineConfig | None = None,
     progress: Progress | None = None,
     **options: Any,
@@ -46,6 +47,10 @@ def prepare_log(
     scratch : where to keep the log meanwhile, some 40 bytes an event; None: the system's folder for temporary files.
         What is there is removed at any end. A run that was killed leaves its folder, which the next one names and
         removes.
+    after : a PreparedCorpus of the log so far, where this log is what came since, such as a day. Its tokens keep their
+        rows, new ones follow, and the vocabulary counts both. So counts of the two corpora (`count_cooccurrences`)
+        merge (`merge_counts`) to those of the whole, exactly, if no session goes on from one into the other and
+        min_count is 1.
     config : PipelineConfig, of which sessions and tokens are made; None: its defaults.
     options : changes to it, by name, and the other parameters of `read_events`.
 
@@ -68,8 +73,9 @@ def prepare_log(
     True
     """
     asked, how = _how(*_asked(path, config, options))
+    known = None if after is None else CHECK.instance("after", after, PreparedCorpus).vocabulary
     return prepare_files(
-        asked, Path(out).expanduser(), how, memory=memory_bytes(memory), scratch=scratch, progress=progress
+        asked, Path(out).expanduser(), how, memory=memory_bytes(memory), scratch=scratch, progress=progress, after=known
     )
 
 
