@@ -94,6 +94,11 @@ from .quality.guardrails import (
     compare_tables as compare_tables,
     judge as judge,
 )
+from .events.prepared import PreparedCorpus as PreparedCorpus
+from .pipeline.prepare import (
+    plan_log as plan_log,
+    prepare_log as prepare_log,
+)
 from .pipeline import fit_pipeline as fit_pipeline
 
 __version__: str

@@ -15,8 +15,7 @@ from .._errors import InputError
 from .._progress import Progress
 from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
-from ..customers.describe import TraitDescription, describe_traits
-from ..customers.pooling import customer_vectors
+from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.log_report import InputWarning
@@ -33,6 +32,7 @@ from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
 from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers
+from .many_customers import describe, fit_traits, pool_customers, read_traits
 from .next_choice import KEY as NEXT
 from .publish import TABLES, publish_tables
 from .refits import compare_refits
@@ -186,24 +186,19 @@ def _learn_customers(
             before = f"{attention.start_recalls_[start]:.3f} by {start}"
             kept["report"] = f"Recall@20 of the next token {recall:.3f}, from {before}"
     with run.stage("customers") as kept:
-        # The vocabulary's counts are of these customers, unless sessions became customers.
-        counted = config.pooling == "tfidf" and vocabulary.n_documents == sequences.n_owners
-        pooled = customer_vectors(
-            sequences, vectors, method=config.pooling, workers=config.workers, attention=attention,
-            document_frequencies=vocabulary.document_frequencies if counted else None,
-            n_documents=vocabulary.n_documents if counted else None,
-        )
-        kept["report"] = f"{len(pooled.vectors):,} customers, {pooled.n_empty:,} without known tokens"
-    with run.stage("traits"):
-        model = TraitModel(
-            config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
-        ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.stage_progress("traits"))
+        pooled, n_empty = pool_customers(sequences, vectors, vocabulary, config, attention)
+        kept["report"] = f"{len(pooled):,} customers, {n_empty:,} without known tokens"
+    with run.stage("traits") as kept:
+        model, sample, drawn = fit_traits(sequences, vocabulary, vectors, config, run.stage_progress("traits"))
+        if drawn is not None:
+            read_traits(model, sequences)
+            kept["report"] = f"shaped by {len(drawn):,} customers drawn at random, read for all"
     with run.stage("descriptions"):
         categories = None
         if catalogue is not None and catalogue.categories is not None:
             categories = [name or "" for name in catalogue.of(vocabulary.item_ids, "categories")]
-        traits = tuple(describe_traits(model.raw_profiles_, sequences, vocabulary, item_category=categories))
-    return _Learned(pooled.vectors, model, traits)
+        traits = describe(model, sample, drawn, vocabulary, categories)
+    return _Learned(pooled, model, traits)
 
 
 def _as_tables(

@@ -19,6 +19,7 @@ from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
 from .corpus import TokenizedLog
+from .many_customers import take_sequences
 from .next_choice import choose_next
 from .tables import item_table
 
@@ -28,6 +29,7 @@ SHARE = 0.9
 # of 5,000 items with 140 events each, fault-free tables by item2vec share 18 to 20% of their neighbours and those by
 # walks 7%, so no limit for all methods separates them from faults.
 MOST_EVENTS = 1_000_000
+_MOST_HELD_OUT = 1_000_000  # sessions, from which a few thousand queries are drawn
 STAGE = "refits, for guardrails"  # name in progress
 KEY = "refits"  # in the metadata of the items
 
@@ -56,7 +58,7 @@ def compare_refits(
         other = replace(config, seed=config.seed + number)
         embedder = make(other, corpus.window)
         trained, held_out = _split(len(corpus.sequences), other.seed)
-        embedder.fit(corpus.sequences.take(trained), n_items=len(vocabulary))
+        embedder.fit(take_sequences(corpus.sequences, trained), n_items=len(vocabulary))
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
@@ -82,6 +84,6 @@ def as_metadata(refits: list[TableComparison]) -> list[dict[str, Any]]:
 
 
 def _split(n: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of nine tenths of n sessions, and of the others."""
+    """Rows of nine tenths of n sessions, and of the others (of as many as are looked at)."""
     order, n_trained = np.random.default_rng(seed).permutation(n), max(1, int(SHARE * n))
-    return np.sort(order[:n_trained]), np.sort(order[n_trained:])
+    return np.sort(order[:n_trained]), np.sort(order[n_trained:][:_MOST_HELD_OUT])
