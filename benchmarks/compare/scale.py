@@ -1,8 +1,8 @@
-"""Logs larger than memory: from Parquet parts to sessions, tokens, counts, vectors and traits, beside polars and DuckDB.
+"""Logs larger than memory: from Parquet parts to sessions, tokens, counts and vectors, beside polars and DuckDB.
 
-Each contender runs in a process of its own. `peak_mb` is the most anonymous memory it had (mapped files, whose pages the
-system takes back as it needs them, are in `mapped_mb`). polars (streaming) and DuckDB do sessions and tokens of the same
-events; where they fail, the failure is the row. TRAITCORE_SCALE sets the millions of events (20), TMPDIR the disk.
+Each contender runs in a process of its own. `peak_mb` is the most anonymous memory it had; mapped files, whose pages
+the system takes back as it needs them, are in `mapped_mb`. polars (streaming) and DuckDB do sessions and tokens of the
+same events; where they fail, the failure is the row. TRAITCORE_SCALE sets the millions of events (20), TMPDIR the disk.
 """
 
 from __future__ import annotations
