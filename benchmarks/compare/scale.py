@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,10 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 PART = 1_000_000
+THREADS = 2
+SESSIONS = "sessions and tokens"
 MEMORY = "2GB"
+STOP_MB = 3000  # a contender that takes more is stopped: on a machine of 4 GB the system would do it
 
 
 def write_parts(folder: Path, n: int, seed: int = 0) -> None:
@@ -55,13 +57,21 @@ def write_parts(folder: Path, n: int, seed: int = 0) -> None:
 
 
 class PeakMemory:
-    """The most anonymous and mapped memory of this process, looked at every 20 ms."""
+    """The most anonymous and mapped memory of this process, looked at every 20 ms; and its processor time."""
 
     def __enter__(self) -> PeakMemory:
         self.anonymous, self.mapped, self._ended = 0.0, 0.0, threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
+        self._start, self._cpu = time.perf_counter(), time.process_time()
         return self
+
+    def figures(self, events: int = 0) -> dict[str, float]:
+        """Seconds, processor seconds and peaks so far."""
+        seconds = time.perf_counter() - self._start
+        found = {"seconds": seconds, "cpu_s": time.process_time() - self._cpu, "peak_mb": self.anonymous,
+                 "mapped_mb": self.mapped}
+        return found | ({"events_per_s": events / seconds} if events else {})
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
@@ -72,56 +82,43 @@ class PeakMemory:
             fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
             self.anonymous = max(self.anonymous, int(fields["RssAnon"].split()[0]) / 1024)
             self.mapped = max(self.mapped, int(fields["RssFile"].split()[0]) / 1024)
+            if self.anonymous > STOP_MB:
+                print(f"more than {STOP_MB} MB of memory", file=sys.stderr, flush=True)
+                os._exit(1)
             if self._ended.wait(0.02):
                 return
 
 
-def ours(parts: Path, work: Path, learn: bool) -> dict[str, dict[str, float]]:
+def ours(parts: Path, work: Path, n: int) -> dict[str, dict[str, float]]:
     """Each stage's seconds, events/s and peak memory."""
     import traitcore as tc
 
     found: dict[str, dict[str, float]] = {}
-
-    def stage(name: str, call: Callable[[], Any], events: int = 0) -> Any:
-        with PeakMemory() as peak:
-            start = time.perf_counter()
-            result = call()
-            seconds = time.perf_counter() - start
-        found[name] = {"seconds": seconds, "peak_mb": peak.anonymous, "mapped_mb": peak.mapped}
-        if events:
-            found[name]["events_per_s"] = events / seconds
-        return result
-
-    out = work / "corpus"
-    stage("sessions and tokens", lambda: tc.prepare_log(parts, out, memory=MEMORY, scratch=work, min_count=5))
-    corpus = tc.PreparedCorpus.open(out)
-    n = corpus.log_report.rows_kept
-    found["sessions and tokens"]["events_per_s"] = n / found["sessions and tokens"]["seconds"]
-    found["sessions and tokens"] |= {"sessions": len(corpus.sequences), "vocabulary": len(corpus.vocabulary)}
-    if learn:
-        sequences, n_items = corpus.sequences, len(corpus.vocabulary)
-        counts = stage("counts", lambda: tc.count_cooccurrences(
-            sequences, n_items=n_items, window=5, memory_limit_mb=1200), n)
-        found["counts"]["entries"] = counts.nnz
-        del counts
-        options = tc.SgnsOptions(vector_size=64, epochs=1, workers=2)
-        stage("item2vec, an epoch", lambda: tc.train_sgns(sequences, options, n_items=n_items), n)
+    with PeakMemory() as peak:
+        corpus = tc.prepare_log(parts, work / "corpus", memory=MEMORY, scratch=work, min_count=5, workers=THREADS)
+        found[SESSIONS] = peak.figures(n)
+    sequences, n_items = corpus.sequences, len(corpus.vocabulary)
+    found[SESSIONS] |= {"sessions": len(sequences), "vocabulary": n_items}
+    with PeakMemory() as peak:
+        counts = tc.count_cooccurrences(sequences, n_items=n_items, memory_limit_mb=1200, workers=THREADS)
+        found["counts"] = peak.figures(n) | {"entries": counts.nnz}
+    del counts
+    with PeakMemory() as peak:
+        tc.train_sgns(sequences, tc.SgnsOptions(vector_size=64, epochs=1, workers=THREADS), n_items=n_items)
+        found["item2vec, an epoch"] = peak.figures(n)
     return found
 
 
-def in_memory(parts: Path, work: Path, learn: bool) -> dict[str, dict[str, float]]:
-    """The same by the functions for logs in memory."""
+def in_memory(parts: Path, work: Path, n: int) -> dict[str, dict[str, float]]:
+    """Sessions and tokens by the functions for logs in memory."""
     import traitcore as tc
 
     with PeakMemory() as peak:
-        start = time.perf_counter()
         log = tc.read_events(parts)
-        corpus = tc.tokenize(tc.split_sessions(log, max_events_per_session=1000, max_events_per_day=3000), min_count=5)
-        seconds = time.perf_counter() - start
-    return {"sessions and tokens": {
-        "seconds": seconds, "peak_mb": peak.anonymous, "mapped_mb": peak.mapped, "events_per_s": len(log) / seconds,
-        "sessions": len(corpus.sequences), "vocabulary": len(corpus.vocabulary),
-    }}
+        sessions = tc.split_sessions(log, max_events_per_session=1000, max_events_per_day=3000, workers=THREADS)
+        corpus = tc.tokenize(sessions, min_count=5, workers=THREADS)
+        size = {"sessions": len(corpus.sequences), "vocabulary": len(corpus.vocabulary)}
+        return {SESSIONS: peak.figures(n) | size}
 
 
 _SESSIONS = """
@@ -131,37 +128,32 @@ _SESSIONS = """
 """
 
 
-def duckdb(parts: Path, work: Path, learn: bool) -> dict[str, dict[str, float]]:
+def duckdb(parts: Path, work: Path, n: int) -> dict[str, dict[str, float]]:
     """Sessions of two events or more, and tokens numbered by falling count, with DuckDB, to a Parquet file."""
     import duckdb as engine
 
-    with PeakMemory() as peak:
-        start = time.perf_counter()
-        with engine.connect(config={"threads": 2, "memory_limit": MEMORY, "temp_directory": str(work / "spill")}) as db:
-            db.execute(f"CREATE VIEW events AS SELECT * FROM '{parts}/*.parquet'")
-            db.execute(f"""
-                COPY (
-                    WITH sessions AS MATERIALIZED (
-                        SELECT * FROM ({_SESSIONS}) QUALIFY count(*) OVER (PARTITION BY session) >= 2
-                    ), tokens AS (
-                        SELECT item_id, action, row_number() OVER (ORDER BY count(*) DESC) - 1 AS token
-                        FROM sessions GROUP BY ALL HAVING count(*) >= 5
-                    )
-                    SELECT session, timestamp, token FROM sessions JOIN tokens USING (item_id, action)
-                    ORDER BY session, timestamp
-                ) TO '{work}/duckdb.parquet' (FORMAT parquet)""")
-            n = db.execute(f"SELECT count(*) FROM '{parts}/*.parquet'").fetchall()[0][0]
-        seconds = time.perf_counter() - start
-    return {"sessions and tokens": {"seconds": seconds, "peak_mb": peak.anonymous, "mapped_mb": peak.mapped,
-                                    "events_per_s": n / seconds}}
+    settings = {"threads": THREADS, "memory_limit": MEMORY, "temp_directory": str(work / "spill")}
+    with PeakMemory() as peak, engine.connect(config=settings) as db:
+        db.execute(f"CREATE VIEW events AS SELECT * FROM '{parts}/*.parquet'")
+        db.execute(f"""
+            COPY (
+                WITH sessions AS MATERIALIZED (
+                    SELECT * FROM ({_SESSIONS}) QUALIFY count(*) OVER (PARTITION BY session) >= 2
+                ), tokens AS (
+                    SELECT item_id, action, row_number() OVER (ORDER BY count(*) DESC) - 1 AS token
+                    FROM sessions GROUP BY ALL HAVING count(*) >= 5
+                )
+                SELECT session, timestamp, token FROM sessions JOIN tokens USING (item_id, action)
+                ORDER BY session, timestamp
+            ) TO '{work}/duckdb.parquet' (FORMAT parquet)""")
+        return {SESSIONS: peak.figures(n)}
 
 
-def polars(parts: Path, work: Path, learn: bool) -> dict[str, dict[str, float]]:
+def polars(parts: Path, work: Path, n: int) -> dict[str, dict[str, float]]:
     """The same with polars' streaming engine."""
     import polars as pl
 
     with PeakMemory() as peak:
-        start = time.perf_counter()
         events = pl.scan_parquet(f"{parts}/*.parquet").sort("user_id", "timestamp", "item_id", "action")
         begins = (pl.col("user_id") != pl.col("user_id").shift(1)) | (pl.col("timestamp").diff() > 1800)
         sessions = events.with_columns(begins.fill_null(True).cum_sum().alias("session"))
@@ -169,26 +161,23 @@ def polars(parts: Path, work: Path, learn: bool) -> dict[str, dict[str, float]]:
         tokens = (sessions.group_by("item_id", "action").len().filter(pl.col("len") >= 5)
                   .sort("len", descending=True).with_row_index("token"))
         joined = sessions.join(tokens, on=["item_id", "action"]).select("session", "timestamp", "token")
-        joined.sort("session", "timestamp").sink_parquet(work / "polars.parquet")
-        seconds = time.perf_counter() - start
-        n = pl.scan_parquet(f"{parts}/*.parquet").select(pl.len()).collect().item()
-    return {"sessions and tokens": {"seconds": seconds, "peak_mb": peak.anonymous, "mapped_mb": peak.mapped,
-                                    "events_per_s": n / seconds}}
+        joined.sort("session", "timestamp").sink_parquet(work / "polars.parquet", engine="streaming")
+        return {SESSIONS: peak.figures(n)}
 
 
 CONTENDERS = {"traitcore": ours, "traitcore, in memory": in_memory, "DuckDB": duckdb, "polars, streaming": polars}
 
 
-def child(name: str, parts: str, work: str) -> None:
+def child(name: str, parts: str, work: str, n: int) -> None:
     """Run a contender here and print its figures as JSON."""
-    print(json.dumps(CONTENDERS[name](Path(parts), Path(work), True)))
+    print(json.dumps(CONTENDERS[name](Path(parts), Path(work), n)))
 
 
-def measure(name: str, parts: Path) -> dict[str, dict[str, float]]:
+def measure(name: str, parts: Path, n: int) -> dict[str, dict[str, float]]:
     """A contender's figures, from a process of its own with two threads; its failure as {"failed: ...": {}}."""
     with tempfile.TemporaryDirectory(dir=parts.parent) as work:
-        code = f"from benchmarks.compare.scale import child; child({name!r}, {str(parts)!r}, {work!r})"
-        env = {**os.environ, "POLARS_MAX_THREADS": "2", "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
+        code = f"from benchmarks.compare.scale import child; child({name!r}, {str(parts)!r}, {work!r}, {n})"
+        env = {**os.environ, "POLARS_MAX_THREADS": str(THREADS), "PYTHONPATH": str(ROOT)}
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=ROOT)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"killed by signal {-done.returncode}"]
@@ -209,6 +198,6 @@ def run(bench: Any) -> None:
         for name in CONTENDERS:
             if not bench.wants(name):
                 continue
-            for stage, figures in measure(name, parts).items():
-                bar = "<= 2 GB, >= 1M events/s" if name == "traitcore" and stage == "sessions and tokens" else ""
+            for stage, figures in measure(name, parts, n).items():
+                bar = "<= 2 GB, >= 1M events/s" if name == "traitcore" and stage == SESSIONS else ""
                 bench.row(f"{n / 1e6:g}M events: {stage}", name, bar=bar, **figures)

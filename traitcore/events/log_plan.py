@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shutil
@@ -84,12 +85,13 @@ def plan_files(asked: LogFiles, memory: int) -> LogPlan:
             f"of that. Got {memory / 2**20:.0f} MB."
         )
     events = _count_events(asked)
+    unpacked = sum(_PACKED * os.path.getsize(path) for path, _ in asked.files() if _is_packed(path))
     most_rows = (memory - _BASE) // _EVENT
     # Half full: hashes make buckets of unequal size, customers even more so.
     n_buckets = min(_MOST_BUCKETS, max(1, math.ceil(2 * events / most_rows)))
     row = 8 * sum(role in asked.names for role in ("user", "session", "timestamp", "order")) + 8
     return LogPlan(
-        events, memory, n_buckets, int(most_rows), events * (row + 16), events * 16, events / _EVENTS_PER_SECOND,
+        events, memory, n_buckets, int(most_rows), events * (row + 16) + unpacked, events * 16, events / _EVENTS_PER_SECOND,
         max(128, (memory - _BASE) // 4 >> 20),
     )
 
@@ -101,19 +103,20 @@ def _count_events(asked: LogFiles) -> int:
         for path, _ in asked.files():
             if not os.path.isfile(path):
                 continue
-            lower = path.lower()
-            if asked.reading.format == "parquet" or lower.endswith((".parquet", ".parq", ".pq")):
-                try:
-                    query = f"SELECT sum(num_rows) FROM parquet_file_metadata({duck.literal(path)})"
+            if (asked.reading.format or path.lower().rpartition(".")[2]) in ("parquet", "parq", "pq"):
+                query = f"SELECT sum(num_rows) FROM parquet_file_metadata({duck.literal(path)})"
+                with contextlib.suppress(duck.error_type()):  # the reader says what is wrong with the file
                     total += int(connection.execute(query).fetchall()[0][0])
-                    continue
-                except Exception:  # the reader says what is wrong with it
-                    pass
+                continue
             size = os.path.getsize(path)
-            if lower.endswith((".gz", ".bz2", ".xz", ".zst", ".zip")):
+            if _is_packed(path):
                 total += size * _PACKED // 50
                 continue
             with open(path, "rb") as file:
                 start = file.read(1 << 20)
             total += size * (start.count(b"\n") + 1) // max(1, len(start))
     return total
+
+
+def _is_packed(path: str) -> bool:
+    return path.lower().endswith((".gz", ".bz2", ".xz", ".zst", ".zip")) and os.path.isfile(path)

@@ -210,7 +210,7 @@ def partition(
 ) -> PartitionedLog:
     """Read the files into buckets; once more where their first rows say something else of the times than all do."""
     known: ReadAgain | None = None
-    with asked.opened(progress, memory_mb=plan.duckdb_mb) as opened:
+    with asked.opened(progress, memory_mb=plan.duckdb_mb, scratch=folder.parent) as opened:
         while True:
             place = folder.with_name(f"{folder.name}-{'first' if known is None else 'again'}")
             builder = asked.builder(PartitionBuilder, opened, folder=place, n_buckets=n_buckets, known=known)

@@ -169,15 +169,17 @@ class LogFiles:
         return sum(os.path.getsize(one) for one, _ in self.files() if os.path.isfile(one))
 
     @contextmanager
-    def opened(self, progress: Progress | None, *, memory_mb: int | None = None) -> Iterator[OpenedFiles]:
+    def opened(
+        self, progress: Progress | None, *, memory_mb: int | None = None, scratch: StrPath | None = None
+    ) -> Iterator[OpenedFiles]:
         """The files, unpacked as they are asked for, with a connection to read them and the open file of rejects.
 
-        memory_mb : what the connection may hold; None: as DuckDB decides.
+        memory_mb : what the connection may hold; None: as DuckDB decides. scratch : for temporary files.
         """
         before = _states(self.files())
         with (
             rejects_file(self.rejects) as sink,
-            open_sources(self.paths, self.reading) as files,
+            open_sources(self.paths, self.reading, scratch) as files,
             duck.connected(memory_mb) as connection,
         ):
             yield OpenedFiles(self, connection, files, sink, progress)
