@@ -76,8 +76,7 @@ def _existing(path: Path) -> Path:
 
 
 def plan_files(asked: LogFiles, memory: int) -> LogPlan:
-    """The plan for these files in so many bytes of memory; InputError says how much would do where that is too little.
-    """
+    """The plan for these files in so many bytes of memory; where that is too little, InputError says what would do."""
     least = _BASE + _EVENT * 500_000
     if memory < least:
         raise InputError(
@@ -91,8 +90,8 @@ def plan_files(asked: LogFiles, memory: int) -> LogPlan:
     n_buckets = min(_MOST_BUCKETS, max(1, math.ceil(2 * events / most_rows)))
     row = 8 * sum(role in asked.names for role in ("user", "session", "timestamp", "order")) + 8
     return LogPlan(
-        events, memory, n_buckets, int(most_rows), events * (row + 16) + unpacked, events * 16, events / _EVENTS_PER_SECOND,
-        max(128, (memory - _BASE) // 4 >> 20),
+        events, memory, n_buckets, int(most_rows), events * (row + 16) + unpacked, events * 16,
+        events / _EVENTS_PER_SECOND, max(128, (memory - _BASE) // 4 >> 20),
     )
 
 
