@@ -67,6 +67,16 @@ class PreparedCorpus:
     See Also
     --------
     prepare_log : makes it. fit_pipeline : learns from it.
+
+    Examples
+    --------
+    >>> import tempfile, traitcore as tc
+    >>> folder = tempfile.mkdtemp()
+    >>> tc.simulate_events(n_users=80, n_items=40, n_traits=3, seed=0).log.to_csv(f"{folder}/events.csv")
+    >>> made = tc.prepare_log(f"{folder}/events.csv", f"{folder}/corpus", min_count=2)
+    >>> again = tc.PreparedCorpus.open(f"{folder}/corpus", verify=True)
+    >>> len(again.sequences) == len(made.sequences), again.settings["min_count"]
+    (True, 2)
     """
 
     path: Path
