@@ -43,6 +43,14 @@ def load(raw: bytes, path: Path) -> dict[str, Any]:
         raise TableError(f"{path} is not JSON: {error}.") from error
 
 
+def check_format(fields: dict[str, Any], path: Path, known: int) -> None:
+    """TableError for another format than `known`, which a later version may have written."""
+    if fields.get("format") == known:
+        return
+    by = f", written by traitcore {fields['library_version']}" if "library_version" in fields else ""
+    raise TableError(f"{path} has format {fields.get('format')!r}{by}; this traitcore reads format {known}.")
+
+
 def verify_checksum(raw: bytes, path: Path) -> None:
     """TableError unless the checksum in the first line is that of the bytes after it."""
     head = _HEAD.match(raw)

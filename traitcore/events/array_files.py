@@ -18,7 +18,7 @@ from .. import __version__
 from .. import _disk as disk
 from .. import _npy as npy
 from .._errors import TableError
-from .._manifest import MAX_BYTES, encode, load
+from .._manifest import MAX_BYTES, check_format, encode, load
 from .buckets import TextIds
 from .scratch import warn_of_leftovers
 
@@ -107,8 +107,7 @@ def read_manifest(folder: disk.Folder, kind: str) -> dict[str, Any]:
         raise TableError(f"{folder.path} holds no {kind}: it has no {FILE}.") from error
     if fields.get("kind") != kind or not isinstance(fields.get("files"), dict):
         raise TableError(f"{path} is not the manifest of {kind}.")
-    if fields.get("format") != FORMAT:
-        raise TableError(f"{path} has format {fields.get('format')!r}; this traitcore reads format {FORMAT}.")
+    check_format(fields, path, FORMAT)
     return fields
 
 

@@ -14,9 +14,10 @@ from .prepare import plan_log, prepare_log
 from .publish import TABLES
 from .stages import Stage
 from .tables import vocabulary_of
+from .verify import RunComparison, verify_run
 
 __all__ = [
-    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
+    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "RunComparison", "Stage", "TokenizedLog", "fit_pipeline",
     "live_customers", "make_embedder", "plan_log", "prepare_corpus", "prepare_log", "read_catalogue",
-    "recorded_choice", "vocabulary_of",
+    "recorded_choice", "verify_run", "vocabulary_of",
 ]

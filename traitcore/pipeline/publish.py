@@ -46,7 +46,7 @@ def publish_tables(
         raise GuardrailError(_refusal(verdict, previous, config), verdict.as_dict())
     with run.stage("publish") as kept:
         release = store.releases.publish(
-            tables, report=verdict, parameters=asdict(config), seed=config.seed, input_fingerprint=_fingerprint(log),
+            tables, report=verdict, parameters=asdict(config), seed=config.seed, input_fingerprint=log_fingerprint(log),
             forced_by=force and force[0], force_reason=force and force[1], run=run_report(log, run),
         )
         kept["report"] = str(release)
@@ -115,7 +115,7 @@ def _has(store: TableStore, name: str) -> bool:
     return (store.root / name / "LATEST").exists()
 
 
-def _fingerprint(log: EventLog | PreparedCorpus) -> str:
+def log_fingerprint(log: EventLog | PreparedCorpus) -> str:
     """sha256 over the coded events and ids: equal logs, equal fingerprint. Of a prepared corpus: over its files."""
     if isinstance(log, PreparedCorpus):
         return log.fingerprint

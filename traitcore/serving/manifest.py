@@ -13,10 +13,10 @@ from typing import Any
 
 from .. import _npy as npy
 from .._errors import TableError
-from .._manifest import MAX_BYTES, FileEntry, encode, load, verify_checksum
+from .._manifest import MAX_BYTES, FileEntry, check_format, encode, load, verify_checksum
 
 __all__ = [
-    "FILE", "FORMAT", "MAX_BYTES", "METADATA", "FileEntry", "array_name", "decode", "encode", "load", "verify_checksum",
+    "FILE", "FORMAT", "MAX_BYTES", "METADATA", "FileEntry", "array_name", "check_format", "decode", "encode", "load", "verify_checksum",
 ]
 FORMAT = 1
 FILE = "manifest.json"
@@ -34,8 +34,7 @@ def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
     fields = load(raw, path)
     if fields.get("kind") != "traitcore table":
         raise TableError(f"{path} is not the manifest of a traitcore table.")
-    if fields.get("format") != FORMAT:
-        raise TableError(f"{path} has format {fields.get('format')!r}; this traitcore reads format {FORMAT}.")
+    check_format(fields, path, FORMAT)
     if (fields.get("name"), fields.get("version")) != (name, version):
         raise TableError(f"{path} is that of {fields.get('name')!r} {fields.get('version')!r}: moved or copied.")
     try:
