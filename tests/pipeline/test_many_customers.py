@@ -32,7 +32,7 @@ def some_sequences(*, owned: bool, ordered: bool = True) -> tc.Sequences:
     owner = rng.integers(0, 40, 200)
     return tc.Sequences(
         rng.integers(0, 30, offsets[-1]), offsets, (np.sort(owner) if ordered else owner) if owned else None,
-        owner_ids=np.arange(45 if owned else 200) + 7,
+        timestamps_us=np.arange(offsets[-1]), owner_ids=np.arange(45 if owned else 200) + 7,
     )
 
 
@@ -69,7 +69,7 @@ def test_sequences_are_taken_by_the_block() -> None:
     sequences = some_sequences(owned=True)
     rows = np.sort(np.random.default_rng(1).permutation(200)[:150])
     got, wanted = take_sequences(sequences, rows), sequences.take(rows)
-    for name in ("tokens", "offsets", "owner"):
+    for name in ("tokens", "offsets", "owner", "timestamps_us"):
         assert getattr(got, name).tolist() == getattr(wanted, name).tolist()
     assert len(take_sequences(sequences, rows[:0])) == 0
 

@@ -74,10 +74,14 @@ def take_sequences(sequences: Sequences, rows: NDArray[np.int64]) -> Sequences:
     lengths = (sequences.offsets[1:] - sequences.offsets[:-1])[rows]
     offsets = np.concatenate(([0], np.cumsum(lengths)))
     tokens = empty_rows((int(offsets[-1]),), np.int32)
+    times = None if sequences.timestamps_us is None else empty_rows(tokens.shape, np.int64)
     edges = [0, *np.unique(np.searchsorted(offsets, np.arange(0, len(tokens), _AT_ONCE)[1:])).tolist(), len(rows)]
     for a, z in pairwise(edges):
-        tokens[offsets[a] : offsets[z]] = sequences.take(rows[a:z]).tokens
-    return Sequences(tokens, offsets, sequences.owners()[rows], None, sequences.owner_ids)
+        part, place = sequences.take(rows[a:z]), slice(int(offsets[a]), int(offsets[z]))
+        tokens[place] = part.tokens
+        if times is not None:
+            times[place] = part.timestamps_us
+    return Sequences(tokens, offsets, sequences.owners()[rows], times, sequences.owner_ids)
 
 
 def pool_customers(

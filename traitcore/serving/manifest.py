@@ -16,7 +16,8 @@ from .._errors import TableError
 from .._manifest import MAX_BYTES, FileEntry, check_format, encode, load, verify_checksum
 
 __all__ = [
-    "FILE", "FORMAT", "MAX_BYTES", "METADATA", "FileEntry", "array_name", "check_format", "decode", "encode", "load", "verify_checksum",
+    "FILE", "FORMAT", "MAX_BYTES", "METADATA", "FileEntry", "array_name", "check_format", "decode", "encode", "load",
+    "verify_checksum",
 ]
 FORMAT = 1
 FILE = "manifest.json"
