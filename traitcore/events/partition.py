@@ -54,6 +54,7 @@ class PartitionBuilder(LogBuilder):
         self.n_kept = 0
         self.counts = {role: np.zeros(0, dtype=np.int64) for role in _CODED}  # rows of each code
         self._first_stray: tuple[int, RowSource, int] | None = None  # of items: code and place
+        self._looked_at = 0  # item codes below it are no strays
         self._pairs, self._pair_counts = IntegerCoder(), np.zeros(0, dtype=np.int64)  # of item and text
         self._waiting: dict[str, list[Any]] = {role: [] for role in columns}
         self._places: list[tuple[RowSource, NDArray[np.int64] | int, int]] = []  # of the waiting rows
@@ -96,8 +97,7 @@ class PartitionBuilder(LogBuilder):
         coder = self.coders["item"]
         if coder.wanted not in ("guess", "int") or coder.kind == "integers" or self._first_stray is not None:
             return
-        new = np.flatnonzero(self.counts["item"][: len(self.counts["item"])] > 0)
-        for code in new[new >= getattr(self, "_looked_at", 0)].tolist():
+        for code in (self._looked_at + np.flatnonzero(self.counts["item"][self._looked_at :])).tolist():
             if as_integer(coder.text(code)) is None:
                 row = int(np.argmax(items == code))
                 self._first_stray = (code, source, int(rows[row]) if isinstance(rows, np.ndarray) else rows + row)

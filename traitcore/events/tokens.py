@@ -19,7 +19,7 @@ from .array_likes import read_column
 from .columns import code_column
 from .ids import code_integers
 from .log import EventLog
-from .occurrences import count_occurrences
+from .occurrences import count_occurrences, owners_seen
 from .sequences import Sequences
 from .sessions import Sessions
 from .vocabulary import Vocabulary
@@ -357,7 +357,7 @@ class _Kept:
 
 
 def _n_distinct(owner: NDArray[np.int32]) -> int:
-    return int(np.count_nonzero(np.bincount(owner)))
+    return int(np.count_nonzero(owners_seen(owner, int(owner.max(initial=-1)) + 1)))
 
 
 class Parts(Protocol):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .._errors import InputError
 from ..events.action_names import buying
 from ..events.log import EventLog
+from ..events.occurrences import owners_seen
 from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
 from ..events.session_report import TiedEventsWarning
@@ -153,8 +154,7 @@ def _compact_owners(sequences: Sequences, by_session: bool) -> Sequences:
 
 def _compact(owner: NDArray[np.int32], n_owners: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """((n_owners,) new number of each owner, -1 without sequences; the owners that have any)."""
-    has = np.zeros(n_owners, dtype=np.bool_)
-    has[owner] = True
+    has = owners_seen(owner, n_owners)
     rank = np.cumsum(has, dtype=np.int32) - np.int32(1)
     rank[~has] = -1
     return rank, np.flatnonzero(has)
