@@ -131,4 +131,5 @@ def _equal(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return a is b
     x, y = np.asarray(a), np.asarray(b)
-    return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+    same = x.tolist() == y.tolist() if x.dtype == object else x.tobytes() == y.tobytes()
+    return x.dtype == y.dtype and x.shape == y.shape and same
