@@ -132,7 +132,9 @@ def duckdb(parts: Path, work: Path, n: int) -> dict[str, dict[str, float]]:
     """Sessions of two events or more, and tokens numbered by falling count, with DuckDB, to a Parquet file."""
     import duckdb as engine
 
-    settings = {"threads": THREADS, "memory_limit": MEMORY, "temp_directory": str(work / "spill")}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "threads": THREADS, "memory_limit": MEMORY, "temp_directory": str(work / "spill"),
+    }
     with PeakMemory() as peak, engine.connect(config=settings) as db:
         db.execute(f"CREATE VIEW events AS SELECT * FROM '{parts}/*.parquet'")
         db.execute(f"""

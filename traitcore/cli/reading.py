@@ -16,6 +16,7 @@ from .render import show
 if TYPE_CHECKING:
     from .._progress import Progress
     from ..events.log import EventLog
+    from ..events.prepared import PreparedCorpus
     from ..events.reading import Reading
     from ..pipeline import Catalogue
 
@@ -169,7 +170,7 @@ def column_advice(role: str, *, required: bool = False) -> str:
     return f"{advice}."
 
 
-def read_items(args: argparse.Namespace, log: EventLog) -> Catalogue | None:
+def read_items(args: argparse.Namespace, log: EventLog | PreparedCorpus) -> Catalogue | None:
     """The catalogue that --items names."""
     if args.items is None:
         if args.items_columns:

@@ -228,10 +228,9 @@ def _n_users(parts: list[_Part]) -> int:
 def _ranges(parts: list[_Part], n_users: int) -> Iterator[tuple[list[int], list[int]]]:
     """(first, last + 1) customer of each part, range of ids by range of ids, each of about n_users customers."""
     step = max(1, n_users // (2 * len(parts)))
-    marks = np.concatenate([part.ids_of(k, k + 1) for part in parts for k in range(step, len(part.ids), step)] or [[]])
-    marks = np.sort(marks, kind="stable")[:: max(1, len(parts))]
+    marks = sorted(part.ids_of(k, k + 1)[0] for part in parts for k in range(step, len(part.ids), step))
     lows = [0] * len(parts)
-    for mark in marks.tolist():
+    for mark in marks[:: max(1, len(parts))]:
         highs = [part.place(mark) for part in parts]
         if highs != lows:
             yield lows, highs

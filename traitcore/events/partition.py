@@ -72,7 +72,8 @@ class PartitionBuilder(LogBuilder):
         for role, one in self.spilled.items():
             coded[role] = one.last
         if "timestamp" in coded:
-            self.times.keep(*coded.pop("timestamp"), good)
+            values, of_time = coded.pop("timestamp")
+            self.times.keep(values, of_time, good)
             self._waiting["timestamp"].append(self.times.last)
         kept = {role: values if good is None else values[good] for role, values in coded.items()}
         for role in _CODED:
@@ -133,7 +134,8 @@ class PartitionBuilder(LogBuilder):
     def key_hashes(self, rows: Mapping[str, NDArray[Any]], texts: Mapping[str, TextIds]) -> NDArray[np.uint64]:
         """Hash of each row's customer, or session where the log has no customers."""
         if self.key in texts:
-            return self.spilled[self.key].hashes(texts[self.key])[rows[self.key]]
+            hashes = self.spilled[self.key].hashes(texts[self.key])
+            return np.asarray(hashes[rows[self.key]])
         return hashable_ids(rows[self.key])
 
     def discard(self) -> None:
@@ -295,7 +297,7 @@ class PartitionedLog:
             return code_integers(np.array([as_integer(one) for one in listed], dtype=np.int64)[values])
         codes = dict.fromkeys(listed)
         for code, one in enumerate(codes):
-            codes[one] = code  # type: ignore[assignment]
+            codes[one] = code
         rank, ids = sort_ids(text_array(list(codes)))
         of_listed = rank[np.fromiter((codes[one] for one in listed), dtype=np.int64, count=len(listed))]
         return of_listed[values], ids

@@ -227,7 +227,7 @@ class OpenedFiles:
 
 def _states(files: list[tuple[str, str]]) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Name, and what changes when the content does, of each plain file."""
-    found = {}
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
     for path, name in files:
         if path != STDIN and os.path.isfile(path):
             info = os.stat(path)

@@ -134,7 +134,7 @@ def fit_pipeline(
     if store is not None and not isinstance(store, TableStore):
         store = TableStore(store)
     run = Run(progress)
-    corpus = (corpus_of if isinstance(log, PreparedCorpus) else prepare_corpus)(log, config, run)  # type: ignore[operator]
+    corpus = corpus_of(log, config, run) if isinstance(log, PreparedCorpus) else prepare_corpus(log, config, run)
     corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
     if catalogue is not None and config.content != "none":
         with run.stage("content") as kept:
