@@ -72,6 +72,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "quality.n_traits": ("choose_n_traits",),
     "quality.guardrails": ("compare_tables", "judge"),
     # all of it
+    "events.prepared": ("PreparedCorpus",),
+    "pipeline.prepare": ("plan_log", "prepare_log"),
     "pipeline": ("fit_pipeline", "verify_run"),
     "pipeline.forget": ("forget_customers",),
     "shop.shop": ("Shop", "open_shop"),

@@ -99,6 +99,11 @@ from .quality.guardrails import (
     compare_tables as compare_tables,
     judge as judge,
 )
+from .events.prepared import PreparedCorpus as PreparedCorpus
+from .pipeline.prepare import (
+    plan_log as plan_log,
+    prepare_log as prepare_log,
+)
 from .pipeline import fit_pipeline as fit_pipeline
 from .pipeline import verify_run as verify_run
 from .pipeline.forget import forget_customers as forget_customers

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 WINDOW = 5
@@ -85,6 +86,16 @@ class SessionReport:
         if self.baskets:
             lines.append(f"  {advice(self)}")
         return "\n".join(lines)
+
+
+def sum_reports(reports: Sequence[SessionReport]) -> SessionReport:
+    """The report of a whole log, given those of parts that share no customer."""
+    total = reports[0]
+    for one in reports[1:]:
+        counts = {f.name: getattr(total, f.name) + getattr(one, f.name) for f in fields(SessionReport)
+                  if isinstance(getattr(one, f.name), int)}
+        total = replace(total, **counts)
+    return total
 
 
 def advice(report: SessionReport) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from .._errors import GuardrailError, TableError
 from .._protocols import Report
 from ..events.log import EventLog
+from ..events.prepared import PreparedCorpus
 from ..quality.comparison import TableComparison
 from ..quality.guardrails import Verdict, judge
 from ..serving.releases import Release
@@ -26,7 +27,7 @@ TABLES = ("tokens", "items", "customers")  # in the order of publication: reader
 
 
 def publish_tables(
-    tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
+    tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog | PreparedCorpus,
     force: tuple[str, str] | None, refits: list[TableComparison], run: Run,
 ) -> tuple[Verdict, Release]:
     """The verdict on the items, which holds for all tables of the run, and the release.
@@ -52,7 +53,7 @@ def publish_tables(
     return verdict, release
 
 
-def run_report(log: EventLog, run: Run) -> dict[str, Any]:
+def run_report(log: EventLog | PreparedCorpus, run: Run) -> dict[str, Any]:
     """What a machine should read about a run so far: what became of the log's rows, and each stage."""
     return {
         "log": None if log.report is None else log.report.as_dict(),
@@ -114,8 +115,10 @@ def _has(store: TableStore, name: str) -> bool:
     return (store.root / name / "LATEST").exists()
 
 
-def log_fingerprint(log: EventLog) -> str:
-    """sha256 over the coded events and ids: equal logs, equal fingerprint."""
+def log_fingerprint(log: EventLog | PreparedCorpus) -> str:
+    """sha256 over the coded events and ids: equal logs, equal fingerprint. Of a prepared corpus: over its files."""
+    if isinstance(log, PreparedCorpus):
+        return log.fingerprint
     digest = hashlib.sha256()
     for name in ("item", "user", "action", "timestamp_us", "session", "position"):
         column = getattr(log, name)
