@@ -18,7 +18,7 @@ from .._progress import Progress
 from .._validate import Checks
 from .ids import chain_hashes, code_integers, hashable_ids
 from .log import EventLog
-from .session_report import SessionReport, TiedEventsWarning, advice
+from .session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
 
 GAP_SECONDS = 1800
 TIES = ("shuffle", "content", "row")
@@ -363,7 +363,7 @@ def _cut(
     report = _report(log, n_events, n_sessions, duplicates, owner, int(banned.sum()), groups.given_sessions, kept)
     report = replace(report, neighbours_tied=int(tied), ties=rules.ties)
     if kept == 0:
-        raise InputError(_nothing_left(report, rules.min_length))
+        raise NoSessionLeft(report, rules.min_length)
     order, times = _shrunk(order, kept), _shrunk(times, kept)
     return Sessions(log, order, offsets, owner, None if log.timestamp_us is None else times, report)
 
@@ -406,15 +406,3 @@ def _report(
         customers_too_busy=n_banned, events_merged=int(events[k.REPEAT]), events_duplicate=int(events[k.DUPLICATE]),
         duplicates_seen=int(duplicates), cut_by="session column" if given_sessions else "gap",
     )
-
-
-def _nothing_left(report: SessionReport, min_length: int) -> str:
-    advice = {
-        f"min_length (now {min_length}), or raise gap_seconds": report.sessions_too_short,
-        "max_events_per_session": report.sessions_too_long,
-        "max_events_per_minute": report.sessions_too_fast,
-        "max_events_per_day": report.sessions_of_busy_customers,
-    }
-    rule = max(advice, key=lambda name: advice[name])
-    relax = "lower" if rule.startswith("min_length") else "raise"
-    return f"No session is left: {advice[rule]:,} were removed by one rule. To keep them, {relax} {rule}."
