@@ -112,11 +112,17 @@ class SgnsTrainer:
         ------
         ValueError : a token that is not an item, more epochs than planned, or a training that diverged.
         """
-        epochs = self.options.epochs
-        if self.epoch >= epochs:
-            raise ValueError(f"SgnsTrainer has run its {epochs} epochs; plan more with 'epochs'.")
-        context = self._check_block(sequences, global_context)
-        all_tokens, before = epochs * self._epoch_tokens, self.epoch * self._epoch_tokens
+        if self.epoch >= self.options.epochs:
+            raise ValueError(f"SgnsTrainer has run its {self.options.epochs} epochs; plan more with 'epochs'.")
+        self._train(sequences, self._check_block(sequences, global_context), None, progress)
+
+    def _train(
+        self, sequences: Sequences, context: NDArray[np.int32] | None, targets: NDArray[np.int32] | None,
+        progress: Progress | None,
+    ) -> None:
+        """`train_block` of checked arrays; with `targets` (n_sequences,) each item of a sequence is met by its one
+        target, and by no other item."""
+        all_tokens, before = self.options.epochs * self._epoch_tokens, self.epoch * self._epoch_tokens
         done = min(self._tokens, self._epoch_tokens)
         stop = min(self._tokens + sequences.n_tokens, self._epoch_tokens)
 
@@ -129,6 +135,7 @@ class SgnsTrainer:
             tokens=sequences.tokens,
             offsets=sequences.offsets,
             global_context=context,
+            targets=targets,
             epoch=self.epoch,
             first_sequence=self._sequences,
             schedule_start=(before + done) / all_tokens,
@@ -182,6 +189,7 @@ class SgnsTrainer:
             tokens=sequences.tokens,
             offsets=sequences.offsets,
             global_context=None,
+            targets=None,
             epoch=_HELD_OUT_EPOCH,
             first_sequence=0,
             schedule_start=0.0,
