@@ -11,5 +11,6 @@ adapters only.
 
 from .corpus import SparkCorpus, sessions
 from .counts import count_cooccurrences
+from .customers import customer_traits, customer_vectors
 
-__all__ = ["SparkCorpus", "count_cooccurrences", "sessions"]
+__all__ = ["SparkCorpus", "count_cooccurrences", "customer_traits", "customer_vectors", "sessions"]

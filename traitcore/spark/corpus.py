@@ -53,13 +53,13 @@ class SparkCorpus:
         import pyarrow as pa
 
         names = self.vocabulary.tokens
-        kinds = {field.name: field.dataType.simpleString() for field in self.frame.schema.fields}
+        user = pa.string() if dict(self.frame.dtypes)["user"] == "string" else pa.int64()
         schema = pa.schema([
-            ("user", pa.string() if kinds["user"] == "string" else pa.int64()), ("session", pa.int32()),
+            ("user", user), ("session", pa.int32()),
             ("tokens", pa.list_(pa.string() if names.dtype.kind == "O" else pa.int64())),
-            ("times", pa.list_(pa.int64())), (engine.REPORT, pa.string()),
+            ("times", pa.list_(pa.int64())),
         ])
-        return engine.data_rows(engine.run(self.frame, "spell", schema, {"tokens": names}))
+        return engine.run(self.frame, "spell", schema, {"tokens": names})
 
     def collect(self, *, most_tokens: int | None = None) -> Corpus:
         """The corpus in memory, owners in order of their ids, as on one machine.
@@ -262,11 +262,10 @@ def _count_vocabulary(
     F = engine.functions(histories)
     schema = pa.schema([
         ("item", item), ("action", pa.string()), ("count", pa.int64()), ("document", pa.int64()),
-        (engine.REPORT, pa.string()),
     ])
     lists = histories.where("counts is not null").select("items", "actions", "names", "counts", "documents")
     totals = (F.sum("count").alias("count"), F.sum("document").alias("document"))
-    counted = engine.data_rows(engine.run(lists, "token_counts", schema, {})).groupBy("item", "action").agg(*totals)
+    counted = engine.run(lists, "token_counts", schema, {}).groupBy("item", "action").agg(*totals)
     frequent = F.col("count") >= min_count
     # The rare ones, often most of them, come to the driver as one row.
     by_kept = [F.when(frequent, F.col(name)).alias(name) for name in ("item", "action")]

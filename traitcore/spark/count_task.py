@@ -23,14 +23,13 @@ def part_schema() -> pa.Schema:
     """Rows `start` ... of a matrix, as the bytes of a CSR's arrays."""
     return pa.schema([
         ("part", pa.int32()), ("indptr", pa.binary()), ("indices", pa.binary()), ("data", pa.binary()),
-        ("report", pa.string()),
     ])
 
 
 def rows_schema(values: pa.DataType) -> pa.Schema:
     """One row of a matrix: columns and values, for Parquet."""
     return pa.schema([
-        ("row", pa.int32()), ("columns", pa.list_(pa.int32())), ("values", pa.list_(values)), ("report", pa.string()),
+        ("row", pa.int32()), ("columns", pa.list_(pa.int32())), ("values", pa.list_(values)),
     ])
 
 

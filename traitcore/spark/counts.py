@@ -71,13 +71,11 @@ def count_cooccurrences(
         }
     merged = _merged(corpus, options)
     if path is not None:
-        rows = engine.data_rows(merged)
-        engine.told(lambda: rows.write.mode("overwrite").parquet(path))
+        engine.told(lambda: merged.write.mode("overwrite").parquet(path))
         return None
     parts: dict[int, sparse.csr_array] = {}
     held = 0
     for row in engine.streamed(merged):
-        engine.raise_fault(row[engine.REPORT])
         rows = matrix_of(row.asDict(), options["edges"], len(vocabulary), options["dtype"])
         held += rows.data.nbytes + rows.indices.nbytes
         if limit is not None and held > limit * MEBI:
@@ -126,7 +124,7 @@ def _merged(corpus: SparkCorpus, options: dict[str, Any]) -> Any:
     schema = part_schema()
     if options["lists"]:
         schema = rows_schema(pa.from_numpy_dtype(options["dtype"]))
-    return engine.run(parts.drop(engine.REPORT), "merge_pairs", schema, options)
+    return engine.run(parts, "merge_pairs", schema, options)
 
 
 def _joined(

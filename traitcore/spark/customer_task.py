@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._rows import rows_to_shares
 from ..customers.pooling import customer_vectors
+from ..customers.traits import TraitModel
 from .encode_task import sequences_of
 
 
@@ -18,7 +19,6 @@ def vector_schema(user: pa.DataType) -> pa.Schema:
     """Rows of `pool_customers`."""
     return pa.schema([
         ("user", user), ("vector", pa.list_(pa.float32())), ("weight", pa.float64()), ("n_events", pa.int64()),
-        ("report", pa.string()),
     ])
 
 
@@ -26,7 +26,6 @@ def profile_schema(user: pa.DataType) -> pa.Schema:
     """Rows of `fold_in_customers`."""
     return pa.schema([
         ("user", user), ("profile", pa.list_(pa.float32())), ("raw_profile", pa.list_(pa.float32())),
-        ("report", pa.string()),
     ])
 
 
@@ -42,7 +41,7 @@ def pool_customers(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]
 
 def fold_in_customers(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The traits of each customer, by a fitted model."""
-    model = options["model"]
+    model = TraitModel.from_arrays(options["arrays"], options["params"])
     for batch in batches:
         raw = model.transform_raw(sequences_of(batch))
         yield {

@@ -138,8 +138,8 @@ def collected(frame: Any) -> Any:
     """All rows as one pyarrow.Table; None where there is none."""
     import pyarrow as pa
 
-    packed = pa.schema([("data", pa.binary()), (REPORT, pa.string())])
-    rows = told(lambda: data_rows(run(frame, "pack", packed, {})).collect())
+    packed = pa.schema([("data", pa.binary())])
+    rows = told(lambda: run(frame, "pack", packed, {}).collect())
     batches: list[Any] = []
     for (data,) in rows:
         with pa.ipc.open_stream(bytes(data)) as stream:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from .wire import REPORT
 from . import count_task, customer_task, encode_task, session_task
 
 Task = Callable[[Iterator[pa.RecordBatch], Mapping[str, Any]], Iterator[Mapping[str, Any]]]
@@ -33,6 +34,8 @@ def run_task(
         for columns in TASKS[name](batches, options):
             yield _batch(columns, schema)
     except (ValueError, TypeError, MemoryError) as error:
+        if schema.names[-1] != REPORT:
+            raise
         for _ in batches:
             pass
         yield _batch({"report": pa.array([json.dumps({"fault": str(error), "kind": type(error).__name__})])}, schema)

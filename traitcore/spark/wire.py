@@ -31,10 +31,11 @@ def _ddl_type(kind: Any) -> str:
 def task(name: str, schema: Any, options: Mapping[str, Any]) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """The function for `mapInArrow` that runs the task of this name (see `tasks.py`) in a worker.
 
-    schema : pyarrow's, of the output; the last column is `report`. The function is local, so it is pickled by value:
-    a worker without traitcore can load it all the same, and say what is missing.
+    schema : pyarrow's, of the output. Where its last column is `report`, faults come back in it; else, in frames that
+    callers go on with, they are raised. The function is local, so it is pickled by value: a worker without traitcore can
+    load it all the same, and say what is missing.
     """
-    version, given = __version__, dict(options)
+    version, given, reports = __version__, dict(options), schema.names[-1] == REPORT
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
         import json
@@ -54,6 +55,8 @@ def task(name: str, schema: Any, options: Mapping[str, Any]) -> Callable[[Iterat
 
             yield from run_task(name, batches, given, schema)
             return
+        if not reports:
+            raise RuntimeError(fault)
         for _ in batches:  # Spark expects that its rows are read
             pass
         row = [pa.nulls(1, field.type) for field in schema][:-1]
