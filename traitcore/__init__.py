@@ -36,6 +36,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "items.sgns_options": ("SgnsOptions",),
     "items.sgns_trainer": ("SgnsTrainer",),
     "items.sgns": ("train_sgns",),
+    "items.sgns_counts": ("train_sgns_from_counts",),
     "items.next_item": ("NextItemCounts",),
     "items.graph": ("ItemGraph", "build_item_graph", "graph_from_edges", "graph_from_matrix"),
     "items.graph_files": ("read_graph",),

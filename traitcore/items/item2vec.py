@@ -10,6 +10,7 @@ from .._progress import Progress
 from .._validate import Checks
 from ..events.sequences import Sequences
 from .sgns import train
+from .sgns_counts import train_sgns_from_counts
 from .sgns_options import SgnsEmbedder
 from .sgns_plan import SgnsPlan, plan_sgns
 from .sgns_report import SgnsResult, TrainingInterrupted
@@ -80,6 +81,31 @@ class Item2Vec(SgnsEmbedder):
         try:
             with on_behalf_of("Item2Vec"):
                 result = train(sequences, self._options(), n_items, held_out, self.patience, start, progress)
+        except TrainingInterrupted as interrupted:
+            self._keep(interrupted.result)
+            raise
+        self._keep(result)
+        return self
+
+    def fit_counts(
+        self,
+        counts: Any,
+        *,
+        item_counts: Any = None,
+        start: SgnsResult | tuple[Any, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train on co-occurrence counts alone; arguments and errors as of `train_sgns_from_counts`.
+
+        `window` and `dynamic_window` are those of the counts, and not asked again; `patience` needs sequences.
+        """
+        if self.patience is not None:
+            raise Checks("Item2Vec").value_error("patience", "None in fit_counts: no sequences are held out", self.patience)
+        try:
+            with on_behalf_of("Item2Vec"):
+                result = train_sgns_from_counts(
+                    counts, self._options(), item_counts=item_counts, start=start, progress=progress
+                )
         except TrainingInterrupted as interrupted:
             self._keep(interrupted.result)
             raise

@@ -33,7 +33,7 @@ from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
 from .corpus import TokenizedLog, prepare_corpus, with_customers
 from .next_choice import KEY as NEXT
-from .publish import TABLES, publish_tables
+from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table
@@ -154,7 +154,7 @@ def fit_pipeline(
             )
         verdict, release = publish_tables(
             {name: table for name in TABLES if (table := getattr(result, name)) is not None},
-            store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
+            store, config=config, log=log_source(log), force=force, refits=refits.comparisons, run=run,
         )
         result = replace(result, verdict=verdict, release=release)
     return replace(result, stages=tuple(run.stages))

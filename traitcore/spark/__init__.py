@@ -12,5 +12,8 @@ adapters only.
 from .corpus import SparkCorpus, sessions
 from .counts import count_cooccurrences
 from .customers import customer_traits, customer_vectors
+from .fit import SparkFit, fit
 
-__all__ = ["SparkCorpus", "count_cooccurrences", "customer_traits", "customer_vectors", "sessions"]
+__all__ = [
+    "SparkCorpus", "SparkFit", "count_cooccurrences", "customer_traits", "customer_vectors", "fit", "sessions",
+]

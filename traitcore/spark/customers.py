@@ -43,17 +43,13 @@ def customer_vectors(
     check.instance("corpus", corpus, SparkCorpus)
     vocabulary = corpus.vocabulary
     with on_behalf_of(str(check)):
-        pooling: dict[str, Any] = {"method": check.choice("method", method, POOLING)}
-        if method == "tfidf":
-            pooling |= {
-                "document_frequencies": vocabulary.document_frequencies, "n_documents": vocabulary.n_documents
-            }
-        elif method == "recency":
+        pooling = pooling_options(vocabulary, check.choice("method", method, POOLING))
+        if method == "recency":
             pooling |= {"decay": check.real("decay", decay, 0.0, 1.0, open_low=True)}
             if half_life_days is not None:
                 pooling["half_life_days"] = check.real("half_life_days", half_life_days, 0.0, open_low=True)
         table = _table_of_tokens(item_vectors, vocabulary, check)
-    return engine.run(corpus.frame, "pool", vector_schema(_user_type(corpus)), {"table": table, "pooling": pooling})
+    return engine.run(corpus.frame, "pool", vector_schema(user_type(corpus)), {"table": table, "pooling": pooling})
 
 
 def customer_traits(corpus: SparkCorpus, model: TraitModel) -> Any:
@@ -71,7 +67,7 @@ def customer_traits(corpus: SparkCorpus, model: TraitModel) -> Any:
     if options["tokens"] != corpus.vocabulary.tokens.tolist():
         rule = "a TraitModel fitted on the corpus' own vocabulary (sessions(vocabulary=...) tokenizes by an older one)"
         raise check.value_error("model", rule, f"one of {len(options['tokens'])} tokens")
-    return engine.run(corpus.frame, "fold_in", profile_schema(_user_type(corpus)), options)
+    return engine.run(corpus.frame, "fold_in", profile_schema(user_type(corpus)), options)
 
 
 def model_options(model: TraitModel) -> dict[str, Any]:
@@ -79,6 +75,14 @@ def model_options(model: TraitModel) -> dict[str, Any]:
     arrays = model.to_arrays()
     arrays["raw_profiles"] = arrays["raw_profiles"][:0]
     return {"arrays": arrays, "params": model.get_params(), "tokens": model.tokens_.tolist()}
+
+
+def pooling_options(vocabulary: Vocabulary, method: str) -> dict[str, Any]:
+    """Arguments of `customer_vectors` for customers that come a batch at a time."""
+    if method != "tfidf":
+        return {"method": method}
+    df, n = vocabulary.document_frequencies, vocabulary.n_documents
+    return {"method": method, "document_frequencies": df, "n_documents": n}
 
 
 def _table_of_tokens(given: Any, vocabulary: Vocabulary, check: Checks) -> EmbeddingTable:
@@ -91,7 +95,7 @@ def _table_of_tokens(given: Any, vocabulary: Vocabulary, check: Checks) -> Embed
     return EmbeddingTable(vocabulary.tokens, vectors)
 
 
-def _user_type(corpus: SparkCorpus) -> Any:
+def user_type(corpus: SparkCorpus) -> Any:
     import pyarrow as pa
 
     return pa.string() if dict(corpus.frame.dtypes)["user"] == "string" else pa.int64()

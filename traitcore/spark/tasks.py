@@ -20,6 +20,7 @@ TASKS: Mapping[str, Task] = {
     "count_pairs": count_task.count_pairs,
     "merge_pairs": count_task.merge_pairs,
     "pool": customer_task.pool_customers,
+    "customers": customer_task.make_customers,
     "fold_in": customer_task.fold_in_customers,
     "spell": encode_task.spell_sequences,
     "pack": encode_task.pack_batches,
