@@ -16,6 +16,7 @@ from .._protocols import Embedder
 from .._validate import Checks
 from ..customers.describe import TraitDescription, describe_traits
 from ..customers.traits import TraitModel
+from ..events.action_names import buying
 from ..items.item2vec import Item2Vec
 from ..items.ppmi_embedder import PPMIEmbedder
 from ..pipeline.config import PipelineConfig
@@ -131,7 +132,7 @@ def fit(
         with run.stage("traits"):
             model, traits = _traits(corpus, embedder, config, trait_tokens, run)
         with run.stage("customers"):
-            customers = _customers(corpus, embedder, model, traits, config, metadata, items)
+            customers = _customers(corpus, embedder, model, traits, config, metadata)
     result = SparkFit(
         config, tuple(run.stages), corpus, token_table(corpus.vocabulary, embedder, model, metadata), items, customers,
         traits, model,
@@ -205,7 +206,7 @@ def _traits(
 
 def _customers(
     corpus: SparkCorpus, embedder: Embedder, model: TraitModel, traits: tuple[TraitDescription, ...],
-    config: PipelineConfig, metadata: dict[str, Any], items: EmbeddingTable,
+    config: PipelineConfig, metadata: dict[str, Any],
 ) -> EmbeddingTable:
     """All customers' table, as `pipeline.tables.customer_table` makes it; bought is what is among their tokens."""
     options = model_options(model) | {
@@ -234,8 +235,6 @@ def _customers(
 
 def _items_bought(corpus: SparkCorpus) -> Any:
     """(n_tokens,) int32: the item of a token that means buying, -1 for others."""
-    from ..events.action_names import buying
-
     vocabulary = corpus.vocabulary
     codes = [vocabulary.actions.index(name) for name in buying(vocabulary.actions, None)]
     return np.where(np.isin(vocabulary.token_action, codes), vocabulary.token_item, np.int32(-1)).astype(np.int32)
