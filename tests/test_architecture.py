@@ -12,7 +12,8 @@ import pytest
 import traitcore
 
 PACKAGE = Path(traitcore.__file__).parent
-ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "cli"]
+# `spark` runs the others in a cluster's workers and ends in the pipeline's tables; nothing imports it, `cli` neither.
+ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "spark", "cli"]
 GROUND = {
     "_errors", "_frames", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
     "_progress", "_files", "_protocols", "_csr",
@@ -162,6 +163,17 @@ TESTED_IN = {
     "pipeline/refits.py": "test_live_from_tokens.py",
     "pipeline/stages.py": "test_fit.py",
     "pipeline/tables.py": "test_fit.py",
+    "spark/count_task.py": "test_tasks.py",
+    "spark/customer_task.py": "test_counts.py",
+    "spark/customers.py": "test_counts.py",
+    "spark/encode_task.py": "test_tasks.py",
+    "spark/engine.py": "test_corpus.py",
+    "spark/events.py": "test_corpus.py",
+    "spark/fit.py": "test_counts.py",
+    "spark/log_chunks.py": "test_tasks.py",
+    "spark/session_task.py": "test_tasks.py",
+    "spark/vocabularies.py": "test_tasks.py",
+    "spark/wire.py": "test_tasks.py",
     "cli/admin.py": "test_cli.py",
     "cli/evaluate.py": "test_cli.py",
     "cli/fit.py": "test_cli.py",

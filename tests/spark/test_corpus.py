@@ -130,9 +130,9 @@ def test_wrong_columns_and_types_are_one_sentence(spark: Any, shop: pd.DataFrame
     frame = spark.createDataFrame(shop.head(20))
     odd = frame.withColumn("half", frame["item_id"].isNull().cast("double")).withColumn("text", frame["user_id"])
     for options, said in (
-        ({"user": "customer"}, "Column 'customer', wanted as user, is missing. The DataFrame has: 'user_id', "),
-        ({"item": "half"}, "Column 'half', wanted as item, must hold integers or strings. Got double: cast it first"),
-        ({"timestamp": "text"}, "Column 'text' holds text: say how its times are written, by timestamp_unit='iso'"),
+        ({"user": "customer"}, "Column 'customer', wanted as user, is missing.*has: 'user_id', "),
+        ({"item": "half"}, "Column 'half', wanted as item, must hold integers or strings.*double: cast it first"),
+        ({"timestamp": "text"}, "Column 'text' holds text: say how its times are written, by timestamp_unit"),
         ({"timestamp": "half"}, "Most numbers of column 'half' are no epoch times of the years 1990 to 2099"),
         ({"action": None, "tokens": "action_item"}, "The DataFrame has no actions: pass tokens='item'"),
         ({"user": None}, "The DataFrame has neither users nor sessions"),
@@ -144,11 +144,11 @@ def test_wrong_columns_and_types_are_one_sentence(spark: Any, shop: pd.DataFrame
             ts.sessions(odd, **options)
     with pytest.raises(InputError, match="The DataFrame has no event to learn from: it has no rows"):
         ts.sessions(frame.where("user_id = 'nobody'"))
-    with pytest.raises(ValueError, match=r"'ties' parameter of traitcore.spark.sessions must be 'shuffle' or 'content'"):
+    with pytest.raises(ValueError, match=r"'ties' parameter of traitcore\.spark\.sessions must be 'shuffle' or 'con"):
         ts.sessions(frame, ties="row")
-    with pytest.raises(TypeError, match="'df' parameter of traitcore.spark.sessions must be a Spark DataFrame"):
+    with pytest.raises(TypeError, match=r"'df' parameter of traitcore\.spark\.sessions must be a Spark DataFrame"):
         ts.sessions(shop)
-    with pytest.raises(TypeError, match="'gap_seconds' parameter of traitcore.spark.sessions must be a number"):
+    with pytest.raises(TypeError, match=r"'gap_seconds' parameter of traitcore\.spark\.sessions must be a number"):
         ts.sessions(frame, gap_seconds="1h")
 
 
@@ -163,7 +163,7 @@ def test_an_ancient_pyspark_and_a_worker_with_another_version(
         with pytest.raises(ImportError, match=r"needs pyspark 3.5 or newer. Found 3.3.2: pip install 'traitcore"):
             ts.sessions(frame)
     monkeypatch.setattr(wire, "__version__", "9.9.9")
-    with pytest.raises(RuntimeError, match=r"Versions must be equal everywhere: traitcore 9.9.9 is on the driver, 0"):
+    with pytest.raises(RuntimeError, match=r"Versions must be equal everywhere: traitcore 9\.9\.9 is on the dr"):
         ts.sessions(frame, partitions=2)
 
 

@@ -17,7 +17,7 @@ from . import kernel
 @kernel()
 def _first_draw(at: float, shift: float, step: float) -> int:
     """The first m with shift + m * step >= at."""
-    return max(0, np.int64(np.ceil((at - shift) / step)))
+    return int(max(0.0, np.ceil((at - shift) / step)))
 
 
 @kernel()

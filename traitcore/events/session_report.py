@@ -100,7 +100,7 @@ def advice(report: SessionReport) -> str:
 
 
 class NoSessionLeft(InputError):
-    """The rules of `split_sessions` removed every session; `report` counts by which, and the message says what to relax."""
+    """The rules of `split_sessions` removed every session: `report` counts by which, the message says what to relax."""
 
     def __init__(self, report: SessionReport, min_length: int) -> None:
         removed = {

@@ -100,7 +100,8 @@ class Item2Vec(SgnsEmbedder):
         `window` and `dynamic_window` are those of the counts, and not asked again; `patience` needs sequences.
         """
         if self.patience is not None:
-            raise Checks("Item2Vec").value_error("patience", "None in fit_counts: no sequences are held out", self.patience)
+            rule = "None in fit_counts: no sequences are held out"
+            raise Checks("Item2Vec").value_error("patience", rule, self.patience)
         try:
             with on_behalf_of("Item2Vec"):
                 result = train_sgns_from_counts(

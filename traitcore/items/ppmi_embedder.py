@@ -120,8 +120,8 @@ class PPMIEmbedder(ParamsMixin):
     def fit_counts(self, counts: Any, *, progress: Progress | None = None) -> Self:
         """Factorize counts that are there already: merged from days, or counted where the log lies.
 
-        counts : (n_items, n_items) sparse matrix, as of `count_cooccurrences`; `window`, `weighting` and `self_pairs` had
-        their say when it was made. With those of `fit`, the result is that of `fit`, and `partial_fit` goes on from it.
+        counts : (n_items, n_items) sparse matrix, as of `count_cooccurrences`; `window`, `weighting` and `self_pairs`
+        had their say when it was made. `partial_fit` goes on from them.
         """
         check = Checks(type(self).__name__)
         self._checked_decay()

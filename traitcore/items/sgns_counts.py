@@ -41,8 +41,8 @@ def train_sgns_from_counts(
 
     Parameters
     ----------
-    counts : (n_items, n_items) sparse matrix, symmetric and >= 0, such as that of `count_cooccurrences` or
-        `merge_counts`. weighting="linear" counts what a `dynamic_window` meets on average, "flat" what a fixed one does.
+    counts : (n_items, n_items) sparse matrix, symmetric and >= 0, as of `count_cooccurrences` or `merge_counts`.
+        weighting="linear" counts what a `dynamic_window` meets on average, "flat" what a fixed one does.
     options : SgnsOptions, or None for the defaults. An epoch draws as many pairs as the counts add up to. `window` and
         `dynamic_window` had their say when the pairs were counted, and are not asked again.
     item_counts : (n_items,) int, occurrences of each item, which shape noise and subsampling; None: the rows' sums.
@@ -67,7 +67,7 @@ def train_sgns_from_counts(
 
     References
     ----------
-    Levy & Goldberg 2014, "Neural word embedding as implicit matrix factorization", section 3.1: the loss by pair counts.
+    Levy & Goldberg 2014, "Neural word embedding as implicit matrix factorization", section 3.1: the loss by counts.
 
     Examples
     --------

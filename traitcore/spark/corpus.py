@@ -13,16 +13,16 @@ from .._errors import InputError, on_behalf_of
 from .._validate import Checks
 from ..events.action_names import DEFAULT_ACTION_MAP
 from ..events.log import check_options, column_names
-from ..events.log_report import LogReport, RejectedRows
+from ..events.log_report import LogReport
 from ..events.sequences import Sequences
 from ..events.session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
 from ..events.sessions import GAP_SECONDS, _Rules
 from ..events.tokens import Corpus, TokenReport
 from ..events.vocabulary import Vocabulary
 from . import engine
+from .encode_task import encoded_schema
 from .events import Events
 from .session_task import history_schema
-from .encode_task import encoded_schema
 from .vocabularies import action_names, ids_of, ranked_vocabulary, vocabulary_options
 
 CHECK = Checks("traitcore.spark.sessions")
@@ -274,7 +274,8 @@ def _count_vocabulary(
     if table is None:
         raise InputError("No token is left: the actions of all events are mapped to None.")
     mask = table.column("frequent")
-    rare = sum(table.filter(mask.cast("int8").combine_chunks().to_numpy(zero_copy_only=False) == 0)["kinds"].to_pylist())
+    kinds, kept = table.column("kinds").to_pylist(), mask.to_pylist()
+    rare = sum(n for n, one in zip(kinds, kept) if not one)
     table = table.filter(mask).combine_chunks()
     if len(table) == 0:
         raise InputError(f"No token is left: all are rarer than min_count={min_count}. Lower min_count.")

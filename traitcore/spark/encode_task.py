@@ -76,8 +76,8 @@ def _encoded(batch: pa.RecordBatch, options: Mapping[str, Any]) -> Encoded:
     sequences = np.bincount(of_row[good], minlength=batch.num_rows)
     rows = np.flatnonzero(sequences)
     lost = {
-        "events_rare": int(len(known) - known.sum()), "sequences_too_short": int((~good).sum()), "customers": len(rows), "sequences": int(good.sum()),
-        "tokens": int(events.sum()),
+        "events_rare": int(len(known) - known.sum()), "sequences_too_short": int((~good).sum()),
+        "customers": len(rows), "sequences": int(good.sum()), "tokens": int(events.sum()),
     }
     return Encoded(rows, np.concatenate(([0], np.cumsum(sequences[rows]))), left[good], row[events], events, lost)
 

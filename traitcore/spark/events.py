@@ -90,8 +90,8 @@ class Events:
 def _check_times(name: str, kind: str, unit: str | None, form: str | None) -> None:
     if kind == "string" and unit is None and form is None:
         raise InputError(
-            f"Column {name!r} holds text: say how its times are written, by timestamp_unit='iso' (or 's', 'ms', ... for "
-            "numbers), or by timestamp_format."
+            f"Column {name!r} holds text: say how its times are written, by timestamp_unit='iso' (or 's', 'ms', ... "
+            "for numbers), or by timestamp_format."
         )
     if kind in ("string", "date", "timestamp", "timestamp_ntz"):
         return

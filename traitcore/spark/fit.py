@@ -78,11 +78,11 @@ def fit(
     progress: Progress | None = None,
     **options: Any,
 ) -> SparkFit:
-    """Token, item and customer tables of a log on Spark, published if a store is given: `fit_pipeline` beyond a machine.
+    """Token, item and customer tables of a log on Spark, published if a store is given: `fit_pipeline` on a cluster.
 
-    Sessions, pairs and customers are counted, pooled and folded in where the log is; vectors and traits are learned on
-    the driver, from the counts of pairs and from the sequences of about `trait_tokens` tokens' worth of customers, or all
-    of them in a smaller log. What is shuffled and what reaches the driver is shown first.
+    Sessions, pairs and customers are counted, pooled and folded in where the log is. Vectors and traits are learned on
+    the driver: from the counts of pairs, and from the sequences of customers with `trait_tokens` tokens or so, which in
+    a smaller log are all. What is shuffled and what reaches the driver is shown first.
 
     Parameters
     ----------
@@ -120,7 +120,8 @@ def fit(
         weighting = "linear" if config.method == "item2vec" else "flat"
         counts = count_cooccurrences(corpus, window=window, weighting=weighting)
         assert counts is not None
-        kept["report"] = f"{counts.nnz:,} kinds of pairs, {_mb(counts.data.nbytes + counts.indices.nbytes)} on the driver"
+        size = (counts.data.nbytes + counts.indices.nbytes) / 2**20
+        kept["report"] = f"{counts.nnz:,} kinds of pairs, {size:,.0f} MiB on the driver"
         tell(f"counts: {kept['report']}")
     with run.stage(config.method) as kept:
         embedder = _embedder(config, window, corpus, counts, run.stage_progress(config.method))
@@ -156,8 +157,8 @@ def plan(config: PipelineConfig, with_customers: bool, trait_tokens: int, path: 
     lines = [
         "shuffled: the events, once, by user; then counts of tokens and of pairs, as whole numbers, by ranges of rows",
         f"kept by Spark: 12 bytes an event, in {f'{path}/' if path else 'its memory and on its disks'}",
-        f"to the driver: the vocabulary; the pairs that occur, 12 bytes each, and 36 while vectors are learned; vectors, "
-        f"{8 * size} bytes a token",
+        "to the driver: the vocabulary; the pairs that occur, 12 bytes each, and 36 while vectors are learned; "
+        f"vectors, {8 * size} bytes a token",
     ]
     if with_customers:
         row = 4 * (2 * config.n_traits + size + config.recent) + 16
@@ -248,6 +249,3 @@ def _fingerprint(corpus: SparkCorpus) -> str:
     digest.update(repr((corpus.session_report, corpus.report)).encode())
     return digest.hexdigest()
 
-
-def _mb(n_bytes: int) -> str:
-    return f"{n_bytes / 2**20:,.0f} MiB"

@@ -56,8 +56,9 @@ def log_chunks(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]) ->
 
 
 def _builder(options: Mapping[str, Any]) -> LogBuilder:
+    as_they_are = dict.fromkeys(("user", "session", "item"), "auto")
     builder = LogBuilder(
-        options["names"], source="DataFrame", set_aside=True, id_types=dict.fromkeys(("user", "session", "item"), "auto"),
+        options["names"], source="DataFrame", set_aside=True, id_types=as_they_are,
         timestamp_unit=options["timestamp_unit"], timestamp_format=options["timestamp_format"],
     )
     builder.begin(RowSource("DataFrame"))

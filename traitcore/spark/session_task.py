@@ -92,10 +92,11 @@ def _histories(corpus: Corpus) -> dict[str, Any]:
     edges = np.append(first, len(owner))
     events = sequences.offsets[edges]
     assert sequences.owner_ids is not None
+    item = pa.array(vocabulary.token_item[sequences.tokens])
     columns = {
         "user": as_arrow(sequences.owner_ids[owner[first]]),
         "lengths": as_lists(edges, pa.array(np.diff(sequences.offsets).astype(np.int32))),
-        "items": as_lists(events, as_arrow(vocabulary.item_ids).take(pa.array(vocabulary.token_item[sequences.tokens]))),
+        "items": as_lists(events, as_arrow(vocabulary.item_ids).take(item)),
     }
     if sequences.timestamps_us is not None:
         columns["times"] = as_lists(events, pa.array(sequences.timestamps_us))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from .wire import REPORT
 from . import count_task, customer_task, encode_task, session_task
+from .wire import REPORT
 
 Task = Callable[[Iterator[pa.RecordBatch], Mapping[str, Any]], Iterator[Mapping[str, Any]]]
 

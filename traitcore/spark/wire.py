@@ -32,8 +32,8 @@ def task(name: str, schema: Any, options: Mapping[str, Any]) -> Callable[[Iterat
     """The function for `mapInArrow` that runs the task of this name (see `tasks.py`) in a worker.
 
     schema : pyarrow's, of the output. Where its last column is `report`, faults come back in it; else, in frames that
-    callers go on with, they are raised. The function is local, so it is pickled by value: a worker without traitcore can
-    load it all the same, and say what is missing.
+    callers go on with, they are raised. The function is local, so it is pickled by value: a worker without traitcore
+    can load it all the same, and say what is missing.
     """
     version, given, reports = __version__, dict(options), schema.names[-1] == REPORT
 
