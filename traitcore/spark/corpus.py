@@ -26,6 +26,7 @@ from .session_task import history_schema
 from .vocabularies import action_names, ids_of, ranked_vocabulary, vocabulary_options
 
 CHECK = Checks("traitcore.spark.sessions")
+_HASHES = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class SparkCorpus:
         `vocabulary`, the sequences end to end), times (of the tokens, microseconds since 1970 UTC, or null).
     vocabulary : Vocabulary, on the driver.
     log_report, session_report, report : LogReport, SessionReport and TokenReport.
+    own_vocabulary : whether the vocabulary was made of this corpus, so that its counts are this corpus' own.
     """
 
     frame: Any
@@ -45,6 +47,7 @@ class SparkCorpus:
     log_report: LogReport
     session_report: SessionReport
     report: TokenReport
+    own_vocabulary: bool = True
     _cached: tuple[Any, ...] = ()
 
     def sequences(self) -> Any:
@@ -69,8 +72,10 @@ class SparkCorpus:
         frame = self.frame
         if most_tokens is not None:
             most = CHECK.integer("most_tokens", most_tokens, 1)
-            if self.report.tokens > most:
-                frame = frame.sample(most / self.report.tokens, seed=0)
+            if self.report.tokens > most:  # by a hash of the user: the same ones for any partitions
+                F = engine.functions(frame)
+                share = int(most / self.report.tokens * _HASHES)
+                frame = frame.where(F.pmod(F.xxhash64("user"), F.lit(_HASHES)) < share)
         table = engine.collected(frame)
         if table is None:
             raise InputError("No customer is in the part of the corpus that was asked for.")
@@ -211,7 +216,9 @@ def sessions(
     if session_report.baskets:
         share = f"{session_report.tied_share:.1%} of the neighbours in these sessions have the same time. "
         warnings.warn(share + advice(session_report), TiedEventsWarning, stacklevel=2)
-    return SparkCorpus(engine.data_rows(encoded), made, log_report, session_report, report, (encoded,))
+    return SparkCorpus(
+        engine.data_rows(encoded), made, log_report, session_report, report, vocabulary is None, (encoded,)
+    )
 
 
 def _check_split(names: Mapping[str, str], **split: Any) -> None:

@@ -11,7 +11,6 @@ from scipy import sparse
 from .._errors import on_behalf_of
 from .._parallel import balanced_blocks
 from .._validate import Checks
-from ..events.vocabulary import Vocabulary
 from ..items.count_parts import INT32_MAX, csr_of
 from . import engine
 from .corpus import SparkCorpus
@@ -90,10 +89,10 @@ def count_cooccurrences(
 
 def _options(corpus: SparkCorpus, window: int, symmetric: bool, weighting: str, self_pairs: bool) -> dict[str, Any]:
     """What the workers are told: the arguments of the kernel, the edges of the parts, the matrix's dtypes."""
-    occurrences = token_counts(corpus)
+    occurrences = corpus.vocabulary.counts
     reach = window * (2 if symmetric else 1)
     largest = reach * corpus.report.tokens
-    if largest > INT32_MAX:
+    if largest > INT32_MAX and corpus.own_vocabulary:
         largest = reach * int(occurrences.max())
     # float64 holds the sums of whole weights exactly.
     dtype = np.dtype(np.float64) if weighting == "linear" else np.dtype(np.int32 if largest <= INT32_MAX else np.int64)
@@ -108,12 +107,6 @@ def _options(corpus: SparkCorpus, window: int, symmetric: bool, weighting: str, 
         "scale": float(window) if weighting == "linear" else 1.0,
         "dtype": np.dtype(np.float32) if weighting == "linear" else dtype,
     }
-
-
-def token_counts(corpus: SparkCorpus) -> NDArray[np.int64]:
-    """(n_tokens,) occurrences in the corpus, or an estimate where it was tokenized by another one's vocabulary."""
-    vocabulary: Vocabulary = corpus.vocabulary
-    return vocabulary.counts
 
 
 def _merged(corpus: SparkCorpus, options: dict[str, Any]) -> Any:

@@ -89,9 +89,13 @@ def kept(frame: Any, path: str | None) -> Any:
 
 def reports(frame: Any) -> dict[str, Any]:
     """The reports of all partitions summed; the fault of a worker is raised here, as one sentence."""
-    rows = told(lambda: frame.where(f"{REPORT} is not null").select(REPORT).collect())
-    for row in rows:
-        raise_fault(row[0])
+    try:
+        rows = told(lambda: frame.where(f"{REPORT} is not null").select(REPORT).collect())
+        for row in rows:
+            raise_fault(row[0])
+    except BaseException:
+        frame.unpersist()
+        raise
     return sum_reports([row[0] for row in rows])
 
 

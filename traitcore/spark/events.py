@@ -55,8 +55,10 @@ class Events:
         if "timestamp" in names:
             _check_times(names["timestamp"], kinds["timestamp"], unit, form)
             if unit is None and kinds["timestamp"] in engine.NUMBERS:
-                detected, unit = True, _detected_unit(frame, names["timestamp"])
-                frame, odd = _plausible_only(frame, names["timestamp"], unit, on_bad_rows)
+                detected = True
+                unit, n_odd = _detected_unit(frame, names["timestamp"])
+                if n_odd:
+                    frame, odd = _plausible_only(frame, names["timestamp"], unit, n_odd, on_bad_rows)
         key = "user" if "user" in names else "session"
         options = {
             "names": dict(names), "key": key, "timestamp_unit": unit, "timestamp_format": form,
@@ -101,8 +103,8 @@ def _check_times(name: str, kind: str, unit: str | None, form: str | None) -> No
         raise InputError(f"Column {name!r} must hold text, as timestamp_unit or timestamp_format says. Got {kind}.")
 
 
-def _detected_unit(frame: Any, name: str) -> str:
-    """The unit in which most numbers are of the years 1990 to 2099, as on one machine: one pass over the column."""
+def _detected_unit(frame: Any, name: str) -> tuple[str, int]:
+    """(unit in which most numbers are of the years 1990 to 2099, as on one machine; how many are not): one pass."""
     F = engine.functions(frame)
     within = [F.sum(F.when(_within(F, unit), 1).otherwise(0)) for unit in timestamps.UNITS]
     row = engine.told(lambda: frame.agg(F.count("timestamp"), *within).collect())[0]
@@ -113,7 +115,7 @@ def _detected_unit(frame: Any, name: str) -> str:
             f"Most numbers of column {name!r} are no epoch times of the years 1990 to 2099 in s, ms, us or ns: "
             "timestamp_unit='s' (or 'ms', 'us', 'ns') says that they are."
         )
-    return timestamps.UNITS[plausible.index(best)]
+    return timestamps.UNITS[plausible.index(best)], n - best
 
 
 def _within(F: Any, unit: str) -> Any:
@@ -121,17 +123,15 @@ def _within(F: Any, unit: str) -> Any:
     return (F.col("timestamp") >= low) & (F.col("timestamp") < stop)
 
 
-def _plausible_only(frame: Any, name: str, unit: str, on_bad_rows: str) -> tuple[Any, dict[str, int]]:
-    """The rows whose time is in the unit found (or null), and the number of the others by their reason."""
+def _plausible_only(
+    frame: Any, name: str, unit: str, n: int, on_bad_rows: str
+) -> tuple[Any, dict[str, int]]:
+    """The rows whose time is in the unit found (or null), and the number of the others, n, by their reason."""
     F = engine.functions(frame)
-    odd = F.col("timestamp").isNotNull() & ~_within(F, unit)
-    n = engine.told(lambda: frame.where(odd).count())
-    if n == 0:
-        return frame, {}
     reason = f"column {name!r} is not in {unit}, the unit of most rows (of the years 1990 to 2099)"
     if on_bad_rows == "raise":
         raise InputError(
             f"{n:,} rows of the DataFrame are bad ({reason}). on_bad_rows='set_aside' leaves such rows out and reports "
             "them."
         )
-    return frame.where(~odd), {reason: n}
+    return frame.where(F.col("timestamp").isNull() | _within(F, unit)), {reason: n}
