@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -192,6 +195,21 @@ def test_another_version_is_named_before_anything_else(monkeypatch: pytest.Monke
     assert json.loads(row.column("report")[0].as_py())["fault"].startswith("traitcore 9.9.9 is on the driver, 0.")
     with pytest.raises(RuntimeError, match=r"traitcore 9.9.9 is on the driver"):
         list(wire.task("sessions", schema.remove(8), OPTIONS)(iter(())))
+
+
+def test_the_template_for_processes_runs(tmp_path: Path) -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "spark.md").read_text(encoding="utf-8")
+    (block,) = [part for part in text.split("```")[1::2] if "ProcessPoolExecutor" in part]
+    use = """
+if __name__ == "__main__":
+    corpus = tc.encode_tokens([[1, 2, 3], [2, 3], [4, 5, 4]] * 40)
+    whole = tc.count_cooccurrences(corpus.sequences, weighting="linear")
+    print(main(corpus).item_vectors.tobytes() == tc.train_sgns_from_counts(
+        whole, item_counts=corpus.vocabulary.counts).item_vectors.tobytes())
+"""
+    (tmp_path / "template.py").write_text(block.removeprefix("python") + use, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(tmp_path / "template.py")], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
 
 
 def test_types_in_sparks_words_and_reports_summed() -> None:
