@@ -2,7 +2,7 @@
 
     python benchmarks/spark_matrix.py --data ../data --python .venv/bin/python --connect
 
-Each interpreter's own pyspark is tried, with `--connect` through a local Spark Connect server too (pyspark 4 brings one;
+Each interpreter's own pyspark is tried, with `--connect` through a local Spark Connect server too (pyspark 4 has one;
 3.5 needs its jar). Every log is cut into 1, 7 and 50 partitions. The exit status is the number of differences.
 """
 

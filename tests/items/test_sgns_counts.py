@@ -14,6 +14,7 @@ from scipy import sparse
 import traitcore as tc
 from benchmarks.suite.synthetic import clustered_sessions
 from tests.reference import pair_draws as reference
+from tests.reference.sgns import ReferenceSgns
 from traitcore.items import sgns_counts
 from traitcore.items.sgns_counts import PairDraws, subsampled
 
@@ -59,6 +60,25 @@ def test_an_epoch_has_each_pair_as_often_as_its_count_says(blocks: int, monkeypa
     assert abs(total[(0, 2)] - 10) <= 1  # 40 epochs of .25
     orders = {tuple(targets.tolist()) for epoch in range(5) for _, targets in draws.blocks(epoch)}
     assert len(orders) > 4  # each epoch has its own order
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_stars_train_as_the_reference_does(shared: bool) -> None:
+    rng = np.random.default_rng(4)
+    stars = [rng.integers(0, 12, rng.integers(1, 20)).tolist() for _ in range(80)]
+    targets = rng.integers(0, 12, 80)
+    counts = np.bincount(np.concatenate(stars), minlength=12)
+    options = tc.SgnsOptions(vector_size=16, epochs=2, sample=0.0, negatives="shared" if shared else "fresh", seed=5)
+    trainer = sgns_counts._PairTrainer(counts, options, start=None, epoch_tokens=int(counts.sum()))
+    for _ in range(2):
+        trainer.train_stars(tc.Sequences.from_lists(stars), targets.astype(np.int32), None)
+        trainer.end_epoch()
+    twin = ReferenceSgns(counts.tolist(), vector_size=16, epochs=2, shared=shared, seed=5)
+    twin.fit_stars(stars, targets.tolist())
+    result = trainer.result()
+    np.testing.assert_allclose(result.item_vectors, twin.items, atol=1e-5)
+    np.testing.assert_allclose(result.context_vectors, twin.contexts, atol=1e-5)
+    np.testing.assert_allclose(result.loss, twin.losses, atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_bytes_for_any_block_owner() -> None:

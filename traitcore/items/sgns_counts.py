@@ -21,10 +21,10 @@ from .sgns_report import SgnsResult, TrainingInterrupted
 from .sgns_trainer import SgnsTrainer
 
 CHECK = Checks("train_sgns_from_counts")
-# Pairs of a block at least, and items that one target meets at a time, sharing its negatives. On the planted corpus (1.5M
-# tokens, 3 epochs; share of neighbours in the same cluster, mid / tail) stars of 1, 4, 8, 16 find .911/.426, .917/.429,
-# .923/.433, .934/.441 in 16, 10, 7.5, 7.6 s, sequences .928/.428 in 7.1 s. Independent draws find .88/.37. On Diginetica,
-# which had no say, stars of 8 reach Recall@20 44.8, sequences 44.3.
+# Pairs of a block at least, and items that one target meets at a time, sharing its negatives. On the planted corpus
+# (1.5M tokens, 3 epochs; share of neighbours in the same cluster, mid / tail) stars of 1, 4, 8, 16 find .911/.426,
+# .917/.429, .923/.433, .934/.441 in 16, 10, 7.5, 7.6 s, sequences .928/.428 in 7.1 s; independent draws .88/.37. On
+# Diginetica, which had no say, stars of 8 reach Recall@20 44.8, sequences 44.3.
 _BLOCK_PAIRS, _STAR = 1 << 20, 8
 
 
