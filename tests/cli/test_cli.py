@@ -26,6 +26,7 @@ from traitcore.events.simulate import simulate_events
 from traitcore.items.next_item import NextItemCounts
 from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus, vocabulary_of
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
+from traitcore.serving.hub_folder import read_folder
 from traitcore.serving.index import open_index
 from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
@@ -401,16 +402,19 @@ def test_an_index_needs_its_extra(
 
 
 def test_a_table_is_exported(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
     store = str(folder / "store")
     items = TableStore(store).open("items")
     read: dict[str, Any] = {
         "csv": lambda p: np.loadtxt(p, delimiter=",", skiprows=1, usecols=range(1, 17), dtype=np.float32),
         "npy": np.load,
         "word2vec": lambda p: read_word2vec(p).vectors,
-        "parquet": lambda p: np.stack(__import__("pyarrow.parquet").parquet.read_table(p)["vector"].to_numpy()),
+        "parquet": lambda p: np.stack(parquet.read_table(p)["vector"].to_numpy()),
         "safetensors": lambda p: np.frombuffer(
             p.read_bytes()[8 + int.from_bytes(p.read_bytes()[:8], "little"):], np.float32
         )[: items.vectors.size].reshape(items.vectors.shape),
+        "huggingface": lambda p: read_folder(p).vectors,
+        "features": lambda p: np.stack(list(map(np.asarray, parquet.read_table(p).columns[2:])), axis=1),
     }
     for kind, reader in read.items():
         out = tmp_path / f"items.{kind}"

@@ -179,18 +179,22 @@ class ReferenceSgns:
         loss, number = 0.0, 0
         step = MAX_INPUTS if self.shared else 1
         for first in range(0, len(inputs), step):
-            noise = []
-            for k in range(self.negative):
-                w = mix64(key + (number + 1) * GOLDEN)
-                number += 1
-                if k < self.group_negative:
-                    members, table = self.group_tables[self.groups[target]]  # type: ignore[index]
-                    noise.append(members[draw(table, w)])
-                else:
-                    noise.append(draw(self.table, w))
+            noise = self._noise(target, key + number * GOLDEN)
+            number += self.negative
             self.drawn += noise
             loss += self._update(target, inputs[first : first + step], noise, alpha)
         return loss
+
+    def _noise(self, target: int, key: int) -> list[int]:
+        noise = []
+        for k in range(self.negative):
+            w = mix64(key + (k + 1) * GOLDEN)
+            if k < self.group_negative:
+                members, table = self.group_tables[self.groups[target]]  # type: ignore[index]
+                noise.append(members[draw(table, w)])
+            else:
+                noise.append(draw(self.table, w))
+        return noise
 
     def _update(self, target: int, inputs: list[int], noise: list[int], alpha: float) -> float:
         outputs, weights = [target], [1.0]

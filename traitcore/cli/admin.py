@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from ..serving.store import TableStore
 
 
-_ENDINGS = {"parquet": ".parquet", "word2vec": ".txt", "csv": ".csv", "npy": ".npy", "safetensors": ".safetensors"}
+_ENDINGS = {"parquet": ".parquet", "word2vec": ".txt", "csv": ".csv", "npy": ".npy", "safetensors": ".safetensors",
+            "huggingface": "_hub", "features": "_features.parquet"}
 
 
 def add_commands(commands: Any) -> None:
@@ -46,8 +48,10 @@ def add_commands(commands: Any) -> None:
         parser.set_defaults(run=run)
 
     export = commands.add_parser(
-        "export", help="write a published table as Parquet, word2vec text, CSV, NumPy or safetensors",
-        description="Writes the ids and vectors of one version of a table for other systems.",
+        "export", help="write a published table as Parquet, word2vec text, CSV, NumPy, safetensors, ...",
+        description="Writes the ids and vectors of one version of a table for other systems. huggingface: a folder of "
+        "config.json, model.safetensors and a card, with the whole table. features: Parquet for feature stores, a row "
+        "for each customer (or item), its time that of the publication.",
         epilog="example:\n  traitcore export items --to parquet --store shop",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -176,15 +180,23 @@ def run_repair(args: argparse.Namespace) -> None:
 
 
 def run_export(args: argparse.Namespace) -> None:
+    from datetime import datetime
+
     from ..serving import export
+    from ..serving.hub_folder import write_folder
+    from ..serving.tensors import write_safetensors
     from ..serving.word2vec import write_word2vec
 
     store, _ = _open(args)
     opened = store.open(args.name, args.version)
     out = args.out or f"{args.name}{_ENDINGS[args.to]}"
-    writers = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
-               "npy": export.write_npy, "safetensors": export.write_safetensors}
-    beside = writers[args.to](opened, out)  # type: ignore[operator]
+    writers: dict[str, Any] = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
+               "npy": export.write_npy, "safetensors": write_safetensors, "huggingface": write_folder}
+    if args.to == "features":
+        at = datetime.fromisoformat(store.describe(args.name, opened.version or "latest")["created_utc"])
+        entity = {"customers": "customer_id", "items": "item_id"}.get(args.name, "id")
+        writers["features"] = functools.partial(export.write_features, timestamp=at, entity=entity)
+    beside = writers[args.to](opened, out)
     files = [out, *([] if beside is None else [str(beside)])]
     if args.json:
         write_json({"table": args.name, "version": opened.version, "files": files, "rows": len(opened)})

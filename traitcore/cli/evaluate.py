@@ -26,8 +26,8 @@ def add_commands(commands: Any) -> None:
     """Add this module's command."""
     parser = commands.add_parser(
         "evaluate", help="judge item vectors and traits on held-out data",
-        description="Item vectors: all items are ranked as the next item of held-out sessions, beside next-item counts "
-        "(NextItemCounts, no vectors) and popularity. Traits: fitted and named on half of the customers, judged on the "
+        description="Item vectors: all items are ranked as the next item of held-out sessions, beside NextItemModel, "
+        "NextItemCounts (no vectors), their blend, PPMI and popularity. Traits: fitted and named on half of the customers, judged on the "
         "other half, beside controls.",
         epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -73,9 +73,10 @@ def run_evaluate(args: argparse.Namespace) -> None:
         print(f"Next item of {found['sessions']:,} held-out sessions (by {found['by']}), "
               f"{found['queries']:,} queries over {found['n_items']:,} items")
         print(table(
-            [(name, f["recall"], f["mrr"], f["ndcg"], f["coverage"], f["popularity_bias"])
+            [(name, f["recall"], "{:.3f}-{:.3f}".format(*f["recall_interval"]), f["mrr"], f["ndcg"], f["coverage"],
+              f["popularity_bias"])
              for name, f in found["scorers"].items()],
-            ("scorer", f"Recall@{args.k}", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"), indent=2,
+            ("scorer", f"Recall@{args.k}", "95%", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"), indent=2,
         ))
     if "traits" in answer:
         print(f"\n{answer['traits']['method']} traits, judged on customers that neither fitted nor named them")
@@ -90,8 +91,12 @@ def judge_items(
     """Next items of held-out sessions by vectors and counts of the other sessions; popularity as control."""
     import numpy as np
 
+    from ..items.next_item import NextItemCounts
+    from ..items.next_item_blend import NextItemBlend
+    from ..items.next_item_model import NextItemModel
+    from ..items.ppmi_embedder import PPMIEmbedder
     from ..pipeline import make_embedder, prepare_corpus
-    from ..quality.retrieval import VectorScorer, evaluate_retrieval, split_sequences
+    from ..quality.retrieval import VectorScorer, evaluate_retrieval, oldest_first, split_sequences
 
     corpus = prepare_corpus(log, config.with_options({"tokens": "item", "customers": "auto"}))
     n_items = len(corpus.vocabulary)
@@ -100,10 +105,21 @@ def judge_items(
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
     counts = train.token_counts(n_items)
     popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
+    timed = oldest_first(train) if train.timestamps_us is not None else train
+    blend = NextItemBlend(
+        model=NextItemModel(seed=config.seed), workers=config.workers,
+        counts=NextItemCounts(**({} if train.timestamps_us is not None else {"age_scale": 1e9})),
+    ).fit(timed, n_items=n_items, progress=progress).set_params(workers=1)  # the queries are in parallel
+    ppmi = PPMIEmbedder(vector_size=config.vector_size, window=corpus.window, workers=config.workers, seed=config.seed)
     scorers: dict[str, Any] = {
+        "next-item blend": blend.score,
+        "next-item model": blend.model_.score,
         f"{config.method}, item . context": VectorScorer(embedder.item_vectors_, embedder.context_vectors_),
         f"{config.method}, cosine": VectorScorer(embedder.item_vectors_),
         "next-item counts": next_item_scorer(train, n_items, config.workers),
+        **({} if config.method == "ppmi" else {
+            "ppmi, cosine": VectorScorer(ppmi.fit(train, n_items=n_items).item_vectors_),
+        }),
         "popularity (control)": lambda prefixes: np.repeat(popular, len(prefixes), axis=0),
     }
     known = log.position is not None or config.ties == "row"  # the order of events of one time

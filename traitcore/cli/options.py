@@ -52,6 +52,9 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
         "order of events of one time: random, by action and item id, or as in the log",
     ),
     "workers": (int, 1, "threads; -1: all cores"),
+    "parallel": (
+        ("reproducible", "hogwild"), "reproducible", "reproducible: the same bytes for any --workers; hogwild: never",
+    ),
     "seed": (int, 0, "seed of every stage"),
 }
 

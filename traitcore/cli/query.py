@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .published import Published
 
 
-_SCORES = {"cosine": "cosine", "context": "score"}  # heading of the scores
+_SCORES = {"cosine": "cosine", "context": "score", "model": "score"}  # heading of the scores
 
 
 def add_commands(commands: Any) -> None:
@@ -54,7 +54,9 @@ def add_commands(commands: Any) -> None:
         "by cosine or context vectors, whichever found more on held-out sessions. Products without evidence are listed "
         "only with --fallback.",
     )
-    recommend.add_argument("id", metavar="ID", help="the customer's id, as in the log")
+    recommend.add_argument("id", metavar="ID", nargs="?", help="the customer's id, as in the log")
+    text = "next items of this session instead of a customer's: items' ids, the oldest first, a comma between them"
+    recommend.add_argument("--session", metavar="A,B,C", help=text)
     recommend.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     recommend.add_argument("--next", action="store_true", help="by the latest events, not by traits")
     recommend.add_argument("--keep-bought", action="store_true", help="products already bought may be recommended")
@@ -111,7 +113,9 @@ def similar_rows(
         source, own, describe = published.tokens, rows, vocabulary.text_of
     counts = source.arrays["counts"]
     by = recorded_choice(source, "similar") if following else "cosine"
-    if following:  # rows without events never came next
+    if following and by == "model":
+        found = _next_by_model(source, own, k)
+    elif following:  # rows without events never came next
         how = {"metric": "cosine"} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
         found = source.most_similar(source.ids[own], k, exclude=source.ids[counts == 0], **how)
     elif index is not None:
@@ -125,6 +129,16 @@ def similar_rows(
 
     head = {name: value for name, value in row(source.ids[own], None).items() if name != "score"}
     return {**head, "by": by, "found": [row(t, s) for t, s in found if s != 0]}  # 0: no vector
+
+
+def _next_by_model(items: Any, own: int, k: int) -> list[tuple[Any, float]]:
+    """What the table's model ranks after one item, the item itself left out."""
+    from ..serving.next_model import next_model_of
+
+    model = next_model_of(items)
+    assert model is not None
+    rows, scores = model.recommend([own], k=k, exclude=[own])
+    return [(items.ids[row], float(score)) for row, score in zip(rows.tolist(), scores.tolist()) if row >= 0]
 
 
 def run_traits(args: argparse.Namespace) -> None:
@@ -208,6 +222,11 @@ def run_customer(args: argparse.Namespace) -> None:
 
 
 def run_recommend(args: argparse.Namespace) -> None:
+    if (args.id is None) == (args.session is None):
+        raise UsageError("recommend takes a customer's ID or --session A,B,C.")
+    if args.session is not None:
+        run_session(args)
+        return
     published = _published(args)
     try:
         customers, row = _customer(published, args.id)
@@ -224,6 +243,39 @@ def run_recommend(args: argparse.Namespace) -> None:
         write_json({"customer": who, "recommended": rows})
         return
     print(f"for customer {show(str(who))}" + (", who is not in the store" if row is None else ""))
+    _print_recommended(rows)
+
+
+def run_session(args: argparse.Namespace) -> None:
+    """Next items of a session that is not in the store, each with the item of the session that spoke most for it."""
+    import numpy as np
+
+    from ..serving.next_model import next_model_of
+    from .published import parse_id
+
+    published = _published(args, customers=False)
+    items = published.items
+    session = items.rows([parse_id(items, one.strip()) for one in args.session.split(",") if one.strip()])
+    options: dict[str, Any] = {"k": args.k, "fallback": args.fallback}
+    options["popularity"] = None if args.fallback is None else items.arrays["counts"]
+    for name, ids in (("allowed", args.allow), ("exclude", args.deny)):
+        options[name] = None if ids is None else items.rows([parse_id(items, i) for i in ids])
+    found, why = _next_items(published, session, np.zeros(0, np.int64), options)
+    model = next_model_of(items) if why == "model" else None
+    rows = []
+    for place, row in enumerate(found.rows.tolist()):
+        if row < 0:
+            continue
+        spoke = model.explain(session, row) if model is not None else []
+        rows.append({
+            "item": items.ids[row], "score": float(found.scores[place]),
+            "why": f"after {items.ids[spoke[0].item]}" if spoke else "the session",
+            "description": published.text_of_item(row),
+        })
+    if args.json:
+        write_json({"session": [items.ids[row] for row in session.tolist()], "by": why, "recommended": rows})
+        return
+    print(f"after {show(args.session)}")
     _print_recommended(rows)
 
 
@@ -294,17 +346,33 @@ def _by_events(published: Published, row: int | None, bought: Any, options: dict
     """Products next to a customer's latest events, ranked as recorded; and the reason by place."""
     import numpy as np
 
+    latest = np.zeros(0, np.int64) if row is None else published.customers.arrays["recent"][row]
+    history = published.vocabulary.token_item[latest[latest >= 0]][::-1]
+    found, _ = _next_items(published, history, bought, options)
+    return found, lambda place: "latest events"
+
+
+def _next_items(published: Published, session: Any, bought: Any, options: dict[str, Any]) -> tuple[Any, str]:
+    """Products next to a session of items' rows, and how they are ranked."""
+    import numpy as np
+
     from ..pipeline import recorded_choice
+    from ..serving.next_model import next_model_of
     from ..serving.recommend import next_items
 
-    items, vocabulary = published.items, published.vocabulary
-    latest = np.zeros(0, np.int64) if row is None else published.customers.arrays["recent"][row]
-    history = vocabulary.token_item[latest[latest >= 0]][::-1]
-    without_events = np.flatnonzero(items.arrays["counts"] == 0)  # without events they have no context
+    items, by = published.items, recorded_choice(published.items, "recommend")
     denied = np.zeros(0, np.int64) if options["exclude"] is None else options["exclude"]
-    context = items.context_vectors if recorded_choice(items, "recommend") == "context" else None
+    model = next_model_of(items) if by == "model" else None
+    if model is not None:
+        # A session that says nothing has no next items: popularity is what --fallback is for.
+        silent = not len(session) and options["fallback"] is None
+        allowed = np.zeros(0, np.int64) if silent else options["allowed"]
+        options = options | {"exclude": np.concatenate([bought, denied]), "allowed": allowed}
+        return next_items(session, model=model, **options), by
+    without_events = np.flatnonzero(items.arrays["counts"] == 0)  # without events they have no context
     options = options | {"exclude": np.concatenate([without_events, bought, denied])}
-    return next_items(history, items.vectors, context, **options), lambda place: "latest events"
+    context = items.context_vectors if by == "context" else None
+    return next_items(session, items.vectors, context, **options), by
 
 
 def _by_traits(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:

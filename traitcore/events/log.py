@@ -18,6 +18,7 @@ from .array_likes import pick_columns
 from .arrow import read_stream
 from .log_builder import LogBuilder
 from .log_report import LogReport
+from .pseudonyms import pseudonyms
 from .set_aside import RowSource
 from .timestamps import UNITS, check_format, format_us
 
@@ -188,6 +189,19 @@ class EventLog:
         fields = ("item", "user", "action", "timestamp_us", "session", "position")
         taken = {name: getattr(self, name)[index] for name in fields if getattr(self, name) is not None}
         return replace(self, **taken)
+
+    def with_pseudonyms(self, key: bytes) -> EventLog:
+        """The same events under other user ids: `pseudonyms(user_ids, key)`. ValueError where the log has no users.
+
+        What is learned of it holds pseudonyms only, and new events are told apart by the same key.
+        """
+        if self.user is None or self.user_ids is None:
+            raise Checks("EventLog.with_pseudonyms").value_error("log", "a log with users", "none")
+        names = pseudonyms(self.user_ids, key)
+        order = np.argsort(names, kind="stable")
+        code_of = np.empty(len(names), dtype=np.int32)
+        code_of[order] = np.arange(len(names), dtype=np.int32)
+        return replace(self, user=code_of[self.user], user_ids=names[order])
 
     def to_columns(self) -> dict[str, NDArray[Any]]:
         """Columns with external ids, by name; timestamps are datetime64[us] in UTC."""

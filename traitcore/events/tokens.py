@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _core
 from .._errors import InputError, on_behalf_of
-from .._kernels import tokens as kernels
 from .._parallel import even_blocks, run_blocks
 from .._validate import Checks
 from .action_names import DEFAULT_ACTION_MAP
@@ -238,19 +238,19 @@ def _pairs(
     sessions: Sessions, log: EventLog, new_action: NDArray[np.int16], n_actions: int, with_actions: bool, workers: int
 ) -> tuple[NDArray[np.int32], int, NDArray[np.int64] | None]:
     """(code of (item, action) of each event, number of codes, item * n_actions + action by code or None: the same)."""
-    action = log.action if with_actions and log.action is not None else np.zeros(0, dtype=np.int16)
+    action = log.action if with_actions else None
     n_pairs = len(log.item_ids) * n_actions
     n = len(sessions.order)
     if n_pairs <= max(_PAIRS_PER_EVENT * n, _PAIRS_AT_LEAST) and n_pairs < 2**31:
         pairs = np.empty(n, dtype=np.int32)
         run_blocks(
-            kernels.pair_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, sessions.order, log.item, action,
+            _core.pair_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, sessions.order, log.item, action,
             new_action, n_actions, pairs,
         )
         return pairs, n_pairs, None
     # Too many possible pairs for a table: number those that occur.
     items = log.item[sessions.order].astype(np.int64)
-    to = new_action[action[sessions.order]] if len(action) else np.zeros(n, dtype=np.int16)
+    to = new_action[action[sessions.order]] if action is not None else np.zeros(n, dtype=np.int16)
     codes, ids = code_integers(items * n_actions + to, to >= 0)
     return codes, len(ids), ids
 
@@ -267,6 +267,16 @@ class _Coded:
 
 
 @dataclass
+class _Lost:
+    """Events of actions mapped to nothing, of rare tokens, in sequences too short; and how many those were."""
+
+    unmapped: int = 0
+    rare: int = 0
+    short: int = 0
+    sequences: int = 0
+
+
+@dataclass
 class _Kept:
     """What min_count and min_length left: rows in place of codes, and the codes present by falling count."""
 
@@ -276,7 +286,7 @@ class _Kept:
     documents: NDArray[np.int64]
     events: int
     n_rare: int
-    lost: NDArray[np.int64]
+    lost: _Lost
 
     def corpus(
         self, owner_ids: NDArray[Any] | None, item_ids: NDArray[Any], item: NDArray[np.int64],
@@ -296,8 +306,8 @@ class _Kept:
         report = TokenReport(
             events=self.events, tokens=len(kept.codes), sequences=len(kept.offsets) - 1, vocabulary=len(item),
             customers=None if kept.owner is None else n_owners, token_kind=kind,
-            events_unmapped=int(self.lost[0]), tokens_rare=self.n_rare, events_rare=int(self.lost[1]),
-            sequences_too_short=int(self.lost[3]), events_too_short=int(self.lost[2]),
+            events_unmapped=self.lost.unmapped, tokens_rare=self.n_rare, events_rare=self.lost.rare,
+            sequences_too_short=self.lost.sequences, events_too_short=self.lost.short,
         )
         sequences = Sequences(
             tokens=kept.codes, offsets=kept.offsets, owner=kept.owner, timestamps_us=kept.times,
@@ -316,37 +326,38 @@ def _keep(coded: _Coded, min_count: int, min_length: int, workers: int) -> _Kept
     counts, documents = _count(coded, workers)
     frequent = counts >= min_count
     n_rare = int(((counts > 0) & ~frequent).sum())
-    lost = np.zeros(4, dtype=np.int64)
+    lost = _Lost()
     if n_rare or counts.sum() < n_events or int(np.diff(coded.offsets).min(initial=min_length)) < min_length:
-        coded = _dropped(coded, frequent, min_length, lost)
+        coded, lost = _dropped(coded, frequent, min_length)
         if len(coded.codes) == 0:
             raise InputError(
-                f"No token is left of {n_events:,} events: {lost[1]:,} are of tokens rarer than min_count={min_count}, "
-                f"{lost[2]:,} in sequences shorter than min_length={min_length}, {lost[0]:,} of actions mapped to "
-                "None. Lower min_count or min_length."
+                f"No token is left of {n_events:,} events: {lost.rare:,} are of tokens rarer than "
+                f"min_count={min_count}, {lost.short:,} in sequences shorter than min_length={min_length}, "
+                f"{lost.unmapped:,} of actions mapped to None. Lower min_count or min_length."
             )
-        if lost[2]:
+        if lost.short:
             counts, documents = _count(coded, workers)
     present = np.flatnonzero(frequent & (counts > 0))
     present = present[np.argsort(-counts[present], kind="stable")]
     row = np.empty(coded.n, dtype=np.int32)
     row[present] = np.arange(len(present), dtype=np.int32)
     n = len(coded.codes)
-    run_blocks(kernels.map_tokens, even_blocks(n, max(4 * workers, n >> 22)), workers, coded.codes, row)
+    run_blocks(_core.remap_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, coded.codes, row)
     return _Kept(coded, present, counts[present], documents[present], n_events, n_rare, lost)
 
 
-def _dropped(coded: _Coded, frequent: NDArray[np.bool_], min_length: int, lost: NDArray[np.int64]) -> _Coded:
-    """Without rare tokens and short sequences; `lost` counts them."""
+def _dropped(coded: _Coded, frequent: NDArray[np.bool_], min_length: int) -> tuple[_Coded, _Lost]:
+    """Without rare tokens and short sequences, and what they were."""
     same = np.where(frequent, np.arange(coded.n, dtype=np.int32), np.int32(-1))
     offsets = coded.offsets.copy()
-    owner = np.zeros(0, dtype=np.int32) if coded.owner is None else coded.owner.copy()
-    times = np.zeros(0, dtype=np.int64) if coded.times is None else coded.times.copy()
-    n, n_sequences = kernels.keep_tokens(coded.codes, offsets, owner, times, same, min_length, lost)
-    return _Coded(
+    owner = None if coded.owner is None else coded.owner.copy()
+    times = None if coded.times is None else coded.times.copy()
+    n, n_sequences, *lost = _core.keep_tokens(coded.codes, offsets, owner, times, same, min_length)
+    kept = _Coded(
         coded.codes[:n].copy(), coded.n, offsets[: n_sequences + 1].copy(),
-        None if coded.owner is None else owner[:n_sequences].copy(), None if coded.times is None else times[:n].copy(),
+        None if owner is None else owner[:n_sequences].copy(), None if times is None else times[:n].copy(),
     )
+    return kept, _Lost(*lost)
 
 
 def _count(coded: _Coded, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

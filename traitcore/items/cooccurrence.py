@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
-from .._kernels import cooccurrence as kernels
+from .. import _core
 from .._parallel import balanced_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
 from .._validate import Checks
@@ -254,7 +254,7 @@ def _count(task: CountTask, memory_limit_mb: float | None, progress: Progress | 
     if not task.plain:
         task = replace(task, actions=_by_place(task.sequences, task.actions))
         sequence = np.zeros(len(padded), dtype=np.int32)
-        kernels.label_places(0, len(task.sequences), task.sequences.offsets, sequence)
+        _core.label_places(0, len(task.sequences), task.sequences.offsets, sequence)
     corpus = (starts, padded, places, sequence)
     first = FIRST_ENTRIES
     if limit is not None:
@@ -280,7 +280,7 @@ def _invert(task: CountTask) -> tuple[NDArray[np.int64], NDArray[np.int32], NDAr
     counts = np.zeros((max(1, len(blocks)), task.n_items), dtype=np.int64)
     spans = [(int(sequences.offsets[a]), int(sequences.offsets[b])) for a, b in blocks]
     run_tasks(
-        [partial(kernels.count_tokens, a, b, sequences.tokens, row) for (a, b), row in zip(spans, counts)],
+        [partial(_core.count_values, a, b, sequences.tokens, row) for (a, b), row in zip(spans, counts)],
         task.workers,
     )
     starts = np.zeros(task.n_items + 1, dtype=np.int64)
@@ -292,7 +292,7 @@ def _invert(task: CountTask) -> tuple[NDArray[np.int64], NDArray[np.int32], NDAr
     places = np.empty(sequences.n_tokens, dtype=np.int32 if size <= INT32_MAX else np.int64)
     run_tasks(
         [
-            partial(kernels.invert, a, b, sequences.tokens, sequences.offsets, row, padded, places)
+            partial(_core.invert_sequences, a, b, sequences.tokens, sequences.offsets, row, padded, places)
             for (a, b), row in zip(blocks, cursor)
         ],
         task.workers,

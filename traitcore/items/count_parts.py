@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .. import _core
 from .._kernels import cooccurrence as kernels
 from .._parallel import balanced_blocks, run_tasks
 from .._progress import ProgressSteps
@@ -142,11 +143,14 @@ class RowCounter:
         while row < last and not stop.is_set():
             self._grow(row)
             end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
+            before = self.used
             reached, self.used = run(
                 row, min(max(end, row + 1), last), starts, *self.corpus,
-                *weights, task.keep_self, task.min_count, task.k, *scratch,
+                *weights, task.keep_self, task.min_count, *scratch,
                 self.indices, self.data, self.used, pause, _WORK, *extra,
             )
+            if task.k:
+                self.used = _core.keep_largest(row, reached, task.k, self.lengths, self.indices, self.data, before)
             steps.add(int(starts[reached] - starts[row]))
             row = reached
 

@@ -34,7 +34,7 @@ class Item2Vec(SgnsEmbedder):
     Parameters
     ----------
     vector_size, window, dynamic_window, negative, negatives, ns_exponent, sample, alpha, min_alpha, epochs, workers,
-        seed : as of `SgnsOptions`.
+        parallel, seed : as of `SgnsOptions`.
     patience : early stopping, as of `train_sgns`; needs `held_out` in `fit`.
 
     Attributes

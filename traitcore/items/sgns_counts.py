@@ -55,8 +55,9 @@ def train_sgns_from_counts(
 
     Returns
     -------
-    SgnsResult : item_vectors and context_vectors (n_items, vector_size) float32, the loss by epoch, and a report. With
-    workers=1 the same bytes for the same seed and instruction set. Memory beyond the counts: 28 bytes an entry.
+    SgnsResult : item_vectors and context_vectors (n_items, vector_size) float32, the loss by epoch, and a report. The
+    same bytes for the same seed and instruction set: pairs are drawn on `workers` threads, but trained on one, unless
+    options.parallel is 'hogwild'. Memory beyond the counts: about 12 bytes an entry.
 
     Raises
     ------

@@ -13,8 +13,10 @@ from .next_choice import recorded_choice
 from .publish import TABLES
 from .stages import Stage
 from .tables import vocabulary_of
+from .verify import RunComparison, verify_run
 
 __all__ = [
-    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "Stage", "TokenizedLog", "fit_pipeline",
-    "live_customers", "make_embedder", "prepare_corpus", "read_catalogue", "recorded_choice", "vocabulary_of",
+    "TABLES", "Catalogue", "PipelineConfig", "PipelineResult", "RunComparison", "Stage", "TokenizedLog", "fit_pipeline",
+    "live_customers", "make_embedder", "prepare_corpus", "read_catalogue", "recorded_choice", "verify_run",
+    "vocabulary_of",
 ]

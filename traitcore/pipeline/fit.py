@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from .next_choice import KEY as NEXT
 from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
-from .tables import customer_table, item_table, token_table
+from .tables import customer_table, item_table, token_table, with_next_model
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +147,9 @@ def fit_pipeline(
         with run.stage("refits") as kept:
             refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, progress)
             result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
+            if refits.next_model is not None:
+                kept_items = with_next_model(result.items, corpus.vocabulary, refits.next_model, config, catalogue)
+                result = replace(result, items=kept_items)
             chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
             kept["report"] = (
                 f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
@@ -207,7 +210,7 @@ def _as_tables(
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
-    metadata = {"config": asdict(config)}
+    metadata = {"config": config.recorded()}
     model = None if learned is None else learned.model
     customers = None
     items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
@@ -249,9 +252,9 @@ def make_embedder(config: PipelineConfig, window: int) -> Embedder:
     if config.method == "walks":
         return WalkEmbedder(
             graph_window=window, vector_size=size, negative=config.negative, epochs=config.epochs or 1, workers=workers,
-            seed=seed,
+            parallel=config.parallel, seed=seed,
         )
     return Item2Vec(
         vector_size=size, window=window, negative=config.negative, epochs=config.epochs or 15, workers=workers,
-        seed=seed,
+        parallel=config.parallel, seed=seed,
     )

@@ -124,7 +124,12 @@ def _has(store: TableStore, name: str) -> bool:
 
 
 def log_source(log: EventLog) -> LogSource:
-    """Of a log in memory: sha256 over the coded events and ids: equal logs, equal fingerprint."""
+    """Of a log in memory."""
+    return LogSource(log.report, log_fingerprint(log))
+
+
+def log_fingerprint(log: EventLog) -> str:
+    """sha256 over the coded events and ids: equal logs, equal fingerprint."""
     digest = hashlib.sha256()
     for name in ("item", "user", "action", "timestamp_us", "session", "position"):
         column = getattr(log, name)
@@ -135,4 +140,4 @@ def log_source(log: EventLog) -> LogSource:
         if ids is not None:
             digest.update(ids.tobytes() if ids.dtype.kind == "i" else "\0".join(ids.tolist()).encode())
     digest.update("\0".join(log.actions).encode())
-    return LogSource(log.report, digest.hexdigest())
+    return digest.hexdigest()

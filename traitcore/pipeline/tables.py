@@ -11,14 +11,17 @@ from scipy import sparse
 
 from .._errors import TableError
 from .._protocols import Embedder
+from .._rows import unit_float32_rows
 from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.products import sparse_dense
 from ..items.fusion import SOURCES
+from ..items.next_item_model import NextItemModel
 from ..serving.live_traits import METHODS as LIVE_METHODS
 from ..serving.live_traits import TraitBasis
+from ..serving.next_model import keep_next_model
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
@@ -89,6 +92,31 @@ def item_table(
         metadata=metadata | {"kind": "items", "texts": texts, "sources": list(SOURCES)},
     )
     return table, summary
+
+
+def with_next_model(
+    items: EmbeddingTable, vocabulary: Vocabulary, model: NextItemModel, config: PipelineConfig,
+    catalogue: Catalogue | None,
+) -> EmbeddingTable:
+    """The table of items with a model of the vocabulary's items beside it; the catalogue's other items get vectors from
+    their content, so that they take part at once."""
+    vectors = model.vectors_
+    if len(items) > len(vectors) or (items.ids[: len(vectors)] != vocabulary.item_ids[: len(items)]).any():
+        places = {key: row for row, key in enumerate(items.ids.tolist())}
+        counts = np.bincount(vocabulary.token_item, weights=vocabulary.counts, minlength=len(vectors)).astype(np.int64)
+        ids, _, completed = complete_vectors(
+            vocabulary.item_ids, vectors, counts, catalogue, content="backfill",  # type: ignore[arg-type]
+            behaviour_weight=config.behaviour_weight, seed=config.seed,
+        )
+        kept = [(places[key], row) for row, key in enumerate(ids.tolist()) if key in places]
+        rows = np.zeros((len(items), vectors.shape[1]), dtype=np.float32)
+        biases = np.full(len(items), model.biases_.min(), dtype=np.float32)
+        to, of = (np.array(side, dtype=np.int64) for side in zip(*kept))
+        rows[to] = unit_float32_rows(completed.vectors[of])
+        known = of < len(vectors)
+        rows[to[known]], biases[to[known]] = vectors[of[known]], model.biases_[of[known]]
+        model = NextItemModel.from_arrays(rows, biases, model.step_weights_, model.repeat_bonus_, scale=model.scale)
+    return keep_next_model(items, model)
 
 
 def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import TableError
+from .._protocols import VectorIndex
 from .._rows import unit_float32_rows
 from .._validate import Checks
 from . import disk, manifest
@@ -243,14 +244,71 @@ def build_index(
         )
 
     draft = Index(table, describe(1.0), native)
+    CHECK.seed("random_state", random_state)
     if native is None:
         return draft
-    rng = np.random.default_rng(CHECK.seed("random_state", random_state))
-    picked = np.sort(rng.choice(len(vectors), sample, replace=False))
-    k = min(10, len(vectors))
-    exact = Searcher(vectors, metric, check=CHECK).search(vectors[picked], k, workers=workers)[0]
-    found = draft.search(vectors[picked], k, workers=workers)[0]
-    return Index(table, describe(_recall(vectors[picked], vectors, exact, found, metric)), native)
+    recall = measure_recall(
+        draft, table, metric=metric, against=against, sample=sample, random_state=random_state, workers=workers
+    )
+    return Index(table, describe(recall), native)
+
+
+def measure_recall(
+    index: VectorIndex,
+    table: EmbeddingTable,
+    *,
+    k: int = 10,
+    metric: str = "cosine",
+    against: str = "vectors",
+    sample: int = 500,
+    random_state: int = 0,
+    workers: int = 1,
+) -> float:
+    """Recall@k of an index over a table: the mean share of the k rows found that are as near as the k-th exact one.
+
+    Of equally near rows any counts. The queries are rows of the table, drawn without replacement.
+
+    Parameters
+    ----------
+    index : any object with `fingerprint` and `search(queries, k)`, such as `build_index` makes; `docs/engines.md` has
+        one of another library.
+    k : rows to find; at most those of the table are looked for.
+    metric, against : by which, and over which side of the table, the index searches.
+    sample : number of queries. random_state : int, the seed by which they are drawn. workers : threads of exact search.
+
+    Raises
+    ------
+    TableError : the index was built from another table. ValueError, TypeError : bad parameters, an empty table, an
+        answer of another shape.
+
+    See Also
+    --------
+    build_index : measures it for its own.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> table = tc.EmbeddingTable(["cup", "mug", "tie"], [[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> tc.measure_recall(tc.build_index(table), table, k=2)
+    1.0
+    """
+    check = Checks("measure_recall")
+    check.choice("metric", metric, METRICS)
+    check.choice("against", against, SIDES)
+    vectors = _side(check.instance("table", table, EmbeddingTable), against)
+    if not len(vectors):
+        raise check.value_error("table", "a table with rows", table)
+    if index.fingerprint != table.fingerprint:
+        raise TableError(f"{index!r} was not built from {table!r}: ids, their order or vectors differ.")
+    k = min(check.integer("k", k, 1), len(vectors))
+    rng = np.random.default_rng(check.seed("random_state", random_state))
+    picked = np.sort(rng.choice(len(vectors), min(check.integer("sample", sample, 1), len(vectors)), replace=False))
+    exact = Searcher(vectors, metric, check=check).search(vectors[picked], k, workers=workers)[0]
+    found = np.asarray(index.search(vectors[picked], k)[0])
+    if found.shape != exact.shape or found.dtype.kind not in "iu" or (found.size and found.max() >= len(vectors)):
+        rule = f"one whose search returns rows of shape {exact.shape}, ints below {len(vectors)}"
+        raise check.value_error("index", rule, f"{found.dtype} of shape {found.shape}")
+    return _recall(vectors[picked], vectors, exact, found.astype(np.int64), metric)
 
 
 def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
@@ -299,9 +357,12 @@ def _read_meta(folder: disk.Folder) -> dict[str, Any]:
     manifest.verify_checksum(raw, path)
     try:
         fields = json.loads(raw)
-        if fields["kind"] != "traitcore index" or fields["format"] != _FORMAT or type(fields["size"]) is not int:
-            raise ValueError(f"it has kind {fields['kind']!r} and format {fields['format']!r}")
+        if fields["kind"] != "traitcore index" or type(fields["size"]) is not int:
+            raise ValueError(f"it has kind {fields['kind']!r}")
+        manifest.check_format(fields, path, _FORMAT)
         IndexInfo(**fields["info"])
+    except TableError:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TableError(f"{path} does not describe an index: {error}.") from error
     return fields  # type: ignore[no-any-return]

@@ -58,6 +58,14 @@ def load(raw: bytes, path: Path) -> dict[str, Any]:
         raise TableError(f"{path} is not JSON: {error}.") from error
 
 
+def check_format(fields: dict[str, Any], path: Path, known: int) -> None:
+    """TableError for another format than `known`, which a later version may have written."""
+    if fields.get("format") == known:
+        return
+    by = f", written by traitcore {fields['library_version']}" if "library_version" in fields else ""
+    raise TableError(f"{path} has format {fields.get('format')!r}{by}; this traitcore reads format {known}.")
+
+
 def verify_checksum(raw: bytes, path: Path) -> None:
     """TableError unless the checksum in the first line is that of the bytes after it."""
     head = _HEAD.match(raw)
@@ -70,8 +78,7 @@ def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
     fields = load(raw, path)
     if fields.get("kind") != "traitcore table":
         raise TableError(f"{path} is not the manifest of a traitcore table.")
-    if fields.get("format") != FORMAT:
-        raise TableError(f"{path} has format {fields.get('format')!r}; this traitcore reads format {FORMAT}.")
+    check_format(fields, path, FORMAT)
     if (fields.get("name"), fields.get("version")) != (name, version):
         raise TableError(f"{path} is that of {fields.get('name')!r} {fields.get('version')!r}: moved or copied.")
     try:
