@@ -191,7 +191,7 @@ def _embedder(
     }
     if config.method == "ppmi":
         return PPMIEmbedder(**common).fit_counts(counts, progress=progress)
-    model = Item2Vec(negative=config.negative, epochs=config.epochs or 15, **common)
+    model = Item2Vec(negative=config.negative, epochs=config.epochs or 15, parallel=config.parallel, **common)
     return model.fit_counts(counts, item_counts=corpus.vocabulary.counts, progress=progress)
 
 
