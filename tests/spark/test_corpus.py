@@ -35,7 +35,7 @@ def numbers(shop: pd.DataFrame) -> pd.DataFrame:
     """The same with ids and times as numbers, many of these equal, a column of sessions, no actions."""
     frame = pd.DataFrame({
         "who": shop["user_id"].str[5:].astype(np.int32), "what": shop["item_id"].str[5:].astype(np.int64) * 3,
-        "at": shop["timestamp"].astype("int64") // 10**6 // 60_000 * 60,
+        "at": shop["timestamp"].astype("datetime64[s]").astype("int64") // 60 * 60,
     })
     return frame.assign(visit=frame["who"] * 50 + frame["at"] % 7)
 

@@ -143,7 +143,7 @@ class _PairTrainer(SgnsTrainer):
         self._epoch_tokens = epoch_tokens
 
     def train_stars(self, stars: Sequences, targets: NDArray[np.int32], progress: Progress | None) -> None:
-        self._train(stars, None, targets, progress)
+        self._train_block(stars, None, targets, progress)
 
 
 class PairDraws:
