@@ -12,9 +12,12 @@ import pytest
 import traitcore
 
 PACKAGE = Path(traitcore.__file__).parent
+# `spark` runs the rooms before it in a cluster's workers and ends in the pipeline's tables; nothing imports it.
 # `report` makes a page of plain facts and knows no tables; `shop` collects the facts, answers questions of a run's
 # tables, and is all that `cli` asks: so both stand between the run and the command line.
-ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "report", "shop", "cli"]
+ROOMS = [
+    "events", "factorization", "items", "customers", "serving", "quality", "pipeline", "spark", "report", "shop", "cli",
+]
 GROUND = {
     "_errors", "_frames", "_looks", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
     "_progress", "_files", "_protocols", "_csr", "_disk", "_npy", "_manifest", "_assignment",
@@ -192,6 +195,17 @@ TESTED_IN = {
     "shop/recommending.py": "test_shop.py",
     "shop/search.py": "test_shop.py",
     "shop/tables.py": "test_shop.py",
+    "spark/count_task.py": "test_tasks.py",
+    "spark/customer_task.py": "test_counts.py",
+    "spark/customers.py": "test_counts.py",
+    "spark/encode_task.py": "test_tasks.py",
+    "spark/engine.py": "test_corpus.py",
+    "spark/events.py": "test_corpus.py",
+    "spark/fit.py": "test_counts.py",
+    "spark/log_chunks.py": "test_tasks.py",
+    "spark/session_task.py": "test_tasks.py",
+    "spark/vocabularies.py": "test_tasks.py",
+    "spark/wire.py": "test_tasks.py",
     "cli/admin.py": "test_cli.py",
     "cli/evaluate.py": "test_cli.py",
     "cli/fit.py": "test_cli.py",

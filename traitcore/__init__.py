@@ -37,6 +37,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "items.sgns_options": ("SgnsOptions",),
     "items.sgns_trainer": ("SgnsTrainer",),
     "items.sgns": ("train_sgns",),
+    "items.sgns_counts": ("train_sgns_from_counts",),
     "items.next_item": ("NextItemCounts",),
     "items.next_item_model": ("NextItemModel",),
     "items.next_item_blend": ("NextItemBlend",),

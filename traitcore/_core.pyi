@@ -60,6 +60,7 @@ class SgnsModel(metaclass=_PybindType):
         tokens: NDArray[np.int32],
         offsets: NDArray[np.int64],
         global_context: NDArray[np.int32] | None,
+        targets: NDArray[np.int32] | None,
         epoch: int,
         first_sequence: int,
         schedule_first: int,

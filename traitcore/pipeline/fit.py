@@ -38,7 +38,7 @@ from .history import KEY as HISTORY
 from .history import trait_history
 from .many_customers import describe, fit_traits, pool_customers, read_traits
 from .next_choice import KEY as NEXT
-from .publish import TABLES, publish_tables
+from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table, with_next_model
@@ -193,7 +193,7 @@ def _publish(
         )
     verdict, release = publish_tables(
         {name: table for name in TABLES if (table := getattr(result, name)) is not None},
-        store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
+        store, config=config, log=log_source(log), force=force, refits=refits.comparisons, run=run,
     )
     return replace(result, verdict=verdict, release=release)
 
