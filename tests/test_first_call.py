@@ -1,4 +1,4 @@
-"""What a first call waits for: numba is imported, and compiles, for the names of benchmarks/compare/first_call.py alone."""
+"""What a first call waits for: only the names listed in benchmarks/compare/first_call.py import numba and compile."""
 
 from __future__ import annotations
 

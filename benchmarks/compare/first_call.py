@@ -53,7 +53,7 @@ def names() -> list[str]:
     """Public names with an example: all but exceptions and warnings."""
     import traitcore as tc
 
-    return [name for name, module in tc._MODULE_OF.items() if module != "_errors"]
+    return [name for name, module in vars(tc)["_MODULE_OF"].items() if module != "_errors"]
 
 
 # What statements print is thrown away. Examples may use np without importing it, as their modules do.

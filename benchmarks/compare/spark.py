@@ -87,7 +87,8 @@ class Clock:
     """Seconds by name, each since the one before."""
 
     def __init__(self) -> None:
-        self.at, self.seconds = time.perf_counter(), {}
+        self.at = time.perf_counter()
+        self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str) -> None:
         now = time.perf_counter()

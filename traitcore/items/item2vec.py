@@ -109,7 +109,7 @@ class Item2Vec(SgnsEmbedder):
         try:
             with on_behalf_of("Item2Vec"):
                 result = train_sgns_from_counts(
-                    counts, self._options(), item_counts=item_counts, start=start, progress=progress
+                    counts, self._options(), item_counts=item_counts, start=start, progress=as_progress(progress)
                 )
         except TrainingInterrupted as interrupted:
             self._keep(interrupted.result)

@@ -175,7 +175,7 @@ def publish_result(
 
 
 def _publish(
-    result: PipelineResult, log: EventLog, window: int, store: TableStore, catalogue: Catalogue | None,
+    result: PipelineResult, log: EventLog | PreparedCorpus, window: int, store: TableStore, catalogue: Catalogue | None,
     force: tuple[str, str] | None, run: Run,
 ) -> PipelineResult:
     config = result.config

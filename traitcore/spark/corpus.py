@@ -166,9 +166,9 @@ def sessions(
             "gap_seconds": gap_seconds, "min_length": min_length, "max_events_per_session": max_events_per_session,
             "max_events_per_minute": max_events_per_minute, "max_events_per_day": max_events_per_day,
             "merge_repeats": merge_repeats, "drop_duplicates": drop_duplicates, "ties": ties,
+            "seed": CHECK.seed("seed", seed),
         }
         _check_split(names, **split)
-        split["seed"] = CHECK.seed("seed", seed)
         min_count = CHECK.integer("min_count", min_count, 1)
         kind = _token_kind(tokens, vocabulary, min_count, "action" in names or action_value is not None)
         if partitions is not None:

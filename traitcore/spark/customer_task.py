@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .._rows import rows_to_shares
 from ..customers.pooling import customer_vectors
 from ..customers.traits import TraitModel
-from ..pipeline.tables import latest_tokens
+from ..pipeline.many_customers import latest_tokens
 from .encode_task import sequences_of
 from .session_task import as_lists
 

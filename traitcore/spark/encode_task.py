@@ -102,7 +102,8 @@ def _actions(batch: pa.RecordBatch, names: tuple[str, ...]) -> NDArray[np.int64]
         table[k, : len(own)] = [names.index(name) for name in own]
     codes = batch.column("actions")
     of_event = np.repeat(np.array(kind, dtype=np.int64), pc.list_value_length(codes).to_numpy())
-    return table[of_event, codes.flatten().to_numpy()]
+    found: NDArray[np.int64] = table[of_event, codes.flatten().to_numpy()]
+    return found
 
 
 def sequences_of(batch: pa.RecordBatch) -> Sequences:

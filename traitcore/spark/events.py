@@ -51,7 +51,8 @@ class Events:
                 column = column.cast("string")
             columns[role] = column.alias(role)
         frame = df.select(*columns.values())
-        detected, odd = False, {}
+        detected = False
+        odd: dict[str, Any] = {}
         if "timestamp" in names:
             _check_times(names["timestamp"], kinds["timestamp"], unit, form)
             if unit is None and kinds["timestamp"] in engine.NUMBERS:

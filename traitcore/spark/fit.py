@@ -127,7 +127,8 @@ def fit(
         embedder = _embedder(config, window, corpus, counts, run.stage_progress(config.method))
         kept["report"] = getattr(embedder, "report_", None)
     metadata = {"config": asdict(config)}
-    model, traits, customers = None, (), None
+    model, customers = None, None
+    traits: tuple[TraitDescription, ...] = ()
     items, _ = item_table(corpus.vocabulary, embedder, metadata, config, None)
     if with_customers:
         with run.stage("traits"):
