@@ -73,7 +73,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
         print(f"Next item of {found['sessions']:,} held-out sessions (by {found['by']}), "
               f"{found['queries']:,} queries over {found['n_items']:,} items")
         print(table(
-            [(name, f["recall"], "{:.3f}-{:.3f}".format(*f["recall_interval"]), f["mrr"], f["ndcg"], f["coverage"],
+            [(name, f["recall"], "{recall_low:.3f}-{recall_high:.3f}".format(**f), f["mrr"], f["ndcg"], f["coverage"],
               f["popularity_bias"])
              for name, f in found["scorers"].items()],
             ("scorer", f"Recall@{args.k}", "95%", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"),
