@@ -177,6 +177,7 @@ TESTED_IN = {
     "cli/query.py": "test_cli.py",
     "cli/reading.py": "test_cli.py",
     "cli/render.py": "test_cli.py",
+    "cli/verify.py": "../pipeline/test_verify.py",
 }
 TESTS = Path(__file__).parent
 

@@ -151,10 +151,10 @@ def test_bytes_depend_on_neither_workers_nor_blocks(data: st.DataObject) -> None
 def test_the_public_trainers_give_the_same_bytes_on_any_workers() -> None:
     corpus = clustered_sessions(200_000, 2_000, 40, seed=1)
     held_out = corpus.sequences.take(np.arange(500))
+    shape: dict[str, Any] = {"vector_size": 16, "epochs": 1, "parallel": "reproducible"}
     results = [
         tc.train_sgns(
-            corpus.sequences, tc.SgnsOptions(vector_size=16, epochs=1, workers=w, parallel="reproducible"), n_items=2_000, held_out=held_out,
-            patience=1,
+            corpus.sequences, tc.SgnsOptions(workers=w, **shape), n_items=2_000, held_out=held_out, patience=1
         )
         for w in (1, 2, 3)
     ]
