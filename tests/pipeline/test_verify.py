@@ -17,7 +17,7 @@ OPTIONS: dict[str, Any] = {"vector_size": 16, "n_traits": 4, "epochs": 2, "max_e
 
 @pytest.fixture(scope="module")
 def shop() -> tc.EventLog:
-    return tc.simulate_events(n_users=300, n_items=120, n_traits=4, seed=2).log
+    return tc.simulate_events(n_users=150, n_items=80, n_traits=4, seed=2).log
 
 
 @pytest.mark.parametrize("method", ["item2vec", "walks"])
@@ -25,7 +25,7 @@ def test_workers_change_no_published_byte(shop: tc.EventLog, tmp_path: Path, met
     files = []
     for workers in (1, 2):
         store = tmp_path / str(workers)
-        tc.fit_pipeline(shop, store=store, method=method, workers=workers, pooling="attention", **OPTIONS)
+        tc.fit_pipeline(shop, store=store, method=method, workers=workers, **OPTIONS)
         files.append({
             str(path.relative_to(store)): path.read_bytes() for path in sorted(store.rglob("*"))
             if path.suffix == ".npy" or path.name == "metadata.json"
