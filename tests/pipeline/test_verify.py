@@ -69,6 +69,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     sim = tc.simulate_events(n_users=80, n_items=40, n_traits=3, seed=0)
     path, store = tmp_path / "log.csv", str(tmp_path / "shop")
     sim.log.to_csv(str(path))
-    assert main(["fit", str(path), "--store", store, "--method", "ppmi", "--vector-size", "8", "--quiet"]) in (0, 4)
+    small = ["--method", "ppmi", "--vector-size", "8", "--n-traits", "3", "--trait-method", "counts"]
+    assert main(["fit", str(path), "--store", store, "--quiet", *small]) in (0, 4)
     assert main(["verify-run", str(path), "--store", store, "--workers", "2", "--quiet", "--json"]) == 0
     assert '"same": true' in capsys.readouterr().out
