@@ -194,6 +194,7 @@ TESTED_IN = {
     "cli/reading.py": "test_cli.py",
     "cli/render.py": "test_cli.py",
     "cli/report.py": "test_cli.py",
+    "cli/verify.py": "../pipeline/test_verify.py",
 }
 TESTS = Path(__file__).parent
 

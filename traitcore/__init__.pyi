@@ -99,8 +99,10 @@ from .quality.guardrails import (
     compare_tables as compare_tables,
     judge as judge,
 )
-from .pipeline import fit_pipeline as fit_pipeline
-from .pipeline import verify_run as verify_run
+from .pipeline import (
+    fit_pipeline as fit_pipeline,
+    verify_run as verify_run,
+)
 from .pipeline.forget import forget_customers as forget_customers
 from .shop.shop import (
     Shop as Shop,
