@@ -11,6 +11,7 @@ import pytest
 
 import traitcore as tc
 from tests.data.small_store import FAST, simulated
+from traitcore.serving.next_model import next_model_of
 from traitcore.shop.search import best_match, matching
 
 
@@ -41,6 +42,12 @@ def test_what_follows_is_ranked_as_recorded(shop: tc.Shop) -> None:
     items = shop.tables.items
     by = shop.ranked_by("prod_0003")
     assert by == items.metadata["next"]["similar"]["by"]
+    if by == "model":
+        model, own = next_model_of(items), items.row("prod_0003")
+        assert model is not None
+        rows, _ = model.recommend([own], k=5, exclude=[own])
+        assert [n.id for n in shop.similar("prod_0003", 5, following=True)] == items.ids[rows].tolist()
+        return
     how = {"metric": "cosine"} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
     silent = items.ids[items.arrays["counts"] == 0]
     found = [n.id for n in shop.similar("prod_0003", 5, following=True)]
