@@ -16,7 +16,7 @@ PACKAGE = Path(traitcore.__file__).parent
 ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "spark", "cli"]
 GROUND = {
     "_errors", "_frames", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
-    "_progress", "_files", "_protocols", "_csr",
+    "_progress", "_files", "_protocols", "_csr", "_assignment",
 }
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
@@ -145,7 +145,8 @@ TESTED_IN = {
     "items/content_map.py": "test_fusion.py",
     "items/count_parts.py": "test_cooccurrence.py",
     "items/merge_counts.py": "test_cooccurrence.py",
-    "items/next_item_queries.py": "test_next_item.py",
+    "items/next_item_queries.py": "test_next_item_blend.py",
+    "items/next_item_ranking.py": "test_next_item_model.py",
     "items/sgns_report.py": "test_sgns.py",
     "customers/counts_recipe.py": "test_traits.py",
     "customers/recipes.py": "test_traits.py",

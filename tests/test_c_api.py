@@ -156,7 +156,8 @@ def sgns(library: Any, sequences: tc.Sequences, **changes: Any) -> tuple[int, An
     code = library.traitcore_train_sgns(
         pointer(tokens), pointer(changes.get("offsets", sequences.offsets)), c_int64(len(sequences)),
         c_int64(given["n_items"]), c_int64(given["size"]), c_int64(given["window"]), given["negative"], given["epochs"],
-        c_double(given["alpha"]), c_double(0), c_double(0.75), c_uint64(3), 1, pointer(items), None, pointer(loss),
+        c_double(given["alpha"]), c_double(0), c_double(0.75), c_uint64(3), changes.get("workers", 1), pointer(items), None,
+        pointer(loss),
     )
     return code, items, loss
 
@@ -169,7 +170,7 @@ def test_train_sgns(library: Any) -> None:
     assert loss[-1] < loss[0]
     rows, _ = tc.top_k(items, items, 9, exclude=np.arange(40)[:, None])
     assert (rows // 10 == np.arange(40)[:, None] // 10).mean() > 0.95
-    np.testing.assert_array_equal(sgns(library, sequences)[1], items)
+    np.testing.assert_array_equal(sgns(library, sequences, workers=3)[1], items)
 
 
 def test_bad_arguments_are_refused(library: Any) -> None:

@@ -80,9 +80,9 @@ from .serving.word2vec import (
     write_word2vec as write_word2vec,
 )
 from .serving.neighbors import top_k as top_k
+from .serving.recall import measure_recall as measure_recall
 from .serving.index import (
     build_index as build_index,
-    measure_recall as measure_recall,
     open_index as open_index,
 )
 from .serving.next_model import next_model_of as next_model_of

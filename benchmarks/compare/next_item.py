@@ -2,9 +2,9 @@
 
 Every prefix of a test session asks for the next click, all items are ranked, ties at their mean rank; intervals by
 bootstrap over sessions. Published on Diginetica's split: SR-GNN 50.7 / 17.6, GCE-GNN 54.2 / 19.0, MSGIFSR 55.4 / 19.0.
-The published test file of RetailRocket (15,132 rows, as in DHCN and COTREC) has the prefixes of two clicks or more, which
-are fewer than all 19,867: both are printed, and only the file's compare with published figures. Diginetica's file (60,858
-rows) has every prefix. Settings are the defaults; whatever is chosen is chosen on training sessions.
+The published test file of RetailRocket (15,132 rows, as in DHCN and COTREC) has the prefixes of two clicks or more,
+which are fewer than all 19,867: both are printed, and only the file's compare with published figures. Diginetica's file
+(60,858 rows) has every prefix. Settings are the defaults; whatever is chosen is chosen on training sessions.
 
 Seconds are those of the process's CPU. VMIS-kNN is `benchmarks/neighbours_next_item.py`; SGNS and PPMI-SVD vectors are
 scored by a session that is the sum of its items' vectors, 0.5 per step back.
@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 
 import traitcore as tc
 from benchmarks.neighbours_next_item import SessionNeighbours
-from traitcore.items.next_item_model import dense_ranks
 from traitcore.items.next_item_queries import next_places, prefixes
+from traitcore.items.next_item_ranking import dense_ranks
 from traitcore.quality.retrieval import RetrievalReport, VectorScorer, oldest_first, split_sequences
 
 BARS = {
-    "diginetica": {"counts": (52.0, 18.3), "model": (54.7, 19.1)}, "retailrocket": {"counts": (55.0, 29.3), "model": (57.0, 30.5)},
+    "diginetica": {"counts": (52.0, 18.3), "model": (54.7, 19.1)},
+    "retailrocket": {"counts": (55.0, 29.3), "model": (57.0, 30.5)},
 }
 SHORTEST = {"retailrocket": 2}  # clicks of the shortest prefix in the published test file, where it hasn't all of them
 
@@ -100,7 +101,7 @@ def by_sgns(train: tc.Sequences, n_items: int) -> ByVectors:
 
 
 def by_ppmi(train: tc.Sequences, n_items: int) -> ByVectors:
-    return ByVectors(tc.PPMIEmbedder(vector_size=400).fit(train, n_items=n_items).item_vectors_)
+    return ByVectors(tc.PPMIEmbedder.preset("sessions").fit(train, n_items=n_items).item_vectors_)
 
 
 SCORERS: dict[str, Any] = {

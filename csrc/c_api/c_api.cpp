@@ -98,9 +98,11 @@ std::int32_t traitcore_train_sgns(const std::int32_t* tokens, const std::int64_t
     require(std::isfinite(sample) && sample >= 0, "sample must not be negative");
     require(std::isfinite(ns_exponent), "ns_exponent must be finite");
     check_sequences(tokens, offsets, n_sequences, n_items);
+    const std::int64_t n_tokens = offsets[n_sequences];
+    require(n_tokens > 0, "there must be tokens to train on");
+    require(n_tokens <= (std::int64_t{1} << 60) / epochs, "epochs times tokens must be at most 2^60");
     std::vector<std::int64_t> counts(size(n_items));
-    for (std::int64_t e = 0; e < offsets[n_sequences]; ++e) ++counts[size(tokens[e])];
-    require(offsets[n_sequences] > 0, "there must be tokens to train on");
+    for (std::int64_t e = 0; e < n_tokens; ++e) ++counts[size(tokens[e])];
     traitcore::SgnsOptions options;
     options.vector_size = size(vector_size), options.window = window, options.negative = negative;
     options.alpha = alpha, options.min_alpha = std::min(options.min_alpha, alpha), options.sample = sample;
@@ -110,8 +112,7 @@ std::int32_t traitcore_train_sgns(const std::int32_t* tokens, const std::int64_t
       traitcore::SgnsBlock block;
       block.sequences = {tokens, offsets, n_sequences};
       block.epoch = static_cast<std::uint64_t>(epoch);
-      block.schedule_start = double(epoch) / epochs;
-      block.schedule_stop = double(epoch + 1) / epochs;
+      block.schedule = {epoch * n_tokens, (epoch + 1) * n_tokens, epochs * n_tokens};
       const traitcore::SgnsStats stats = model.train(block, workers);
       if (loss) loss[epoch] = stats.pairs ? stats.loss / static_cast<double>(stats.pairs) : std::nan("");
     }

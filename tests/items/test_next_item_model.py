@@ -213,9 +213,9 @@ def test_masks_and_exclusions() -> None:
     mask = np.zeros(N, dtype=bool)
     mask[[2, 9]] = True
     assert model.recommend([1, 2], k=10, allowed=mask)[0].tolist() == only.tolist()
-    with pytest.raises(ValueError, match="'allowed' parameter of NextItemModel.recommend"):
+    with pytest.raises(ValueError, match=r"'allowed' parameter of NextItemModel.recommend"):
         model.recommend([1], allowed=[N])
-    with pytest.raises(ValueError, match="'exclude' parameter of NextItemModel.recommend"):
+    with pytest.raises(ValueError, match=r"'exclude' parameter of NextItemModel.recommend"):
         model.recommend([1], exclude=np.zeros(3, dtype=bool))
 
 
@@ -266,7 +266,7 @@ def test_recent_sessions_can_weigh_more() -> None:
 
 def test_divergence_is_named() -> None:
     given = tc.Sequences.from_lists(sessions(200))
-    with pytest.raises(ValueError, match="diverged.* A smaller 'alpha' than 1e\\+06"):
+    with pytest.raises(ValueError, match=r"diverged.* A smaller 'alpha' than 1e\+06"):
         NextItemModel(vector_size=8, alpha=1e6, epochs=3).fit(given)
     with pytest.raises(ValueError, match="diverged"):
         NextItemModel(vector_size=8, alpha=3e38, epochs=3).fit(given)
@@ -300,7 +300,7 @@ def test_errors_are_named() -> None:
         model.rank([0], [2])
     with pytest.raises(TypeError, match="a Sequences"):
         NextItemModel().fit([[0, 1]])
-    with pytest.raises(ValueError, match="'n_items' parameter of NextItemModel must be an int in \\[1, 2147483647\\]"):
+    with pytest.raises(ValueError, match=r"'n_items' parameter of NextItemModel must be an int in \[1, 2147483647\]"):
         NextItemModel().fit(given, n_items=2**31)
     with pytest.raises(ValueError, match="'held_out' parameter of NextItemModel"):
         NextItemModel().fit(given, held_out=tc.Sequences.from_lists([[7, 8]]))

@@ -153,7 +153,7 @@ def test_the_public_trainers_give_the_same_bytes_on_any_workers() -> None:
     held_out = corpus.sequences.take(np.arange(500))
     results = [
         tc.train_sgns(
-            corpus.sequences, tc.SgnsOptions(vector_size=16, epochs=1, workers=w), n_items=2_000, held_out=held_out,
+            corpus.sequences, tc.SgnsOptions(vector_size=16, epochs=1, workers=w, parallel="reproducible"), n_items=2_000, held_out=held_out,
             patience=1,
         )
         for w in (1, 2, 3)
@@ -165,7 +165,7 @@ def test_the_public_trainers_give_the_same_bytes_on_any_workers() -> None:
         assert other.report.held_out_loss == results[0].report.held_out_loss
     hogwild = tc.train_sgns(corpus.sequences, tc.SgnsOptions(vector_size=16, epochs=1, parallel="hogwild"))
     assert hogwild.item_vectors.tobytes() != results[0].item_vectors.tobytes()  # lanes were used
-    assert hogwild.loss[-1] == pytest.approx(results[0].loss[-1], rel=0.02)
+    assert hogwild.loss[-1] == pytest.approx(results[0].loss[-1], rel=0.05)
 
 
 def test_order_of_rows_makes_no_difference_to_quality() -> None:
@@ -173,7 +173,7 @@ def test_order_of_rows_makes_no_difference_to_quality() -> None:
     turn = np.random.default_rng(0).permutation(2_000).astype(np.int32)
     turned = tc.Sequences(turn[corpus.sequences.tokens], corpus.sequences.offsets)
     losses = [
-        tc.train_sgns(s, tc.SgnsOptions(vector_size=16, epochs=2), n_items=2_000).loss[-1]
+        tc.train_sgns(s, tc.SgnsOptions(vector_size=16, epochs=2, parallel="reproducible"), n_items=2_000).loss[-1]
         for s in (corpus.sequences, turned)
     ]
     assert losses[1] == pytest.approx(losses[0], rel=0.01)

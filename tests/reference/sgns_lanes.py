@@ -177,7 +177,7 @@ class ReferenceLanes(ReferenceSgns):
         reach = len(sequence) if self.window is None else self.window
         left, right = [i for i in kept if i < start], [i for i in kept if i >= stop]
         rows = [sequence[i] for i in (*left[-reach:], *(i for i in kept if start <= i < stop), *right[:reach])]
-        return rows + [global_context[q]] if global_context is not None and global_context[q] >= 0 else rows
+        return [*rows, global_context[q]] if global_context is not None and global_context[q] >= 0 else rows
 
     def _drawn_for(
         self, pieces: list[Range], sequences: list[list[int]], global_context: list[int] | None, key: int

@@ -91,6 +91,16 @@ def test_tables_made_with_a_revised_one_follow(tmp_path: Path) -> None:
     assert store.releases.get().is_latest
 
 
+def test_the_parent_of_a_version_may_be_revised(tmp_path: Path) -> None:
+    store = TableStore(tmp_path)
+    for ids in (["ann", "bob"], ["bob"]):
+        store.publish(people(*ids), "customers")
+    revisions.revise(store, without_ann, reason="asked")
+    assert store.describe("customers")["parent"] == "v000001"
+    assert store.rollback("customers") == "v000001.r1"
+    assert store.open("customers").ids.tolist() == ["bob"]
+
+
 STEPS = ("write_file", "replace_file", "sync_directory")
 
 

@@ -138,7 +138,7 @@ def rank_targets(
 def rank_targets_by_repeat(
     start, stop, tokens, offsets, targets, indptr, indices, data, decay, repeats, sums, columns, own, ranks
 ):
-    """`rank_targets` for each of `repeats`, into ranks (n_sessions, n_repeats); `own` has room for a session's items."""
+    """`rank_targets` for each of `repeats`, into ranks (n_sessions, n_repeats); `own` holds a session's items."""
     for s in range(start, stop):
         m = score_session(tokens, offsets[s], offsets[s + 1], indptr, indices, data, decay, 1.0, sums, columns)
         target = sums[targets[s]]

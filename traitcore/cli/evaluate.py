@@ -27,8 +27,8 @@ def add_commands(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate", help="judge item vectors and traits on held-out data",
         description="Item vectors: all items are ranked as the next item of held-out sessions, beside NextItemModel, "
-        "NextItemCounts (no vectors), their blend, PPMI and popularity. Traits: fitted and named on half of the customers, judged on the "
-        "other half, beside controls.",
+        "NextItemCounts (no vectors), their blend, PPMI and popularity. Traits: fitted and named on half of "
+        "the customers, judged on the other half, beside controls.",
         epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,7 +76,8 @@ def run_evaluate(args: argparse.Namespace) -> None:
             [(name, f["recall"], "{:.3f}-{:.3f}".format(*f["recall_interval"]), f["mrr"], f["ndcg"], f["coverage"],
               f["popularity_bias"])
              for name, f in found["scorers"].items()],
-            ("scorer", f"Recall@{args.k}", "95%", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"), indent=2,
+            ("scorer", f"Recall@{args.k}", "95%", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"),
+            indent=2,
         ))
     if "traits" in answer:
         print(f"\n{answer['traits']['method']} traits, judged on customers that neither fitted nor named them")
@@ -108,7 +109,7 @@ def judge_items(
     timed = oldest_first(train) if train.timestamps_us is not None else train
     blend = NextItemBlend(
         model=NextItemModel(seed=config.seed), workers=config.workers,
-        counts=NextItemCounts(**({} if train.timestamps_us is not None else {"age_scale": 1e9})),
+        counts=NextItemCounts() if train.timestamps_us is not None else NextItemCounts(age_scale=1e9),
     ).fit(timed, n_items=n_items, progress=progress).set_params(workers=1)  # the queries are in parallel
     ppmi = PPMIEmbedder(vector_size=config.vector_size, window=corpus.window, workers=config.workers, seed=config.seed)
     scorers: dict[str, Any] = {

@@ -214,7 +214,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
 def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
     """Correlation of found profiles and planted mixtures, and "ceiling": the same for the shares in the log itself."""
     import numpy as np
-    from scipy.optimize import linear_sum_assignment
+    from .._assignment import best_assignment
 
     from ..quality.traits import matched_correlation
 
@@ -228,6 +228,6 @@ def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
         "ceiling": matched_correlation(planted, shown),
         "pairs": [
             {"correlation": float(cross[i, j]), "planted": truth.trait_names[i], "found": result.traits[j].name}
-            for i, j in zip(*linear_sum_assignment(-np.nan_to_num(cross)))
+            for i, j in zip(*best_assignment(np.nan_to_num(cross)))
         ],
     }

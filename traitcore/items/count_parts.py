@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .. import _core
-from .._kernels import cooccurrence as kernels
 from .._parallel import balanced_blocks, run_tasks
 from .._progress import ProgressSteps
 from ..events.sequences import Sequences
@@ -136,6 +135,8 @@ class RowCounter:
         self, row: int, last: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], steps: ProgressSteps,
         stop: threading.Event,
     ) -> None:
+        from .._kernels import cooccurrence as kernels  # numba takes a while to import; only counting needs it
+
         task, starts = self.task, self.starts
         weights = (task.back.astype(task.sum_dtype), task.ahead.astype(task.sum_dtype))
         run: Any = kernels.count_rows if task.plain else kernels.count_rows_weighted

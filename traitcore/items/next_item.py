@@ -78,7 +78,8 @@ class NextItemCounts(ParamsMixin):
 
     See Also
     --------
-    NextItemModel : by vectors. NextItemBlend : both. next_items : next items from vectors or from any count matrix. evaluate_retrieval : measures such rankings.
+    NextItemModel : by vectors. NextItemBlend : both. next_items : next items from vectors or from any count matrix.
+    evaluate_retrieval : measures such rankings.
 
     References
     ----------

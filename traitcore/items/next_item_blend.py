@@ -8,28 +8,29 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._params import ParamsMixin
 from .._parallel import even_blocks, run_blocks
+from .._params import ParamsMixin
 from .._progress import Progress
 from .._validate import Checks
 from ..events.sequences import Sequences
 from .next_item import Contribution, NextItemCounts
-from .next_item_model import BONUSES, NextItemModel, dense_ranks, listed_best, may_list
+from .next_item_model import BONUSES, NextItemModel
 from .next_item_queries import held_out_queries, latest_held_out
+from .next_item_ranking import BLOCK, dense_ranks, list_best, may_list
 
 # Weights of the counts, and the shares of a session's counts below which they hardly matter, that are tried.
 _WEIGHTS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.4, 2.0)
 _FLOORS = (1e-4, 1e-3, 1e-2)
 _BEST = 100  # of each scorer, among which a query's target is ranked while weights are tried
-_BLOCK = 256
 
 
 class NextItemBlend(ParamsMixin):
     """Next items by `NextItemModel` and `NextItemCounts` together.
 
     The score of an item is the model's, plus `weight_` * log(1 + c / floor_), c the item's share of the session's
-    scores by counts, plus `repeat_` where the session has the item (beside the model's own bonus). The three are chosen to rank the next items of the
-    latest sessions best (Recall@20 + MRR@20), while both scorers learn from the others; then both learn from all.
+    scores by counts, plus `repeat_` where the session has the item (beside the model's own bonus). The three are chosen
+    to rank the next items of the latest sessions best (Recall@20 + MRR@20), while both scorers learn from the others;
+    then both learn from all.
     Counts know pairs that were seen often, vectors also items that never met. A session's own items, then the most
     popular ones, are the baseline that is contained: by `repeat_` and by the model's biases.
 
@@ -143,9 +144,9 @@ class NextItemBlend(ParamsMixin):
             found[:, ~may] = -np.inf
             if skip:
                 found[np.repeat(np.arange(len(some)), np.diff(some.offsets)), some.tokens] = -np.inf
-            listed_best(found, items[start:stop], scores[start:stop])
+            list_best(found, items[start:stop], scores[start:stop])
 
-        blocks = even_blocks(len(sequences), -(-len(sequences) // _BLOCK))
+        blocks = even_blocks(len(sequences), -(-len(sequences) // BLOCK))
         run_blocks(part, blocks, check.workers(self.workers))
         return (items[0], scores[0]) if single else (items, scores)
 
@@ -166,7 +167,7 @@ class NextItemBlend(ParamsMixin):
         asked, targets = held_out_queries(latest)
         parts = [
             _candidates(model, counts, asked.take(np.arange(a, b)), targets[a:b])
-            for a, b in even_blocks(len(targets), -(-len(targets) // _BLOCK))
+            for a, b in even_blocks(len(targets), -(-len(targets) // BLOCK))
         ]
         logit, share, own, valid = (np.concatenate([part[i] for part in parts]) for i in range(4))
         best = alone = -1.0
@@ -209,12 +210,12 @@ def _candidates(
     for scores in (logits, shares):
         np.put_along_axis(chosen, np.argpartition(scores, logits.shape[1] - width, axis=1)[:, -width:], True, axis=1)
     chosen[np.arange(n), targets] = False
-    row, item = np.nonzero(chosen)
+    row, column = np.nonzero(chosen)
     place = 1 + np.arange(len(row)) - np.searchsorted(row, row)
     found = np.zeros((3, n, 1 + 2 * width + len(model.step_weights_)), dtype=np.float32)
     valid = np.zeros(found.shape[1:], dtype=bool)
     valid[row, place] = valid[:, 0] = True
     for target, scores in zip(found, (logits, shares, own)):
-        target[row, place] = scores[row, item]
+        target[row, place] = scores[row, column]
         target[:, 0] = scores[np.arange(n), targets]
     return (*found, valid)

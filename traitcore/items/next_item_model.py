@@ -20,11 +20,11 @@ from ..events.sequences import Sequences
 from .cooccurrence import check_n_items
 from .next_item import Contribution
 from .next_item_queries import held_out_queries, latest_held_out, next_places, prefixes
+from .next_item_ranking import BLOCK, dense_ranks, may_list, merge_lists
 
 _BATCH, _MOVES = 96, 500  # examples that move together; fewer where an epoch would have fewer moves than these
 _LOWEST_ALPHA = 0.02  # share of alpha to which the learning rate falls
 _DECAY = 0.6  # the weights of a session's items start at this power of the steps back; they are learned
-_BLOCK = 256  # sessions scored at a time
 _WATCHED = 2000  # held-out prefixes ranked after each epoch
 _FINISH = 0.25  # of alpha, for one pass over sessions that were held out to choose by
 # What may be added to the learned bonus of a session's own items. Training meets its sessions several times and grows
@@ -48,7 +48,7 @@ class NextItemModel(ParamsMixin):
     ns_exponent : negatives are drawn by count**ns_exponent; what this changes in the loss is corrected.
     scale : length of a query, the inverse temperature of the softmax.
     repeat : added to the learned bonus of what the session has already. None: chosen to rank the next items of the
-        latest sessions best (Recall@20 + MRR@20; at most a twentieth of the sessions), which are learned last, after it.
+        latest sessions best (Recall@20 + MRR@20; at most a twentieth of the sessions), which are learned last.
     alpha : learning rate, which falls to a fiftieth. epochs : passes over the sessions.
     age_scale : > 0 or None; a session weighs exp(-age / age_scale), age the share of the sessions that are newer, so
         the sessions must be in order of time, the oldest first (as they must for `repeat` None). None: all alike.
@@ -81,9 +81,9 @@ class NextItemModel(ParamsMixin):
     >>> items, scores = model.recommend([0, 1], k=1)
     >>> items.tolist()
     [2]
-    >>> rows, _ = tc.top_k(model.queries([3, 4])[None], model.search_vectors(), 1, metric="dot")
-    >>> rows.tolist()
-    [[5]]
+    >>> rows, _ = tc.top_k(model.queries([3, 4])[None], model.search_vectors(), 3, metric="dot")  # or any index
+    >>> sorted(rows[0].tolist())
+    [3, 4, 5]
     """
 
     vectors_: NDArray[np.float32]
@@ -135,7 +135,8 @@ class NextItemModel(ParamsMixin):
         n_items : rows of the vectors; by default one past the largest token.
         held_out : sessions whose next items are ranked after each epoch (2,000 prefixes of them); they teach nothing.
 
-        Ctrl-C raises KeyboardInterrupt within a second and leaves the model as it was.
+        Ctrl-C raises KeyboardInterrupt within a second and leaves the vectors as they were (with `held_out`, as they
+        were after the last whole epoch).
 
         Raises
         ------
@@ -191,7 +192,7 @@ class NextItemModel(ParamsMixin):
                 kernels.count_above(0, stop - start, scores, targets[start:stop], above, equal)
                 ranks[start:stop, b] = above + (equal + 1) / 2
 
-        run_blocks(part, even_blocks(len(targets), -(-len(targets) // _BLOCK)), Checks("").workers(self.workers))
+        run_blocks(part, even_blocks(len(targets), -(-len(targets) // BLOCK)), Checks("").workers(self.workers))
         return BONUSES[int(np.where(ranks <= 20, 1 + 1 / ranks, 0.0).mean(axis=0).argmax())]
 
     def _finish(self, latest: Sequences) -> None:
@@ -227,7 +228,8 @@ class NextItemModel(ParamsMixin):
         return self
 
     def queries(self, sessions: Any) -> NDArray[np.float32]:
-        """(n_sessions, d + 1) float32 queries for `search_vectors`, or (d + 1,) for one session; the last entry is 1."""
+        """(n_sessions, d + 1) float32 queries for `search_vectors`, or (d + 1,) for one session; the last entry is 1.
+        """
         sequences, single = self._sessions(sessions)
         found = np.ones((len(sequences), self.vectors_.shape[1] + 1), dtype=np.float32)
         found[:, :-1] = self._encode(sequences)
@@ -369,7 +371,7 @@ class NextItemModel(ParamsMixin):
             if watched is not None:
                 self._keep(model, order, counts)
                 recalls.append(float((dense_ranks(self.score, *watched, workers) <= 20).mean()))
-            _LOG.info("next-item model: epoch %d, loss %.4f, held-out Recall@20 %s", epoch + 1, losses[-1], recalls[-1:])
+            _LOG.info("next-item model: epoch %d, loss %.4f, held-out Recall@20 %s", epoch + 1, losses[-1], recalls)
         self._keep(model, order, counts)
         self.loss_, self.held_out_recall_ = tuple(losses), tuple(recalls)
 
@@ -413,6 +415,11 @@ class NextItemModel(ParamsMixin):
 
     def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
         """(n_sessions, d) queries without the entry for the bias."""
+        if len(sequences) == 1:  # the live case: scipy's set-up would take longer than the work
+            latest = sequences.tokens[-len(self.step_weights_) :][::-1]
+            total = self.step_weights_[: len(latest)] @ self.vectors_[latest]
+            norm = float(np.sqrt(total @ total))
+            return np.asarray(total * np.float32(self.scale / norm if norm > 1e-6 else 0.0))[None]
         back = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets)) - 1 - np.arange(sequences.n_tokens)
         window = len(self.step_weights_)
         weights = np.where(back < window, self.step_weights_[np.minimum(back, window - 1)], np.float32(0))
@@ -424,6 +431,9 @@ class NextItemModel(ParamsMixin):
 
     def _repeats(self, sequences: Sequences) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
         """(session, item, bonus) of each session's different items within the window, by rising session and item."""
+        if len(sequences) == 1:
+            items, places = np.unique(sequences.tokens[-len(self.repeat_bonus_) :][::-1], return_index=True)
+            return np.zeros(len(items), dtype=np.int64), items, self.repeat_bonus_[places]
         back = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets)) - 1 - np.arange(sequences.n_tokens)
         row = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
         near = back < len(self.repeat_bonus_)
@@ -455,9 +465,10 @@ class NextItemModel(ParamsMixin):
                 scores, workers if few else 1, False,
             )
 
-        run_blocks(search, [(0, m)] if few else even_blocks(m, -(-m // _BLOCK)), workers)
+        run_blocks(search, [(0, m)] if few else even_blocks(m, -(-m // BLOCK)), workers)
         if not skip:
-            _merge(rows, scores, row, item, np.einsum("ij,ij->i", queries[row], self.vectors_[item]) + bias[item] + bonus)
+            own = np.einsum("ij,ij->i", queries[row], self.vectors_[item]) + bias[item] + bonus
+            merge_lists(rows, scores, row, item, own)
         return rows.astype(np.int32), scores
 
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
@@ -472,51 +483,6 @@ class NextItemModel(ParamsMixin):
         if largest >= self.n_items_:
             raise check.value_error("sessions", f"of items in [0, {self.n_items_ - 1}], those of the fit", largest)
         return sessions, single
-
-
-def may_list(check: Checks, n_items: int, allowed: Any, exclude: Any) -> NDArray[np.bool_]:
-    """(n_items,) whether an item may be listed, by rows or masks of those allowed and of those excluded."""
-    may = np.ones(n_items, dtype=bool)
-    for name, given in (("allowed", allowed), ("exclude", exclude)):
-        if given is None:
-            continue
-        listed = np.asarray(check.plain(name, given))
-        if listed.dtype == np.bool_:
-            if listed.shape != (n_items,):
-                rule = f"items in [0, {n_items - 1}], or a bool mask of shape ({n_items},)"
-                raise check.value_error(name, rule, f"a mask of shape {listed.shape}")
-            flags = listed
-        else:
-            listed = check.array(name, np.atleast_1d(listed), dtype=np.int64, shape=(None,))
-            if len(listed) and (listed.min() < 0 or listed.max() >= n_items):
-                raise check.value_error(name, f"items in [0, {n_items - 1}]", f"{listed.min()} ... {listed.max()}")
-            flags = np.zeros(n_items, dtype=bool)
-            flags[listed] = True
-        may &= flags if name == "allowed" else ~flags
-    return may
-
-
-def listed_best(scores: NDArray[np.float32], items: NDArray[np.int32], listed: NDArray[np.float32]) -> None:
-    """The best of each row of scores (m, n) into items and listed (m, k), best first, of equals the smaller item; -1 and
-    NaN stay where fewer are above -inf."""
-    k = min(items.shape[1], scores.shape[1])
-    for row, own in enumerate(scores):
-        cut = np.partition(own, len(own) - k)[len(own) - k]
-        places = np.flatnonzero((own >= cut) & (own > -np.inf))
-        best = places[np.argsort(-own[places], kind="stable")][:k]
-        items[row, : len(best)], listed[row, : len(best)] = best, own[best]
-
-
-def dense_ranks(score: Any, sequences: Sequences, targets: NDArray[np.int32], workers: int) -> NDArray[np.float64]:
-    """(m,) mean rank of each target by `score`, sequences -> (m, n_items) scores; a few hundred sequences at a time."""
-    above, equal = (np.empty(len(targets), dtype=np.int64) for _ in range(2))
-
-    def part(start: int, stop: int) -> None:
-        scores = np.asarray(score(sequences.take(np.arange(start, stop))))
-        kernels.count_above(0, stop - start, scores, targets[start:stop], above[start:stop], equal[start:stop])
-
-    run_blocks(part, even_blocks(len(targets), -(-len(targets) // _BLOCK)), workers)
-    return above + (equal + 1) / 2
 
 
 def _watched(held_out: Sequences, size: int) -> tuple[Sequences, NDArray[np.int32]]:
@@ -558,20 +524,3 @@ def _restore(
             target[: len(values)] = values[: len(target)]
         else:
             target[known] = values[order[known]]
-
-
-def _merge(
-    rows: NDArray[np.int64], scores: NDArray[np.float32], row: NDArray[np.int64], item: NDArray[np.int32],
-    values: NDArray[np.float32],
-) -> None:
-    """Insert (row, item, value) into lists that are best first, of equals the smaller item."""
-    k = rows.shape[1]
-    for q in np.unique(row):
-        own = row == q if len(rows) > 1 else slice(None)
-        keep = np.isfinite(values[own])
-        items = np.concatenate((rows[q], item[own][keep]))
-        found = np.concatenate((scores[q], values[own][keep]))
-        found = np.where(items < 0, -np.inf, found)
-        best = np.lexsort((items, -found))[:k]
-        rows[q] = items[best]
-        scores[q] = np.where(items[best] < 0, np.nan, found[best])

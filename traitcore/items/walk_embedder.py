@@ -33,8 +33,8 @@ class WalkEmbedder(SgnsEmbedder):
     Parameters
     ----------
     vector_size, window, dynamic_window, negative, negatives, ns_exponent, sample, alpha, min_alpha, epochs, workers,
-        parallel, seed : as of `SgnsOptions`, but for the defaults sample=0 and epochs=1. An epoch is one pass over all walks, the
-        same walks in each.
+        parallel, seed : as of `SgnsOptions`, but for the defaults sample=0 and epochs=1. An epoch is one pass over all
+        walks, the same walks in each.
     graph_window, k, weighting, directed : how `fit` makes the graph of sequences (`count_cooccurrences`,
         `build_item_graph`); `fit_graph` takes a graph as it is.
     n_walks, walk_length, p, q, restart_probability : the walks (`random_walks`).

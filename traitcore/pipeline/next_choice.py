@@ -1,4 +1,4 @@
-"""How a published table ranks next items: by context vectors, by cosine or by a `NextItemModel`, whichever finds more."""
+"""How a published table ranks next items: by context vectors, cosine or a `NextItemModel`, whichever finds more."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Sides = tuple[NDArray[np.float32], NDArray[np.float32]]  # vectors and context v
 
 
 def recorded_choice(table: EmbeddingTable, query: str) -> str:
-    """"context", "cosine" or "model", chosen on held-out sessions when the table was fitted; "context" without a record.
+    """"context", "cosine" or "model", chosen on held-out sessions at the table's fit; "context" without a record.
 
     query : "similar" (next to one row) or "recommend" (next to a customer's latest events).
     """
@@ -54,12 +54,9 @@ def choose_next(
     # Without actions the items are the tokens in another order: one evaluation will do.
     alike = len(tokens[0]) == n_items
     alike = alike and all(np.array_equal(a, b[vocabulary.token_item]) for a, b in zip(tokens, known))
-    for_items = {
-        "similar": (
-            for_tokens["similar"] if alike and model is None else _judge(known, _steps(by_item), "exclude", options, model)
-        ),
-        "recommend": _judge(known, by_item, "keep", options, model),
-    }
+    for_items = {"similar": for_tokens["similar"], "recommend": _judge(known, by_item, "keep", options, model)}
+    if not alike or model is not None:
+        for_items["similar"] = _judge(known, _steps(by_item), "exclude", options, model)
     return for_tokens, for_items
 
 

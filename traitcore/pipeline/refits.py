@@ -48,7 +48,8 @@ def compare_refits(
 ) -> Refits:
     """Compare `items` with tables trained with other seeds on nine tenths of the sessions.
 
-    The first of them, and a `NextItemModel` beside it, are evaluated on next items of the held-out tenth. `catalogue` has its content vectors.
+    The first of them, and a `NextItemModel` beside it, are evaluated on next items of the held-out tenth. `catalogue`
+    has its content vectors.
     """
     vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
     chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}

@@ -96,8 +96,10 @@ class RetrievalReport:
     def _worth(self, figure: str) -> NDArray[np.float64]:
         """(n_queries,) what each query adds to a figure."""
         Checks("RetrievalReport.interval").choice("figure", figure, ("recall", "mrr", "ndcg"))
-        by = {"recall": np.ones_like, "mrr": np.reciprocal, "ndcg": lambda ranks: 1.0 / np.log2(1.0 + ranks)}
-        return np.where(self.ranks <= self.k, by[figure](self.ranks), 0.0)
+        gain = np.ones(len(self.ranks))
+        if figure != "recall":
+            gain = 1.0 / (self.ranks if figure == "mrr" else np.log2(1.0 + self.ranks))
+        return np.where(self.ranks <= self.k, gain, 0.0)
 
     def __str__(self) -> str:
         bias = "" if self.popularity_bias is None else f", popularity bias {self.popularity_bias:+.3f}"

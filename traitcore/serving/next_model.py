@@ -15,8 +15,8 @@ def keep_next_model(items: EmbeddingTable, model: NextItemModel) -> EmbeddingTab
     """A table like `items` that also holds `model`, whose rows are its rows.
 
     arrays["next_vectors"] (n, d) and arrays["next_biases"] (n,); metadata["next_encoder"]: the query of a session is
-    scale * u / |u|, u the sum of step_weights[k] * (vector of the item k steps back); an item's score is query . vector +
-    bias, and repeat_bonus[k] more where the session has it, k steps back at its latest.
+    scale * u / |u|, u the sum of step_weights[k] * (vector of the item k steps back); an item's score is query . vector
+    + bias, and repeat_bonus[k] more where the session has it, k steps back at its latest.
     """
     encoder = {
         "scale": float(model.scale),

@@ -254,8 +254,8 @@ def next_items(
     sessions : Sequences, or one session as an array of item rows.
     item_vectors, context_vectors : (n_items, d) float32.
     counts : (n_items, n_items) sparse weights, row i -> what follows i; instead of the vectors.
-    model : a fitted `NextItemModel`, `NextItemBlend` or `NextItemCounts` (or that of a published table, `next_model_of`),
-        instead of vectors and counts; it has its own decay.
+    model : a fitted `NextItemModel`, `NextItemBlend` or `NextItemCounts` (or that of a published table,
+        `next_model_of`), instead of vectors and counts; it has its own decay.
     k : number of items listed.
     decay : in [0, 1].
     exclude_seen : leave out the session's own items. Kept by default: shoppers come back to them.

@@ -13,6 +13,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._errors import TableError, as_table_error
@@ -129,6 +130,13 @@ def _remove_unfinished(store: TableStore) -> None:
             with disk.locked(folder / ".lock"):
                 os.rename(folder / version, folder / f"{disk.Workspace.TRASH}{secrets.token_hex(8)}")
                 disk.Workspace.remove_leftovers(folder)
+
+
+def newest_revision(folder: Path, version: str) -> str:
+    """The version itself where it is there, else its last revision; itself again where it has none."""
+    stem = match[1] if (match := _REVISION.fullmatch(version)) else version
+    numbers = [int(m[2]) for entry in os.listdir(folder) if (m := _REVISION.fullmatch(entry)) and m[1] == stem]
+    return version if (folder / version).exists() or not numbers else f"{stem}.r{max(numbers)}"
 
 
 def _next_revision(store: TableStore, name: str, version: str) -> str:

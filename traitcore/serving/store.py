@@ -26,6 +26,7 @@ from .published_version import (
     version_info,
 )
 from .releases import Releases, kept_versions
+from .revisions import newest_revision
 from .table import EmbeddingTable, check_metadata
 
 _ATTEMPTS = 20
@@ -202,6 +203,7 @@ class TableStore:
                 version = self.describe(name, current)["parent"]
                 if version is None:
                     raise TableError(f"{name!r} {current} has no parent to roll back to.")
+                version = newest_revision(self.root / name, version)
             self.verify(name, version)
             folder = self.root / name
             with disk.locked(folder / ".lock"):

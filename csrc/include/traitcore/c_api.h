@@ -34,7 +34,8 @@ TRAITCORE_API const char* traitcore_last_error(void);
 
 /* Item vectors by skip-gram with negative sampling. Sequence i is tokens[offsets[i]] ... tokens[offsets[i + 1] - 1],
  * tokens are in [0, n_items). items (n_items, vector_size) gets the vectors, contexts the context vectors (or NULL),
- * loss (epochs) the mean loss per pair of each epoch (or NULL). window 0: the whole sequence; sample 0: keep all. */
+ * loss (epochs) the mean loss per pair of each epoch (or NULL). window 0: the whole sequence; sample 0: keep all. The same
+ * bytes for the same seed and instruction set, with any number of workers. */
 TRAITCORE_API int32_t traitcore_train_sgns(
     const int32_t* tokens, const int64_t* offsets, int64_t n_sequences, int64_t n_items, int64_t vector_size,
     int64_t window, int32_t negative, int32_t epochs, double alpha, double sample, double ns_exponent, uint64_t seed,

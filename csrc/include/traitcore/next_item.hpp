@@ -33,6 +33,12 @@ namespace detail {
 inline constexpr std::size_t kNextItemBlock = 12;  // rows of a block of examples or items: both levels' tiles divide it
 inline constexpr float kNextItemSmall = 1.0f;  // learning rate of bias, weights and repeats, in those of the rows
 
+/// The high half of a 64 x 64 bit product: a random word becomes a number below the other factor.
+inline std::uint64_t high_product(std::uint64_t a, std::uint64_t b) {
+  const std::uint64_t low = 0xFFFFFFFFull, cross = (a & low) * (b >> 32) + (((a & low) * (b & low)) >> 32);
+  return (a >> 32) * (b >> 32) + (cross >> 32) + (((a >> 32) * (b & low) + (cross & low)) >> 32);
+}
+
 /// What the kernels work on; everything is trusted.
 struct NextItemTask {
   const NextItemPlan* plan;
@@ -117,7 +123,7 @@ class NextItemModel {
     std::vector<NextItemExample> examples = list(block);
     CounterRng words(key, ~0ull);
     for (std::size_t i = examples.size(); i > 1; --i) {
-      const auto j = static_cast<std::size_t>((static_cast<unsigned __int128>(words()) * i) >> 64);
+      const auto j = static_cast<std::size_t>(detail::high_product(words(), i));
       std::swap(examples[i - 1], examples[j]);
     }
     NextItemStats stats;

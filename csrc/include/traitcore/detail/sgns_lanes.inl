@@ -24,15 +24,18 @@ TRAITCORE_INLINE std::uint32_t next_touched(const std::uint8_t* touched, std::ui
   return key < keys ? key : keys;
 }
 
-/// Negative candidate of a random word: its place, or kNobody for one that isn't this lane's to draw now.
-inline constexpr std::int32_t kNobody = 0x7FFFFFFF;
-TRAITCORE_INLINE std::int32_t candidate(const LaneView& view, std::uint64_t word) {
+/// The place of what a random word draws, and whether the lane may draw it now. Without branches: neither is predictable.
+TRAITCORE_INLINE std::int32_t candidate(const LaneView& view, std::uint64_t word, bool& good) {
   const std::uint32_t e = AliasTable::draw(view.slots, view.n_slots, word);
-  const std::uint64_t at = e < view.every ? e : view.every + (static_cast<std::uint64_t>(e - view.every) << view.shift) + view.member;
-  if (at >= view.n_order) return kNobody;
+  const std::uint32_t in_class = view.every + ((e - view.every) << view.shift) + view.member;
+  std::uint32_t at = e < view.every ? e : in_class;
+  const bool inside = at < view.n_order;
+  at = inside ? at : 0;
   const std::int32_t r = view.in_order ? static_cast<std::int32_t>(at) : view.order[at];
-  if (at < view.hot) return r < 0 ? kNobody : static_cast<std::int32_t>(~at);
-  return r < 0 || (view.busy[r >> 5] >> (r & 31) & 1) != 0 ? kNobody : r;
+  const std::uint32_t row = r < 0 ? 0 : static_cast<std::uint32_t>(r);
+  const bool hot = at < view.hot, free = (view.busy[row >> 5] >> (row & 31) & 1) == 0;
+  good = static_cast<bool>(static_cast<int>(inside) & static_cast<int>(r >= 0) & (static_cast<int>(hot) | static_cast<int>(free)));
+  return hot ? ~static_cast<std::int32_t>(at) : r;
 }
 
 /// For a lane that finds its class busy (windows that hold most of the items): any row that it may use. The target, which
@@ -78,10 +81,12 @@ TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t from, 
 #else
 TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t first, int wanted, std::int32_t* out) {
   int n = 0;
-  for (std::uint64_t i = 1; i <= 8 && n < wanted; ++i) {
-    const std::int32_t place = candidate(view, mix64(first + i * kGolden));
-    if (place != kNobody) out[n++] = place;
-  }
+  for (int i = 1; i <= 8 && n < wanted;)
+    for (const int stop = i + wanted - n < 9 ? i + wanted - n : 9; i < stop; ++i) {
+      bool good;
+      out[n] = candidate(view, mix64(first + static_cast<std::uint64_t>(i) * kGolden), good);
+      n += good;
+    }
   return n;
 }
 #endif
