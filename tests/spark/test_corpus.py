@@ -35,7 +35,7 @@ def numbers(shop: pd.DataFrame) -> pd.DataFrame:
     """The same with ids and times as numbers, many of these equal, a column of sessions, no actions."""
     frame = pd.DataFrame({
         "who": shop["user_id"].str[5:].astype(np.int32), "what": shop["item_id"].str[5:].astype(np.int64) * 3,
-        "at": shop["timestamp"].astype("datetime64[s]").astype("int64") // 60 * 60,
+        "at": shop["timestamp"].astype("datetime64[s]").astype("int64") // 600 * 600,
     })
     return frame.assign(visit=frame["who"] * 50 + frame["at"] % 7)
 
@@ -81,10 +81,10 @@ def test_a_log_of_texts_is_that_of_one_machine(spark: Any, shop: pd.DataFrame, p
 
 def test_numbers_epoch_times_and_items_alone(spark: Any, numbers: pd.DataFrame) -> None:
     columns = {"user": "who", "timestamp": "at", "item": "what", "action": None}
-    expected = single(numbers, {"ties": "content", "gap_seconds": 600}, {"min_count": 3}, **columns)
+    expected = single(numbers, {"ties": "content", "gap_seconds": 900}, {"min_count": 3}, **columns)
     frame = spark.createDataFrame(numbers)
     with pytest.warns(tc.events.session_report.TiedEventsWarning):
-        got = ts.sessions(frame, ties="content", gap_seconds=600, min_count=3, **columns)
+        got = ts.sessions(frame, ties="content", gap_seconds=900, min_count=3, **columns)
     assert_same(got, expected)
     assert got.log_report.timestamp_unit == "s"
     assert got.log_report.timestamp_unit_detected
@@ -127,7 +127,7 @@ def test_bad_rows_are_counted_by_reason_or_refused(spark: Any, shop: pd.DataFram
 
 
 def test_wrong_columns_and_types_are_one_sentence(spark: Any, shop: pd.DataFrame, numbers: pd.DataFrame) -> None:
-    frame = spark.createDataFrame(shop.head(20))
+    frame = spark.createDataFrame(shop)
     odd = frame.withColumn("half", frame["item_id"].isNull().cast("double")).withColumn("text", frame["user_id"])
     for options, said in (
         ({"user": "customer"}, "Column 'customer', wanted as user, is missing.*has: 'user_id', "),

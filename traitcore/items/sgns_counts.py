@@ -56,8 +56,8 @@ def train_sgns_from_counts(
     Returns
     -------
     SgnsResult : item_vectors and context_vectors (n_items, vector_size) float32, the loss by epoch, and a report. The
-    same bytes for the same seed and instruction set: pairs are drawn on `workers` threads, but trained on one, unless
-    options.parallel is 'hogwild'. Memory beyond the counts: about 12 bytes an entry.
+    same bytes for the same seed and instruction set with workers=1, or with parallel='reproducible', which draws pairs
+    on all `workers` and trains on one. Memory beyond the counts: about 12 bytes an entry.
 
     Raises
     ------
