@@ -1,4 +1,4 @@
-"""What a first call waits for: numba is imported, and compiles, for the names of benchmarks/compare/first_call.py alone."""
+"""What a first call waits for: numba is imported for the names listed in benchmarks/compare/first_call.py alone."""
 
 from __future__ import annotations
 

@@ -214,8 +214,8 @@ def _demo(args: argparse.Namespace, store: str) -> None:
 def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
     """Correlation of found profiles and planted mixtures, and "ceiling": the same for the shares in the log itself."""
     import numpy as np
-    from .._assignment import best_assignment
 
+    from .._assignment import best_assignment
     from ..quality.traits import matched_correlation
 
     customers = result.customers
