@@ -12,12 +12,15 @@ import pytest
 import traitcore
 
 PACKAGE = Path(traitcore.__file__).parent
+# `spark` runs the rooms before it in a cluster's workers and ends in the pipeline's tables; nothing imports it.
 # `report` makes a page of plain facts and knows no tables; `shop` collects the facts, answers questions of a run's
 # tables, and is all that `cli` asks: so both stand between the run and the command line.
-ROOMS = ["events", "factorization", "items", "customers", "serving", "quality", "pipeline", "report", "shop", "cli"]
+ROOMS = [
+    "events", "factorization", "items", "customers", "serving", "quality", "pipeline", "spark", "report", "shop", "cli",
+]
 GROUND = {
     "_errors", "_frames", "_looks", "_validate", "_params", "_transformer", "_parallel", "_rows", "_kernels", "_core",
-    "_progress", "_files", "_protocols", "_csr", "_assignment",
+    "_progress", "_files", "_protocols", "_csr", "_disk", "_npy", "_manifest", "_assignment",
 }
 # What the ground floor may import of ours: kernels and the native core nothing but themselves.
 GROUND_MAY = {
@@ -31,6 +34,8 @@ GROUND_MAY = {
     "_kernels": {"_kernels"},
     "_progress": {"_errors"},
     "_protocols": {"_progress"},
+    "_disk": {"_errors", "_npy", "_validate"},
+    "_manifest": {"_errors"},
 }
 
 
@@ -115,11 +120,14 @@ def test_only_these_modules_import_the_native_core() -> None:
 # their own; the file named (in the room's folder of tests) tests them.
 TESTED_IN = {
     "events/occurrences.py": "test_tokens.py",
+    "events/array_files.py": "test_prepared.py",
     "events/array_likes.py": "test_log.py",
     "events/arrow.py": "test_log.py",
+    "events/buckets.py": "test_prepared.py",
     "events/columns.py": "test_log.py",
     "events/csv_records.py": "test_readers.py",
     "events/csv_source.py": "test_readers.py",
+    "events/disk_parts.py": "test_prepared.py",
     "events/duck.py": "test_readers.py",
     "events/excel_source.py": "test_readers.py",
     "events/file_blocks.py": "test_readers.py",
@@ -129,12 +137,15 @@ TESTED_IN = {
     "events/json_source.py": "test_readers.py",
     "events/ids.py": "test_log.py",
     "events/log_builder.py": "test_readers.py",
+    "events/log_plan.py": "../pipeline/test_prepare.py",
     "events/log_report.py": "test_readers.py",
     "events/parquet_source.py": "test_readers.py",
+    "events/partition.py": "test_prepared.py",
     "events/reading.py": "test_readers.py",
     "events/session_report.py": "test_sessions.py",
     "events/set_aside.py": "test_readers.py",
     "events/source_files.py": "test_readers.py",
+    "events/spilled_columns.py": "test_prepared.py",
     "events/text_table.py": "test_readers.py",
     "events/time_column.py": "test_timestamps.py",
     "events/simulated_catalogue.py": "test_simulate.py",
@@ -155,7 +166,6 @@ TESTED_IN = {
     "customers/tuning.py": "test_views.py",
     "serving/manifest.py": "test_store_corruption.py",
     "serving/next_model.py": "../pipeline/test_next_choice.py",
-    "serving/npy.py": "test_store_corruption.py",
     "serving/publication.py": "test_store.py",
     "serving/published_version.py": "test_store.py",
     "serving/row_ids.py": "test_table.py",
@@ -185,16 +195,28 @@ TESTED_IN = {
     "shop/recommending.py": "test_shop.py",
     "shop/search.py": "test_shop.py",
     "shop/tables.py": "test_shop.py",
+    "spark/count_task.py": "test_tasks.py",
+    "spark/customer_task.py": "test_counts.py",
+    "spark/customers.py": "test_counts.py",
+    "spark/encode_task.py": "test_tasks.py",
+    "spark/engine.py": "test_corpus.py",
+    "spark/events.py": "test_corpus.py",
+    "spark/fit.py": "test_counts.py",
+    "spark/log_chunks.py": "test_tasks.py",
+    "spark/session_task.py": "test_tasks.py",
+    "spark/vocabularies.py": "test_tasks.py",
+    "spark/wire.py": "test_tasks.py",
     "cli/admin.py": "test_cli.py",
     "cli/evaluate.py": "test_cli.py",
     "cli/fit.py": "test_cli.py",
     "cli/options.py": "test_cli.py",
+    "cli/prepare.py": "test_cli.py",
     "cli/progress.py": "test_cli.py",
     "cli/query.py": "test_cli.py",
     "cli/reading.py": "test_cli.py",
     "cli/render.py": "test_cli.py",
-    "cli/report.py": "test_cli.py",
     "cli/verify.py": "../pipeline/test_verify.py",
+    "cli/report.py": "test_cli.py",
 }
 TESTS = Path(__file__).parent
 

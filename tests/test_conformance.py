@@ -77,6 +77,12 @@ CASES = [
         noise_groups=np.array([0, 1, 0, 1, 0, 1, 0], dtype=np.int32),
         global_context=np.arange(len(SEQS), dtype=np.int32) % 7,
     ),
+    case(
+        "train_sgns_from_counts",
+        lambda **a: tc.train_sgns_from_counts(**a, options=tc.SgnsOptions(**QUICK)),
+        counts=COUNTS,
+        item_counts=np.array([6, 12, 10, 6], dtype=np.int64),
+    ),
     case("positive_pmi", tc.positive_pmi, 1e-5, counts=COUNTS),
     case("merge_counts", lambda a, b: tc.merge_counts([a, b]), a=COUNTS, b=COUNTS),
     case("subtract_counts", tc.subtract_counts, counts=WHOLE_COUNTS + WHOLE_COUNTS, part=WHOLE_COUNTS),

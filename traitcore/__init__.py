@@ -37,6 +37,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "items.sgns_options": ("SgnsOptions",),
     "items.sgns_trainer": ("SgnsTrainer",),
     "items.sgns": ("train_sgns",),
+    "items.sgns_counts": ("train_sgns_from_counts",),
     "items.next_item": ("NextItemCounts",),
     "items.next_item_model": ("NextItemModel",),
     "items.next_item_blend": ("NextItemBlend",),
@@ -72,6 +73,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "quality.n_traits": ("choose_n_traits",),
     "quality.guardrails": ("compare_tables", "judge"),
     # all of it
+    "events.prepared": ("PreparedCorpus",),
+    "pipeline.prepare": ("plan_log", "prepare_log"),
     "pipeline": ("fit_pipeline", "verify_run"),
     "pipeline.forget": ("forget_customers",),
     "shop.shop": ("Shop", "open_shop"),

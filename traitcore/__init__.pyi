@@ -39,6 +39,7 @@ from .items.ppmi import positive_pmi as positive_pmi
 from .items.sgns_options import SgnsOptions as SgnsOptions
 from .items.sgns_trainer import SgnsTrainer as SgnsTrainer
 from .items.sgns import train_sgns as train_sgns
+from .items.sgns_counts import train_sgns_from_counts as train_sgns_from_counts
 from .items.next_item import NextItemCounts as NextItemCounts
 from .items.next_item_model import NextItemModel as NextItemModel
 from .items.next_item_blend import NextItemBlend as NextItemBlend
@@ -98,6 +99,11 @@ from .quality.n_traits import choose_n_traits as choose_n_traits
 from .quality.guardrails import (
     compare_tables as compare_tables,
     judge as judge,
+)
+from .events.prepared import PreparedCorpus as PreparedCorpus
+from .pipeline.prepare import (
+    plan_log as plan_log,
+    prepare_log as prepare_log,
 )
 from .pipeline import (
     fit_pipeline as fit_pipeline,

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from traitcore.cli import build_parser, main
-from traitcore.cli.options import LEARNING, WITH_WARNINGS, config_of
+from traitcore.cli.options import LEARNING, PREPARING, WITH_WARNINGS, config_of
 from traitcore.cli.progress import ProgressLine, progress_text, short
 from traitcore.cli.render import cut, plain, show, table, width_of, write_json
 from traitcore.events.readers import read_events
@@ -24,6 +24,7 @@ from traitcore.events.sequences import Sequences
 from traitcore.events.simulate import simulate_events
 from traitcore.items.next_item import NextItemCounts
 from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus, vocabulary_of
+from traitcore.pipeline.config import PREPARED_BY
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
 from traitcore.serving.hub_folder import read_folder
 from traitcore.serving.index import open_index
@@ -89,6 +90,33 @@ def test_similar_is_what_the_table_says(folder: Path, capsys: pytest.CaptureFixt
     assert found["description"]
     text = said(capsys, "similar", token, "-k", "4", "--store", store)
     assert all(f["token"] in text and f["description"] in text for f in found["found"])
+
+
+def test_prepare_then_fit(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log, out = str(folder / "events.csv"), str(tmp_path / "corpus")
+    memory = ("--memory", "1GB", "--scratch", str(tmp_path))
+    assert "1 buckets" in said(capsys, "prepare", log, "--out", out, *memory, "--plan")
+    assert os.listdir(tmp_path) == []
+    made = answer(capsys, "prepare", log, "--out", out, *memory, "--min-count", "3")
+    assert made["log"]["rows_kept"] == made["sessions"]["events"]
+    fast = ("--n-traits", "3", "--trait-method", "counts", "--method", "ppmi", "--vector-size", "8")
+    by_corpus = answer(capsys, "fit", out, "--store", str(tmp_path / "a"), *fast)
+    in_one = answer(capsys, "fit", log, "--store", str(tmp_path / "b"), "--min-count", "3", *memory, *fast)
+    for name in ("tokens", "items", "customers"):
+        tables = [TableStore(tmp_path / store).open(name) for store in ("a", "b")]
+        assert tables[0].fingerprint == tables[1].fingerprint
+    assert by_corpus["tokens"] == in_one["tokens"] == made["tokens"]["vocabulary"]
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "corpus"]
+    assert "--user can't change it" in refused(capsys, "fit", out, "--user", "customer", code=2)
+    assert "--memory can't change it" in refused(capsys, "fit", out, "--memory", "1GB", code=2)
+    assert "prepared with min_count=3" in refused(capsys, "fit", out, "--min-count", "9")
+    assert "name a new folder" in refused(capsys, "prepare", log, "--out", out)
+    assert "memory must be at least" in refused(capsys, "prepare", log, "--out", out + "2", "--memory", "9MB")
+    assert "--scratch needs --memory" in refused(capsys, "fit", log, "--scratch", out, code=2)
+
+
+def test_prepare_has_the_options_that_make_a_corpus() -> None:
+    assert {*PREPARING} == {*PREPARED_BY, "workers", "seed"} - {"action_map"}
 
 
 def with_choice(folder: Path, tmp_path: Path, choice: dict[str, Any]) -> str:

@@ -215,6 +215,23 @@ def test_memory_above_the_limit_is_refused_before_it_is_taken(workers: int, weig
             tracemalloc.stop()
 
 
+@pytest.mark.parametrize("dtype", [None, np.float32])
+@pytest.mark.parametrize("cut", [1.0, 0.5, 0.25])
+def test_a_corpus_that_does_not_fit_is_counted_in_parts(cut: float, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    seqs = tc.Sequences(tokens=rng.integers(0, 60, 500_000), offsets=np.arange(0, 500_001, 20))
+    whole = count_cooccurrences(seqs, n_items=70, dtype=dtype)
+    least = seqs.n_tokens * 8 / 2**20
+    count_cooccurrences(seqs, n_items=70, dtype=dtype, memory_limit_mb=least / 4)  # compiled
+    tracemalloc.start()
+    try:
+        parts = count_cooccurrences(seqs, n_items=70, dtype=dtype, memory_limit_mb=least * cut)
+        assert tracemalloc.get_traced_memory()[1] <= 1.1 * least * cut * 2**20
+    finally:
+        tracemalloc.stop()
+    assert same_bytes(whole, parts)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_stays_below_a_limit_that_is_accepted(workers: int) -> None:
     rng = np.random.default_rng(0)

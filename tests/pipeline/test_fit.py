@@ -19,8 +19,9 @@ from traitcore.events.simulate import Simulation, simulate_events
 from traitcore.items.content import content_features
 from traitcore.pipeline import Catalogue, PipelineConfig, PipelineResult, fit_pipeline, prepare_corpus, read_catalogue
 from traitcore.pipeline.catalogue import complete_vectors
+from traitcore.pipeline.many_customers import latest_tokens
 from traitcore.pipeline.publish import changed_settings
-from traitcore.pipeline.tables import latest_tokens, vocabulary_of
+from traitcore.pipeline.tables import vocabulary_of
 from traitcore.serving.store import TableStore
 
 SMALL: dict[str, Any] = {"n_traits": 3, "trait_method": "counts", "vector_size": 16, "epochs": 3}

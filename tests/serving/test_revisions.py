@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from traitcore import EmbeddingTable, TableError, TableStore, build_index
-from traitcore.serving import disk, revisions
+from traitcore import _disk as disk
+from traitcore.serving import revisions
 
 
 def people(*ids: str) -> EmbeddingTable:

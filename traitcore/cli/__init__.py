@@ -1,5 +1,5 @@
-"""The command line: demo, simulate, fit, verify-run, similar, traits, customer, recommend, report, follow, evaluate,
-store, index, export, forget.
+"""The command line: demo, simulate, fit, prepare, verify-run, similar, traits, customer, recommend, report, follow,
+evaluate, store, index, export, forget.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (with one line of
 explanation), 2 a wrong command line, 3 refused by the guardrails, 4 published with warnings. With --json, stdout is one
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from .._errors import GuardrailError
-from . import admin, evaluate, fit, follow, forget, query, report, verify
+from . import admin, evaluate, fit, follow, forget, prepare, query, report, verify
 from .options import UsageError
 from .render import show, write_json
 
@@ -50,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"traitcore {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (fit, verify, query, report, follow, evaluate, admin, forget):
+    for module in (fit, prepare, verify, query, report, follow, evaluate, admin, forget):
         module.add_commands(commands)
     return parser
 

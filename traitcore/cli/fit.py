@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import getpass
 import shlex
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import WITH_WARNINGS, add_common, add_learning_options, config_of, learning_flags
+from .prepare import add_memory_options, log_or_corpus
 from .progress import ProgressLine
-from .reading import add_log_options, in_flags, read_items, read_log
+from .reading import LOG, add_log_options, in_flags, read_items
 from .render import table, write_json
 
 if TYPE_CHECKING:
@@ -62,11 +64,14 @@ def add_commands(commands: Any) -> None:
         "  traitcore fit orders.parquet --user CustomerID --timestamp InvoiceDate --item StockCode \\\n"
         "      --action \"CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END\" \\\n"
         "      --item-text Description --set-aside\n"
-        "  traitcore fit sessions.csv.gz --user - --timestamp - --action - --session session_id --order position",
+        "  traitcore fit sessions.csv.gz --user - --timestamp - --action - --session session_id --order position\n"
+        "  traitcore fit 'logs/**/*.parquet' --memory 2GB --scratch /data/tmp     # a log larger than memory\n"
+        "  traitcore fit corpus/                                                  # made by traitcore prepare",
         formatter_class=_RAW,
     )
-    add_log_options(fit)
+    add_log_options(fit, log=f"{LOG}; or a folder made by `traitcore prepare`")
     add_learning_options(fit)
+    add_memory_options(fit)
     fit.add_argument("--force", metavar="WHY", help="publish although the guardrails fail; who and why are recorded")
     add_common(fit)
     fit.set_defaults(run=run_fit)
@@ -97,17 +102,16 @@ def run_fit(args: argparse.Namespace) -> int:
     from ..pipeline import fit_pipeline
 
     progress = ProgressLine(args.quiet or None)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(progress.clear)
         config = config_of(args)
-        log = read_log(args, progress)
+        log = log_or_corpus(args, config, progress, stack)
         force = None if args.force is None else (getpass.getuser(), args.force)
         catalogue = read_items(args, log)
         with in_flags():
             result = fit_pipeline(
                 log, config=config, catalogue=catalogue, store=args.store, force=force, progress=progress
             )
-    finally:
-        progress.clear()
     if args.json:
         write_json(fit_summary(log, result, args.store))
     elif not args.quiet:

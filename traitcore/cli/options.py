@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -71,10 +72,18 @@ def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
     parser.add_argument("--debug", action="store_true", default=hidden, help="show the traceback of an error")
 
 
-def add_learning_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of PipelineConfig."""
+# Of these, what sessions and tokens are made by.
+PREPARING = (
+    "gap_seconds", "min_length", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
+    "merge_repeats", "drop_duplicates", "ties", "tokens", "min_count", "customers", "workers", "seed",
+)
+
+
+def add_learning_options(parser: argparse.ArgumentParser, names: Sequence[str] = tuple(LEARNING)) -> None:
+    """One option for each field of PipelineConfig, or for these."""
     group = parser.add_argument_group("learning")
-    for name, (kind, default, text) in LEARNING.items():
+    for name in names:
+        kind, default, text = LEARNING[name]
         flag = "--" + name.replace("_", "-")
         # SUPPRESS: options not given keep PipelineConfig's default.
         if kind is bool:

@@ -41,6 +41,14 @@ def count_occurrences(
     return counts.sum(axis=0), documents.sum(axis=0, dtype=np.int64)
 
 
+def owners_seen(owner: NDArray[np.int32], n: int) -> NDArray[np.bool_]:
+    """(n,) whether each owner occurs. In pieces: numpy makes an int64 of each index."""
+    seen = np.zeros(n, dtype=np.bool_)
+    for start in range(0, len(owner), _SLICE):
+        seen[owner[start : start + _SLICE]] = True
+    return seen
+
+
 def _owner_blocks(
     offsets: NDArray[np.int64], owner: NDArray[np.int32] | None, n_blocks: int
 ) -> list[tuple[int, int]]:

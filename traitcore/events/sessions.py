@@ -15,7 +15,7 @@ from .._progress import Progress
 from .._validate import Checks
 from .ids import chain_hashes, code_integers, hashable_ids
 from .log import EventLog
-from .session_report import SessionReport, TiedEventsWarning, advice
+from .session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
 
 GAP_SECONDS = 1800
 TIES = ("shuffle", "content", "row")
@@ -86,8 +86,8 @@ class _Groups:
 
 
 @dataclass(frozen=True)
-class _Rules:
-    """How sessions are cut and which are removed; -1: no limit."""
+class SessionRules:
+    """How sessions are cut and which are removed; -1: no limit. The checked parameters of `split_sessions`."""
 
     gap_us: int
     min_length: int
@@ -97,12 +97,15 @@ class _Rules:
     merge: bool
     drop: bool
     ties: str
+    seed: int
+    workers: int
 
     @classmethod
     def checked(
         cls, gap_seconds: float | None, min_length: int, per_session: int | None, per_minute: int | None,
-        per_day: int | None, merge_repeats: bool, drop_duplicates: bool, ties: str,
-    ) -> _Rules:
+        per_day: int | None, merge_repeats: bool, drop_duplicates: bool, ties: str, seed: int,
+        workers: int,
+    ) -> SessionRules:
         """The rules of these parameters of split_sessions."""
         gap_us = -1
         if gap_seconds is not None:
@@ -121,7 +124,8 @@ class _Rules:
         _CHECK.choice("ties", ties, TIES)
         if drop and ties == "row":
             raise _CHECK.value_error("drop_duplicates", "False with ties='row'", True)
-        return cls(gap_us, min_length, session, minute, day, merge, drop, ties)
+        seed, workers = _CHECK.seed("seed", seed), _CHECK.workers(workers)
+        return cls(gap_us, min_length, session, minute, day, merge, drop, ties, seed, workers)
 
 
 def split_sessions(
@@ -192,39 +196,49 @@ def split_sessions(
     """
     if not isinstance(log, EventLog):
         raise _CHECK.type_error("log", "an EventLog", type(log).__name__)
-    rules = _Rules.checked(
+    rules = SessionRules.checked(
         gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
-        drop_duplicates, ties,
+        drop_duplicates, ties, seed, workers,
     )
-    seed = _CHECK.seed("seed", seed)
-    n_threads = _CHECK.workers(workers)
-    _check_log(log, gap_seconds, rules)
-    groups = _groups_of(log)
-    report_progress = progress or (lambda stage, done, total: None)
-    report_progress("sessions", 0, len(log))
-    order, bounds, times = _in_order(log, groups, ties, seed, n_threads)
-    if groups.given_sessions and groups.owner is not None and times is not None:
-        order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
-    report_progress("sessions", len(log) / 2, len(log))
-    sessions = _cut(log, groups, order, bounds, times, rules, n_threads)
-    report_progress("sessions", len(log), len(log))
-    if sessions.report.baskets:
-        share = f"{sessions.report.tied_share:.1%} of the neighbours in these sessions have the same time. "
-        warnings.warn(share + advice(sessions.report), TiedEventsWarning, stacklevel=2)
-    return sessions
-
-
-def _check_log(log: EventLog, gap_seconds: float | None, rules: _Rules) -> None:
     if len(log) == 0:
         raise InputError("The log has no events: there is nothing to split.")
     log.refuse_changes()
-    if log.session is not None and gap_seconds not in (None, GAP_SECONDS):
+    report_progress = progress or (lambda stage, done, total: None)
+    report_progress("sessions", 0, len(log))
+    sessions = split_bucket(log, rules)
+    check_sessions(sessions.report, rules, stacklevel=3)
+    report_progress("sessions", len(log), len(log))
+    return sessions
+
+
+def split_bucket(log: EventLog, rules: SessionRules) -> Sessions:
+    """Sessions of a log, or of some of its customers; there may be none. `check_sessions` looks at the whole report."""
+    _check_log(log, rules)
+    n_threads = rules.workers
+    groups = _groups_of(log)
+    order, bounds, times = _in_order(log, groups, rules.ties, rules.seed, n_threads)
+    if groups.given_sessions and groups.owner is not None and times is not None:
+        order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
+    return _cut(log, groups, order, bounds, times, rules, n_threads)
+
+
+def check_sessions(report: SessionReport, rules: SessionRules, *, stacklevel: int) -> None:
+    """InputError where no session is left; TiedEventsWarning where most neighbours have the same time."""
+    if report.events_kept == 0:
+        raise NoSessionLeft(report, rules.min_length)
+    if report.baskets:
+        share = f"{report.tied_share:.1%} of the neighbours in these sessions have the same time. "
+        warnings.warn(share + advice(report), TiedEventsWarning, stacklevel=stacklevel)
+
+
+def _check_log(log: EventLog, rules: SessionRules) -> None:
+    if log.session is not None and rules.gap_us not in (-1, GAP_SECONDS * 1_000_000):
         rule = "left alone where the log has a session column"
-        raise _CHECK.value_error("gap_seconds", rule, gap_seconds)
+        raise _CHECK.value_error("gap_seconds", rule, rules.gap_us / 1e6)
     if log.session is None and log.user is None:
         raise InputError("The log has neither users nor sessions: name the column of one or the other.")
     if log.timestamp_us is None:
-        if log.session is None and gap_seconds is not None:
+        if log.session is None and rules.gap_us >= 0:
             raise InputError(
                 "The log has no timestamps to cut at: name a timestamp or a session column, or pass "
                 "gap_seconds=None to make each customer's history one session."
@@ -291,7 +305,7 @@ def _by_first_time(
 
 def _cut(
     log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64],
-    times: NDArray[np.int64] | None, rules: _Rules, workers: int,
+    times: NDArray[np.int64] | None, rules: SessionRules, workers: int,
 ) -> Sessions:
     offsets, owner, events, sessions, duplicates, busy, tied = _core.cut_sessions(
         order, bounds, times, groups.owner, log.position, log.action, log.item,
@@ -301,8 +315,6 @@ def _cut(
     kept = int(offsets[-1])
     report = _report(log, events, sessions, duplicates, owner, busy, groups.given_sessions, kept)
     report = replace(report, neighbours_tied=tied, ties=rules.ties)
-    if kept == 0:
-        raise InputError(_nothing_left(report, rules.min_length))
     return Sessions(
         log, _shrunk(order, kept), offsets, owner, None if times is None else _shrunk(times, kept), report
     )
@@ -331,15 +343,3 @@ def _report(
         customers_too_busy=n_banned, events_merged=int(events[_REPEAT]), events_duplicate=int(events[_DUPLICATE]),
         duplicates_seen=int(duplicates), cut_by="session column" if given_sessions else "gap",
     )
-
-
-def _nothing_left(report: SessionReport, min_length: int) -> str:
-    advice = {
-        f"min_length (now {min_length}), or raise gap_seconds": report.sessions_too_short,
-        "max_events_per_session": report.sessions_too_long,
-        "max_events_per_minute": report.sessions_too_fast,
-        "max_events_per_day": report.sessions_of_busy_customers,
-    }
-    rule = max(advice, key=lambda name: advice[name])
-    relax = "lower" if rule.startswith("min_length") else "raise"
-    return f"No session is left: {advice[rule]:,} were removed by one rule. To keep them, {relax} {rule}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -59,6 +59,18 @@ class CountTask:
         if whole:
             return self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
         return np.dtype(np.float64)
+
+    @property
+    def mergeable(self) -> bool:
+        """Do the counts of parts of the corpus add up to those of the whole, exactly?"""
+        return self.sum_dtype.kind == "i" and self.min_count == 0 and self.k == 0
+
+    def part(self, first: int, stop: int) -> CountTask:
+        """The same for sequences first ... stop - 1, in integers."""
+        whole, dtype = self.sequences, self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
+        offsets = whole.offsets[first : stop + 1]
+        tokens = whole.tokens[offsets[0] : offsets[-1]]
+        return replace(self, sequences=Sequences(tokens, offsets - offsets[0]), dtype=dtype)
 
     @property
     def entry_bytes(self) -> int:

@@ -12,6 +12,7 @@ from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
 from ..events.tokens import Corpus
 from .sgns import train
+from .sgns_counts import train_sgns_from_counts
 from .sgns_options import SgnsEmbedder
 from .sgns_plan import SgnsPlan, plan_sgns
 from .sgns_report import SgnsResult, TrainingInterrupted
@@ -84,6 +85,32 @@ class Item2Vec(SgnsEmbedder):
         try:
             with on_behalf_of("Item2Vec"):
                 result = train(sequences, self._options(), n_items, held_out, self.patience, start, tell)
+        except TrainingInterrupted as interrupted:
+            self._keep(interrupted.result)
+            raise
+        self._keep(result)
+        return self
+
+    def fit_counts(
+        self,
+        counts: Any,
+        *,
+        item_counts: Any = None,
+        start: SgnsResult | tuple[Any, Any] | None = None,
+        progress: ProgressLike = None,
+    ) -> Self:
+        """Train on co-occurrence counts alone; arguments and errors as of `train_sgns_from_counts`.
+
+        `window` and `dynamic_window` are those of the counts, and not asked again; `patience` needs sequences.
+        """
+        if self.patience is not None:
+            rule = "None in fit_counts: no sequences are held out"
+            raise Checks("Item2Vec").value_error("patience", rule, self.patience)
+        try:
+            with on_behalf_of("Item2Vec"):
+                result = train_sgns_from_counts(
+                    counts, self._options(), item_counts=item_counts, start=start, progress=as_progress(progress)
+                )
         except TrainingInterrupted as interrupted:
             self._keep(interrupted.result)
             raise

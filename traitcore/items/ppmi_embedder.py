@@ -128,6 +128,19 @@ class PPMIEmbedder(ParamsMixin):
         return self._refit(self._count(sequences, n_items, tell), tell)
 
     @on_behalf_of("PPMIEmbedder")
+    def fit_counts(self, counts: Any, *, progress: Progress | None = None) -> Self:
+        """Factorize counts that are there already: merged from days, or counted where the log lies.
+
+        counts : (n_items, n_items) sparse matrix, as of `count_cooccurrences`; `window`, `weighting` and `self_pairs`
+        had their say when it was made. `partial_fit` goes on from them.
+        """
+        check = Checks(type(self).__name__)
+        self._checked_decay()
+        check.seed("seed", self.seed)
+        kinds = (np.float32, np.float64, np.int32, np.int64)
+        return self._refit(check.csr("counts", counts, dtype=kinds, square=True), progress)
+
+    @on_behalf_of("PPMIEmbedder")
     def partial_fit(
         self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None
     ) -> Self:

@@ -12,6 +12,7 @@ from .fit import PipelineResult, fit_pipeline, make_embedder, publish_result
 from .left_out import LeftOut
 from .live_from_tokens import live_customers
 from .next_choice import recorded_choice
+from .prepare import plan_log, prepare_log
 from .publish import TABLES
 from .stages import Stage
 from .tables import vocabulary_of
@@ -19,6 +20,6 @@ from .verify import RunComparison, verify_run
 
 __all__ = [
     "TABLES", "Catalogue", "Coverage", "LeftOut", "PipelineConfig", "PipelineResult", "RunComparison", "Stage",
-    "TokenizedLog", "fit_pipeline", "live_customers", "make_embedder", "prepare_corpus", "publish_result",
-    "read_catalogue", "recorded_choice", "verify_run", "vocabulary_of",
+    "TokenizedLog", "fit_pipeline", "live_customers", "make_embedder", "plan_log", "prepare_corpus", "prepare_log",
+    "publish_result", "read_catalogue", "recorded_choice", "verify_run", "vocabulary_of",
 ]

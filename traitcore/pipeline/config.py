@@ -15,6 +15,11 @@ from ..items.sgns_options import PARALLEL
 CHECK = Checks("fit_pipeline")
 METHODS = ("item2vec", "ppmi", "walks")
 CONTENT = ("backfill", "fuse", "none")
+# What sessions and tokens are made by: settings of a prepared corpus that a fit takes over.
+PREPARED_BY = (
+    "gap_seconds", "min_length", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
+    "merge_repeats", "drop_duplicates", "ties", "action_map", "tokens", "min_count", "customers",
+)
 CUSTOMERS = ("auto", "users", "sessions", "none")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,11 +13,14 @@ from numpy.typing import NDArray
 from .._errors import InputError
 from ..events.action_names import buying
 from ..events.log import EventLog
+from ..events.occurrences import owners_seen
+from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
 from ..events.session_report import TiedEventsWarning
 from ..events.sessions import split_sessions
 from ..events.tokens import tokenize
 from ..events.vocabulary import Vocabulary
+from ..serving.table import check_metadata
 from .config import PipelineConfig
 from .coverage import Coverage, coverage_of
 from .left_out import LeftOut, left_out_of
@@ -83,6 +87,36 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
     return TokenizedLog(sequences, corpus.vocabulary, window, bought, coverage, left_out)
 
 
+def corpus_of(prepared: PreparedCorpus, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
+    """The same of a log that `prepare_log` has prepared."""
+    run = Run(None) if run is None else run
+    for name, report in (("sessions", prepared.session_report), ("tokens", prepared.token_report)):
+        with run.stage(name) as kept:
+            kept["report"] = report
+    window = config.window or prepared.session_report.advised_window
+    by_session = config.customers == "sessions" and prepared.session_report.cut_by == "gap"
+    sequences, bought = _compact_owners(prepared.sequences, by_session), None
+    if by_session:
+        bought = _bought_tokens(sequences, prepared.vocabulary)
+    elif prepared.bought is not None and prepared.sequences.owner is not None:
+        owner, item, ids = prepared.bought
+        rank, _ = _compact(prepared.sequences.owner, prepared.sequences.n_owners)
+        known = rank[owner] >= 0
+        bought = rank[owner[known]].astype(np.int64), ids[item[known]]
+    return TokenizedLog(sequences, prepared.vocabulary, window, bought)
+
+
+def settings_of(prepared: PreparedCorpus, config: PipelineConfig, options: Mapping[str, Any]) -> PipelineConfig:
+    """The configuration with what the corpus was prepared by; InputError where `options` ask for something else."""
+    for name, value in options.items():
+        if name in prepared.settings and check_metadata({name: value}) != {name: prepared.settings[name]}:
+            raise InputError(
+                f"The corpus in {prepared.path} was prepared with {name}={prepared.settings[name]!r}; another {name} "
+                "needs the log: prepare it again."
+            )
+    return config.with_options(prepared.settings)
+
+
 def _bought(
     log: EventLog, sequences: Sequences, config: PipelineConfig
 ) -> tuple[NDArray[np.int64], NDArray[Any]] | None:
@@ -107,20 +141,31 @@ def _bought_tokens(sequences: Sequences, vocabulary: Vocabulary) -> tuple[NDArra
     return owner.astype(np.int64), vocabulary.item_ids[vocabulary.token_item[sequences.tokens[of_buy]]]
 
 
-def with_customers(config: PipelineConfig, log: EventLog) -> bool:
+def with_customers(config: PipelineConfig, log: EventLog | PreparedCorpus) -> bool:
     """Whether the run makes customers."""
-    if config.customers == "users" and log.user is None:
+    with_users = (log.sequences.owner if isinstance(log, PreparedCorpus) else log.user) is not None
+    if config.customers == "users" and not with_users:
         raise InputError(
             "customers='users' needs a log with users. 'sessions' makes each session its own customer, 'none' makes "
             "item vectors only."
         )
-    return config.customers in ("users", "sessions") or (config.customers == "auto" and log.user is not None)
+    return config.customers in ("users", "sessions") or (config.customers == "auto" and with_users)
 
 
 def _compact_owners(sequences: Sequences, by_session: bool) -> Sequences:
     """Owners renumbered, without those that have no sequences; the reports count these."""
     if sequences.owner is None or by_session:
         return replace(sequences, owner=None, owner_ids=np.arange(len(sequences)))
-    present, owner = np.unique(sequences.owner, return_inverse=True)
+    rank, present = _compact(sequences.owner, sequences.n_owners)
+    if len(present) == len(rank) and sequences.owner_ids is not None:  # all have; a mapped array stays one
+        return sequences
     ids = None if sequences.owner_ids is None else sequences.owner_ids[present]
-    return replace(sequences, owner=owner.astype(np.int32), owner_ids=ids)
+    return replace(sequences, owner=rank[sequences.owner], owner_ids=ids)
+
+
+def _compact(owner: NDArray[np.int32], n_owners: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """((n_owners,) new number of each owner, -1 without sequences; the owners that have any)."""
+    has = owners_seen(owner, n_owners)
+    rank = np.cumsum(has, dtype=np.int32) - np.int32(1)
+    rank[~has] = -1
+    return rank, np.flatnonzero(has)

@@ -15,11 +15,11 @@ from .._errors import InputError
 from .._progress import ProgressLike, as_progress
 from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
-from ..customers.describe import TraitDescription, describe_traits
-from ..customers.pooling import customer_vectors
+from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.log_report import InputWarning
+from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..items.item2vec import Item2Vec
@@ -31,13 +31,14 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
-from .corpus import TokenizedLog, prepare_corpus, with_customers
+from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers
 from .coverage import KEY as COVERAGE
 from .coverage import Coverage
 from .history import KEY as HISTORY
 from .history import trait_history
+from .many_customers import describe, fit_traits, pool_customers, read_traits
 from .next_choice import KEY as NEXT
-from .publish import TABLES, publish_tables
+from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table, with_next_model
@@ -88,7 +89,7 @@ class PipelineResult:
 
 
 def fit_pipeline(
-    log: EventLog,
+    log: EventLog | PreparedCorpus,
     *,
     config: PipelineConfig | None = None,
     catalogue: Catalogue | None = None,
@@ -101,7 +102,8 @@ def fit_pipeline(
 
     Parameters
     ----------
-    log : EventLog. config : PipelineConfig, or None for its defaults. options : changes to it, by name.
+    log : EventLog; or PreparedCorpus, whose settings of sessions and tokens are then taken.
+    config : PipelineConfig, or None for its defaults. options : changes to it, by name.
     catalogue : Catalogue of descriptions, categories, prices or content vectors, for items without events.
     store : TableStore or its directory. "tokens", "items" and, with customers, "customers" become new versions there,
         or none of them if a stage or the guardrails fail. The stage "refits" then trains the items three times more
@@ -129,14 +131,16 @@ def fit_pipeline(
     >>> result.items.dimension, result.profiles.shape[1], len(result.traits)
     (8, 3, 3)
     """
-    if not isinstance(log, EventLog):
-        raise CHECK.type_error("log", "an EventLog", type(log).__name__)
+    if not isinstance(log, (EventLog, PreparedCorpus)):
+        raise CHECK.type_error("log", "an EventLog or a PreparedCorpus", type(log).__name__)
     config = (PipelineConfig() if config is None else config).with_options(options)
+    if isinstance(log, PreparedCorpus):
+        config = settings_of(log, config, options)
     config.check()
     if store is not None and not isinstance(store, TableStore):
         store = TableStore(store)
     run = Run(as_progress(progress))
-    corpus = prepare_corpus(log, config, run)
+    corpus = corpus_of(log, config, run) if isinstance(log, PreparedCorpus) else prepare_corpus(log, config, run)
     corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
     if catalogue is not None and config.content != "none":
         with run.stage("content") as kept:
@@ -171,7 +175,7 @@ def publish_result(
 
 
 def _publish(
-    result: PipelineResult, log: EventLog, window: int, store: TableStore, catalogue: Catalogue | None,
+    result: PipelineResult, log: EventLog | PreparedCorpus, window: int, store: TableStore, catalogue: Catalogue | None,
     force: tuple[str, str] | None, run: Run,
 ) -> PipelineResult:
     config = result.config
@@ -189,7 +193,7 @@ def _publish(
         )
     verdict, release = publish_tables(
         {name: table for name in TABLES if (table := getattr(result, name)) is not None},
-        store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
+        store, config=config, log=log_source(log), force=force, refits=refits.comparisons, run=run,
     )
     return replace(result, verdict=verdict, release=release)
 
@@ -216,28 +220,24 @@ def _learn_customers(
             before = f"{attention.start_recalls_[start]:.3f} by {start}"
             kept["report"] = f"Recall@20 of the next token {recall:.3f}, from {before}"
     with run.stage("customers") as kept:
-        # The vocabulary's counts are of these customers, unless sessions became customers.
-        counted = config.pooling == "tfidf" and vocabulary.n_documents == sequences.n_owners
-        pooled = customer_vectors(
-            sequences, vectors, method=config.pooling, workers=config.workers, attention=attention,
-            document_frequencies=vocabulary.document_frequencies if counted else None,
-            n_documents=vocabulary.n_documents if counted else None,
-        )
-        kept["report"] = f"{len(pooled.vectors):,} customers, {pooled.n_empty:,} without known tokens"
-    with run.stage("traits"):
-        model = TraitModel(
-            config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
-        ).fit(sequences, vocabulary, item_vectors=vectors, progress=run.stage_progress("traits"))
+        pooled, n_empty = pool_customers(sequences, vectors, vocabulary, config, attention)
+        kept["report"] = f"{len(pooled):,} customers, {n_empty:,} without known tokens"
+    with run.stage("traits") as kept:
+        model, sample, drawn = fit_traits(sequences, vocabulary, vectors, config, run.stage_progress("traits"))
+        if drawn is not None:
+            read_traits(model, sequences)
+            kept["report"] = f"shaped by {len(drawn):,} customers drawn at random, read for all"
     with run.stage("descriptions"):
         categories = None
         if catalogue is not None and catalogue.categories is not None:
             categories = [name or "" for name in catalogue.of(vocabulary.item_ids, "categories")]
-        traits = tuple(describe_traits(model.raw_profiles_, sequences, vocabulary, item_category=categories))
-    return _Learned(pooled.vectors, model, traits)
+        traits = describe(model, sample, drawn, vocabulary, categories)
+    return _Learned(pooled, model, traits)
 
 
 def _as_tables(
-    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig, log: EventLog,
+    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig,
+    log: EventLog | PreparedCorpus,
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary

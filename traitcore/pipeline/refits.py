@@ -20,6 +20,7 @@ from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
 from .corpus import TokenizedLog
+from .many_customers import take_sequences
 from .next_choice import MODEL, choose_next, fit_next_model, sessions_of_items
 from .tables import item_table
 
@@ -60,21 +61,21 @@ def compare_refits(
         other = replace(config, seed=config.seed + number)
         embedder = make(other, corpus.window)
         trained, held_out = _split(len(corpus.sequences), other.seed)
-        embedder.fit(corpus.sequences.take(trained), n_items=len(vocabulary))
+        sessions = take_sequences(corpus.sequences, trained)
+        embedder.fit(sessions, n_items=len(vocabulary))
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
-            model = fit_next_model(
-                corpus.sequences.take(trained), vocabulary, seed=config.seed, workers=config.workers
-            )
+            model = fit_next_model(sessions, vocabulary, seed=config.seed, workers=config.workers)
+            unseen = take_sequences(corpus.sequences, held_out)
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
-                corpus.sequences.take(held_out), vocabulary, model=model, seed=config.seed, workers=config.workers,
+                unseen, vocabulary, model=model, seed=config.seed, workers=config.workers,
             )
             if model is not None and all(one["by"] != MODEL for one in chosen[1].values()):
                 model = None
             elif model is not None:  # the held-out tenth is learned too, now that it has chosen
-                rest = sessions_of_items(corpus.sequences.take(held_out), vocabulary)
+                rest = sessions_of_items(unseen, vocabulary)
                 if (np.diff(rest.offsets) > 1).any():
                     model.partial_fit(rest)
     if progress is not None:

@@ -26,6 +26,7 @@ from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
 from .left_out import LeftOut
+from .many_customers import count_events, latest_tokens
 
 
 def token_table(
@@ -138,7 +139,6 @@ def customer_table(
     """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first), and items bought, as
     rows of `items`. The log's other customers are in arrays of their own.
     """
-    owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n = sequences.n_owners
     bought = sparse.csr_array((n, len(items)), dtype=np.float32)
     if bought_pairs is not None:
@@ -153,7 +153,7 @@ def customer_table(
         arrays={
             "raw_profiles": model.raw_profiles_,
             "embeddings": vectors,
-            "events": np.bincount(owner_of_event, minlength=n),
+            "events": count_events(sequences),
             "recent": latest_tokens(sequences, config.recent),
             "bought_offsets": bought.indptr.astype(np.int64),
             "bought_items": bought.indices.astype(np.int32),
@@ -161,16 +161,3 @@ def customer_table(
         },
         metadata=metadata | {"kind": "customers", "traits": [asdict(trait) for trait in traits]},
     )
-
-
-def latest_tokens(sequences: Sequences, n_latest: int) -> NDArray[np.int32]:
-    """(n_owners, n_latest) int32: each owner's last tokens, the latest first, then -1."""
-    owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
-    # An owner's sequences are in order of time, which a stable sort keeps.
-    order = np.argsort(owner_of_event, kind="stable")
-    ends = np.cumsum(np.bincount(owner_of_event, minlength=sequences.n_owners))
-    back = ends[owner_of_event[order]] - 1 - np.arange(len(order))
-    latest = np.full((sequences.n_owners, n_latest), -1, dtype=np.int32)
-    near = back < n_latest
-    latest[owner_of_event[order][near], back[near]] = sequences.tokens[order][near]
-    return latest

@@ -14,6 +14,7 @@ from .._errors import InputError
 from .._progress import Progress
 from .._validate import Checks
 from ..events.log import EventLog
+from ..events.prepared import PreparedCorpus
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
@@ -50,7 +51,7 @@ class RunComparison:
 
 
 def verify_run(
-    log: EventLog,
+    log: EventLog | PreparedCorpus,
     store: str | os.PathLike[str] | TableStore,
     *,
     release: str = "latest",
@@ -88,8 +89,8 @@ def verify_run(
     >>> print(tc.verify_run(shop.log, store, workers=2))
     r000001: the same bytes again (tokens, items, customers)
     """
-    if not isinstance(log, EventLog):
-        raise CHECK.type_error("log", "an EventLog", type(log).__name__)
+    if not isinstance(log, (EventLog, PreparedCorpus)):
+        raise CHECK.type_error("log", "an EventLog or a PreparedCorpus", type(log).__name__)
     published = store if isinstance(store, TableStore) else TableStore(store)
     found = published.releases.get(release)
     if found.input_fingerprint != log_fingerprint(log):
@@ -130,4 +131,7 @@ def _equal(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return a is b
     x, y = np.asarray(a), np.asarray(b)
-    return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+    if x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    # Bytes, not values: NaNs are equal to themselves, and -0.0 is not 0.0. Texts are objects, which have none.
+    return bool(np.array_equal(x, y)) if x.dtype.hasobject else x.tobytes() == y.tobytes()

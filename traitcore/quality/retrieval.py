@@ -58,7 +58,8 @@ class RetrievalReport:
         """The figures and their intervals without the ranks, for JSON."""
         plain = {key: value for key, value in vars(self).items() if key not in ("ranks", "sessions")}
         if self.sessions is not None:
-            plain |= {f"{figure}_interval": list(self.interval(figure)) for figure in ("recall", "mrr")}
+            for figure in ("recall", "mrr"):
+                plain[f"{figure}_low"], plain[f"{figure}_high"] = self.interval(figure)
         return plain
 
     def interval(

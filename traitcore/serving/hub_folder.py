@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from .. import _disk as disk
 from .._errors import TableError
-from . import disk
 from .manifest import check_format
 from .table import EmbeddingTable
 from .tensors import read_safetensors, write_safetensors

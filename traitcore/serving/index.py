@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _disk as disk
 from .._errors import TableError
 from .._rows import unit_float32_rows
 from .._validate import Checks
-from . import disk, manifest
+from . import manifest
 from .neighbors import METRICS, Searcher
 from .recall import measure_recall, side_of
 from .similarity import SIDES

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
+from .. import _npy as npy
 from .._errors import TableError
 from .._rows import rows_to_shares
 from .._validate import Checks
 from ..customers.pooling import inverse_document_frequencies
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
-from . import npy
 from .live_traits import TokenPairs, TraitBasis
 from .row_ids import several
 from .table import EmbeddingTable

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from .. import _disk as disk
 from .._errors import TableError, as_table_error
 from .._protocols import Report
 from .._validate import Checks
-from . import disk, manifest, revisions
+from . import manifest, revisions
 from .publication import check_report
 from .table import EmbeddingTable, check_metadata
 

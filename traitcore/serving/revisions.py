@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import _disk as disk
 from .._errors import TableError, as_table_error
-from . import disk, manifest
+from . import manifest
 from .publication import CHECK, table_fields, write_arrays
 from .published_version import read_manifest
 from .table import EmbeddingTable

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .. import _disk as disk
 from .._errors import TableError, as_table_error
 from .._parallel import run_tasks
 from .._protocols import Report
-from . import disk, manifest
+from . import manifest
 from .publication import CHECK, check_report, table_fields, write_arrays
 from .published_version import (
     VersionInfo,

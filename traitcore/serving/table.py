@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _npy as npy
 from .._looks import html_facts
 from .._rows import unit_float32_rows
-from . import npy
 from .frames import arrow_table, data_frame, of_arrow
 from .neighbors import Searcher
 from .row_ids import RowIds, frozen_view, is_id, several

@@ -83,7 +83,7 @@ class Evaluation:
 def _items_text(found: dict[str, Any]) -> list[str]:
     k = next(iter(found["scorers"].values()))["k"]
     rows = [
-        (name, f["recall"], "{:.3f}-{:.3f}".format(*f["recall_interval"]), f["mrr"], f["ndcg"], f["coverage"],
+        (name, f["recall"], "{recall_low:.3f}-{recall_high:.3f}".format(**f), f["mrr"], f["ndcg"], f["coverage"],
          f["popularity_bias"])
         for name, f in found["scorers"].items()
     ]

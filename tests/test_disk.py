@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from traitcore import TableError
-from traitcore.serving import disk
+from traitcore import _disk as disk
 
 BLOCK = 4096
 

@@ -19,9 +19,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from .._errors import TableError
-from .._validate import Checks
-from .npy import CHUNK
+from ._errors import TableError
+from ._npy import CHUNK
+from ._validate import Checks
 
 fcntl: Any = None  # Windows: renames are atomic, but publishers are not ordered and leftovers stay
 with contextlib.suppress(ImportError):
@@ -229,7 +229,7 @@ class Workspace:
             path = parent / entry
             if entry.startswith(".LATEST-"):
                 os.unlink(path)
-            elif entry.startswith(cls.TRASH) or (entry.startswith(cls.PREFIX) and _is_abandoned(path)):
+            elif entry.startswith(cls.TRASH) or (entry.startswith(cls.PREFIX) and is_abandoned(path)):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 continue
@@ -237,7 +237,15 @@ class Workspace:
         return removed
 
 
-def _is_abandoned(path: Path) -> bool:
+def hold(path: Path) -> int:
+    """A descriptor of the lock file `path`, held until it is closed or the process dies."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
+    _flock(fd, wait=True)
+    return fd
+
+
+def is_abandoned(path: Path) -> bool:
+    """Does nobody hold the lock of this folder?"""
     if fcntl is None:
         return False
     try:
@@ -250,6 +258,40 @@ def _is_abandoned(path: Path) -> bool:
         return _flock(fd, wait=False)
     finally:
         os.close(fd)
+
+
+def make_locked(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new folder whose name begins with `prefix`, and the descriptor of the lock in it, held until it is closed.
+
+    It has its name only once the lock is held, so that a folder of such a name without a holder is nobody's.
+    """
+    making = parent / f".making-{secrets.token_hex(8)}"
+    os.mkdir(making)
+    fd = hold(making / "lock")
+    path = parent / f"{prefix}{secrets.token_hex(8)}"
+    os.rename(making, path)
+    return path, fd
+
+
+def remove_abandoned(parent: Path, prefix: str) -> list[tuple[Path, int]]:
+    """Remove folders of `make_locked` whose makers are dead; each with the bytes that were in it."""
+    found = []
+    for name in sorted(os.listdir(parent)):
+        path = parent / name
+        if name.startswith(prefix) and path.is_dir() and not path.is_symlink() and is_abandoned(path):
+            found.append((path, folder_size(path)))
+            shutil.rmtree(path, ignore_errors=True)
+    return found
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in a folder and below."""
+    total = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(OSError):  # removed meanwhile
+                total += os.lstat(os.path.join(root, name)).st_size
+    return total
 
 
 def is_plain_directory(path: Path) -> bool:
