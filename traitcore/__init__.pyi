@@ -104,8 +104,10 @@ from .pipeline.prepare import (
     plan_log as plan_log,
     prepare_log as prepare_log,
 )
-from .pipeline import fit_pipeline as fit_pipeline
-from .pipeline import verify_run as verify_run
+from .pipeline import (
+    fit_pipeline as fit_pipeline,
+    verify_run as verify_run,
+)
 from .pipeline.forget import forget_customers as forget_customers
 
 __version__: str
