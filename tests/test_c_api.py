@@ -156,7 +156,8 @@ def sgns(library: Any, sequences: tc.Sequences, **changes: Any) -> tuple[int, An
     code = library.traitcore_train_sgns(
         pointer(tokens), pointer(changes.get("offsets", sequences.offsets)), c_int64(len(sequences)),
         c_int64(given["n_items"]), c_int64(given["size"]), c_int64(given["window"]), given["negative"], given["epochs"],
-        c_double(given["alpha"]), c_double(0), c_double(0.75), c_uint64(3), changes.get("workers", 1), pointer(items), None,
+        c_double(given["alpha"]), c_double(0), c_double(0.75), c_uint64(3), changes.get("workers", 1),
+        pointer(items), None,
         pointer(loss),
     )
     return code, items, loss

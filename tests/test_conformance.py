@@ -77,6 +77,12 @@ CASES = [
         noise_groups=np.array([0, 1, 0, 1, 0, 1, 0], dtype=np.int32),
         global_context=np.arange(len(SEQS), dtype=np.int32) % 7,
     ),
+    case(
+        "train_sgns_from_counts",
+        lambda **a: tc.train_sgns_from_counts(**a, options=tc.SgnsOptions(**QUICK)),
+        counts=COUNTS,
+        item_counts=np.array([6, 12, 10, 6], dtype=np.int64),
+    ),
     case("positive_pmi", tc.positive_pmi, 1e-5, counts=COUNTS),
     case("merge_counts", lambda a, b: tc.merge_counts([a, b]), a=COUNTS, b=COUNTS),
     case("subtract_counts", tc.subtract_counts, counts=WHOLE_COUNTS + WHOLE_COUNTS, part=WHOLE_COUNTS),
@@ -139,8 +145,8 @@ CASES = [
 # Called with the nouns alone (Sequences, tables, logs, files), or no data at all: nothing here to vary.
 NO_ARRAYS = {
     "read_events", "split_sessions", "tokenize", "simulate_events", "count_cooccurrences", "read_graph",
-    "fit_pipeline", "get_include", "read_word2vec", "write_word2vec", "from_gensim",
-    "forget_customers", "pseudonyms", "get_cmake_dir",
+    "fit_pipeline", "fit", "open_shop", "get_include", "read_word2vec", "write_word2vec", "from_gensim",
+    "forget_customers", "pseudonyms", "get_cmake_dir", "verify_run", "next_model_of",
     "describe_traits", "plot_traits", "choose_n_traits", "evaluate_retrieval", "evaluate_traits", "compare_tables",
     "judge", "build_index", "measure_recall", "open_index",
     # Their own modules test the mixture of arrays that they take.

@@ -100,3 +100,10 @@ def test_header_stands_alone(header: str, tmp_path: Path) -> None:
     (tmp_path / "empty.cpp").touch()
     run(*COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tc.get_include()}",
         "-include", header, tmp_path / "empty.cpp")
+
+
+def test_headers_stand_together(tmp_path: Path) -> None:
+    """No two headers give one name to two things."""
+    (tmp_path / "all.cpp").write_text("".join(f"#include <{header}>\n" for header in HEADERS))
+    run(*COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tc.get_include()}",
+        tmp_path / "all.cpp")

@@ -37,6 +37,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "items.sgns_options": ("SgnsOptions",),
     "items.sgns_trainer": ("SgnsTrainer",),
     "items.sgns": ("train_sgns",),
+    "items.sgns_counts": ("train_sgns_from_counts",),
     "items.next_item": ("NextItemCounts",),
     "items.next_item_model": ("NextItemModel",),
     "items.next_item_blend": ("NextItemBlend",),
@@ -76,6 +77,8 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "pipeline.prepare": ("plan_log", "prepare_log"),
     "pipeline": ("fit_pipeline", "verify_run"),
     "pipeline.forget": ("forget_customers",),
+    "shop.shop": ("Shop", "open_shop"),
+    "shop.front": ("Fitted", "fit"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 

@@ -39,6 +39,7 @@ from .items.ppmi import positive_pmi as positive_pmi
 from .items.sgns_options import SgnsOptions as SgnsOptions
 from .items.sgns_trainer import SgnsTrainer as SgnsTrainer
 from .items.sgns import train_sgns as train_sgns
+from .items.sgns_counts import train_sgns_from_counts as train_sgns_from_counts
 from .items.next_item import NextItemCounts as NextItemCounts
 from .items.next_item_model import NextItemModel as NextItemModel
 from .items.next_item_blend import NextItemBlend as NextItemBlend
@@ -109,6 +110,14 @@ from .pipeline import (
     verify_run as verify_run,
 )
 from .pipeline.forget import forget_customers as forget_customers
+from .shop.shop import (
+    Shop as Shop,
+    open_shop as open_shop,
+)
+from .shop.front import (
+    Fitted as Fitted,
+    fit as fit,
+)
 
 __version__: str
 __all__: list[str]

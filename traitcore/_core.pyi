@@ -60,6 +60,7 @@ class SgnsModel(metaclass=_PybindType):
         tokens: NDArray[np.int32],
         offsets: NDArray[np.int64],
         global_context: NDArray[np.int32] | None,
+        targets: NDArray[np.int32] | None,
         epoch: int,
         first_sequence: int,
         schedule_first: int,
@@ -278,14 +279,7 @@ def write_pmi(
 def is_symmetric(
     start: int, stop: int, indptr: _Index, indices: _Index, data: _Reals, cursor: NDArray[np.int64]
 ) -> bool: ...
-def scatter_entries(
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    values: _Counts,
-    place: NDArray[np.int64],
-    indices: _Index,
-    data: _Counts,
-) -> None: ...
+def next_places(rows: NDArray[np.int64], next: NDArray[np.int64]) -> NDArray[np.int64]: ...
 def count_marked(
     start: int, stop: int, indptr: _Index, marked: NDArray[np.bool_], lengths: NDArray[np.int64]
 ) -> None: ...

@@ -69,8 +69,8 @@ def csr_in_stored_order(matrix: Any, dtype: Any) -> sparse.csr_array:
     indices, data = np.empty(indptr[-1], dtype=index), np.empty(indptr[-1], dtype=dtype)
     place = indptr[:-1].copy()
     for rows, columns, values in pieces(matrix):
-        at = rows.astype(np.int64), columns.astype(np.int64)
-        _core.scatter_entries(*at, values.astype(dtype), place, indices, data)
+        to = _core.next_places(rows.astype(np.int64), place)
+        indices[to], data[to] = columns, values
     return sparse.csr_array((data, indices, indptr.astype(index)), shape=matrix.shape)
 
 

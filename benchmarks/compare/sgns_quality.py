@@ -52,6 +52,14 @@ def compare(
         bench.row(job, name, **mean, **spread, seeds=len(found), bar=bar if name.startswith("traitcore") else "")
 
 
+def from_counts(sequences: tc.Sequences, n_items: int, *, window: int = 5, **options: Any) -> Any:
+    """Trained from the counts of the sequences alone: as many pairs, on average, as a pass over them meets."""
+    counts = tc.count_cooccurrences(sequences, n_items=n_items, window=window, weighting="linear", workers=2)
+    return tc.train_sgns_from_counts(
+        counts, tc.SgnsOptions(window=window, **options), item_counts=sequences.token_counts(n_items)
+    )
+
+
 def precision(vectors: NDArray[np.float32], cluster: NDArray[np.int32], rows: NDArray[np.int64]) -> float:
     """Share of the ten nearest (cosine) that are of the same cluster."""
     v = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -85,6 +93,9 @@ def hard_corpus(bench: Any, job: str, peer: bool, n_tokens: int) -> None:
         f"traitcore {negatives}, {parallel}": partial(ours, negatives, parallel)
         for negatives in ("shared", "fresh") for parallel in ("reproducible", "hogwild")
     }
+    contenders["traitcore from counts"] = lambda seed: judged(
+        from_counts(corpus.sequences, n_items, epochs=3, sample=0.0, seed=seed, workers=2).item_vectors
+    )
     if peer:
         contenders["gensim"] = lambda seed: judged(
             gensim_run(corpus.sequences, n_items, seed + 1, vector_size=64, workers=2, epochs=3).item_vectors
@@ -128,6 +139,9 @@ def novels(bench: Any, peer: bool, text: Path, words: Path) -> None:
         f"traitcore {negatives}, {parallel}": partial(ours, negatives, parallel)
         for negatives in ("shared", "fresh") for parallel in ("reproducible", "hogwild")
     }
+    contenders["traitcore from counts"] = lambda seed: judged(
+        from_counts(seqs, len(row), seed=seed, **common).item_vectors
+    )
     if peer:
         contenders["gensim"] = lambda seed: judged(gensim_run(seqs, len(row), seed + 1, **common).item_vectors)
     compare(bench, "novels, word similarity", contenders, "gensim's, within its spread", 3)
@@ -196,6 +210,14 @@ def diginetica(bench: Any, peer: bool, folder: Path) -> None:
         "traitcore fresh, the plain setting": ours(negatives="fresh", **PLAIN),
         "traitcore preset 'sessions'": ours(**preset),
     }
+    for name, setting in (("the plain setting", PLAIN), ("preset 'sessions'", preset)):
+        def by_counts(seed: int, setting: dict[str, Any] = setting) -> dict[str, float]:
+            given = {key: value for key, value in setting.items() if key != "patience"}
+            given |= {"epochs": 1} if bench.quick else {}
+            found = from_counts(seqs, len(row), vector_size=size, workers=2, seed=seed, **given)
+            return retrieval(found.item_vectors, found.context_vectors, asked)
+
+        contenders[f"traitcore from counts, {name}"] = by_counts
     job, bar = "diginetica, item -> context", "recall@20 at least 44.7, and gensim's"
     if peer:
         options = PLAIN | {"vector_size": size, "workers": 2} | ({"epochs": 1} if bench.quick else {})

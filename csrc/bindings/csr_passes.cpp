@@ -20,7 +20,7 @@ void with_index(const Caller& of, const char* name, Arg array, const Work& work)
   of.with_dtype<std::int32_t, std::int64_t>(name, array, work);
 }
 
-/// work(CsrView) for int32 or int64 indices and data of any of these types.
+/// work(CsrEntries) for int32 or int64 indices and data of any of these types.
 template <class... Numbers, class Work>
 void with_csr(const Caller& of, Arg indptr, Arg indices, Arg data, const Work& work) {
   with_index(of, "indices", indices, [&](auto index) {
@@ -30,7 +30,7 @@ void with_csr(const Caller& of, Arg indptr, Arg indices, Arg data, const Work& w
       const auto columns = of.array<const Index>("indices", indices, {{"entries"}});
       const auto* values = of.array<const T>("data", data, {{"number of indices", columns.shape[0]}}).data;
       const auto* starts = of.data_or_null<const Index>("indptr", indptr, {{"rows + 1"}});
-      work(CsrView<Index, T>{starts, columns.data, values}, columns.shape[0]);
+      work(CsrEntries<Index, T>{starts, columns.data, values}, columns.shape[0]);
     });
   });
 }
@@ -54,7 +54,7 @@ void columns_summed(Arg start, Arg stop, Arg indices, Arg data, Arg sums) {
 }
 
 template <class Index, class T>
-PositivePmi<Index, T> pmi_of(const CsrView<Index, T>& counts, const double* row_scale, const double* column_scale) {
+PositivePmi<Index, T> pmi_of(const CsrEntries<Index, T>& counts, const double* row_scale, const double* column_scale) {
   return {counts, row_scale, column_scale};
 }
 
@@ -102,20 +102,14 @@ bool symmetric(Arg start, Arg stop, Arg indptr, Arg indices, Arg data, Arg curso
   return equal;
 }
 
-void scatter(Arg rows, Arg columns, Arg values, Arg place, Arg indices, Arg data) {
-  const Caller of("scatter_entries");
-  const auto from = of.array<const std::int64_t>("rows", rows, {{"n"}});
-  const Axis entries{"length of rows", from.shape[0]};
-  const auto* across = of.array<const std::int64_t>("columns", columns, {entries}).data;
-  auto* next = of.array<std::int64_t>("place", place, {{"n_rows"}}).data;
-  with_index(of, "indices", indices, [&](auto index) {
-    of.with_dtype<double, float, std::int32_t, std::int64_t>("data", data, [&](auto number) {
-      const auto out = of.array<decltype(index)>("indices", indices, {{"entries"}});
-      auto* to = of.array<decltype(number)>("data", data, {{"length of indices", out.shape[0]}}).data;
-      const auto* entry = of.array<const decltype(number)>("values", values, {entries}).data;
-      without_gil([&] { scatter_entries(from.data, across, entry, from.shape[0], next, out.data, to); });
-    });
-  });
+py::array_t<std::int64_t> places_of(Arg rows, Arg next) {
+  const Caller of("next_places");
+  const auto each = of.array<const std::int64_t>("rows", rows, {{"n"}});
+  auto* free = of.array<std::int64_t>("next", next, {{"n_rows"}}).data;
+  py::array_t<std::int64_t> places(each.shape[0]);
+  auto* out = places.mutable_data();
+  without_gil([&] { next_places(each.data, each.shape[0], free, out); });
+  return places;
 }
 
 void marked_counted(Arg start, Arg stop, Arg indptr, Arg marked, Arg lengths) {
@@ -196,9 +190,10 @@ void bind_csr_passes(py::module_& m) {
          "Whether rows [start, stop) of a square CSR with sorted columns equal its columns [start, stop). cursor int64, "
          "where each row begins, is used up in that range.",
          "start", "stop", "indptr", "indices", "data", "cursor");
-  define(m, "scatter_entries", &scatter,
-         "Writes values at the next free place of their rows in indices and data, and moves place int64 (n_rows,) on.",
-         "rows", "columns", "values", "place", "indices", "data");
+  define(m, "next_places", &places_of,
+         "int64 (n,): where entries of rows int64 (n,) go, the next free place of each row in next int64 (n_rows,), which "
+         "moves on.",
+         "rows", "next");
   define(m, "count_marked", &marked_counted, "lengths int64 (rows,): entries of rows [start, stop) that are marked bool.",
          "start", "stop", "indptr", "marked", "lengths");
   define(m, "find_loops", &loops,

@@ -26,8 +26,8 @@ std::unique_ptr<SgnsModel> make_model(Arg counts, Arg groups, Arg vector_size, A
   return std::make_unique<SgnsModel>(options, c.data, static_cast<std::size_t>(c.shape[0]), g);
 }
 
-py::tuple train(SgnsModel& model, Arg tokens, Arg offsets, Arg global_context, Arg epoch, Arg first_sequence,
-                Arg schedule_first, Arg schedule_stop, Arg schedule_total, bool last, Arg workers, bool update,
+py::tuple train(SgnsModel& model, Arg tokens, Arg offsets, Arg global_context, Arg targets, Arg epoch,
+                Arg first_sequence, Arg schedule_first, Arg schedule_stop, Arg schedule_total, bool last, Arg workers, bool update,
                 Arg progress) {
   const Caller of("SgnsModel.train");
   const auto t = of.array<const std::int32_t>("tokens", tokens, {{"n_tokens"}});
@@ -38,8 +38,9 @@ py::tuple train(SgnsModel& model, Arg tokens, Arg offsets, Arg global_context, A
   of.require(o.data[n] <= t.shape[0], "offsets", "at most the number of tokens", o.data[n]);
   const auto* global =
       of.data_or_null<const std::int32_t>("global_context", global_context, {{"number of sequences", n}});
+  const auto* target = of.data_or_null<const std::int32_t>("targets", targets, {{"number of sequences", n}});
   const traitcore::SgnsBlock block{
-      {t.data, o.data, n}, global, of.integer<std::uint64_t>("epoch", epoch),
+      {t.data, o.data, n}, global, target, of.integer<std::uint64_t>("epoch", epoch),
       of.integer<std::uint64_t>("first_sequence", first_sequence),
       {of.integer("schedule_first", schedule_first), of.integer("schedule_stop", schedule_stop),
        of.integer("schedule_total", schedule_total)},
@@ -79,8 +80,8 @@ void bind_sgns(py::module_& m) {
            py::arg("shared"), py::arg("sample"), py::arg("ns_exponent"), py::arg("alpha"), py::arg("min_alpha"),
            py::arg("seed"), py::arg("rounds"), py::arg("reproducible"), py::arg("lanes") = 0, py::arg("chunk") = 0)
       .def("train", &train, py::kw_only(), py::arg("tokens"), py::arg("offsets"), py::arg("global_context"),
-           py::arg("epoch"), py::arg("first_sequence"), py::arg("schedule_first"), py::arg("schedule_stop"),
-           py::arg("schedule_total"), py::arg("last"), py::arg("workers"),
+           py::arg("targets"), py::arg("epoch"), py::arg("first_sequence"), py::arg("schedule_first"),
+           py::arg("schedule_stop"), py::arg("schedule_total"), py::arg("last"), py::arg("workers"),
             py::arg("update"), py::arg("progress"),
            "(summed loss, pairs, kept tokens, error that stopped it or None); progress(tokens handed out). schedule_*: "
            "tokens before the block, until the epoch's end, and in all. last: the epoch ends with the block.")

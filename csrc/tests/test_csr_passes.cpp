@@ -28,7 +28,7 @@ struct Csr {
     }
   }
   const T& at(std::int64_t i, std::int64_t j) const { return dense[static_cast<std::size_t>(i * n + j)]; }
-  tc::CsrView<Index, T> view() const { return {indptr.data(), indices.data(), data.data()}; }
+  tc::CsrEntries<Index, T> view() const { return {indptr.data(), indices.data(), data.data()}; }
 };
 
 template <class Index, class T>
@@ -158,13 +158,10 @@ void parts_equal_a_search() {
 }
 
 void entries_keep_their_order_in_a_row() {
-  const std::vector<std::int64_t> rows{1, 0, 1, 1}, columns{5, 4, 3, 5};
-  const std::vector<float> values{1, 2, 3, 4};
-  std::vector<std::int64_t> place{0, 1}, indices(4);
-  std::vector<float> data(4);
-  tc::scatter_entries(rows.data(), columns.data(), values.data(), 4, place.data(), indices.data(), data.data());
-  CHECK((indices == std::vector<std::int64_t>{4, 5, 3, 5}) && (data == std::vector<float>{2, 1, 3, 4}));
-  CHECK((place == std::vector<std::int64_t>{1, 4}));
+  const std::vector<std::int64_t> rows{1, 0, 1, 1};
+  std::vector<std::int64_t> next{0, 1}, places(4);
+  tc::next_places(rows.data(), 4, next.data(), places.data());
+  CHECK((places == std::vector<std::int64_t>{1, 0, 2, 3}) && (next == std::vector<std::int64_t>{1, 4}));
 }
 
 void signed_parts_of_columns() {

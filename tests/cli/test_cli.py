@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from traitcore.cli import build_parser, main
-from traitcore.cli.evaluate import next_item_scorer
 from traitcore.cli.options import LEARNING, PREPARING, WITH_WARNINGS, config_of
 from traitcore.cli.progress import ProgressLine, progress_text, short
 from traitcore.cli.render import cut, plain, show, table, width_of, write_json
@@ -33,6 +32,7 @@ from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
 from traitcore.serving.word2vec import read_word2vec
+from traitcore.shop.evaluation import next_item_scorer
 
 FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
 
@@ -758,3 +758,72 @@ def test_progress_shows_rate_and_remaining_time() -> None:
     assert progress_text("item2vec", 500_000, 2_000_000, 2.0) == "item2vec           25%  250.0k/s  00:06 left"
     assert progress_text("item2vec", 0, 100, 0.0) == "item2vec            0%"
     assert [short(v) for v in (3.14159, 2_500, 1.2e6, 5e9)] == ["3.14", "2.5k", "1.2M", "5.0G"]
+
+
+# -- the report, lists of customers, words -----------------------------------------------------------------------------
+
+
+def test_a_report_with_figures(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store, page, figures = str(folder / "store"), tmp_path / "report.html", tmp_path / "quality.json"
+    assert "it needs no network" in said(capsys, "report", "--store", store, "-o", str(page), "--title", "Tea & co")
+    text = page.read_text(encoding="utf-8")
+    assert "<title>Tea &amp; co</title>" in text
+    assert "Not measured for this report" in text
+    one = {"k": 20, "recall": 0.3, "coverage": 0.5}
+    figures.write_text(json.dumps({
+        "items": {"scorers": {"vectors": one, "popularity (control)": one | {"recall": 0.1}}},
+        "traits": {"figures": {"npmi": 0.4, "npmi_popular": 0.1}},
+    }), encoding="utf-8")
+    found = answer(capsys, "report", "--store", store, "-o", str(page), "--quality", str(figures))
+    assert found["bytes"] == page.stat().st_size
+    assert "coherence of the names" in page.read_text(encoding="utf-8")
+    for wrong in ("no json", "[]", '{"traits": 3}', '{"other": {}}'):
+        figures.write_text(wrong, encoding="utf-8")
+        assert "--quality must be" in refused(capsys, "report", "--store", store, "--quality", str(figures))
+
+
+def test_lists_of_customers_are_exported(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    import csv
+
+    store, out = str(folder / "store"), tmp_path / "list.csv"
+    customers = TableStore(store).open("customers")
+    how = ("--to", "csv", "--out", str(out), "--store", store)
+
+    def rows() -> list[dict[str, str]]:
+        with open(out, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    said(capsys, "export", "profiles", *how)
+    assert [row["customer"] for row in rows()] == customers.ids.tolist()
+    assert answer(capsys, "export", "segments", "--min-share", ".9", *how)["rows"] == len(customers)
+    assert {row["name"] for row in rows() if row["trait"] == "-1"} == {"mixed"}
+    said(capsys, "export", "campaign", "--trait", "1", "--min-share", ".4", "--not-bought", "prod_0012", *how)
+    assert {row["customer"] for row in rows()} <= set(customers.ids[customers.vectors[:, 1] >= 0.4].tolist())
+    for wrong in (
+        ["campaign"], ["segments", "--trait", "1"], ["profiles", "--min-share", ".5"], ["items", "--trait", "1"],
+        ["segments", "--not-bought", "x"],
+    ):
+        refused(capsys, "export", *wrong, *how, code=2)
+    refused(capsys, "export", "profiles", "--to", "npy", "--store", store, code=2)
+    refused(capsys, "export", "items", "--to", "xlsx", "--store", store, code=2)
+
+
+def test_words_find_an_item_and_scores_are_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(folder / "store")
+    items = TableStore(store).open("items")
+    texts = items.metadata["texts"]
+    alone = next(row for row, text in enumerate(texts) if text and texts.count(text) == 1)
+    assert answer(capsys, "similar", texts[alone], "--store", store)["token"] == items.ids[alone]
+    assert "three times as likely for this customer" in said(capsys, "recommend", "cust_00007", "--store", store)
+    assert "x all customers" in said(capsys, "customer", "cust_00007", "--store", store)
+    found = answer(capsys, "traits", "--store", store)["traits"][0]
+    assert all(isinstance(who, str) for who in found["exemplars"])
+    assert "row" not in found["tokens"][0]
+
+
+def test_fit_says_first_what_it_leaves_out(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = said(capsys, "fit", str(folder / "events.csv"), "--store", str(tmp_path / "s"), *FAST, "--min-count", "30")
+    lines = text.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("kept "))
+    assert first < next(i for i, line in enumerate(lines) if line.startswith("sessions "))
+    assert "--min-count 1 keeps them" in text

@@ -386,7 +386,7 @@ def test_progress_names_the_stages(shop: Simulation) -> None:
     told: list[str] = []
     fit_pipeline(shop.log, progress=lambda stage, done, total: told.append(stage), **SMALL)
     order = list(dict.fromkeys(told))
-    assert order == ["sessions", "tokens", "item2vec", "customers", "traits", "descriptions", "tables"]
+    assert order == ["sessions", "tokens", "coverage", "item2vec", "customers", "traits", "descriptions", "tables"]
 
 
 def test_refits_report_their_purpose(shop: Simulation, tmp_path: Path) -> None:

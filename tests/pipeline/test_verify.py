@@ -17,7 +17,7 @@ OPTIONS: dict[str, Any] = {"vector_size": 16, "n_traits": 4, "epochs": 2, "max_e
 
 @pytest.fixture(scope="module")
 def shop() -> tc.EventLog:
-    return tc.simulate_events(n_users=300, n_items=120, n_traits=4, seed=2).log
+    return tc.simulate_events(n_users=150, n_items=80, n_traits=4, seed=2).log
 
 
 @pytest.mark.parametrize("method", ["item2vec", "walks"])
@@ -25,7 +25,7 @@ def test_workers_change_no_published_byte(shop: tc.EventLog, tmp_path: Path, met
     files = []
     for workers in (1, 2):
         store = tmp_path / str(workers)
-        tc.fit_pipeline(shop, store=store, method=method, workers=workers, pooling="attention", **OPTIONS)
+        tc.fit_pipeline(shop, store=store, method=method, workers=workers, **OPTIONS)
         files.append({
             str(path.relative_to(store)): path.read_bytes() for path in sorted(store.rglob("*"))
             if path.suffix == ".npy" or path.name == "metadata.json"
@@ -69,6 +69,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     sim = tc.simulate_events(n_users=80, n_items=40, n_traits=3, seed=0)
     path, store = tmp_path / "log.csv", str(tmp_path / "shop")
     sim.log.to_csv(str(path))
-    assert main(["fit", str(path), "--store", store, "--method", "ppmi", "--vector-size", "8", "--quiet"]) in (0, 4)
+    small = ["--method", "ppmi", "--vector-size", "8", "--n-traits", "3", "--trait-method", "counts"]
+    assert main(["fit", str(path), "--store", store, "--quiet", *small]) in (0, 4)
     assert main(["verify-run", str(path), "--store", store, "--workers", "2", "--quiet", "--json"]) == 0
     assert '"same": true' in capsys.readouterr().out

@@ -386,6 +386,6 @@ def test_intervals_are_by_session() -> None:
         report.difference(short)
     with pytest.raises(ValueError, match="'figure'"):
         report.interval("precision")
-    assert set(report.as_dict()) >= {"recall_interval", "mrr_interval"}
+    assert set(report.as_dict()) >= {"recall_low", "recall_high", "mrr_low", "mrr_high"}
     with pytest.raises(ValueError, match="doesn't know its sessions"):
         replace(report, sessions=None).interval()

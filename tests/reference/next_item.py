@@ -37,7 +37,8 @@ def start(n_items: int, vector_size: int, window: int, decay: float, seed: int) 
         state = stream_state(seed ^ 0x4E58, i)
         vectors[i] = [(word(state, k) >> 40) / 2**24 - 0.5 for k in range(vector_size)]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Parameters(vectors, np.zeros(n_items), np.power(decay, np.arange(window, dtype=np.float64)), np.zeros(window))
+    steps = np.power(decay, np.arange(window, dtype=np.float64))
+    return Parameters(vectors, np.zeros(n_items), steps, np.zeros(window))
 
 
 def encode(p: Parameters, before: Any, scale: float) -> NDArray[np.float64]:

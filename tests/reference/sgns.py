@@ -115,6 +115,20 @@ class ReferenceSgns:
             members = [i for i in range(n) if self.groups[i] == group]  # type: ignore[index]
             self.group_tables[group] = members, alias_table([self.weights[i] for i in members])
 
+    def fit_stars(self, stars: list[list[int]], targets: list[int]) -> ReferenceSgns:
+        """Each item of a star is met by its one target, and by no other item; fewer than PIECE items a star."""
+        n_tokens = sum(map(len, stars))
+        for epoch in range(self.epochs):
+            key = mix64(self.seed ^ mix64(epoch + GOLDEN))
+            loss, before = 0.0, 0
+            for number, (star, target) in enumerate(zip(stars, targets)):
+                share = (epoch + before / n_tokens) / self.epochs
+                alpha = self.alpha + (self.min_alpha - self.alpha) * share
+                loss += self._target(target, star, mix64(word(stream_state(key, number), 0)), alpha)
+                before += len(star)
+            self.losses.append(loss / n_tokens)
+        return self
+
     def fit(self, sequences: list[list[int]], global_context: list[int] | None = None) -> ReferenceSgns:
         n_tokens = sum(map(len, sequences))
         for epoch in range(self.epochs):

@@ -137,15 +137,15 @@ class ReferenceLanes(ReferenceSgns):
             touched.append((tokens if self.used else set(), self.used))
         self.items, self.contexts = items, contexts
         per_item = pairs / max(1, n_listed)
-        for matrix, rows in enumerate((items, contexts)):
+        for matrix, table in enumerate((items, contexts)):
             moves = [m[matrix] for m in moved]
-            for r in range(len(rows)):
+            for r in range(len(table)):
                 of_row = [m[r] for m in moves if m[r].any()]
                 if r not in self.shared_rows:
                     assert len(of_row) <= 1, "two lanes moved a row that isn't shared"
                 share = 1.0
                 if r in self.shared_rows:
-                    steps = met[r] * per_item
+                    steps: float = met[r] * per_item
                     if matrix == 0:
                         steps *= 1 + self.negative
                     elif r in self.hot:
@@ -153,7 +153,7 @@ class ReferenceLanes(ReferenceSgns):
                     n = max(1, sum(r in t[matrix] for t in touched))  # lanes that had a copy
                     u = CURVATURE * alphas[0] * steps / n if alphas else 0.0
                     share = (1 + u) / (1 + n * u)
-                rows[r] += share * np.sum(of_row, axis=0) if of_row else 0.0
+                table[r] += share * np.sum(of_row, axis=0) if of_row else 0.0
         return loss, pairs
 
     def _pieces(self, part: Range, length: int) -> list[Range]:
@@ -193,7 +193,8 @@ class ReferenceLanes(ReferenceSgns):
     def _noise(self, target: int, key: int) -> list[int]:
         if self.group_negative:
             return super()._noise(target, key)
-        key, noise = mix64(key), []
+        key = mix64(key)
+        noise: list[int] = []
         for i in range(8 * (self.negative + 8)):
             if len(noise) == self.negative and i % 8 == 0:
                 break

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import WITH_WARNINGS, add_common, add_learning_options, config_of
+from .options import WITH_WARNINGS, add_common, add_learning_options, config_of, learning_flags
 from .prepare import add_memory_options, log_or_corpus
 from .progress import ProgressLine
 from .reading import LOG, add_log_options, in_flags, read_items
@@ -117,6 +117,7 @@ def run_fit(args: argparse.Namespace) -> int:
     elif not args.quiet:
         assert log.report is not None
         print(replace(log.report, notes=()))  # they are on standard error
+        print(learning_flags(str(result.coverage)))  # what is lost comes first
         print_stages(result)
         print(f"\npublished in {args.store}: release {result.release}")
         if result.customers is not None:
@@ -133,6 +134,7 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
         "release": None if result.release is None else result.release.name,
         "published": result.published,
         "log": log.report,
+        "coverage": result.coverage,
         "stages": [
             {"name": s.name, "seconds": s.seconds,
              "report": s.report.as_dict() if isinstance(s.report, Report) else s.report}
@@ -149,6 +151,8 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
 def print_stages(result: PipelineResult) -> None:
     """Each stage with its time and, indented, its report."""
     for stage in result.stages:
+        if stage.name == "coverage":
+            continue
         lines = report_lines(stage.report)
         print(f"{stage.name:14s} {stage.seconds:7.2f} s  {lines[0] if lines else ''}".rstrip())
         for line in lines[1:]:
@@ -178,7 +182,7 @@ def run_demo(args: argparse.Namespace) -> None:
 def _demo(args: argparse.Namespace, store: str) -> None:
     from ..events.simulate import simulate_events
     from ..pipeline import fit_pipeline
-    from .published import Published
+    from ..shop.tables import Published
     from .query import run_customer, run_similar
 
     progress = ProgressLine(args.quiet or None)
@@ -195,6 +199,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
         write_json(fit_summary(sim.log, result, store) | {"recovery": found})
         return
     print(f"A simulated shop: {len(sim):,} events, 2,000 customers, 600 items, 8 planted traits, 35% noise.\n")
+    print(learning_flags(str(result.coverage)))
     print_stages(result)
     published = Published(store)
     example = argparse.Namespace(store=store, version="latest", json=False, k=5, next=False, index=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,14 @@ def config_of(args: argparse.Namespace) -> PipelineConfig:
             given[name] = None
     config = PipelineConfig(**given)
     return config.with_options({"action_map": {**(config.action_map or {}), **mapped_actions(args)}})
+
+
+def learning_flags(text: str) -> str:
+    """A report's min_count=1 as --min-count 1, and max_events_per_day=None as --max-events-per-day 0."""
+    names = "|".join(LEARNING)
+    return re.sub(
+        rf"\b({names})=(\w+)", lambda m: f"--{m[1].replace('_', '-')} {'0' if m[2] == 'None' else m[2]}", text
+    )
 
 
 def mapped_actions(args: argparse.Namespace) -> dict[str, str | None]:

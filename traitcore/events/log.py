@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._files import whole_file
+from .._looks import html_facts
 from .._validate import Checks
 from . import ids as coding
 from .array_likes import pick_columns
@@ -119,6 +120,14 @@ class EventLog:
     def __repr__(self) -> str:
         users = "" if self.user_ids is None else f", {len(self.user_ids):,} users"
         return f"EventLog({len(self):,} events{users}, {len(self.item_ids):,} items, {len(self.actions)} actions)"
+
+    def _repr_html_(self) -> str:
+        counts = {"events": len(self), "users": self.user_ids, "items": self.item_ids, "sessions": self.session_ids}
+        facts = {name: n if isinstance(n, int) else len(n) for name, n in counts.items() if n is not None}
+        if self.timestamp_us is not None and len(self):
+            facts |= {"from": format_us(self.timestamp_us[[self.timestamp_us.argmin()]])[0],
+                      "to": format_us(self.timestamp_us[[self.timestamp_us.argmax()]])[0]}
+        return html_facts("EventLog", facts | {"actions": self.actions})
 
     @classmethod
     def from_columns(

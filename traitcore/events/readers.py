@@ -16,6 +16,7 @@ from typing import Any, TextIO, TypeVar
 
 from .._errors import InputError
 from .._files import whole_file
+from .._frames import column_labels
 from .._progress import Progress
 from .._validate import Checks
 from . import duck
@@ -31,7 +32,7 @@ B = TypeVar("B", bound=LogBuilder)
 
 
 def read_events(
-    path: StrPath | Sequence[StrPath],
+    path: Any,
     *,
     user: str | None = "user_id",
     timestamp: str | None = "timestamp",
@@ -57,13 +58,14 @@ def read_events(
     rejects: StrPath | None = None,
     progress: Progress | None = None,
 ) -> EventLog:
-    """Read a log from files: CSV, JSON lines, Parquet or Excel.
+    """Read a log from files (CSV, JSON lines, Parquet or Excel), or from a frame.
 
     Parameters
     ----------
-    path : a file, a folder, a pattern with * and **, "-" for standard input, or a list of these. The ending says the
-        format (.csv, .tsv, .txt; .json, .jsonl; .parquet; .xlsx; anything else is CSV) and how it is packed (.gz, .zst,
-        .bz2, .xz, .zip). Folders named key=value on the way give a column each.
+    path : a frame or mapping of columns, read as `EventLog.from_columns` does; else a file, a folder, a pattern with *
+        and **, "-" for standard input, or a list of these. The ending says the format (.csv, .tsv, .txt; .json, .jsonl;
+        .parquet; .xlsx; anything else is CSV) and how it is packed (.gz, .zst, .bz2, .xz, .zip). Folders named
+        key=value on the way give a column each.
     user, timestamp, action, item, session, order, item_text : the column whose name is exactly this, else a DuckDB SQL
         expression over the columns, e.g. action="CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END" (a CSV's
         columns are all text). In JSON, and nested Parquet, also a path a.b, or items[].id for each entry of a list.
@@ -102,6 +104,20 @@ def read_events(
     >>> log
     EventLog(2 events, 2 users, 2 items, 2 actions)
     """
+    if is_frame(path):
+        of_files = {
+            "where": where, "format": format, "delimiter": delimiter, "columns": columns, "sheet": sheet,
+            "rejects": rejects, "quote": None if quote == '"' else quote,
+            "encoding": None if encoding == "utf-8" else encoding, "decimal": None if decimal == "." else decimal,
+        }
+        for name, value in of_files.items():
+            if value is not None:
+                raise _CHECK.value_error(name, "left out for columns in memory: it says how files are read", value)
+        return EventLog.from_columns(
+            path, user=user, timestamp=timestamp, action=action, item=item, session=session, order=order,
+            item_text=item_text, action_value=action_value, timestamp_unit=timestamp_unit,
+            timestamp_format=timestamp_format, id_types=id_types, null=null, on_bad_rows=on_bad_rows,
+        )
     asked = LogFiles.checked(
         _CHECK, path, user=user, timestamp=timestamp, action=action, item=item, session=session, order=order,
         item_text=item_text, action_value=action_value, where=where, format=format, delimiter=delimiter, quote=quote,
@@ -112,6 +128,13 @@ def read_events(
         builder = asked.builder(LogBuilder, opened)
         opened.read(builder)
         return log_from(builder, action_value)
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value holds columns in memory, rather than naming files."""
+    return isinstance(value, Mapping) or column_labels(value) is not None or hasattr(value, "__arrow_c_stream__") or (
+        type(value).__module__.split(".")[0] == "polars"
+    )
 
 
 @dataclass(frozen=True)

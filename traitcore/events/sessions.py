@@ -15,7 +15,7 @@ from .._progress import Progress
 from .._validate import Checks
 from .ids import chain_hashes, code_integers, hashable_ids
 from .log import EventLog
-from .session_report import SessionReport, TiedEventsWarning, advice
+from .session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
 
 GAP_SECONDS = 1800
 TIES = ("shuffle", "content", "row")
@@ -225,7 +225,7 @@ def split_bucket(log: EventLog, rules: SessionRules) -> Sessions:
 def check_sessions(report: SessionReport, rules: SessionRules, *, stacklevel: int) -> None:
     """InputError where no session is left; TiedEventsWarning where most neighbours have the same time."""
     if report.events_kept == 0:
-        raise InputError(_nothing_left(report, rules.min_length))
+        raise NoSessionLeft(report, rules.min_length)
     if report.baskets:
         share = f"{report.tied_share:.1%} of the neighbours in these sessions have the same time. "
         warnings.warn(share + advice(report), TiedEventsWarning, stacklevel=stacklevel)
@@ -343,15 +343,3 @@ def _report(
         customers_too_busy=n_banned, events_merged=int(events[_REPEAT]), events_duplicate=int(events[_DUPLICATE]),
         duplicates_seen=int(duplicates), cut_by="session column" if given_sessions else "gap",
     )
-
-
-def _nothing_left(report: SessionReport, min_length: int) -> str:
-    advice = {
-        f"min_length (now {min_length}), or raise gap_seconds": report.sessions_too_short,
-        "max_events_per_session": report.sessions_too_long,
-        "max_events_per_minute": report.sessions_too_fast,
-        "max_events_per_day": report.sessions_of_busy_customers,
-    }
-    rule = max(advice, key=lambda name: advice[name])
-    relax = "lower" if rule.startswith("min_length") else "raise"
-    return f"No session is left: {advice[rule]:,} were removed by one rule. To keep them, {relax} {rule}."

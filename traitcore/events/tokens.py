@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
 from .._errors import InputError, on_behalf_of
+from .._looks import html_facts
 from .._parallel import even_blocks, run_blocks
 from .._validate import Checks
 from .action_names import DEFAULT_ACTION_MAP
@@ -72,6 +73,13 @@ class Corpus:
     sequences: Sequences
     vocabulary: Vocabulary
     report: TokenReport
+
+    def __repr__(self) -> str:
+        r = self.report
+        return f"Corpus({r.tokens:,} tokens of {r.vocabulary:,} kinds in {r.sequences:,} sequences)"
+
+    def _repr_html_(self) -> str:
+        return html_facts("Corpus", self.report.as_dict())
 
 
 def tokenize(

@@ -325,7 +325,10 @@ def _invert(task: CountTask) -> tuple[NDArray[np.int64], NDArray[np.int32], NDAr
     size = sequences.n_tokens + len(sequences) + 1
     padded = np.empty(size, dtype=np.int32)
     padded[0] = -1
-    places = np.empty(sequences.n_tokens, dtype=np.int32 if size <= INT32_MAX else np.int64)
+    places: NDArray[np.int32] | NDArray[np.int64] = (
+        np.empty(sequences.n_tokens, dtype=np.int32) if size <= INT32_MAX
+        else np.empty(sequences.n_tokens, dtype=np.int64)
+    )
     run_tasks(
         [
             partial(_core.invert_sequences, a, b, sequences.tokens, sequences.offsets, row, padded, places)

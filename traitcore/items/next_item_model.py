@@ -22,6 +22,10 @@ from .next_item import Contribution
 from .next_item_queries import held_out_queries, latest_held_out, next_places, prefixes
 from .next_item_ranking import BLOCK, dense_ranks, may_list, merge_lists
 
+# The defaults were chosen on the last 4,000 next items of the training sessions of Diginetica and RetailRocket, by
+# Recall@20 / MRR@20 with the best bonus of repeats. Epochs 3 and 5: 55.6 / 20.1 and 56.4 / 20.2; 60.3 / 34.1 and
+# 60.5 / 34.1. With 3 epochs: scale 16 54.6 / 19.9; scale 10 and alpha .2 55.6 / 20.0 and 59.9 / 34.1; alpha .05 54.9 /
+# 20.0; 128 components 55.9 / 20.1 in 1.7 times the time. Other sets were not looked at.
 _BATCH, _MOVES = 96, 500  # examples that move together; fewer where an epoch would have fewer moves than these
 _LOWEST_ALPHA = 0.02  # share of alpha to which the learning rate falls
 _DECAY = 0.6  # the weights of a session's items start at this power of the steps back; they are learned
@@ -105,7 +109,7 @@ class NextItemModel(ParamsMixin):
         scale: float = 12.0,
         repeat: float | None = None,
         alpha: float = 0.1,
-        epochs: int = 8,
+        epochs: int = 5,
         age_scale: float | None = None,
         workers: int = 1,
         seed: int = 0,

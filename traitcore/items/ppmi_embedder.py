@@ -10,9 +10,11 @@ from scipy import sparse
 
 from .._errors import on_behalf_of
 from .._params import ParamsMixin
-from .._progress import Progress
+from .._progress import Progress, ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
+from ..events.tokens import Corpus
 from ..factorization.svd import svd_vectors
 from .cooccurrence import count_cooccurrences
 from .merge_counts import merge_counts
@@ -108,8 +110,12 @@ class PPMIEmbedder(ParamsMixin):
         self.seed = seed
 
     @on_behalf_of("PPMIEmbedder")
-    def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
-        """Count the sequences and factorize; what was learned before is forgotten.
+    def fit(
+        self, sequences: Sequences | Corpus, *, n_items: int | None = None, progress: ProgressLike = None
+    ) -> Self:
+        """Count the sequences (or those of a whole corpus) and factorize; what was learned before is forgotten.
+
+        progress : True draws a bar; or a callback `progress(stage, done, total)`.
 
         Raises
         ------
@@ -117,7 +123,22 @@ class PPMIEmbedder(ParamsMixin):
         """
         self._checked_decay()
         Checks(type(self).__name__).seed("seed", self.seed)
-        return self._refit(self._count(sequences, n_items, progress), progress)
+        sequences, n_items = sequences_of(sequences, n_items)
+        tell = as_progress(progress)
+        return self._refit(self._count(sequences, n_items, tell), tell)
+
+    @on_behalf_of("PPMIEmbedder")
+    def fit_counts(self, counts: Any, *, progress: Progress | None = None) -> Self:
+        """Factorize counts that are there already: merged from days, or counted where the log lies.
+
+        counts : (n_items, n_items) sparse matrix, as of `count_cooccurrences`; `window`, `weighting` and `self_pairs`
+        had their say when it was made. `partial_fit` goes on from them.
+        """
+        check = Checks(type(self).__name__)
+        self._checked_decay()
+        check.seed("seed", self.seed)
+        kinds = (np.float32, np.float64, np.int32, np.int64)
+        return self._refit(check.csr("counts", counts, dtype=kinds, square=True), progress)
 
     @on_behalf_of("PPMIEmbedder")
     def partial_fit(

@@ -117,24 +117,30 @@ class SgnsTrainer:
         ------
         ValueError : a token that is not an item, more epochs than planned, or a training that diverged.
         """
-        epochs = self.options.epochs
-        if self.epoch >= epochs:
-            raise ValueError(f"SgnsTrainer has run its {epochs} epochs; plan more with 'epochs'.")
-        context = self._check_block(sequences, global_context)
-        all_tokens, before = epochs * self._epoch_tokens, self.epoch * self._epoch_tokens
+        if self.epoch >= self.options.epochs:
+            raise ValueError(f"SgnsTrainer has run its {self.options.epochs} epochs; plan more with 'epochs'.")
+        self._train_block(sequences, self._check_block(sequences, global_context), None, progress)
+
+    def _train_block(
+        self, sequences: Sequences, context: NDArray[np.int32] | None, targets: NDArray[np.int32] | None,
+        progress: Progress | None,
+    ) -> None:
+        """`train_block` of checked arrays; with `targets` (n_sequences,) each item of a sequence is met by its one
+        target, and by no other item: in order, on one thread, unless parallel is 'hogwild'."""
+        all_tokens, before = self.options.epochs * self._epoch_tokens, self.epoch * self._epoch_tokens
 
         def report(handed: int) -> None:
             if progress is not None:
                 progress("sgns", min(before + self._tokens + handed, all_tokens), all_tokens)
 
-        self._train(sequences, context, last=False, progress=None if progress is None else report)
+        self._train(sequences, context, targets, last=False, progress=None if progress is None else report)
         self._total_tokens += sequences.n_tokens
         self._sequences += len(sequences)
         self._tokens += sequences.n_tokens
         report(0)
 
     def _train(
-        self, sequences: Sequences, context: NDArray[np.int32] | None, *, last: bool,
+        self, sequences: Sequences, context: NDArray[np.int32] | None, targets: NDArray[np.int32] | None, *, last: bool,
         progress: Callable[[int], None] | None = None,
     ) -> None:
         before = self.epoch * self._epoch_tokens
@@ -143,6 +149,7 @@ class SgnsTrainer:
             tokens=sequences.tokens,
             offsets=sequences.offsets,
             global_context=context,
+            targets=targets,
             epoch=self.epoch,
             first_sequence=self._sequences,
             schedule_first=before + self._tokens,
@@ -170,7 +177,7 @@ class SgnsTrainer:
         ------
         ValueError : the loss is more than twice that of chance (`alpha` is too large), or no epoch had a pair.
         """
-        self._train(_NO_SEQUENCES, None, last=True)
+        self._train(_NO_SEQUENCES, None, None, last=True)
         self._losses.append(self._loss / self._pairs if self._pairs else float("nan"))
         self._loss, self._pairs, self._sequences, self._tokens = 0.0, 0, 0, 0
         self.epoch += 1
@@ -196,6 +203,7 @@ class SgnsTrainer:
             tokens=sequences.tokens,
             offsets=sequences.offsets,
             global_context=None,
+            targets=None,
             epoch=_HELD_OUT_EPOCH,
             first_sequence=0,
             schedule_first=0,

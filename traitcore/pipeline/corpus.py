@@ -22,6 +22,8 @@ from ..events.tokens import tokenize
 from ..events.vocabulary import Vocabulary
 from ..serving.table import check_metadata
 from .config import PipelineConfig
+from .coverage import Coverage, coverage_of
+from .left_out import LeftOut, left_out_of
 from .stages import Run
 
 
@@ -31,12 +33,15 @@ class TokenizedLog:
 
     bought : (owners' rows, item ids) of all that was bought, whether or not it became a token; None: no action of the
     log means buying.
+    coverage : what of the log is in it. left_out : the users who aren't; None where customers are sessions.
     """
 
     sequences: Sequences
     vocabulary: Vocabulary
     window: int
     bought: tuple[NDArray[np.int64], NDArray[Any]] | None = None
+    coverage: Coverage | None = None
+    left_out: LeftOut | None = None
 
 
 def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
@@ -73,7 +78,13 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
     window = config.window or sessions.report.advised_window
     sequences = _compact_owners(corpus.sequences, by_session)
     bought = _bought_tokens(sequences, corpus.vocabulary) if by_session else _bought(log, corpus.sequences, config)
-    return TokenizedLog(sequences, corpus.vocabulary, window, bought)
+    with run.stage("coverage") as kept:
+        coverage = coverage_of(log, sequences, corpus.vocabulary, sessions.report, corpus.report, config)
+        kept["report"] = coverage
+    left_out = None
+    if not by_session and sessions.owner is not None and corpus.sequences.owner is not None:
+        left_out = left_out_of(log, np.unique(sessions.owner), np.unique(corpus.sequences.owner))
+    return TokenizedLog(sequences, corpus.vocabulary, window, bought, coverage, left_out)
 
 
 def corpus_of(prepared: PreparedCorpus, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError
-from .._progress import Progress
+from .._progress import ProgressLike, as_progress
 from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
 from ..customers.describe import TraitDescription
@@ -32,9 +32,13 @@ from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
 from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers
+from .coverage import KEY as COVERAGE
+from .coverage import Coverage
+from .history import KEY as HISTORY
+from .history import trait_history
 from .many_customers import describe, fit_traits, pool_customers, read_traits
 from .next_choice import KEY as NEXT
-from .publish import TABLES, publish_tables
+from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table, with_next_model
@@ -53,6 +57,7 @@ class PipelineResult:
     customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without
         customers.
     traits : descriptions of the traits, () without customers. model : the TraitModel.
+    coverage : what of the log is in the corpus, what is not and why.
     verdict : the guardrails', against the items published before; None without a store. release : the Release that was
         published, None without a store. published : its version by table.
     """
@@ -66,6 +71,7 @@ class PipelineResult:
     customers: EmbeddingTable | None = None
     traits: tuple[TraitDescription, ...] = ()
     model: TraitModel | None = None
+    coverage: Coverage | None = None
     verdict: Verdict | None = None
     release: Release | None = None
 
@@ -89,7 +95,7 @@ def fit_pipeline(
     catalogue: Catalogue | None = None,
     store: str | os.PathLike[str] | TableStore | None = None,
     force: tuple[str, str] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
     **options: Any,
 ) -> PipelineResult:
     """Learn token, item and customer vectors and traits from a log, and publish them if a store is given.
@@ -106,7 +112,7 @@ def fit_pipeline(
         by context vectors or by cosine (`metadata["next"]` of tokens and items, used by `traitcore similar --next` and
         `recommend --next`).
     force : (who, why): publish although the guardrails fail; both are recorded.
-    progress : callback `progress(stage, done, total)`.
+    progress : True draws a bar; or a callback `progress(stage, done, total)`.
 
     Raises
     ------
@@ -133,7 +139,7 @@ def fit_pipeline(
     config.check()
     if store is not None and not isinstance(store, TableStore):
         store = TableStore(store)
-    run = Run(progress)
+    run = Run(as_progress(progress))
     corpus = corpus_of(log, config, run) if isinstance(log, PreparedCorpus) else prepare_corpus(log, config, run)
     corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
     if catalogue is not None and config.content != "none":
@@ -148,23 +154,48 @@ def fit_pipeline(
     with run.stage("tables") as kept:
         result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
     if store is not None:
-        with run.stage("refits") as kept:
-            refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, progress)
-            result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
-            if refits.next_model is not None:
-                kept_items = with_next_model(result.items, corpus.vocabulary, refits.next_model, config, catalogue)
-                result = replace(result, items=kept_items)
-            chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
-            kept["report"] = (
-                f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
-                f"guardrails\nnext items in the held-out sessions: {chosen}"
-            )
-        verdict, release = publish_tables(
-            {name: table for name in TABLES if (table := getattr(result, name)) is not None},
-            store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
-        )
-        result = replace(result, verdict=verdict, release=release)
+        result = _publish(result, log, corpus.window, store, catalogue, force, run)
     return replace(result, stages=tuple(run.stages))
+
+
+def publish_result(
+    result: PipelineResult, log: EventLog, store: str | os.PathLike[str] | TableStore, *,
+    catalogue: Catalogue | None = None, force: tuple[str, str] | None = None, progress: ProgressLike = None,
+) -> PipelineResult:
+    """Publish what `fit_pipeline` made of `log` (with that `catalogue`) without a store, as it would have with one."""
+    run = Run(as_progress(progress))
+    run.stages = list(result.stages)
+    report = next(stage.report for stage in result.stages if stage.name == "sessions")
+    window = result.config.window or report.advised_window  # type: ignore[attr-defined]
+    if catalogue is not None and result.config.content != "none":
+        catalogue = with_content(catalogue, seed=result.config.seed)
+    store = store if isinstance(store, TableStore) else TableStore(store)
+    published = _publish(result, log, window, store, catalogue, force, run)
+    return replace(published, stages=tuple(run.stages))
+
+
+def _publish(
+    result: PipelineResult, log: EventLog | PreparedCorpus, window: int, store: TableStore, catalogue: Catalogue | None,
+    force: tuple[str, str] | None, run: Run,
+) -> PipelineResult:
+    config = result.config
+    with run.stage("refits") as kept:
+        corpus = TokenizedLog(result.sequences, result.vocabulary, window)
+        refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, run.progress)
+        result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
+        if refits.next_model is not None:
+            kept_items = with_next_model(result.items, corpus.vocabulary, refits.next_model, config, catalogue)
+            result = replace(result, items=kept_items)
+        chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
+        kept["report"] = (
+            f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
+            f"guardrails\nnext items in the held-out sessions: {chosen}"
+        )
+    verdict, release = publish_tables(
+        {name: table for name in TABLES if (table := getattr(result, name)) is not None},
+        store, config=config, log=log_source(log), force=force, refits=refits.comparisons, run=run,
+    )
+    return replace(result, verdict=verdict, release=release)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,10 +245,17 @@ def _as_tables(
     model = None if learned is None else learned.model
     customers = None
     items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
+    if corpus.coverage is not None:
+        items.metadata[COVERAGE] = corpus.coverage.as_dict()
     if learned is not None:
+        prices = None
+        if catalogue is not None and catalogue.prices is not None:
+            known = dict(zip(catalogue.item_ids.tolist(), np.asarray(catalogue.prices, dtype=np.float64).tolist()))
+            prices = np.array([known.get(key, np.nan) for key in vocabulary.item_ids.tolist()], dtype=np.float64)
+        history = trait_history(sequences, vocabulary, learned.model, prices)
         customers = customer_table(
-            sequences, vocabulary, learned.vectors, learned.model, learned.traits, config, metadata, items,
-            corpus.bought,
+            sequences, vocabulary, learned.vectors, learned.model, learned.traits, config,
+            metadata | {HISTORY: history}, items, corpus.bought, corpus.left_out,
         )
         if corpus.bought is None:
             there = f": {', '.join(map(repr, log.actions[:10]))}" if log.actions else ""
@@ -240,6 +278,7 @@ def _as_tables(
         customers=customers,
         traits=() if learned is None else learned.traits,
         model=model,
+        coverage=corpus.coverage,
     )
     return result, summary
 

@@ -15,6 +15,7 @@ from ..serving.revisions import Moves, revise
 from ..serving.row_ids import several
 from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
+from .left_out import LeftOut
 
 CHECK = Checks("forget_customers")
 REASON = "customers were forgotten"
@@ -89,10 +90,12 @@ def forget_customers(store: TableStore, customers: Any, *, tables: Iterable[str]
         if table.name not in named and not is_of_customers(table):
             return None
         gone = np.array(sorted({row for one in ids if (row := table._ids.row(one)) >= 0}), dtype=np.int64)
-        if not len(gone):
+        out = LeftOut.of_arrays(table.arrays)
+        named_out = 0 if out is None else len(out.ids) - len(out.without(ids).ids)
+        if not len(gone) and not named_out:
             return None
-        removed[str(table.name)] = removed.get(str(table.name), 0) + len(gone)
-        return without_rows(table, gone)
+        removed[str(table.name)] = removed.get(str(table.name), 0) + len(gone) + named_out
+        return without_rows(table, gone, ids)
 
     return Forgotten(revise(store, without, reason=REASON), removed)
 
@@ -102,12 +105,19 @@ def is_of_customers(table: EmbeddingTable) -> bool:
     return table.metadata.get("kind") == "customers" or "live" in table.metadata
 
 
-def without_rows(table: EmbeddingTable, gone: NDArray[np.int64]) -> EmbeddingTable:
-    """A table of customers without some rows (sorted): row arrays, lists of bought items and token pairs follow."""
+def without_rows(table: EmbeddingTable, gone: NDArray[np.int64], ids: Iterable[Any] = ()) -> EmbeddingTable:
+    """A table of customers without some rows (sorted): row arrays, lists of bought items and token pairs follow.
+
+    ids : whom to remove from the list of customers without a profile, too.
+    """
     keep = np.ones(len(table), dtype=bool)
     keep[gone] = False
     arrays = dict(table.arrays)
-    lists = {}
+    lists: dict[str, NDArray[Any]] = {}
+    out = LeftOut.of_arrays(arrays)
+    if out is not None:
+        arrays = {name: array for name, array in arrays.items() if not name.startswith("left_out_")}
+        lists |= out.without(ids).to_arrays()
     if "bought_offsets" in arrays:
         lengths = np.diff(arrays.pop("bought_offsets"))
         lists["bought_offsets"] = np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64)

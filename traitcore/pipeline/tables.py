@@ -25,6 +25,7 @@ from ..serving.next_model import keep_next_model
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
+from .left_out import LeftOut
 from .many_customers import count_events, latest_tokens
 
 
@@ -86,8 +87,8 @@ def item_table(
         ids, own, source, vectors = ids[found], own[found], source[found], completed.vectors[found]
         context = np.concatenate([context, np.zeros((len(ids) - n_items, context.shape[1]), dtype=np.float32)])
         counts = np.concatenate([counts, np.zeros(len(ids) - n_items, dtype=np.int64)])
-    if catalogue is not None and catalogue.texts is not None:
-        texts = _texts(ids, texts, catalogue)
+    if texts is not None or (catalogue is not None and catalogue.texts is not None):
+        texts = _texts(ids, vocabulary, catalogue)
     table = EmbeddingTable(
         ids, vectors, context_vectors=context, arrays={"counts": counts, "source": source},
         metadata=metadata | {"kind": "items", "texts": texts, "sources": list(SOURCES)},
@@ -120,10 +121,12 @@ def with_next_model(
     return keep_next_model(items, model)
 
 
-def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> list[str]:
+def _texts(ids: NDArray[Any], vocabulary: Vocabulary, catalogue: Catalogue | None) -> list[str]:
     """Descriptions by row of the table: the catalogue's, else the log's."""
-    of = dict(zip(ids.tolist(), texts or []))
-    of |= {key: text for key, text in zip(catalogue.item_ids.tolist(), catalogue.texts) if text}
+    known = [] if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
+    of = dict(zip(vocabulary.item_ids.tolist(), known))
+    if catalogue is not None and catalogue.texts is not None:
+        of |= {key: text for key, text in zip(catalogue.item_ids.tolist(), catalogue.texts) if text}
     return [str(of.get(key, "")) for key in ids.tolist()]
 
 
@@ -131,9 +134,10 @@ def customer_table(
     sequences: Sequences, vocabulary: Vocabulary, vectors: NDArray[np.float32], model: TraitModel,
     traits: tuple[TraitDescription, ...], config: PipelineConfig, metadata: dict[str, Any],
     items: EmbeddingTable, bought_pairs: tuple[NDArray[np.int64], NDArray[Any]] | None,
+    left_out: LeftOut | None = None,
 ) -> EmbeddingTable:
     """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first), and items bought, as
-    rows of `items`.
+    rows of `items`. The log's other customers are in arrays of their own.
     """
     n = sequences.n_owners
     bought = sparse.csr_array((n, len(items)), dtype=np.float32)
@@ -153,6 +157,7 @@ def customer_table(
             "recent": latest_tokens(sequences, config.recent),
             "bought_offsets": bought.indptr.astype(np.int64),
             "bought_items": bought.indices.astype(np.int32),
+            **({} if left_out is None else left_out.to_arrays()),
         },
         metadata=metadata | {"kind": "customers", "traits": [asdict(trait) for trait in traits]},
     )

@@ -131,5 +131,7 @@ def _equal(a: Any, b: Any) -> bool:
     if a is None or b is None:
         return a is b
     x, y = np.asarray(a), np.asarray(b)
-    same = x.tolist() == y.tolist() if x.dtype == object else x.tobytes() == y.tobytes()
-    return x.dtype == y.dtype and x.shape == y.shape and same
+    if x.dtype != y.dtype or x.shape != y.shape:
+        return False
+    # Bytes, not values: NaNs are equal to themselves, and -0.0 is not 0.0. Texts are objects, which have none.
+    return bool(np.array_equal(x, y)) if x.dtype.hasobject else x.tobytes() == y.tobytes()

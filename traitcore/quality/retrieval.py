@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from .._frames import frame_of
+from .._looks import html_facts
 from .._parallel import run_blocks
 from .._progress import Progress
 from .._rows import order_within, unit_float32_rows
@@ -56,7 +58,8 @@ class RetrievalReport:
         """The figures and their intervals without the ranks, for JSON."""
         plain = {key: value for key, value in vars(self).items() if key not in ("ranks", "sessions")}
         if self.sessions is not None:
-            plain |= {f"{figure}_interval": list(self.interval(figure)) for figure in ("recall", "mrr")}
+            for figure in ("recall", "mrr"):
+                plain[f"{figure}_low"], plain[f"{figure}_high"] = self.interval(figure)
         return plain
 
     def interval(
@@ -100,6 +103,13 @@ class RetrievalReport:
         if figure != "recall":
             gain = 1.0 / (self.ranks if figure == "mrr" else np.log2(1.0 + self.ranks))
         return np.where(self.ranks <= self.k, gain, 0.0)
+
+    def to_frame(self, library: str | None = None) -> Any:
+        """The figures as a data frame of one row, of "pandas" or "polars" (None: by what is there)."""
+        return frame_of({name: [value] for name, value in self.as_dict().items()}, library)
+
+    def _repr_html_(self) -> str:
+        return html_facts("RetrievalReport", self.as_dict())
 
     def __str__(self) -> str:
         bias = "" if self.popularity_bias is None else f", popularity bias {self.popularity_bias:+.3f}"

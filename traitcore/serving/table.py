@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _npy as npy
+from .._looks import html_facts
 from .._rows import unit_float32_rows
 from .frames import arrow_table, data_frame, of_arrow
 from .neighbors import Searcher
@@ -185,6 +186,12 @@ class EmbeddingTable(Similarities):
         origin = f", {self.name}@{self.version}" if self.version else ""
         context = ", context vectors" if self.context_vectors is not None else ""
         return f"EmbeddingTable({len(self):,} {self.id_kind} ids, d={self.dimension}{context}{origin})"
+
+    def _repr_html_(self) -> str:
+        facts = {"rows": len(self), "ids": self.id_kind, "dimension": self.dimension, "version": self.version or "",
+                 "context vectors": self.context_vectors is not None, "arrays": tuple(self.arrays),
+                 "first ids": tuple(self._ids.take(np.arange(min(5, len(self)))).tolist())}
+        return html_facts(f"EmbeddingTable {self.name or ''}".rstrip(), facts)
 
     def row(self, token: int | str) -> int:
         """The row of one id; KeyError where the table has none."""

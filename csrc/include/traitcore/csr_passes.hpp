@@ -12,14 +12,14 @@ namespace traitcore {
 
 /// The arrays of a CSR, or what a pass needs of them. Index is std::int32_t or std::int64_t.
 template <class Index, class T>
-struct CsrView {
+struct CsrEntries {
   const Index *indptr, *indices;
   const T* data;
 };
 
 /// sums[i] of rows [start, stop).
 template <class Index, class T>
-void sum_rows(const CsrView<Index, T>& m, std::int64_t start, std::int64_t stop, double* sums) {
+void sum_rows(const CsrEntries<Index, T>& m, std::int64_t start, std::int64_t stop, double* sums) {
   for (std::int64_t i = start; i < stop; ++i) {
     double total = 0.0;
     for (auto e = m.indptr[i]; e < m.indptr[i + 1]; ++e) total += static_cast<double>(m.data[e]);
@@ -29,7 +29,7 @@ void sum_rows(const CsrView<Index, T>& m, std::int64_t start, std::int64_t stop,
 
 /// sums[column] += entry, for entries [start, stop) in their order.
 template <class Index, class T>
-void sum_columns(const CsrView<Index, T>& m, std::int64_t start, std::int64_t stop, double* sums) {
+void sum_columns(const CsrEntries<Index, T>& m, std::int64_t start, std::int64_t stop, double* sums) {
   for (std::int64_t e = start; e < stop; ++e) sums[m.indices[e]] += static_cast<double>(m.data[e]);
 }
 
@@ -37,7 +37,7 @@ void sum_columns(const CsrView<Index, T>& m, std::int64_t start, std::int64_t st
 /// (Levy, Goldberg & Dagan 2015, "Improving Distributional Similarity with Lessons Learned from Word Embeddings", 2.1).
 template <class Index, class T>
 struct PositivePmi {
-  CsrView<Index, T> counts;
+  CsrEntries<Index, T> counts;
   const double *row_scale, *column_scale;
 
   double ratio(std::int64_t row, std::int64_t entry) const {
@@ -74,7 +74,7 @@ struct PositivePmi {
 /// rows, so each row needs no more than a place reached so far: `cursor` (n,), where each row begins, is used up in
 /// [start, stop).
 template <class Index, class T>
-bool is_symmetric(const CsrView<Index, T>& m, std::int64_t start, std::int64_t stop, std::int64_t* cursor) {
+bool is_symmetric(const CsrEntries<Index, T>& m, std::int64_t start, std::int64_t stop, std::int64_t* cursor) {
   for (std::int64_t i = 0; i < stop; ++i) {
     std::int64_t e = m.indptr[i];
     const std::int64_t end = m.indptr[i + 1];
@@ -95,15 +95,9 @@ bool is_symmetric(const CsrView<Index, T>& m, std::int64_t start, std::int64_t s
   return true;
 }
 
-/// Writes entries to the next free place of their rows, and moves `place` (n_rows,) on.
-template <class Index, class T>
-void scatter_entries(const std::int64_t* rows, const std::int64_t* columns, const T* values, std::int64_t n,
-                     std::int64_t* place, Index* indices, T* data) {
-  for (std::int64_t e = 0; e < n; ++e) {
-    const std::int64_t to = place[rows[e]]++;
-    indices[to] = static_cast<Index>(columns[e]);
-    data[to] = values[e];
-  }
+/// places (n,) where entries of these rows go: the next free one of each row, which moves `next` (n_rows,) on.
+inline void next_places(const std::int64_t* rows, std::int64_t n, std::int64_t* next, std::int64_t* places) {
+  for (std::int64_t e = 0; e < n; ++e) places[e] = next[rows[e]]++;
 }
 
 /// lengths[i] = marked entries of rows [start, stop).
@@ -117,7 +111,7 @@ void count_marked(const Index* indptr, const bool* marked, std::int64_t start, s
 
 /// Positive entries of the diagonal in rows [start, stop); they become 0 where `clear` is not null.
 template <class Index>
-std::int64_t find_loops(const CsrView<Index, double>& m, std::int64_t start, std::int64_t stop, double* clear) {
+std::int64_t find_loops(const CsrEntries<Index, double>& m, std::int64_t start, std::int64_t stop, double* clear) {
   std::int64_t found = 0;
   for (std::int64_t i = start; i < stop; ++i)
     for (auto e = m.indptr[i]; e < m.indptr[i + 1]; ++e)
@@ -131,7 +125,7 @@ std::int64_t find_loops(const CsrView<Index, double>& m, std::int64_t start, std
 /// out = data over the root of rows[i] times the root of columns[j]; 0 where either is 0. Two roots, not the root of a
 /// product: sums of large counts don't overflow.
 template <class Index>
-void scale_by_roots(const CsrView<Index, double>& m, std::int64_t start, std::int64_t stop, const double* rows,
+void scale_by_roots(const CsrEntries<Index, double>& m, std::int64_t start, std::int64_t stop, const double* rows,
                     const double* columns, double* out) {
   for (std::int64_t i = start; i < stop; ++i)
     for (auto e = m.indptr[i]; e < m.indptr[i + 1]; ++e) {

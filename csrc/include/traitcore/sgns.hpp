@@ -64,7 +64,8 @@ class SgnsModel {
     contexts_.expand();
     const detail::SgnsTask task{items_.data(), contexts_.data(), items_.stride(), &options_, &noise_, update};
     if (!update) return measure(task, block, workers, poll);
-    if (lanes_) return lanes_->train(task, block, workers, poll);
+    // Lanes are planned by the tokens of a block, and targets are none of them.
+    if (lanes_ && !block.targets) return lanes_->train(task, block, workers, poll);
     return options_.reproducible ? in_order(task, block, poll) : hogwild(task, block, workers, poll);
   }
 

@@ -168,7 +168,11 @@ class SgnsLanes::Run {
     barrier_.enter();
     for (std::int64_t step = -1; step < steps_; ++step) {
       guarded(id, [&] { train(id, step); });
-      if (!barrier_.wait(stop, [&] { guarded(id, [&] { after_training(step, stop); }); })) return;
+      const auto last = [&] {
+        guarded(id, [&] { after_training(step, stop); });
+        failed_ = error_.load(std::memory_order_relaxed);
+      };
+      if (!barrier_.wait(stop, last)) return;
       if (failed_) return;
       guarded(id, [&] {
         if (step >= 0) merge(id, step);
@@ -263,9 +267,8 @@ class SgnsLanes::Run {
   // ---- between super-steps ----
 
   void after_training(std::int64_t step, const std::atomic<bool>& stop) {
-    failed_ = error_.load(std::memory_order_relaxed);
     stopped_ = stop.load(std::memory_order_relaxed);
-    if (failed_) return;
+    if (error_.load(std::memory_order_relaxed)) return;
     if (step >= 0) {
       step_pairs_ = step_items_ = 0;
       step_alpha_ = 0;
@@ -286,7 +289,7 @@ class SgnsLanes::Run {
   }
 
   void after_merge(std::int64_t step) {
-    failed_ = failed_ || error_.load(std::memory_order_relaxed);
+    failed_ = error_.load(std::memory_order_relaxed);
     next_lane_.store(0, std::memory_order_relaxed);
     done_.store(step + 1, std::memory_order_relaxed);
     if (step + 1 == steps_ || stopped_) all_.step_ += static_cast<std::uint64_t>(step + 1);

@@ -60,6 +60,7 @@ struct SgnsSchedule {
 struct SgnsBlock {
   SequenceView sequences;
   const std::int32_t* global_context = nullptr;  ///< (n_sequences,) item or -1, or none at all
+  const std::int32_t* targets = nullptr;  ///< (n_sequences,) the one target of a sequence's items, instead of windows
   std::uint64_t epoch = 0;
   std::uint64_t first_sequence = 0;  ///< number in the epoch of the block's first sequence
   SgnsSchedule schedule = {};
@@ -295,6 +296,14 @@ class SgnsSampler {
     kept_tokens_ += last_centre - first_centre;
 
     const float alpha = rate(begin + ((at_ - begin) & ~(kPiece - 1)));
+    if (block_.targets) {
+      const std::int32_t target = block_.targets[sequence_];
+      if (static_cast<std::uint32_t>(target) >= keep_.size()) throw std::out_of_range("a target is not an item");
+      const std::uint64_t key = mix64(words.at(static_cast<std::uint64_t>(at_ - begin)));
+      add_jobs(batch, first_centre, last_centre, last_centre, target, key, alpha);
+      at_ = stop;
+      return;
+    }
     SgnsBatch::reserve(batch.jobs, batch.n_jobs + (last_centre - first_centre) * (n - base + kMaxInputs) / kMaxInputs);
     for (std::size_t c = first_centre; c < last_centre; ++c) {
       const std::uint64_t word = centre_words_[c - first_centre];
