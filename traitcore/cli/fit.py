@@ -117,7 +117,8 @@ def run_fit(args: argparse.Namespace) -> int:
     elif not args.quiet:
         assert log.report is not None
         print(replace(log.report, notes=()))  # they are on standard error
-        print(learning_flags(str(result.coverage)))  # what is lost comes first
+        if result.coverage is not None:  # a prepared log has none
+            print(learning_flags(str(result.coverage)))  # what is lost comes first
         print_stages(result)
         print(f"\npublished in {args.store}: release {result.release}")
         if result.customers is not None:
