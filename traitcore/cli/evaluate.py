@@ -61,33 +61,38 @@ def run_evaluate(args: argparse.Namespace) -> None:
         log = read_log(args, progress)
         if args.only != "traits":
             answer["items"] = judge_items(log, config, args, progress)
+            if not args.json:
+                progress.clear()
+                _print_items(answer["items"], args.k)
         if args.only != "items" and (log.user is not None or config.customers == "sessions"):
             answer["traits"] = judge_traits(log, config, args, progress)
     finally:
         progress.clear()
     if args.json:
         write_json(answer)
-        return
-    if "items" in answer:
-        found = answer["items"]
-        print(f"Next item of {found['sessions']:,} held-out sessions (by {found['by']}), "
-              f"{found['queries']:,} queries over {found['n_items']:,} items")
-        print(table(
-            [(name, f["recall"], f["mrr"], f["ndcg"], f["coverage"], f["popularity_bias"])
-             for name, f in found["scorers"].items()],
-            ("scorer", f"Recall@{args.k}", f"MRR@{args.k}", f"NDCG@{args.k}", "coverage", "popularity bias"), indent=2,
-        ))
-    if "traits" in answer:
-        print(f"\n{answer['traits']['method']} traits, judged on customers that neither fitted nor named them")
+    elif "traits" in answer:
         fixed = ", ".join(f"{name} {value}" for name, value in answer["traits"]["protocol"].items())
         print(f"  ({fixed})")
-        print(table(list(answer["traits"]["figures"].items()), ("figure", "value"), indent=2))
+        print(answer["traits"]["statement"])
+
+
+def _print_items(found: dict[str, Any], k: int) -> None:
+    asked = "Items given the rest of their basket, whose order isn't known," if found["baskets"] else "Next item"
+    print(f"{asked} of {found['sessions']:,} held-out sessions (by {found['by']}), "
+          f"{found['queries']:,} queries over {found['n_items']:,} items")
+    print(table(
+        [(name, f["recall"], f["mrr"], f["ndcg"], f["coverage"], f["popularity_bias"])
+         for name, f in found["scorers"].items()],
+        ("scorer", f"Recall@{k}", f"MRR@{k}", f"NDCG@{k}", "coverage", "popularity bias"), indent=2,
+    ), flush=True)
 
 
 def judge_items(
     log: EventLog, config: PipelineConfig, args: argparse.Namespace, progress: ProgressLine
 ) -> dict[str, Any]:
     """Next items of held-out sessions by vectors and counts of the other sessions; popularity as control."""
+    from dataclasses import replace
+
     import numpy as np
 
     from ..pipeline import make_embedder, prepare_corpus
@@ -95,8 +100,11 @@ def judge_items(
 
     corpus = prepare_corpus(log, config.with_options({"tokens": "item", "customers": "auto"}))
     n_items = len(corpus.vocabulary)
-    by = args.by or ("session" if corpus.sequences.timestamps_us is None else "time")
-    train, test = split_sequences(corpus.sequences, by=by, test_share=args.test_share, random_state=config.seed)
+    sessions = corpus.sessions
+    by = args.by or ("session" if sessions.timestamps_us is None else "time")
+    train, test = split_sequences(sessions, by=by, test_share=args.test_share, random_state=config.seed)
+    if corpus.baskets:  # one time for all: a set, of which each item is asked for given the others
+        test = replace(test, timestamps_us=np.zeros(test.n_tokens, dtype=np.int64))
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
     counts = train.token_counts(n_items)
     popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
@@ -106,7 +114,8 @@ def judge_items(
         "next-item counts": next_item_scorer(train, n_items, config.workers),
         "popularity (control)": lambda prefixes: np.repeat(popular, len(prefixes), axis=0),
     }
-    known = log.position is not None or config.ties == "row"  # the order of events of one time
+    # The order of events of one time
+    known = not corpus.baskets and (log.position is not None or config.ties == "row")
     reports = {
         name: evaluate_retrieval(
             test, scorer, n_items=n_items, k=args.k, repeats="exclude" if args.exclude_seen else "keep",
@@ -117,7 +126,8 @@ def judge_items(
         for name, scorer in scorers.items()
     }
     return {
-        "by": by, "sessions": len(test), "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
+        "by": by, "baskets": corpus.baskets, "sessions": len(test),
+        "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
         "scorers": {name: report.as_dict() for name, report in reports.items()},
     }
 
@@ -156,6 +166,15 @@ def judge_traits(
     corpus = prepare_corpus(log, config)
     n_tokens = len(corpus.vocabulary)
 
+    if not args.json:
+        progress.clear()
+        print(f"\n{config.trait_method} traits, judged on customers that neither fitted nor named them", flush=True)
+
+    def show(figures: dict[str, float]) -> None:
+        if not args.json:
+            progress.clear()
+            print(table(list(figures.items()), ("figure", "value"), indent=2), flush=True)
+
     def embed(part: Sequences) -> NDArray[np.float32]:
         return make_embedder(config, corpus.window).fit(part, n_items=n_tokens).item_vectors_
 
@@ -166,6 +185,6 @@ def judge_traits(
         ),
         embed=embed if resolve_recipe(config.trait_method).needs_vectors else None,
         checks=[check for check in args.checks.split(",") if check], n_splits=args.splits, random_state=config.seed,
-        progress=progress,
+        progress=progress, partial=show,
     )
     return {"method": config.trait_method, **found.as_dict()}

@@ -48,21 +48,22 @@ def compare_refits(
 
     The first of them is also evaluated on next items of its held-out tenth. `catalogue` has its content vectors.
     """
-    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
+    sessions = corpus.sessions
+    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if sessions.n_tokens <= MOST_EVENTS else 1
     chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     for number in range(1, wanted + 1):
         if progress is not None:
             progress(STAGE, number - 1, wanted)
         other = replace(config, seed=config.seed + number)
         embedder = make(other, corpus.window)
-        trained, held_out = _split(len(corpus.sequences), other.seed)
-        embedder.fit(corpus.sequences.take(trained), n_items=len(vocabulary))
+        trained, held_out = _split(len(sessions), other.seed)
+        embedder.fit(sessions.take(trained), n_items=len(vocabulary))
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
-                corpus.sequences.take(held_out), vocabulary, seed=config.seed, workers=config.workers,
+                sessions.take(held_out), vocabulary, seed=config.seed, workers=config.workers,
             )
     if progress is not None:
         progress(STAGE, wanted, wanted)

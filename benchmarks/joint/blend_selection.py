@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..events.sequences import Sequences
-from ..factorization.fold_in import fold_in
+from traitcore.customers.components import factorize
+from traitcore.customers.counts import count_tokens, weigh_counts
+from traitcore.customers.customer_subsets import split_halves, take_owners
+from traitcore.customers.recipes import TraitFitOptions
+from traitcore.customers.reliability import halve_histories, split_half_reliability
+from traitcore.events.sequences import Sequences
+from traitcore.factorization.fold_in import fold_in
+
 from . import tuning
-from .components import factorize
-from .counts import count_tokens, weigh_counts
-from .customer_subsets import split_halves, take_owners
-from .recipes import TraitFitOptions
-from .reliability import halve_histories, split_half_reliability
 from .views import BLEND, Blend, JointViews, density_weight, refine_loadings, stack_views
 
 _WINDOWS_WEIGHT, _LOW_WINDOWS_WEIGHT = tuning.WINDOWS_WEIGHTS
@@ -41,7 +42,7 @@ def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], options: T
     suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
     rivals = BLENDS if suggested < tuning.HIGH_PPMI_RIVAL_BELOW * tuning.HIGH_PPMI_WEIGHT else BLENDS[:2]
     blends = list(dict.fromkeys(_with_fixed(blend, options) for blend in rivals))
-    powers = tuning.LOADING_POWERS if options.loading_power is None else (options.loading_power,)
+    powers = tuning.LOADING_POWERS
     chosen = blends[0]
     common = _with_common_tokens(sequences, len(token_item))
     active = np.unique(common.owners()[np.diff(common.offsets) > 0])
