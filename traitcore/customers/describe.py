@@ -120,7 +120,7 @@ class TraitDescription:
     action_shares : action -> share among the trait's events; action_lifts : the same against all customers.
     exemplars : rows of the customers in whom the trait is strongest.
     activity : correlation of the trait's share with log(1 + events); far from 0, the trait mostly measures activity.
-    background : no token sets its customers apart (none of a lift clearly above BACKGROUND_LIFT): what everybody does.
+    background : no token sets its customers apart (none has a lift of BACKGROUND_LIFT): what everybody does.
     charges : rows of tokens among its first whose descriptions look like charges (postage, fees), not goods; they don't
         name it.
     given_name : the name a user gave it, kept from version to version; `name` is then the same. "" without.
@@ -231,8 +231,8 @@ def describe_traits(
 
 
 def is_background(tokens: Sequence[TopToken]) -> bool:
-    """Whether no token is clearly (at the lower end of its interval) more common in the trait by BACKGROUND_LIFT."""
-    return bool(tokens) and max(token.low for token in tokens) < tuning.BACKGROUND_LIFT
+    """Whether no token is BACKGROUND_LIFT times as common among the trait's customers."""
+    return bool(tokens) and max(token.lift for token in tokens) < tuning.BACKGROUND_LIFT
 
 
 def name_traits(

@@ -12,7 +12,7 @@ from __future__ import annotations
 SHORT_HISTORY = 20.0
 # Loadings are raised to this power, so that more tokens decide who has a trait: steadier where events are noisy, a
 # little less coherent where they are not. 1 and .5: see docs/traits.md.
-LOADING_POWER = 0.7
+LOADING_POWER = 0.85
 # PPMI of a pair that n customers have is multiplied by n / (n + PAIR_DISCOUNT). With 0 and 5 planted traits are the
 # same to .003; real baskets are steadier with it.
 PAIR_DISCOUNT = 5.0
@@ -47,8 +47,8 @@ LIFT_SMOOTHING = 20.0
 # Customers a naming token needs: sqrt(customers / LIFT_OF_PAIRS), for the reason that `least_customers` gives; at least
 # LIFT_MIN_DF. Tokens of a trait typically meet a few times as often as by chance.
 LIFT_OF_PAIRS, LIFT_MIN_DF = 4.0, 5
-# No token of a trait clearly this much more common among its customers: the trait is background.
-BACKGROUND_LIFT = 1.3
+# No token of a trait this much more common among its customers: the trait is background.
+BACKGROUND_LIFT = 1.25
 # A category names a trait from this share of the trait's events and this lift on.
 CATEGORY_MIN_SHARE, CATEGORY_MIN_LIFT = 0.05, 1.3
 # Lifts of actions from which on a name says how a trait's customers act. Not measured; no range.
