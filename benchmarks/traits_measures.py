@@ -281,7 +281,7 @@ def activity(sequences: tc.Sequences) -> Weights:
     counts = count_tokens(sequences)
     filled = sequences.owners()[np.diff(sequences.offsets) > 0]
     n = np.bincount(filled, minlength=sequences.n_owners)
-    return np.log1p(np.stack([counts.sum(axis=1), np.diff(counts.indptr), n], axis=1))
+    return np.asarray(np.log1p(np.stack([counts.sum(axis=1), np.diff(counts.indptr), n], axis=1)))
 
 
 def mean_of(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benchmarks.joint.views import ppmi_rows
 from traitcore._rows import unit_rows, unit_sparse_rows
 from traitcore.customers.components import factorize, unit_components
-from benchmarks.joint.views import ppmi_rows
 from traitcore.customers.counts import count_tokens, token_idf, weigh_counts
 from traitcore.customers.recipes import Recipe, RecipeResult, TraitFitOptions
 from traitcore.customers.shift import pooled_vectors, pooling_arrays, without_empty

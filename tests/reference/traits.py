@@ -112,8 +112,8 @@ def token_pairs(have: Array, discount: float) -> Array:
     m = have.shape[1]
     weight, times = np.zeros((m, m)), np.zeros((m, m))
     for row in have:
-        for a in np.flatnonzero(row):
-            for b in np.flatnonzero(row):
+        for a in np.flatnonzero(row).tolist():
+            for b in np.flatnonzero(row).tolist():
                 if a != b:
                     weight[a, b] += 1 / row.sum()
                     times[a, b] += 1
@@ -126,7 +126,7 @@ def token_pairs(have: Array, discount: float) -> Array:
     filled = ppmi.any(axis=1)
     ppmi[filled] /= np.linalg.norm(ppmi[filled], axis=1, keepdims=True)
     lengths = np.sqrt(have.sum(axis=0)) * filled
-    return ppmi * (lengths / math.sqrt((lengths[filled] ** 2).mean()))[:, None]
+    return np.asarray(ppmi * (lengths / math.sqrt((lengths[filled] ** 2).mean()))[:, None])
 
 
 def varimax_criterion(loadings: Array) -> float:

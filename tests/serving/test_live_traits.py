@@ -29,7 +29,7 @@ def corpus() -> Any:
 @pytest.fixture(scope="module")
 def models(corpus: Any) -> dict[str, TraitModel]:
     return {
-        m: TraitModel(4, method=m, ppmi_weight=0.5, random_state=0).fit(corpus.sequences, corpus.vocabulary)
+        m: TraitModel(4, method=m, random_state=0).fit(corpus.sequences, corpus.vocabulary)
         for m in METHODS
     }
 

@@ -56,7 +56,7 @@ def laplacian_weights(counts: sparse.csr_array) -> NDArray[np.float32]:
 
 def mean_history(counts: sparse.csr_array) -> float:
     """Mean number of different tokens of the customers that have any."""
-    return counts.nnz / max(1, int((np.diff(counts.indptr) > 0).sum()))
+    return int(counts.nnz) / max(1, int((np.diff(counts.indptr) > 0).sum()))
 
 
 def token_pairs(counts: sparse.csr_array, seed: int) -> sparse.csr_array:
