@@ -157,7 +157,6 @@ TESTED_IN = {
     "quality/trait_stability.py": "test_traits.py",
     "pipeline/catalogue.py": "test_fit.py",
     "pipeline/config.py": "test_fit.py",
-    "pipeline/corpus.py": "test_fit.py",
     "pipeline/publish.py": "test_fit.py",
     "pipeline/refits.py": "test_live_from_tokens.py",
     "pipeline/stages.py": "test_fit.py",

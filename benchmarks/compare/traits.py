@@ -42,7 +42,7 @@ def run(bench: Bench) -> None:
         if set_.truth is None and bench.wants(f"{set_.name}: controls"):
             rows |= controls(set_, effort)
         for name, figures in rows.items():
-            bench.row(f"{set_.name}: traits", name, **figures)
+            bench.row(f"{set_.name}: traits", name, **dict[str, Any](figures))
             lines.append(f"| {set_.name} | {name} | {' | '.join(shown(figures, key) for key in COLUMNS.values())} |")
     print("\n".join(lines))
 

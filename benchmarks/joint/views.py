@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,6 @@ class Blend:
     windows_weight: float
     ppmi_weight: float | None
     loading_power: float
-
-
-BLEND = tuple(field.name for field in fields(Blend))
 
 
 @dataclass

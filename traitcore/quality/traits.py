@@ -208,9 +208,10 @@ def evaluate_traits(
     }
     for check, make in makes.items():
         if check in checks or (check == "support" and truth is not None):
-            of_stage(check, 1)(0)
             found = make()
             figures |= found
+            if check in ("support", "invariance"):  # the others tell of their parts
+                of_stage(check, 1)(1)
             if partial is not None:
                 partial(found)
     protocol = asdict(naming) | {
