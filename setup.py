@@ -8,20 +8,21 @@ from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-HEADERS = "csrc/include"
+HEADERS, CMAKE = "csrc/include", "csrc/cmake"
 
 
 class build_py_with_headers(build_py):
-    """Copy the header-only core into the package, so that `traitcore.get_include()` works once installed."""
+    """Copy the header-only core and its CMake files into the package: `traitcore.get_include()`, `get_cmake_dir()`."""
 
     def run(self) -> None:
         super().run()
         if self.editable_mode:
-            return  # get_include() finds csrc/include beside the package
-        for header in [p for p in Path(HEADERS).rglob("*") if p.suffix in (".hpp", ".inl")]:
-            target = Path(self.build_lib, "traitcore/include", header.relative_to(HEADERS))
-            self.mkpath(str(target.parent))
-            self.copy_file(str(header), str(target))
+            return  # both are found in csrc/, beside the package
+        for folder, endings in ((HEADERS, (".hpp", ".inl", ".h")), (CMAKE, (".cmake",))):
+            for file in [p for p in Path(folder).rglob("*") if p.suffix in endings]:
+                target = Path(self.build_lib, "traitcore", Path(folder).name, file.relative_to(folder))
+                self.mkpath(str(target.parent))
+                self.copy_file(str(file), str(target))
 
 
 ParallelCompile("TRAITCORE_BUILD_JOBS", default=2).install()

@@ -25,15 +25,22 @@ PEERS = ("numpy", "scipy", "scikit-learn", "gensim", "faiss-cpu", "polars", "duc
 
 
 def processor() -> str:
-    """The processor's name and the number of cores this process may use."""
+    """The processor and the number of cores this process may use.
+
+    Virtual machines hide the model's name ("AMD EPYC" is Zen 1 to 5), so family and model stand beside it, and AVX-512
+    where there is one: figures of two generations must not replace each other.
+    """
     name = platform.processor() or platform.machine()
     try:
-        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-        name = found.group(1) if found else name
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        pass
+        told = ""
+    fields = dict(re.findall(r"^([a-z ]+?)\s*: (.+)$", told, flags=re.MULTILINE))
+    name = fields.get("model name", name)
+    facts = [f"{part} {fields[key]}" for part, key in (("family", "cpu family"), ("model", "model")) if key in fields]
+    facts += ["AVX-512"] if "avx512f" in fields.get("flags", "").split() else []
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name.strip()}, {cores} cores"
+    return f"{name.strip()}{' (' + ', '.join(facts) + ')' if facts else ''}, {cores} cores"
 
 
 def versions() -> dict[str, str]:

@@ -98,7 +98,7 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help="keep the rows under benchmarks/results/")
     args = parser.parse_args()
     bench = Bench(args.repeat, args.data, args.quick, args.only)
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
+    print(f"{report.processor()}, Python {platform.python_version()}, "
           f"repeat {args.repeat}{', QUICK' if args.quick else ''}")
     for job in jobs() if "all" in args.jobs else args.jobs:
         print(job, flush=True)

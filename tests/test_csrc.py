@@ -29,25 +29,41 @@ def run(*command: str | Path) -> str:
     return done.stdout
 
 
+def refused(program: Path, log: Path, vectors: Path) -> str:
+    done = subprocess.run([program, log, vectors], capture_output=True, text=True)
+    assert done.returncode == 1
+    return done.stderr
+
+
 def check_example(program: Path, folder: Path) -> None:
     rng = np.random.default_rng(0)
-    lines = []
-    for _ in range(1500):
-        home = rng.integers(5)
-        lines.append(" ".join(str(10 * home + i) for i in rng.integers(0, 10, rng.integers(2, 9))))
-    (folder / "sequences.txt").write_text("\n".join(lines) + "\n")
-    printed = run(program, folder / "sequences.txt", folder / "vectors.txt").splitlines()
+    events = []
+    for session in range(1500):
+        home, start = rng.integers(5), 86_400 * (session // 300)
+        items = rng.integers(0, 10, rng.integers(2, 9)).tolist()
+        events += [f"user{session % 300} {start + 60 * i} item{10 * home + item}" for i, item in enumerate(items)]
+    log, vectors = folder / "log.txt", folder / "vectors.txt"
+    log.write_text("\n".join(rng.permutation(events).tolist()) + "\n")
+    first, *printed = run(program, log, vectors).splitlines()
+    assert first == f"{len(events)} events, 1500 sessions, 50 items"
     losses = [float(line.split()[3]) for line in printed]
     assert len(losses) == 5
     assert losses[-1] < losses[0]
-    vectors = np.loadtxt(folder / "vectors.txt")[:, 1:]
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    scores = vectors @ vectors.T - 2 * np.eye(50)
-    nearest = np.argsort(-scores, axis=1)[:, :9]
-    assert (nearest // 10 == np.arange(50)[:, None] // 10).mean() > 0.95
-    missing = subprocess.run([program, folder / "no.txt", folder / "v.txt"], capture_output=True, text=True)
-    assert missing.returncode == 1
-    assert "cannot read" in missing.stderr
+    rows = [line.split() for line in vectors.read_text().splitlines()]
+    homes = np.array([int(row[0].removeprefix("item")) // 10 for row in rows])
+    found = np.array([row[1:] for row in rows], dtype=float)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    nearest = np.argsort(2 * np.eye(50) - found @ found.T, axis=1)[:, :9]
+    assert (homes[nearest] == homes[:, None]).mean() > 0.95
+    assert "cannot read" in refused(program, folder / "no.txt", vectors)
+    for text, words in (
+        ("", "no event in"), ("1 99999999999\n", "line 1: no item: 1 99999999999"),
+        ("u 5 i\nu 6.5 i\n", "line 2: not a time in whole seconds"),
+        ("u 5 i 7\n", "line 1: more than user, time and item"), ("u 99999999999999 i\n", "within 30,000 years"),
+        ("u 5 i\nv 6 i\n", "no session of two events or more"),
+    ):
+        (folder / "bad.txt").write_text(text)
+        assert words in refused(program, folder / "bad.txt", vectors)
 
 
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="no CMake")
@@ -84,3 +100,10 @@ def test_header_stands_alone(header: str, tmp_path: Path) -> None:
     (tmp_path / "empty.cpp").touch()
     run(*COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tc.get_include()}",
         "-include", header, tmp_path / "empty.cpp")
+
+
+def test_headers_stand_together(tmp_path: Path) -> None:
+    """No two headers give one name to two things."""
+    (tmp_path / "all.cpp").write_text("".join(f"#include <{header}>\n" for header in HEADERS))
+    run(*COMPILER, "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{tc.get_include()}",
+        tmp_path / "all.cpp")

@@ -51,10 +51,10 @@ _JOBS = {
         "tc.positive_pmi(unsorted(SIZE), workers=workers)", "4", "200_000",
     ),
     "owners of tokens": (
-        "from traitcore.events import occurrences; from traitcore._kernels import tokens; occurrences._SLICE = 1\n"
-        "real, heavy = tokens.count_tokens, rng.random(4_000_000)\n"
+        "from traitcore.events import occurrences; occurrences._SLICE = 1\n"
+        "real, heavy = occurrences._core.count_tokens, rng.random(4_000_000)\n"
         "def slow(*args): np.sort(heavy); real(*args)\n"
-        "occurrences.kernels = type('k', (), {'count_tokens': staticmethod(slow)})\n"
+        "occurrences._core = type('k', (), {'count_tokens': staticmethod(slow)})\n"
         "def seqs(n): return tc.Sequences(np.zeros(n, np.int32), np.arange(n + 1), owner=np.arange(n)[::-1].copy())",
         "tc.customer_vectors(seqs(SIZE), np.ones((1, 2)), method='tfidf', workers=workers)", "2", "100_000",
     ),

@@ -22,6 +22,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "events.vocabulary": ("Vocabulary",),
     "events.sequences": ("Sequences",),
     "events.tokens": ("encode_tokens", "tokenize"),
+    "events.pseudonyms": ("pseudonyms",),
     "events.simulate": ("simulate_events",),
     # 2. factorization
     "factorization.svd": ("randomized_svd", "svd_vectors"),
@@ -31,12 +32,15 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "factorization.semi_nmf": ("factorize_semi_nonnegative",),
     # 3. items
     "items.cooccurrence": ("count_cooccurrences",),
-    "items.merge_counts": ("merge_counts",),
+    "items.merge_counts": ("merge_counts", "subtract_counts"),
     "items.ppmi": ("positive_pmi",),
     "items.sgns_options": ("SgnsOptions",),
     "items.sgns_trainer": ("SgnsTrainer",),
     "items.sgns": ("train_sgns",),
+    "items.sgns_counts": ("train_sgns_from_counts",),
     "items.next_item": ("NextItemCounts",),
+    "items.next_item_model": ("NextItemModel",),
+    "items.next_item_blend": ("NextItemBlend",),
     "items.graph": ("ItemGraph", "build_item_graph", "graph_from_edges", "graph_from_matrix"),
     "items.graph_files": ("read_graph",),
     "items.walks": ("WalkCorpus", "random_walks"),
@@ -58,7 +62,9 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "serving.releases": ("Releases",),
     "serving.word2vec": ("from_gensim", "read_word2vec", "write_word2vec"),
     "serving.neighbors": ("top_k",),
+    "serving.recall": ("measure_recall",),
     "serving.index": ("build_index", "open_index"),
+    "serving.next_model": ("next_model_of",),
     "serving.recommend": ("find_similar_customers", "next_items", "product_affinity", "recommend_products"),
     "serving.live_customers": ("LiveCustomers",),
     # 6. quality
@@ -67,11 +73,16 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "quality.n_traits": ("choose_n_traits",),
     "quality.guardrails": ("compare_tables", "judge"),
     # all of it
-    "pipeline": ("fit_pipeline",),
+    "events.prepared": ("PreparedCorpus",),
+    "pipeline.prepare": ("plan_log", "prepare_log"),
+    "pipeline": ("fit_pipeline", "verify_run"),
+    "pipeline.forget": ("forget_customers",),
+    "shop.shop": ("Shop", "open_shop"),
+    "shop.front": ("Fitted", "fit"),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 
-__all__ = ["__version__", "get_include", *_MODULE_OF]
+__all__ = ["__version__", "get_cmake_dir", "get_include", *_MODULE_OF]
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())
 
@@ -90,8 +101,17 @@ def __dir__() -> list[str]:
 
 def get_include() -> str:
     """Directory to put on a C++ compiler's include path: `#include <traitcore/sgns.hpp>` works from there."""
-    installed = Path(__file__).parent / "include"
-    include = installed if installed.is_dir() else Path(__file__).parent.parent / "csrc" / "include"
-    if not (include / "traitcore").is_dir():
-        raise FileNotFoundError(f"traitcore's headers are missing: {include} has no folder 'traitcore'.")
-    return str(include)
+    return _native_folder("include", "traitcore/version.hpp")
+
+
+def get_cmake_dir() -> str:
+    """Directory for CMake's `-Dtraitcore_DIR=`: `find_package(traitcore)` then finds the headers of this package."""
+    return _native_folder("cmake", "traitcoreConfig.cmake")
+
+
+def _native_folder(name: str, file: str) -> str:
+    installed = Path(__file__).parent / name
+    folder = installed if installed.is_dir() else Path(__file__).parent.parent / "csrc" / name
+    if not (folder / file).is_file():
+        raise FileNotFoundError(f"traitcore's {name} files are missing: {folder} has no {file!r}.")
+    return str(folder)

@@ -17,6 +17,7 @@ from .events.tokens import (
     encode_tokens as encode_tokens,
     tokenize as tokenize,
 )
+from .events.pseudonyms import pseudonyms as pseudonyms
 from .events.simulate import simulate_events as simulate_events
 from .factorization.svd import (
     randomized_svd as randomized_svd,
@@ -33,12 +34,15 @@ from .factorization.fold_in import (
 )
 from .factorization.semi_nmf import factorize_semi_nonnegative as factorize_semi_nonnegative
 from .items.cooccurrence import count_cooccurrences as count_cooccurrences
-from .items.merge_counts import merge_counts as merge_counts
+from .items.merge_counts import merge_counts as merge_counts, subtract_counts as subtract_counts
 from .items.ppmi import positive_pmi as positive_pmi
 from .items.sgns_options import SgnsOptions as SgnsOptions
 from .items.sgns_trainer import SgnsTrainer as SgnsTrainer
 from .items.sgns import train_sgns as train_sgns
+from .items.sgns_counts import train_sgns_from_counts as train_sgns_from_counts
 from .items.next_item import NextItemCounts as NextItemCounts
+from .items.next_item_model import NextItemModel as NextItemModel
+from .items.next_item_blend import NextItemBlend as NextItemBlend
 from .items.graph import (
     ItemGraph as ItemGraph,
     build_item_graph as build_item_graph,
@@ -76,10 +80,12 @@ from .serving.word2vec import (
     write_word2vec as write_word2vec,
 )
 from .serving.neighbors import top_k as top_k
+from .serving.recall import measure_recall as measure_recall
 from .serving.index import (
     build_index as build_index,
     open_index as open_index,
 )
+from .serving.next_model import next_model_of as next_model_of
 from .serving.recommend import (
     find_similar_customers as find_similar_customers,
     next_items as next_items,
@@ -94,9 +100,27 @@ from .quality.guardrails import (
     compare_tables as compare_tables,
     judge as judge,
 )
-from .pipeline import fit_pipeline as fit_pipeline
+from .events.prepared import PreparedCorpus as PreparedCorpus
+from .pipeline.prepare import (
+    plan_log as plan_log,
+    prepare_log as prepare_log,
+)
+from .pipeline import (
+    fit_pipeline as fit_pipeline,
+    verify_run as verify_run,
+)
+from .pipeline.forget import forget_customers as forget_customers
+from .shop.shop import (
+    Shop as Shop,
+    open_shop as open_shop,
+)
+from .shop.front import (
+    Fitted as Fitted,
+    fit as fit,
+)
 
 __version__: str
 __all__: list[str]
 
+def get_cmake_dir() -> str: ...
 def get_include() -> str: ...

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from . import _core
 from ._parallel import balanced_blocks
 
 PART = 1 << 22  # entries in a range of rows: sorted in some tenths of a second
@@ -57,8 +58,6 @@ def stacked(parts: list[sparse.csr_array]) -> sparse.csr_array:
 
 def csr_in_stored_order(matrix: Any, dtype: Any) -> sparse.csr_array:
     """A COO or CSC as a CSR of `dtype`: the entries of a row in the order in which they are stored, none merged."""
-    from ._kernels.csr import scatter  # numba takes a while to import, and small matrices don't need it
-
     n, width = matrix.shape
     pieces = _pieces_of_coo if matrix.format == "coo" else _pieces_of_csc
     lengths = np.zeros(n, dtype=np.int64)
@@ -70,7 +69,8 @@ def csr_in_stored_order(matrix: Any, dtype: Any) -> sparse.csr_array:
     indices, data = np.empty(indptr[-1], dtype=index), np.empty(indptr[-1], dtype=dtype)
     place = indptr[:-1].copy()
     for rows, columns, values in pieces(matrix):
-        scatter(rows.astype(np.int64), columns.astype(np.int64), values.astype(dtype), place, indices, data)
+        to = _core.next_places(rows.astype(np.int64), place)
+        indices[to], data[to] = columns, values
     return sparse.csr_array((data, indices, indptr.astype(index)), shape=matrix.shape)
 
 

@@ -1,10 +1,14 @@
-"""Frames and columns of pandas, polars and pyarrow as plain arrays. None of them is imported: a value can only be one
-of theirs where the caller has imported the library."""
+"""Frames and columns of pandas, polars and pyarrow as plain arrays, and answers as frames.
+
+To read one, none of them is imported: a value can only be one of theirs where the caller has imported the library.
+"""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -101,3 +105,23 @@ def _numbers(library: str, label: Any, column: Any) -> NDArray[Any]:
     if len(array) < len(column):
         raise NullValue(int(np.flatnonzero(np.asarray(nulls))[0]), label)
     return array
+
+
+MAKERS = ("pandas", "polars")
+
+
+def frame_of(columns: Mapping[str, Any], library: str | None = None) -> Any:
+    """Columns of equal length as a DataFrame of "pandas" or "polars"; ImportError where there is none.
+
+    None: the library that is imported already (pandas, where both are), else the one that is installed.
+    """
+    if library is not None and library not in MAKERS:
+        raise ValueError(f"The 'library' parameter of to_frame must be 'pandas' or 'polars'. Got {library!r} instead.")
+    there = [name for name in MAKERS if sys.modules.get(name) is not None]
+    there += [name for name in MAKERS if name not in sys.modules and importlib.util.find_spec(name) is not None]
+    wanted = library or next(iter(there), "pandas")
+    try:
+        maker = importlib.import_module(wanted)
+    except ImportError as error:
+        raise ImportError(f"to_frame needs pandas or polars: pip install {wanted}.") from error
+    return maker.DataFrame(dict(columns))

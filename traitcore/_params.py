@@ -6,6 +6,7 @@ import inspect
 from typing import Any, Self
 
 from ._errors import not_fitted
+from ._looks import html_facts
 
 
 class ParamsMixin:
@@ -40,6 +41,10 @@ class ParamsMixin:
             if not _same(value, defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        fitted = any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+        return html_facts(f"{type(self).__name__} ({'fitted' if fitted else 'not fitted'})", self.get_params())
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn (1.6 and later) asks of an estimator; only it calls this, so it is there to import."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
 Progress = Callable[[str, float, float], None]
+ProgressLike: TypeAlias = Progress | Literal[True] | None  # what front doors take: True draws a bar
 
 # Calls of the callback over a whole stage.
 _STEPS = 100
@@ -45,3 +49,51 @@ class ProgressSteps:
         now, self._marks = self._marks[:passed], self._marks[passed:]
         for done in now:
             self._progress(self._stage, done, self._total)
+
+
+def as_progress(progress: ProgressLike) -> Progress | None:
+    """The callback itself; for True a bar on standard error: tqdm's where it is installed, else a line of text."""
+    if progress is not True:
+        return progress
+    try:
+        return _TqdmBar(importlib.import_module("tqdm.auto").tqdm)
+    except ImportError:
+        return _TextBar()
+
+
+class _TqdmBar:
+    """A bar for each stage, by tqdm; it ends at its total."""
+
+    def __init__(self, tqdm: Any) -> None:
+        self._tqdm, self._stage = tqdm, ""
+        self._bar: Any = None
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        if stage != self._stage or self._bar is None:
+            self._close()
+            self._stage, self._bar = stage, self._tqdm(total=total, desc=stage, unit_scale=True, leave=True)
+        bar = self._bar
+        bar.total, bar.n = total, done
+        bar.refresh()
+        if done >= total:
+            self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = None
+
+
+class _TextBar:
+    """The same without tqdm: one line, rewritten, and ended when a stage is done."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+
+    def __call__(self, stage: str, done: float, total: float) -> None:
+        share = min(1.0, done / total) if total > 0 else 1.0
+        line = f"{stage:24s} [{'#' * round(20 * share):20s}] {share:4.0%}"
+        if line != self._shown:
+            self._shown = line
+            sys.stderr.write("\r" + line + ("\n" if share >= 1.0 else ""))
+            sys.stderr.flush()

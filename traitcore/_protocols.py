@@ -31,11 +31,16 @@ class EventWeights(Protocol):
 
 
 class VectorIndex(Protocol):
-    """A search index over a table, as `build_index` makes: the guardrails compare fingerprints."""
+    """A search index over a table, as `build_index` makes: the guardrails compare fingerprints, `measure_recall`
+    searches.
+    """
 
     @property
     def fingerprint(self) -> str:
         """`EmbeddingTable.fingerprint` of the table that it was built from."""
+
+    def search(self, queries: Any, k: int = 10, /) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Rows (m, k) of that table and scores (m, k) for queries (m, d), best first; row -1 past the end."""
 
 
 @runtime_checkable

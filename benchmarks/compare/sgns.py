@@ -65,6 +65,8 @@ def run(bench: Any) -> None:
                 train(bench, job, seqs, n_items, peer, size, workers, bars.get((size, workers), ""))
     if bench.wants("threads, ours"):
         threads(bench, seqs)
+    if bench.wants("reproducible against hogwild"):
+        against_hogwild(bench, seqs)
     for name in ("novels", "diginetica"):
         job = f"train on {name}, d=64, 1 thread"
         if bench.wants(job) and (folder := bench.path(name)):
@@ -128,6 +130,28 @@ def threads(bench: Any, seqs: tc.Sequences) -> None:
             f"threads, ours, d={size}", "2 threads over 1", gain=float(np.median(gains)), low=min(gains),
             high=max(gains), machine=float(np.median(machine)), machine_low=min(machine), bar="1.8x",
         )
+
+
+def against_hogwild(bench: Any, seqs: tc.Sequences) -> None:
+    """Wall and processor time of reproducible training over Hogwild's, alternated: ratios of medians, of minima."""
+    for size in (64, 128):
+        for workers in (1, 2):
+            times: dict[str, list[tuple[float, float]]] = {"reproducible": [], "hogwild": []}
+            for _ in range(max(bench.repeat, 7)):
+                for parallel, found in times.items():
+                    options = tc.SgnsOptions(
+                        epochs=1, sample=0.0, vector_size=size, workers=workers, parallel=parallel
+                    )
+                    began = time.process_time()
+                    wall = tc.train_sgns(seqs, options).report.seconds
+                    found.append((wall, time.process_time() - began))
+            ours, theirs = (np.array(found) for found in times.values())
+            middle, least = np.median(ours, axis=0) / np.median(theirs, axis=0), ours.min(axis=0) / theirs.min(axis=0)
+            bench.row(
+                f"reproducible against hogwild, d={size}, {workers} thread{'s' * (workers > 1)}", "times as long",
+                wall=float(middle[0]), cpu=float(middle[1]), wall_of_minima=float(least[0]),
+                cpu_of_minima=float(least[1]), bar="1.2, aim at 1.1",
+            )
 
 
 def machine_gain() -> float:

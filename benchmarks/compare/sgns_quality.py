@@ -52,6 +52,14 @@ def compare(
         bench.row(job, name, **mean, **spread, seeds=len(found), bar=bar if name.startswith("traitcore") else "")
 
 
+def from_counts(sequences: tc.Sequences, n_items: int, *, window: int = 5, **options: Any) -> Any:
+    """Trained from the counts of the sequences alone: as many pairs, on average, as a pass over them meets."""
+    counts = tc.count_cooccurrences(sequences, n_items=n_items, window=window, weighting="linear", workers=2)
+    return tc.train_sgns_from_counts(
+        counts, tc.SgnsOptions(window=window, **options), item_counts=sequences.token_counts(n_items)
+    )
+
+
 def precision(vectors: NDArray[np.float32], cluster: NDArray[np.int32], rows: NDArray[np.int64]) -> float:
     """Share of the ten nearest (cosine) that are of the same cluster."""
     v = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
@@ -69,20 +77,25 @@ def hard_corpus(bench: Any, job: str, peer: bool, n_tokens: int) -> None:
     n_items = 2_000 if bench.quick else 50_000
     corpus = hard_sessions(n_tokens, n_items)
     rng = np.random.default_rng(0)
-    bands = {"mid": (n_items // 50, n_items // 5), "tail": (n_items // 2, n_items)}
-    queries = {name: rng.choice(np.arange(*band), 300 if bench.quick else 4000, False) for name, band in bands.items()}
+    bands = {"mid": (n_items // 50, n_items // 5), "tail": (n_items // 2, n_items), "head": (0, n_items // 50)}
+    most = 300 if bench.quick else 4000
+    queries = {name: rng.choice(np.arange(a, b), min(most, b - a), False) for name, (a, b) in bands.items()}
 
     def judged(vectors: NDArray[np.float32]) -> dict[str, float]:
         return {name: precision(vectors, corpus.cluster, rows) for name, rows in queries.items()}
 
-    def ours(negatives: str, seed: int) -> dict[str, float]:
-        options = tc.SgnsOptions(epochs=3, sample=0.0, seed=seed, negatives=negatives, workers=2)
+    def ours(negatives: str, parallel: str, seed: int) -> dict[str, float]:
+        options = tc.SgnsOptions(epochs=3, sample=0.0, seed=seed, negatives=negatives, parallel=parallel, workers=2)
         result = tc.train_sgns(corpus.sequences, options, n_items=n_items)
         return judged(result.item_vectors)
 
     contenders: dict[str, Callable[[int], dict[str, float]]] = {
-        f"traitcore {negatives}": partial(ours, negatives) for negatives in ("shared", "fresh")
+        f"traitcore {negatives}, {parallel}": partial(ours, negatives, parallel)
+        for negatives in ("shared", "fresh") for parallel in ("reproducible", "hogwild")
     }
+    contenders["traitcore from counts"] = lambda seed: judged(
+        from_counts(corpus.sequences, n_items, epochs=3, sample=0.0, seed=seed, workers=2).item_vectors
+    )
     if peer:
         contenders["gensim"] = lambda seed: judged(
             gensim_run(corpus.sequences, n_items, seed + 1, vector_size=64, workers=2, epochs=3).item_vectors
@@ -118,13 +131,17 @@ def novels(bench: Any, peer: bool, text: Path, words: Path) -> None:
     def judged(vectors: NDArray[np.float32]) -> dict[str, float]:
         return {name: similarity(vectors, row, p) for name, p in pairs.items()}
 
-    def ours(negatives: str, seed: int) -> dict[str, float]:
+    def ours(negatives: str, parallel: str, seed: int) -> dict[str, float]:
         options = tc.SgnsOptions(seed=seed, negatives=negatives, **common)
         return judged(tc.train_sgns(seqs, options, n_items=len(row)).item_vectors)
 
     contenders: dict[str, Callable[[int], dict[str, float]]] = {
-        f"traitcore {negatives}": partial(ours, negatives) for negatives in ("shared", "fresh")
+        f"traitcore {negatives}, {parallel}": partial(ours, negatives, parallel)
+        for negatives in ("shared", "fresh") for parallel in ("reproducible", "hogwild")
     }
+    contenders["traitcore from counts"] = lambda seed: judged(
+        from_counts(seqs, len(row), seed=seed, **common).item_vectors
+    )
     if peer:
         contenders["gensim"] = lambda seed: judged(gensim_run(seqs, len(row), seed + 1, **common).item_vectors)
     compare(bench, "novels, word similarity", contenders, "gensim's, within its spread", 3)
@@ -186,12 +203,21 @@ def diginetica(bench: Any, peer: bool, folder: Path) -> None:
         return call
 
     preset = tc.Item2Vec.preset("sessions").get_params()
-    preset = {key: value for key, value in preset.items() if key not in ("vector_size", "workers", "seed")}
+    preset = {key: value for key, value in preset.items() if key not in ("vector_size", "workers", "parallel", "seed")}
     contenders = {
         "traitcore, the plain setting": ours(**PLAIN),
+        "traitcore hogwild, the plain setting": ours(parallel="hogwild", **PLAIN),
         "traitcore fresh, the plain setting": ours(negatives="fresh", **PLAIN),
         "traitcore preset 'sessions'": ours(**preset),
     }
+    for name, setting in (("the plain setting", PLAIN), ("preset 'sessions'", preset)):
+        def by_counts(seed: int, setting: dict[str, Any] = setting) -> dict[str, float]:
+            given = {key: value for key, value in setting.items() if key != "patience"}
+            given |= {"epochs": 1} if bench.quick else {}
+            found = from_counts(seqs, len(row), vector_size=size, workers=2, seed=seed, **given)
+            return retrieval(found.item_vectors, found.context_vectors, asked)
+
+        contenders[f"traitcore from counts, {name}"] = by_counts
     job, bar = "diginetica, item -> context", "recall@20 at least 44.7, and gensim's"
     if peer:
         options = PLAIN | {"vector_size": size, "workers": 2} | ({"epochs": 1} if bench.quick else {})

@@ -8,13 +8,20 @@
 
 namespace traitcore_bindings {
 void bind_arrow_views(py::module_& m);
+void bind_codes(py::module_& m);
+void bind_csr_passes(py::module_& m);
 void bind_sampling(py::module_& m);
 void bind_products(py::module_& m);
 void bind_eigen(py::module_& m);
 void bind_nmf(py::module_& m);
+void bind_next_item(py::module_& m);
 void bind_pooling(py::module_& m);
+void bind_running_sums(py::module_& m);
+void bind_sessions(py::module_& m);
 void bind_sgns(py::module_& m);
+void bind_starts(py::module_& m);
 void bind_texts(py::module_& m);
 void bind_time_texts(py::module_& m);
+void bind_tokens(py::module_& m);
 void bind_topk(py::module_& m);
 }

@@ -1,6 +1,7 @@
-// Pooling of token vectors: see pooling.hpp.
+// Pooling of token vectors, and what events weigh in it: see pooling.hpp, event_weights.hpp.
 #include "bindings.hpp"
 
+#include <traitcore/event_weights.hpp>
 #include <traitcore/pooling.hpp>
 
 namespace traitcore_bindings {
@@ -35,9 +36,51 @@ void pool(Arg start, Arg stop, Arg first, Arg starts, Arg stops, Arg tokens, Arg
   traitcore::pool_owners(p, begin, end, out.data, masses, counts);
 }
 
+/// Owners [start, stop) and their runs of events, which are trusted.
+struct Owners {
+  Owners(const Caller& of, Arg start, Arg stop, Arg first, Arg starts, Arg stops) {
+    const auto runs_of = of.array<const std::int64_t>("first", first, {{"owners + 1"}});
+    of.require(runs_of.shape[0] >= 1, "first", "of length owners + 1", runs_of.shape[0]);
+    end = of.integer("stop", stop, 0, runs_of.shape[0] - 1), begin = of.integer("start", start, 0, end);
+    const auto run_starts = of.array<const std::int64_t>("starts", starts, {{"runs"}});
+    const Axis length{"length of starts", run_starts.shape[0]};
+    runs = {runs_of.data, run_starts.data, of.array<const std::int64_t>("stops", stops, {length}).data};
+  }
+  std::int64_t begin, end;
+  traitcore::OwnerRuns runs;
+};
+
+void by_position(Arg start, Arg stop, Arg first, Arg starts, Arg stops, double decay, Arg out) {
+  const Caller of("position_weights");
+  const Owners owners(of, start, stop, first, starts, stops);
+  float* weights = of.array<float>("out", out, {{"events"}}).data;
+  without_gil([&] { traitcore::position_weights(owners.runs, owners.begin, owners.end, decay, weights); });
+}
+
+void by_age(Arg start, Arg stop, Arg first, Arg starts, Arg stops, Arg tokens, Arg token_weights, Arg times_us,
+            double half_life_us, Arg out) {
+  const Caller of("age_weights");
+  const Owners owners(of, start, stop, first, starts, stops);
+  const auto events = of.array<const std::int32_t>("tokens", tokens, {{"events"}});
+  const Axis length{"length of tokens", events.shape[0]};
+  const float* by_token = of.array<const float>("token_weights", token_weights, {{"n_tokens"}}).data;
+  const auto* times = of.array<const std::int64_t>("times_us", times_us, {length}).data;
+  float* weights = of.array<float>("out", out, {length}).data;
+  without_gil([&] {
+    traitcore::age_weights(owners.runs, owners.begin, owners.end, events.data, by_token, times, half_life_us, weights);
+  });
+}
+
 }  // namespace
 
 void bind_pooling(py::module_& m) {
+  define(m, "position_weights", &by_position,
+         "out float32 (events,) = decay ** (events of the owner after it), for owners [start, stop) of these runs.", "start",
+         "stop", "first", "starts", "stops", "decay", "out");
+  define(m, "age_weights", &by_age,
+         "out float32 (events,) = 2 ** -(age / half life), for owners [start, stop); age is counted from the owner's newest "
+         "event of a token that weighs anything, and events of the others weigh nothing.",
+         "start", "stop", "first", "starts", "stops", "tokens", "token_weights", "times_us", "half_life_us", "out");
   define(m, "pool_owners", &pool,
          "Weighted means of vectors (n_tokens, d) float32 over the events of owners [start, stop), into pooled "
          "(n_owners, d) float32, with mass (n_owners,) float64 and known (n_owners,) int64. Owner o's events are the "

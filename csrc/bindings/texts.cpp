@@ -3,6 +3,7 @@
 #include <traitcore/texts.hpp>
 
 #include <algorithm>
+#include <cstring>
 
 namespace traitcore_bindings {
 namespace {
@@ -67,12 +68,69 @@ py::tuple encode_strings(const py::object& texts) {
   return py::make_tuple(codes, distinct);
 }
 
+void code_some(const traitcore::Text* texts, std::int64_t n, traitcore::TextCodes& table, std::int32_t* out) {
+  std::uint64_t hashes[kTogether];
+  for (std::int64_t i = 0; i < n; ++i) {
+    hashes[i] = traitcore::TextCodes::hash(texts[i]);
+    table.look(hashes[i]);
+  }
+  for (std::int64_t i = 0; i < n; ++i) table.look_closer(hashes[i]);
+  for (std::int64_t i = 0; i < n; ++i) out[i] = texts[i].size ? table.code(texts[i], hashes[i]) : -1;
+}
+
+py::array_t<std::int32_t> code_spans(traitcore::TextCodes& table, Arg buffer, Arg starts, Arg stops) {
+  const Caller of("TextCodes.code");
+  const auto bytes = of.array<const std::uint8_t>("buffer", buffer, {{"bytes"}});
+  const auto first = of.array<const std::int64_t>("starts", starts, {{"n"}});
+  const std::int64_t n = first.shape[0];
+  const auto end = of.array<const std::int64_t>("stops", stops, {{"length of starts", n}});
+  py::array_t<std::int32_t> codes(n);
+  std::int32_t* out = codes.mutable_data();
+  const std::int64_t wrong = without_gil([&] {
+    for (std::int64_t i = 0; i < n; i += kTogether) {
+      if (i > 0 && i % kBetweenSignals == 0) poll();
+      traitcore::Text texts[kTogether];
+      const std::int64_t some = std::min<std::int64_t>(kTogether, n - i);
+      for (std::int64_t k = 0; k < some; ++k) {
+        const std::int64_t low = first.data[i + k], high = std::max(low, end.data[i + k]);
+        if (low < 0 || high > bytes.shape[0]) return i + k;
+        texts[k] = {bytes.data + low, static_cast<std::size_t>(high - low), 1};
+      }
+      code_some(texts, some, table, out + i);
+    }
+    return std::int64_t{-1};
+  });
+  if (wrong >= 0) of.refuse("starts", "places in the buffer, as their stops", std::to_string(first.data[wrong]));
+  return codes;
+}
+
+// The bytes of all texts from a code on, end to end, and where each ends.
+py::tuple texts_from(const traitcore::TextCodes& table, Arg first) {
+  const auto begin = Caller("TextCodes.texts").integer<std::int32_t>("first", first, 0, table.size());
+  py::array_t<std::int64_t> ends(table.size() - begin + 1);
+  std::int64_t* end = ends.mutable_data();
+  end[0] = 0;
+  for (std::int32_t code = begin; code < table.size(); ++code)
+    end[code - begin + 1] = end[code - begin] + static_cast<std::int64_t>(table.text(code).size);
+  py::bytes all(nullptr, static_cast<std::size_t>(end[table.size() - begin]));
+  char* out = PyBytes_AS_STRING(all.ptr());
+  for (std::int32_t code = begin; code < table.size(); ++code)
+    std::memcpy(out + end[code - begin], table.text(code).data, table.text(code).size);
+  return py::make_tuple(all, ends);
+}
+
 }  // namespace
 
 void bind_texts(py::module_& m) {
   define(m, "encode_strings", &encode_strings,
          "((n,) int32 codes in order of first occurrence, None -1; the distinct texts) of a list or tuple of strs.",
          "texts");
+  py::class_<traitcore::TextCodes>(m, "TextCodes", "Codes of spans of bytes by order of first sight, a block at a time.")
+      .def(py::init<>())
+      .def("code", &code_spans, py::arg("buffer"), py::arg("starts"), py::arg("stops"),
+           "(n,) int32 codes of the spans [starts, stops) int64 (n,) of buffer uint8; -1 where empty.")
+      .def("texts", &texts_from, py::arg("first"),
+           "(bytes of the texts from code `first` on, end to end; int64 (n + 1,) where each ends).");
 }
 
 }  // namespace traitcore_bindings

@@ -22,4 +22,7 @@ run() {  # run SOURCE NAME FLAGS...
 for source in "$here"/test_*.cpp; do
   run "$source" "$(basename "$source" .cpp)"
 done
-if [ "$mode" = tsan ]; then run "$here/test_sgns.cpp" test_sgns_atomics -DTRAITCORE_RELAXED_ATOMICS; fi
+if [ "$mode" = tsan ]; then
+  run "$here/test_sgns.cpp" test_sgns_atomics -DTRAITCORE_RELAXED_ATOMICS
+  run "$here/concurrent_calls.cpp" concurrent_calls
+fi

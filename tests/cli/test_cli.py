@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from traitcore.cli import build_parser, main
-from traitcore.cli.evaluate import next_item_scorer
-from traitcore.cli.options import LEARNING, WITH_WARNINGS, config_of
+from traitcore.cli.options import LEARNING, PREPARING, WITH_WARNINGS, config_of
 from traitcore.cli.progress import ProgressLine, progress_text, short
 from traitcore.cli.render import cut, plain, show, table, width_of, write_json
 from traitcore.events.readers import read_events
@@ -25,12 +24,15 @@ from traitcore.events.sequences import Sequences
 from traitcore.events.simulate import simulate_events
 from traitcore.items.next_item import NextItemCounts
 from traitcore.pipeline import PipelineConfig, fit_pipeline, prepare_corpus, vocabulary_of
+from traitcore.pipeline.config import PREPARED_BY
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
+from traitcore.serving.hub_folder import read_folder
 from traitcore.serving.index import open_index
 from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
 from traitcore.serving.word2vec import read_word2vec
+from traitcore.shop.evaluation import next_item_scorer
 
 FAST = ("--n-traits", "3", "--trait-method", "counts", "--vector-size", "16", "--epochs", "3")
 
@@ -88,6 +90,33 @@ def test_similar_is_what_the_table_says(folder: Path, capsys: pytest.CaptureFixt
     assert found["description"]
     text = said(capsys, "similar", token, "-k", "4", "--store", store)
     assert all(f["token"] in text and f["description"] in text for f in found["found"])
+
+
+def test_prepare_then_fit(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    log, out = str(folder / "events.csv"), str(tmp_path / "corpus")
+    memory = ("--memory", "1GB", "--scratch", str(tmp_path))
+    assert "1 buckets" in said(capsys, "prepare", log, "--out", out, *memory, "--plan")
+    assert os.listdir(tmp_path) == []
+    made = answer(capsys, "prepare", log, "--out", out, *memory, "--min-count", "3")
+    assert made["log"]["rows_kept"] == made["sessions"]["events"]
+    fast = ("--n-traits", "3", "--trait-method", "counts", "--method", "ppmi", "--vector-size", "8")
+    by_corpus = answer(capsys, "fit", out, "--store", str(tmp_path / "a"), *fast)
+    in_one = answer(capsys, "fit", log, "--store", str(tmp_path / "b"), "--min-count", "3", *memory, *fast)
+    for name in ("tokens", "items", "customers"):
+        tables = [TableStore(tmp_path / store).open(name) for store in ("a", "b")]
+        assert tables[0].fingerprint == tables[1].fingerprint
+    assert by_corpus["tokens"] == in_one["tokens"] == made["tokens"]["vocabulary"]
+    assert sorted(os.listdir(tmp_path)) == ["a", "b", "corpus"]
+    assert "--user can't change it" in refused(capsys, "fit", out, "--user", "customer", code=2)
+    assert "--memory can't change it" in refused(capsys, "fit", out, "--memory", "1GB", code=2)
+    assert "prepared with min_count=3" in refused(capsys, "fit", out, "--min-count", "9")
+    assert "name a new folder" in refused(capsys, "prepare", log, "--out", out)
+    assert "memory must be at least" in refused(capsys, "prepare", log, "--out", out + "2", "--memory", "9MB")
+    assert "--scratch needs --memory" in refused(capsys, "fit", log, "--scratch", out, code=2)
+
+
+def test_prepare_has_the_options_that_make_a_corpus() -> None:
+    assert {*PREPARING} == {*PREPARED_BY, "workers", "seed"} - {"action_map"}
 
 
 def with_choice(folder: Path, tmp_path: Path, choice: dict[str, Any]) -> str:
@@ -401,16 +430,19 @@ def test_an_index_needs_its_extra(
 
 
 def test_a_table_is_exported(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
     store = str(folder / "store")
     items = TableStore(store).open("items")
     read: dict[str, Any] = {
         "csv": lambda p: np.loadtxt(p, delimiter=",", skiprows=1, usecols=range(1, 17), dtype=np.float32),
         "npy": np.load,
         "word2vec": lambda p: read_word2vec(p).vectors,
-        "parquet": lambda p: np.stack(__import__("pyarrow.parquet").parquet.read_table(p)["vector"].to_numpy()),
+        "parquet": lambda p: np.stack(parquet.read_table(p)["vector"].to_numpy()),
         "safetensors": lambda p: np.frombuffer(
             p.read_bytes()[8 + int.from_bytes(p.read_bytes()[:8], "little"):], np.float32
         )[: items.vectors.size].reshape(items.vectors.shape),
+        "huggingface": lambda p: read_folder(p).vectors,
+        "features": lambda p: np.stack(list(map(np.asarray, parquet.read_table(p).columns[2:])), axis=1),
     }
     for kind, reader in read.items():
         out = tmp_path / f"items.{kind}"
@@ -726,3 +758,72 @@ def test_progress_shows_rate_and_remaining_time() -> None:
     assert progress_text("item2vec", 500_000, 2_000_000, 2.0) == "item2vec           25%  250.0k/s  00:06 left"
     assert progress_text("item2vec", 0, 100, 0.0) == "item2vec            0%"
     assert [short(v) for v in (3.14159, 2_500, 1.2e6, 5e9)] == ["3.14", "2.5k", "1.2M", "5.0G"]
+
+
+# -- the report, lists of customers, words -----------------------------------------------------------------------------
+
+
+def test_a_report_with_figures(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store, page, figures = str(folder / "store"), tmp_path / "report.html", tmp_path / "quality.json"
+    assert "it needs no network" in said(capsys, "report", "--store", store, "-o", str(page), "--title", "Tea & co")
+    text = page.read_text(encoding="utf-8")
+    assert "<title>Tea &amp; co</title>" in text
+    assert "Not measured for this report" in text
+    one = {"k": 20, "recall": 0.3, "coverage": 0.5}
+    figures.write_text(json.dumps({
+        "items": {"scorers": {"vectors": one, "popularity (control)": one | {"recall": 0.1}}},
+        "traits": {"figures": {"npmi": 0.4, "npmi_popular": 0.1}},
+    }), encoding="utf-8")
+    found = answer(capsys, "report", "--store", store, "-o", str(page), "--quality", str(figures))
+    assert found["bytes"] == page.stat().st_size
+    assert "coherence of the names" in page.read_text(encoding="utf-8")
+    for wrong in ("no json", "[]", '{"traits": 3}', '{"other": {}}'):
+        figures.write_text(wrong, encoding="utf-8")
+        assert "--quality must be" in refused(capsys, "report", "--store", store, "--quality", str(figures))
+
+
+def test_lists_of_customers_are_exported(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    import csv
+
+    store, out = str(folder / "store"), tmp_path / "list.csv"
+    customers = TableStore(store).open("customers")
+    how = ("--to", "csv", "--out", str(out), "--store", store)
+
+    def rows() -> list[dict[str, str]]:
+        with open(out, encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    said(capsys, "export", "profiles", *how)
+    assert [row["customer"] for row in rows()] == customers.ids.tolist()
+    assert answer(capsys, "export", "segments", "--min-share", ".9", *how)["rows"] == len(customers)
+    assert {row["name"] for row in rows() if row["trait"] == "-1"} == {"mixed"}
+    said(capsys, "export", "campaign", "--trait", "1", "--min-share", ".4", "--not-bought", "prod_0012", *how)
+    assert {row["customer"] for row in rows()} <= set(customers.ids[customers.vectors[:, 1] >= 0.4].tolist())
+    for wrong in (
+        ["campaign"], ["segments", "--trait", "1"], ["profiles", "--min-share", ".5"], ["items", "--trait", "1"],
+        ["segments", "--not-bought", "x"],
+    ):
+        refused(capsys, "export", *wrong, *how, code=2)
+    refused(capsys, "export", "profiles", "--to", "npy", "--store", store, code=2)
+    refused(capsys, "export", "items", "--to", "xlsx", "--store", store, code=2)
+
+
+def test_words_find_an_item_and_scores_are_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(folder / "store")
+    items = TableStore(store).open("items")
+    texts = items.metadata["texts"]
+    alone = next(row for row, text in enumerate(texts) if text and texts.count(text) == 1)
+    assert answer(capsys, "similar", texts[alone], "--store", store)["token"] == items.ids[alone]
+    assert "three times as likely for this customer" in said(capsys, "recommend", "cust_00007", "--store", store)
+    assert "x all customers" in said(capsys, "customer", "cust_00007", "--store", store)
+    found = answer(capsys, "traits", "--store", store)["traits"][0]
+    assert all(isinstance(who, str) for who in found["exemplars"])
+    assert "row" not in found["tokens"][0]
+
+
+def test_fit_says_first_what_it_leaves_out(folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    text = said(capsys, "fit", str(folder / "events.csv"), "--store", str(tmp_path / "s"), *FAST, "--min-count", "30")
+    lines = text.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("kept "))
+    assert first < next(i for i, line in enumerate(lines) if line.startswith("sessions "))
+    assert "--min-count 1 keeps them" in text

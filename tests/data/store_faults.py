@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from traitcore import TableError
-from traitcore.serving import disk
+from traitcore import _disk as disk
 from traitcore.serving.releases import FOLDER, Releases
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, split_sessions
-from traitcore._kernels import sessions as kernels
 from traitcore.events.session_report import BASKET_WINDOW, WINDOW, TiedEventsWarning
 
 pytestmark = pytest.mark.filterwarnings("ignore::traitcore.events.session_report.TiedEventsWarning")
@@ -173,16 +172,17 @@ def test_a_log_with_sessions_only_keeps_the_order_of_its_rows() -> None:
     assert sessions.timestamps_us is None
 
 
-@pytest.mark.parametrize("n", [25, 1000, 5003])
+@pytest.mark.parametrize("n", [24, 25, 1000, 4096, 5003])
 @pytest.mark.parametrize("spread", [3, 10**4, 10**15])
 def test_each_sort_of_a_group_is_stable(n: int, spread: int) -> None:
-    rng = np.random.default_rng(n)
-    keys = rng.integers(0, spread, n)
-    sorted_keys, rows = keys.copy(), np.arange(n)
-    kernels._stable_sort(sorted_keys, rows, np.empty(n, np.int64), np.empty(n, np.int64), 0, n)
-    expected = np.argsort(keys, kind="stable")
-    assert rows.tolist() == expected.tolist()
-    assert sorted_keys.tolist() == keys[expected].tolist()
+    times = np.random.default_rng(n).integers(0, spread, n)
+    log = EventLog.from_columns(
+        {"user_id": np.zeros(n, int), "timestamp": times, "item_id": np.arange(n) % 7}, action=None, timestamp_unit="us"
+    )
+    sessions = split_sessions(log, gap_seconds=None, ties="row")
+    assert sessions.order.tolist() == np.argsort(times, kind="stable").tolist()
+    assert sessions.timestamps_us is not None
+    assert sessions.timestamps_us.tolist() == np.sort(times).tolist()
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])

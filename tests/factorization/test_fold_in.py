@@ -48,7 +48,7 @@ def test_a_row_never_depends_on_its_neighbours_or_on_workers(level):
         solver = tc.WeightSolver(H)
         W = solver(X)
         for workers in (2, 3, 7):
-            np.testing.assert_allclose(solver(X, workers=workers), W, rtol=1e-9, atol=1e-12)
+            assert solver(X, workers=workers).tobytes() == W.tobytes()
         np.testing.assert_allclose(solver(X[::-1]), W[::-1], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(np.array([solver(x) for x in X[:100]]), W[:100], rtol=1e-9, atol=1e-12)
     finally:

@@ -17,7 +17,7 @@ from tests.reference.cooccurrence import cooccurrences, pruned
 from traitcore.items import cooccurrence, count_parts
 from traitcore.items.cooccurrence import count_cooccurrences
 from traitcore.items.count_parts import csr_of
-from traitcore.items.merge_counts import merge_counts
+from traitcore.items.merge_counts import merge_counts, subtract_counts
 
 N = 9
 SESSIONS = st.lists(st.lists(st.integers(0, N - 1), max_size=14), max_size=8)
@@ -215,6 +215,23 @@ def test_memory_above_the_limit_is_refused_before_it_is_taken(workers: int, weig
             tracemalloc.stop()
 
 
+@pytest.mark.parametrize("dtype", [None, np.float32])
+@pytest.mark.parametrize("cut", [1.0, 0.5, 0.25])
+def test_a_corpus_that_does_not_fit_is_counted_in_parts(cut: float, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    seqs = tc.Sequences(tokens=rng.integers(0, 60, 500_000), offsets=np.arange(0, 500_001, 20))
+    whole = count_cooccurrences(seqs, n_items=70, dtype=dtype)
+    least = seqs.n_tokens * 8 / 2**20
+    count_cooccurrences(seqs, n_items=70, dtype=dtype, memory_limit_mb=least / 4)  # compiled
+    tracemalloc.start()
+    try:
+        parts = count_cooccurrences(seqs, n_items=70, dtype=dtype, memory_limit_mb=least * cut)
+        assert tracemalloc.get_traced_memory()[1] <= 1.1 * least * cut * 2**20
+    finally:
+        tracemalloc.stop()
+    assert same_bytes(whole, parts)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_stays_below_a_limit_that_is_accepted(workers: int) -> None:
     rng = np.random.default_rng(0)
@@ -319,3 +336,41 @@ def test_merged_counts_store_no_zeros() -> None:
     assert merge_counts([zeros]).nnz == merge_counts([zeros, zeros]).nnz == 2
     assert merge_counts([zeros, zeros], weights=(0.0, 0.0)).nnz == 0
     assert zeros.nnz == 3  # the caller's matrix is as it was
+
+
+@given(
+    lists=st.lists(st.lists(st.integers(0, 6), max_size=8), min_size=1, max_size=8), gone=st.sets(st.integers(0, 7)),
+    window=st.integers(1, 4), symmetric=st.booleans(), dtype=st.sampled_from([np.int32, np.int64]),
+)
+def test_counts_without_a_customer(
+    lists: list[list[int]], gone: set[int], window: int, symmetric: bool, dtype: Any
+) -> None:
+    """All, less the part, is what counting the others gives, to the byte."""
+
+    def count(chosen: list[list[int]], n: int = 7) -> sparse.csr_array:
+        sequences = tc.Sequences.from_lists(chosen) if chosen else tc.Sequences([], [0])
+        return count_cooccurrences(sequences, n_items=n, window=window, symmetric=symmetric, dtype=dtype)
+
+    theirs = [one for i, one in enumerate(lists) if i in gone]
+    n = 1 + max((max(one) for one in theirs if one), default=0)
+    left = subtract_counts(count(lists), count(theirs, n))  # a part may lack the later tokens
+    expected = count([one for i, one in enumerate(lists) if i not in gone])
+    for name in ("indptr", "indices", "data"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(expected, name), strict=True)
+
+
+def test_subtract_counts_in_ranges_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traitcore.items.merge_counts._ENTRIES", 50)
+    rng = np.random.default_rng(0)
+    part, rest = (sparse.csr_array(rng.poisson(0.4, (40, 40))) for _ in range(2))
+    assert (subtract_counts(part + rest, part) != rest).nnz == 0
+
+
+def test_what_cannot_be_subtracted() -> None:
+    ones = sparse.csr_array(np.ones((3, 3), dtype=np.int32))
+    with pytest.raises(ValueError, match="'part' parameter of subtract_counts must be a part of counts"):
+        subtract_counts(ones, 2 * ones)
+    with pytest.raises(ValueError, match="at most 2 rows"):
+        subtract_counts(ones[:2, :2], ones)
+    with pytest.raises((ValueError, TypeError), match="'counts' parameter of subtract_counts"):
+        subtract_counts(ones.astype(np.float32) / 3, ones)

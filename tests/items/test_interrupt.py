@@ -12,10 +12,12 @@ import numpy as np
 from traitcore import Sequences
 from traitcore.items.cooccurrence import count_cooccurrences
 from traitcore.items.sgns import train_sgns
+from traitcore.items.sgns_counts import train_sgns_from_counts
 from traitcore.items.sgns_options import SgnsOptions
 n = 400_000  # every token in the window of every other: minutes of work
 tokens = (np.arange(n) % 3).astype(np.int32)
 seqs = Sequences(tokens, np.array([0, n]))
+pairs = np.array([[0.0, 1], [1, 0]])
 small = Sequences(tokens[:100], np.array([0, 100]))
 """
 _JOBS = {
@@ -23,6 +25,7 @@ _JOBS = {
     "counts, 2 workers": "count_cooccurrences({seqs}, window=None, workers=2)",
     "weighted counts": "count_cooccurrences({seqs}, window=None, sequence_weights=np.ones(1))",
     "SGNS": "train_sgns({seqs}, SgnsOptions(window=None, sample=0.0))",
+    "SGNS from counts": "train_sgns_from_counts(pairs * len({seqs}.tokens) ** 2)",
     "SGNS, 2 workers": "train_sgns({seqs}, SgnsOptions(window=None, sample=0.0, workers=2))",
 }
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import traitcore as tc
-from traitcore.items.next_item import PRESETS, NextItemCounts
+from traitcore._kernels import next_item as kernels
+from traitcore.items.next_item import DECAY, PRESETS, REPEAT, NextItemCounts
 
 N = 8
 SESSIONS = st.lists(st.lists(st.integers(0, N - 1), min_size=1, max_size=9), min_size=1, max_size=8)
@@ -43,7 +44,7 @@ def slow_scores(C, session, p) -> np.ndarray:
 
 @given(train=SESSIONS, test=SESSIONS, preset=st.sampled_from(sorted(PRESETS)))
 def test_scores_are_the_recipe(train, test, preset) -> None:
-    p = PRESETS[preset]
+    p = PRESETS[preset] | ({"decay": DECAY, "repeat": REPEAT} if preset == "next_click" else {})  # too few to choose by
     model = NextItemCounts.preset(preset).fit(tc.Sequences.from_lists(train), n_items=N)
     C = slow_matrix(train, p)
     np.testing.assert_allclose(model.scores_.toarray(), C, rtol=1e-4, atol=1e-7)
@@ -159,3 +160,33 @@ def test_stored_zeros_among_the_scores_are_no_scores() -> None:
     assert (items == [[zeros.indices[0], -1, -1]] * 50).all()
     assert (scores[:, 0] > 0).all()
     assert model.score(sequences).nnz == 50
+
+
+def test_decay_and_repeat_are_chosen_on_the_latest_sessions() -> None:
+    rng = np.random.default_rng(0)
+    ahead = [[int(s + k) % 40 for k in range(5)] for s in rng.integers(0, 40, 600)]
+    back = [[int(a), int(b), int(a), int(b)] for a, b in rng.integers(0, 40, (600, 2))]
+    walker, loyal = (NextItemCounts().fit(tc.Sequences.from_lists(s)) for s in (ahead, back))
+    assert walker.repeat_ < loyal.repeat_
+    mixed = tc.Sequences.from_lists(ahead + back)
+    given = NextItemCounts(decay=0.9).fit(mixed)
+    assert given.decay_ == 0.9
+    assert given.repeat_ > walker.repeat_  # the latest sessions decide
+    fixed = NextItemCounts(decay=given.decay_, repeat=given.repeat_).fit(mixed)
+    np.testing.assert_array_equal(fixed.recommend(mixed)[0], given.recommend(mixed)[0])
+    few = NextItemCounts().fit(tc.Sequences.from_lists(ahead[:20]))
+    assert (few.decay_, few.repeat_) == (DECAY, REPEAT)
+
+
+@given(train=SESSIONS, test=SESSIONS, decay=st.floats(0.1, 1.0), seed=st.integers(0, 99))
+def test_ranks_for_many_repeats_at_once_are_those_one_by_one(train, test, decay, seed) -> None:
+    model = NextItemCounts(decay=decay, repeat=1.0).fit(tc.Sequences.from_lists(train), n_items=N)
+    batch, targets = tc.Sequences.from_lists(test), np.random.default_rng(seed).integers(0, N, len(test))
+    repeats = np.array([0.25, 1.0, 4.0])
+    found = np.empty((len(test), 3))
+    kernels.rank_targets_by_repeat(
+        0, len(test), batch.tokens, batch.offsets, targets.astype(np.int32), *model._matrix(), decay, repeats,
+        np.zeros(N), np.empty(N + 1, np.int32), np.empty(N), found,
+    )
+    for column, repeat in zip(found.T, repeats):
+        np.testing.assert_array_equal(column, model.set_params(repeat=float(repeat)).rank(batch, targets))

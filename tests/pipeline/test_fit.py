@@ -19,8 +19,9 @@ from traitcore.events.simulate import Simulation, simulate_events
 from traitcore.items.content import content_features
 from traitcore.pipeline import Catalogue, PipelineConfig, PipelineResult, fit_pipeline, prepare_corpus, read_catalogue
 from traitcore.pipeline.catalogue import complete_vectors
+from traitcore.pipeline.many_customers import latest_tokens
 from traitcore.pipeline.publish import changed_settings
-from traitcore.pipeline.tables import latest_tokens, vocabulary_of
+from traitcore.pipeline.tables import vocabulary_of
 from traitcore.serving.store import TableStore
 
 SMALL: dict[str, Any] = {"n_traits": 3, "trait_method": "counts", "vector_size": 16, "epochs": 3}
@@ -385,7 +386,7 @@ def test_progress_names_the_stages(shop: Simulation) -> None:
     told: list[str] = []
     fit_pipeline(shop.log, progress=lambda stage, done, total: told.append(stage), **SMALL)
     order = list(dict.fromkeys(told))
-    assert order == ["sessions", "tokens", "item2vec", "customers", "traits", "descriptions", "tables"]
+    assert order == ["sessions", "tokens", "coverage", "item2vec", "customers", "traits", "descriptions", "tables"]
 
 
 def test_refits_report_their_purpose(shop: Simulation, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,12 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from traitcore.cli import main
 from traitcore.events.sequences import Sequences
 from traitcore.events.simulate import simulate_events
-from traitcore.pipeline import PipelineConfig, fit_pipeline, make_embedder, prepare_corpus, recorded_choice
+from traitcore.pipeline import Catalogue, PipelineConfig, fit_pipeline, make_embedder, prepare_corpus, recorded_choice
 from traitcore.pipeline.next_choice import choose_next
 from traitcore.pipeline.refits import compare_refits
 from traitcore.quality.retrieval import VectorScorer, evaluate_retrieval
+from traitcore.serving.next_model import next_model_of
+from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
 
@@ -133,3 +137,78 @@ def test_workers_choose_alike() -> None:
         found.append(compare_refits(result.items, corpus, make_embedder, config, None))
     assert found[0].next_tokens == found[1].next_tokens
     assert found[0].next_items == found[1].next_items
+
+
+def published_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> tuple[TableStore, Any]:
+    """A store of a shop where vectors alone find nothing, so that the model is published; and what fit returned."""
+    monkeypatch.setattr(
+        "traitcore.pipeline.next_choice.VectorScorer", lambda *sides: lambda p: np.zeros((len(p), len(sides[0])))
+    )
+    log = simulate_events(n_users=150, n_items=60, n_traits=3, sessions_per_user=6).log
+    result = fit_pipeline(log, store=tmp_path, vector_size=8, epochs=1, customers="none", method="ppmi", **given)
+    return TableStore(tmp_path), result
+
+
+def test_the_model_is_published_where_it_finds_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, result = published_model(tmp_path, monkeypatch)
+    items = store.open("items")
+    assert recorded_choice(items, "recommend") == recorded_choice(items, "similar") == "model"
+    assert items.metadata["next"]["recommend"]["recall_at_20"]["model"] > 0.3
+    model = next_model_of(items)
+    assert model is not None
+    assert model.n_items_ == len(items) == len(result.items)
+    encoder = items.metadata["next_encoder"]
+    session = [3, 7, 3]
+    # The encoder as its metadata tell it, by hand.
+    vectors = items.arrays["next_vectors"]
+    total = sum(w * vectors[i] for w, i in zip(encoder["step_weights"], session[::-1]))
+    scores = encoder["scale"] * total / np.linalg.norm(total) @ vectors.T + items.arrays["next_biases"]
+    scores[3] += encoder["repeat_bonus"][0]
+    scores[7] += encoder["repeat_bonus"][1]
+    np.testing.assert_allclose(model.score(session)[0], scores, atol=1e-4)
+    found = next_items(session, model=model, k=5, exclude=[0])
+    scores[0] = -np.inf
+    assert found.rows.tolist() == np.argsort(-scores, kind="stable")[:5].tolist()
+    hidden = next_items(session, model=model, k=len(items), exclude_seen=True)
+    assert not {3, 7} & set(hidden.rows.tolist())
+    with pytest.raises(ValueError, match="'model' parameter of next_items must be given alone"):
+        next_items(session, np.eye(3), model=model)
+    with pytest.raises(TypeError, match="'model' parameter of next_items"):
+        next_items(session, model=3)
+    with pytest.raises(ValueError, match="can't be trained on"):
+        model.partial_fit(Sequences.from_lists([[0, 1]]))
+
+
+def test_a_catalogue_s_new_items_take_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = simulate_events(n_users=150, n_items=60, n_traits=3, sessions_per_user=6).log
+    old = log.item_ids.tolist()
+    kinds = [f"kind {i % 4}" for i in range(len(old))]
+    catalogue = Catalogue(
+        np.asarray([*old, "brand new"], dtype=object), categories=[*kinds, "kind 1"],
+        texts=[*(f"{kind} thing {i}" for i, kind in enumerate(kinds)), "kind 1 thing"],
+    )
+    store, _ = published_model(tmp_path, monkeypatch, catalogue=catalogue)
+    items = store.open("items")
+    model, row = next_model_of(items), items.row("brand new")
+    assert model is not None
+    assert np.linalg.norm(model.vectors_[row]) == pytest.approx(1, abs=1e-5)
+    assert model.biases_[row] == model.biases_.min()
+    assert np.isfinite(model.score([row])).all()
+    assert row in model.recommend([1, 2], k=len(items))[0]
+
+
+def test_a_session_is_answered_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, _ = published_model(tmp_path, monkeypatch)
+    items = store.open("items")
+    model, names = next_model_of(items), items.ids[[5, 9, 2]].tolist()
+    assert model is not None
+    assert main(["recommend", "--session", ",".join(names), "--store", str(tmp_path), "-k", "4", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["by"] == "model"
+    assert answer["session"] == names
+    assert [r["item"] for r in answer["recommended"]] == items.ids[model.recommend([5, 9, 2], k=4)[0]].tolist()
+    assert all(r["why"].removeprefix("after ") in names for r in answer["recommended"])
+    assert main(["similar", names[0], "--next", "--store", str(tmp_path), "-k", "3", "--json"]) == 0
+    assert main(["recommend", "--store", str(tmp_path)]) == 2

@@ -115,6 +115,20 @@ class ReferenceSgns:
             members = [i for i in range(n) if self.groups[i] == group]  # type: ignore[index]
             self.group_tables[group] = members, alias_table([self.weights[i] for i in members])
 
+    def fit_stars(self, stars: list[list[int]], targets: list[int]) -> ReferenceSgns:
+        """Each item of a star is met by its one target, and by no other item; fewer than PIECE items a star."""
+        n_tokens = sum(map(len, stars))
+        for epoch in range(self.epochs):
+            key = mix64(self.seed ^ mix64(epoch + GOLDEN))
+            loss, before = 0.0, 0
+            for number, (star, target) in enumerate(zip(stars, targets)):
+                share = (epoch + before / n_tokens) / self.epochs
+                alpha = self.alpha + (self.min_alpha - self.alpha) * share
+                loss += self._target(target, star, mix64(word(stream_state(key, number), 0)), alpha)
+                before += len(star)
+            self.losses.append(loss / n_tokens)
+        return self
+
     def fit(self, sequences: list[list[int]], global_context: list[int] | None = None) -> ReferenceSgns:
         n_tokens = sum(map(len, sequences))
         for epoch in range(self.epochs):
@@ -165,18 +179,22 @@ class ReferenceSgns:
         loss, number = 0.0, 0
         step = MAX_INPUTS if self.shared else 1
         for first in range(0, len(inputs), step):
-            noise = []
-            for k in range(self.negative):
-                w = mix64(key + (number + 1) * GOLDEN)
-                number += 1
-                if k < self.group_negative:
-                    members, table = self.group_tables[self.groups[target]]  # type: ignore[index]
-                    noise.append(members[draw(table, w)])
-                else:
-                    noise.append(draw(self.table, w))
+            noise = self._noise(target, key + number * GOLDEN)
+            number += self.negative
             self.drawn += noise
             loss += self._update(target, inputs[first : first + step], noise, alpha)
         return loss
+
+    def _noise(self, target: int, key: int) -> list[int]:
+        noise = []
+        for k in range(self.negative):
+            w = mix64(key + (k + 1) * GOLDEN)
+            if k < self.group_negative:
+                members, table = self.group_tables[self.groups[target]]  # type: ignore[index]
+                noise.append(members[draw(table, w)])
+            else:
+                noise.append(draw(self.table, w))
+        return noise
 
     def _update(self, target: int, inputs: list[int], noise: list[int], alpha: float) -> float:
         outputs, weights = [target], [1.0]

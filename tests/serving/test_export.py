@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,24 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         export.write_numpy(table(4), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["t.npz"]
+
+
+def test_features_for_feature_stores(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    at = datetime(2026, 11, 29, 8, 30, tzinfo=timezone(timedelta(hours=2)))
+    t = EmbeddingTable(["ann", "bob"], [[0.7, 0.3], [0.1, 0.9]], metadata={"traits": [{}, {}]})
+    export.write_features(t, tmp_path / "f.parquet", timestamp=at)
+    found = parquet.read_table(tmp_path / "f.parquet")
+    assert found.column_names == ["customer_id", "event_timestamp", "trait_0", "trait_1"]
+    assert found.schema.field("event_timestamp").type == pa.timestamp("us", tz="UTC")
+    assert found["event_timestamp"].to_pylist() == [at.astimezone(UTC)] * 2
+    assert found.schema.field("trait_1").type == pa.float32()
+    np.testing.assert_array_equal(found["trait_1"].to_numpy(), t.vectors[:, 1])
+    assert found.schema.metadata[b"traitcore.fingerprint"].decode() == t.fingerprint
+    export.write_features(EmbeddingTable([3], np.ones((1, 1))), tmp_path / "f.parquet", timestamp=at, entity="item_id")
+    assert parquet.read_table(tmp_path / "f.parquet").column_names == ["item_id", "event_timestamp", "v0"]
+    for entity in ("trait_0", "event_timestamp", ""):
+        with pytest.raises(ValueError, match="'entity' parameter of write_features"):
+            export.write_features(t, tmp_path / "g.parquet", timestamp=at, entity=entity)
+    with pytest.raises(TypeError, match="a datetime with a time zone"):
+        export.write_features(t, tmp_path / "g.parquet", timestamp=at.replace(tzinfo=None))

@@ -72,3 +72,53 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, module: str, call:
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match="pip install"):
         getattr(EmbeddingTable(["a"], [[1.0]]), call)()
+
+
+@pytest.mark.parametrize("ids", IDS)
+def test_the_stream_says_whose_it_is(tmp_path: Path, ids: Any) -> None:
+    pa = pytest.importorskip("pyarrow")
+    t = EmbeddingTable(ids, np.random.default_rng(0).normal(size=(4, 3)))
+    assert pa.table(t).schema.metadata == {b"traitcore.fingerprint": t.fingerprint.encode()}
+    TableStore(tmp_path).publish(t, "t")
+    labels = pa.table(TableStore(tmp_path).open("t")).schema.metadata
+    assert (labels[b"traitcore.table"], labels[b"traitcore.version"]) == (b"t", b"v000001")
+    assert labels[b"traitcore.fingerprint"].decode() == t.fingerprint
+
+
+@pytest.mark.parametrize("ids", IDS)
+def test_back_from_arrow(ids: Any) -> None:
+    pa, pl, duckdb = (pytest.importorskip(name) for name in ("pyarrow", "polars", "duckdb"))
+    rng = np.random.default_rng(0)
+    t = EmbeddingTable(ids, rng.normal(size=(4, 3)), context_vectors=rng.normal(size=(4, 3)))
+    lists = pa.list_(pa.float64())
+    as_lists = t.to_arrow().set_column(1, "vector", t.to_arrow()["vector"].cast(lists))
+    with duckdb.connect() as con:
+        relation = con.sql("SELECT * FROM t")
+        chunks = pa.concat_tables([t.to_arrow()[:1], t.to_arrow()[1:]])
+        for data in (t, t.to_arrow(), pl.DataFrame(t), relation, as_lists, chunks):
+            assert EmbeddingTable.from_arrow(data).fingerprint == t.fingerprint
+    part = EmbeddingTable.from_arrow(t.to_arrow()[1:3])  # a slice: offsets
+    assert part.fingerprint == t.subset(ids[1:3]).fingerprint
+    named = t.to_arrow().rename_columns(["key", "embedding", "other"])
+    found = EmbeddingTable.from_arrow(named, id="key", vector="embedding")
+    assert found.context_vectors is None
+    np.testing.assert_array_equal(found.vectors, t.vectors)
+
+
+def test_what_is_no_table_in_arrow() -> None:
+    pa = pytest.importorskip("pyarrow")
+    ids = pa.array(["a", "b"])
+    for columns, problem in (
+        ({"key": ids, "vector": [[1.0], [2.0]]}, "'id' parameter"),
+        ({"id": ids, "v": [[1.0], [2.0]]}, "'vector' parameter"),
+        ({"id": ids, "vector": [1.0, 2.0]}, "lists of floats"),
+        ({"id": ids, "vector": [[1.0], [2.0, 3.0]]}, r"one length \(1 in row 0\).*2 in row 1"),
+        ({"id": ids, "vector": [[1.0], None]}, "without nulls"),
+        ({"id": ids, "vector": [[1.0], [None]]}, "without nulls"),
+        ({"id": pa.array(["a", None]), "vector": [[1.0], [2.0]]}, "ids"),
+        ({"id": ids, "vector": [[1.0], [float("nan")]]}, "vectors"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=problem):
+            EmbeddingTable.from_arrow(pa.table(columns))
+    with pytest.raises(TypeError, match="__arrow_c_stream__"):
+        EmbeddingTable.from_arrow({"id": ["a"], "vector": [[1.0]]})

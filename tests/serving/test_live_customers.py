@@ -254,3 +254,22 @@ def test_no_traits_without_components() -> None:
     live.update(1, 1)
     with pytest.raises(ValueError, match="components"):
         live.traits(1)
+
+
+def test_a_forgotten_customer_leaves_nothing() -> None:
+    table = EmbeddingTable(["cup", "mug", "tie"], np.eye(3))
+    live, never = LiveCustomers(table), LiveCustomers(table)
+    events = [("ann", "cup"), ("bob", "mug"), ("ann", "tie"), ("cid", "tie")]
+    live.update_batch([who for who, _ in events], [what for _, what in events])
+    never.update_batch([who for who, _ in events if who != "ann"], [what for who, what in events if who != "ann"])
+    assert live.forget("ann") == 1
+    assert live.forget(["ann", "dan"]) == 0
+    assert "ann" not in live
+    assert live.n_evicted == 0
+    with pytest.raises(KeyError, match="ann"):
+        live.vector("ann")
+    np.testing.assert_array_equal(live.vectors(["bob", "cid"]), never.vectors(["bob", "cid"]))
+    live.update("dan", "mug")  # takes the place of ann, and nothing of hers
+    assert live.vector("dan").tolist() == [0, 1, 0]
+    live.update("ann", "cup")
+    assert live.vector("ann").tolist() == [1, 0, 0]

@@ -12,8 +12,8 @@ from scipy import sparse
 
 from tests.reference import serving as slow
 from traitcore import TableError, _core, build_index, open_index, top_k
-from traitcore.serving import index as index_module
 from traitcore.serving import neighbors
+from traitcore.serving import recall as recall_module
 from traitcore.serving.table import EmbeddingTable
 
 METRICS = ("cosine", "dot", "euclidean")
@@ -344,11 +344,11 @@ def test_recall_of_a_poor_answer_is_low(metric: str) -> None:
     rng = np.random.default_rng(0)
     v = rng.normal(size=(500, 8)).astype(np.float32)
     exact = top_k(v[:50], v, 20, metric=metric)[0]
-    assert index_module._recall(v[:50], v, exact[:, :10], exact[:, :10], metric) == 1.0
-    assert index_module._recall(v[:50], v, exact[:, :10], exact[:, 5:15], metric) == 0.5
-    assert index_module._recall(v[:50], v, exact[:, :10], np.full((50, 10), -1), metric) == 0.0
+    assert recall_module._recall(v[:50], v, exact[:, :10], exact[:, :10], metric) == 1.0
+    assert recall_module._recall(v[:50], v, exact[:, :10], exact[:, 5:15], metric) == 0.5
+    assert recall_module._recall(v[:50], v, exact[:, :10], np.full((50, 10), -1), metric) == 0.0
     repeated = np.repeat(exact[:, :1], 10, axis=1)  # one row ten times is one answer
-    assert index_module._recall(v[:50], v, exact[:, :10], repeated, metric) == 0.1
+    assert recall_module._recall(v[:50], v, exact[:, :10], repeated, metric) == 0.1
 
 
 def test_an_index_behind_its_table_never_opens(tmp_path: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from traitcore import EmbeddingTable, GuardrailError, TableError, TableStore
-from traitcore.serving import disk
+from traitcore import _disk as disk
 from traitcore.serving.releases import FOLDER
 
 ALL = ("tokens", "items", "customers")

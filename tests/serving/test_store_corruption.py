@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from traitcore import TableError
-from traitcore.serving import manifest, npy
+from traitcore import _npy as npy
+from traitcore.serving import manifest
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
 

@@ -22,34 +22,6 @@ _AHEAD = 12
 
 
 @kernel()
-def count_tokens(start, stop, tokens, counts):
-    """Add the occurrences of tokens[start:stop] to `counts`."""
-    for t in range(start, stop):
-        counts[tokens[t]] += 1
-
-
-@kernel()
-def invert(start, stop, tokens, offsets, cursor, padded, places):
-    """Sequences [start, stop): copy them to `padded`, -1 after each, and write each token's places at its cursor."""
-    for s in range(start, stop):
-        for t in range(offsets[s], offsets[s + 1]):
-            token = tokens[t]
-            place = t + s + 1
-            padded[place] = token
-            places[cursor[token]] = place
-            cursor[token] += 1
-        padded[offsets[s + 1] + s + 1] = -1
-
-
-@kernel()
-def label_places(start, stop, offsets, sequence):
-    """The sequence of each place of the padded corpus."""
-    for s in range(start, stop):
-        for place in range(offsets[s] + s + 1, offsets[s + 1] + s + 1):
-            sequence[place] = s
-
-
-@kernel()
 def sort_columns(columns, m, low, high):
     """Sort columns[:m] in place; `low` and `high` are zeroed bitmaps (a bit per column, a bit per word of `low`)."""
     if m <= 32:
@@ -83,9 +55,8 @@ def sort_columns(columns, m, low, high):
 
 
 @kernel()
-def emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used):
+def emit_row(row, columns, m, sums, keep_self, min_count, indices, data, used):
     """Write the sorted columns[:m] and their sums, pruned, from `used` on; zero the sums; the new end."""
-    first = used
     for k in range(m):
         column = columns[k]
         value = sums[column]
@@ -94,27 +65,12 @@ def emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, 
             indices[used] = column
             data[used] = value
             used += 1
-    if 0 < top_k < used - first:
-        cut = np.sort(data[first:used])[used - first - top_k]
-        ties = top_k
-        for k in range(first, used):
-            if data[k] > cut:
-                ties -= 1
-        end = first
-        for k in range(first, used):
-            if data[k] > cut or (data[k] == cut and ties > 0):
-                if data[k] == cut:
-                    ties -= 1
-                indices[end] = indices[k]
-                data[end] = data[k]
-                end += 1
-        used = end
     return used
 
 
 @kernel()
 def count_rows(
-    row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
+    row, stop, starts, places, padded, back, ahead, keep_self, min_count,
     sums, columns, low, high, lengths, indices, data, used, pause, work,
 ):
     """Rows [row, stop) of the counts, until the buffers might not hold the next one, or `work` contexts were counted.
@@ -162,7 +118,7 @@ def count_rows(
             work -= distance
         pause[:] = 0
         sort_columns(columns, m, low, high)
-        end = emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used)
+        end = emit_row(row, columns, m, sums, keep_self, min_count, indices, data, used)
         lengths[row] = end - used
         used = end
         row += 1
@@ -183,7 +139,7 @@ def flush_part(part, touched, n, cap, sums, columns, m):
 
 @kernel()
 def count_rows_weighted(
-    row, stop, starts, places, padded, back, ahead, keep_self, min_count, top_k,
+    row, stop, starts, places, padded, back, ahead, keep_self, min_count,
     sums, columns, low, high, lengths, indices, data, used, pause, work,
     sequence, sequence_weights, actions, action_weights, cap, part, touched,
 ):
@@ -232,7 +188,7 @@ def count_rows_weighted(
         pause[:] = 0
         m = flush_part(part, touched, n, cap, sums, columns, m)
         sort_columns(columns, m, low, high)
-        end = emit_row(row, columns, m, sums, keep_self, min_count, top_k, indices, data, used)
+        end = emit_row(row, columns, m, sums, keep_self, min_count, indices, data, used)
         lengths[row] = end - used
         used = end
         row += 1

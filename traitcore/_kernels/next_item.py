@@ -132,3 +132,39 @@ def rank_targets(
         if wanted == 0:
             equal += len(sums) - m
         ranks[s] = above + (equal + 1) / 2
+
+
+@kernel()
+def rank_targets_by_repeat(
+    start, stop, tokens, offsets, targets, indptr, indices, data, decay, repeats, sums, columns, own, ranks
+):
+    """`rank_targets` for each of `repeats`, into ranks (n_sessions, n_repeats); `own` holds a session's items."""
+    for s in range(start, stop):
+        m = score_session(tokens, offsets[s], offsets[s + 1], indptr, indices, data, decay, 1.0, sums, columns)
+        target = sums[targets[s]]
+        held = 0
+        repeated = False
+        for t in range(offsets[s], offsets[s + 1]):
+            repeated = repeated or tokens[t] == targets[s]
+            if sums[tokens[t]] > 0:
+                own[held] = sums[tokens[t]]
+                sums[tokens[t]] = 0.0
+                held += 1
+        for r in range(len(repeats)):
+            wanted = target * repeats[r] if repeated else target
+            above = 0
+            equal = 0
+            for k in range(m):
+                value = sums[columns[k]]
+                above += value > wanted
+                equal += value == wanted
+            if wanted == 0:
+                equal += len(sums) - m
+            for k in range(held):
+                # Its entry in `columns` counted as 0 above.
+                value = own[k] * repeats[r]
+                above += value > wanted
+                equal += (value == wanted) - (wanted == 0)
+            ranks[s, r] = above + (equal + 1) / 2
+        for k in range(m):
+            sums[columns[k]] = 0.0

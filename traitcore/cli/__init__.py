@@ -1,5 +1,5 @@
-"""The command line: demo, simulate, fit, similar, traits, customer, recommend, follow, evaluate, store, index,
-export.
+"""The command line: demo, simulate, fit, prepare, verify-run, similar, traits, customer, recommend, report, follow,
+evaluate, store, index, export, forget.
 
 Results go to stdout, progress and errors to stderr. Exit codes: 0 done, 1 bad input or failure (with one line of
 explanation), 2 a wrong command line, 3 refused by the guardrails, 4 published with warnings. With --json, stdout is one
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from .. import __version__
 from .._errors import GuardrailError
-from . import admin, evaluate, fit, follow, query
+from . import admin, evaluate, fit, follow, forget, prepare, query, report, verify
 from .options import UsageError
 from .render import show, write_json
 
@@ -26,6 +26,7 @@ _EPILOG = """examples:
   traitcore similar view_prod_0012 --store shop
   traitcore traits --store shop
   traitcore customer cust_00042 --store shop
+  traitcore report --store shop -o report.html
   traitcore follow new_events.csv --history events.csv --store shop
 
 traitcore COMMAND --help explains a command.
@@ -49,7 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"traitcore {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (fit, query, follow, evaluate, admin):
+    for module in (fit, prepare, verify, query, report, follow, evaluate, admin, forget):
         module.add_commands(commands)
     return parser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,10 @@ if TYPE_CHECKING:
     from ..serving.store import TableStore
 
 
-_ENDINGS = {"parquet": ".parquet", "word2vec": ".txt", "csv": ".csv", "npy": ".npy", "safetensors": ".safetensors"}
+_ENDINGS = {"parquet": ".parquet", "word2vec": ".txt", "csv": ".csv", "npy": ".npy", "safetensors": ".safetensors",
+            "huggingface": "_hub", "features": "_features.parquet", "xlsx": ".xlsx"}
+_LISTS = ("profiles", "segments", "campaign")
+_LIST_FORMATS = ("csv", "parquet", "xlsx")
 
 
 def add_commands(commands: Any) -> None:
@@ -46,12 +50,25 @@ def add_commands(commands: Any) -> None:
         parser.set_defaults(run=run)
 
     export = commands.add_parser(
-        "export", help="write a published table as Parquet, word2vec text, CSV, NumPy or safetensors",
-        description="Writes the ids and vectors of one version of a table for other systems.",
-        epilog="example:\n  traitcore export items --to parquet --store shop",
+        "export", help="write a published table, or a list of customers, for other systems",
+        description="Writes the ids and vectors of one version of a table for other systems. huggingface: a folder of "
+        "config.json, model.safetensors and a card, with the whole table. features: Parquet for feature stores, a row "
+        "for each customer (or item), its time that of the publication. Or a list of customers (CSV, Parquet, Excel): "
+        "profiles, the share of each trait; segments, the largest trait of each customer; campaign, the customers of "
+        "one trait, without those who bought something.",
+        epilog="examples:\n  traitcore export items --to parquet --store shop\n"
+        "  traitcore export profiles --to xlsx --store shop\n"
+        "  traitcore export campaign --trait 5 --min-share .3 --not-bought 22423 --to csv --store shop",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    export.add_argument("name", metavar="TABLE", help="tokens, items or customers")
+    export.add_argument(
+        "name", metavar="TABLE", help="tokens, items or customers; or profiles, segments or campaign"
+    )
+    export.add_argument("--trait", type=int, metavar="N", help="of a campaign")
+    text = "least share of the trait, of a campaign or segment (.3)"
+    export.add_argument("--min-share", type=float, metavar="X", help=text)
+    text = "leave out of a campaign who bought this item (repeat)"
+    export.add_argument("--not-bought", action="append", metavar="ITEM", help=text)
     export.add_argument("--to", choices=tuple(_ENDINGS), required=True, help="format of the file")
     export.add_argument("--out", metavar="FILE", help="default: the table's name")
     export.add_argument("--version", default="latest", metavar="V", help="a version of the table (%(default)s)")
@@ -176,20 +193,61 @@ def run_repair(args: argparse.Namespace) -> None:
 
 
 def run_export(args: argparse.Namespace) -> None:
+    if args.name in _LISTS:
+        _export_list(args)
+        return
+    for flag, value in (("--trait", args.trait), ("--min-share", args.min_share), ("--not-bought", args.not_bought)):
+        if value is not None:
+            raise UsageError(f"{flag} is for lists of customers: {', '.join(_LISTS)}.")
+    if args.to == "xlsx":
+        raise UsageError(f"--to xlsx is for lists of customers: {', '.join(_LISTS)}.")
+    from datetime import datetime
+
     from ..serving import export
+    from ..serving.hub_folder import write_folder
+    from ..serving.tensors import write_safetensors
     from ..serving.word2vec import write_word2vec
 
     store, _ = _open(args)
     opened = store.open(args.name, args.version)
     out = args.out or f"{args.name}{_ENDINGS[args.to]}"
-    writers = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
-               "npy": export.write_npy, "safetensors": export.write_safetensors}
-    beside = writers[args.to](opened, out)  # type: ignore[operator]
+    writers: dict[str, Any] = {"parquet": export.write_parquet, "word2vec": write_word2vec, "csv": export.write_csv,
+               "npy": export.write_npy, "safetensors": write_safetensors, "huggingface": write_folder}
+    if args.to == "features":
+        at = datetime.fromisoformat(store.describe(args.name, opened.version or "latest")["created_utc"])
+        entity = {"customers": "customer_id", "items": "item_id"}.get(args.name, "id")
+        writers["features"] = functools.partial(export.write_features, timestamp=at, entity=entity)
+    beside = writers[args.to](opened, out)
     files = [out, *([] if beside is None else [str(beside)])]
     if args.json:
         write_json({"table": args.name, "version": opened.version, "files": files, "rows": len(opened)})
     else:
         print(f"{' and '.join(files)}: {args.name} {opened.version}, {len(opened):,} rows, d={opened.dimension}")
+
+
+def _export_list(args: argparse.Namespace) -> None:
+    from ..shop.shop import open_shop
+
+    if args.to not in _LIST_FORMATS:
+        raise UsageError(f"--to must be {', '.join(_LIST_FORMATS)} for {args.name}. Got {args.to!r}.")
+    if (args.trait is None) == (args.name == "campaign"):
+        raise UsageError("A campaign needs --trait N." if args.trait is None else "--trait is for a campaign.")
+    if args.not_bought is not None and args.name != "campaign":
+        raise UsageError("--not-bought is for a campaign.")
+    if args.min_share is not None and args.name == "profiles":
+        raise UsageError("--min-share is for a campaign or segments.")
+    shop = open_shop(args.store, args.version)
+    least: dict[str, Any] = {} if args.min_share is None else {"min_share": args.min_share}
+    if args.name == "campaign":
+        found = shop.campaign(args.trait, not_bought=args.not_bought or (), **least)
+    else:
+        found = shop.segments(**least) if args.name == "segments" else shop.profiles()
+    out = args.out or f"{args.name}{_ENDINGS[args.to]}"
+    found.write(out)
+    if args.json:
+        write_json({"list": args.name, "version": shop.tables.customers.version, "files": [out], "rows": len(found)})
+    else:
+        print(f"{out}: {args.name}, {len(found):,} customers")
 
 
 def run_prune(args: argparse.Namespace) -> None:

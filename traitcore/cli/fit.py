@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import getpass
 import shlex
@@ -11,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import WITH_WARNINGS, add_common, add_learning_options, config_of
+from .options import WITH_WARNINGS, add_common, add_learning_options, config_of, learning_flags
+from .prepare import add_memory_options, log_or_corpus
 from .progress import ProgressLine
-from .reading import add_log_options, in_flags, read_items, read_log
+from .reading import LOG, add_log_options, in_flags, read_items
 from .render import table, write_json
 
 if TYPE_CHECKING:
@@ -62,13 +64,16 @@ def add_commands(commands: Any) -> None:
         "  traitcore fit orders.parquet --user CustomerID --timestamp InvoiceDate --item StockCode \\\n"
         "      --action \"CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END\" \\\n"
         "      --item-text Description --set-aside\n"
-        "  traitcore fit sessions.csv.gz --user - --timestamp - --action - --session session_id --order position",
+        "  traitcore fit sessions.csv.gz --user - --timestamp - --action - --session session_id --order position\n"
+        "  traitcore fit 'logs/**/*.parquet' --memory 2GB --scratch /data/tmp     # a log larger than memory\n"
+        "  traitcore fit corpus/                                                  # made by traitcore prepare",
         formatter_class=_RAW,
     )
-    add_log_options(fit)
+    add_log_options(fit, log=f"{LOG}; or a folder made by `traitcore prepare`")
     add_learning_options(fit)
     text = "a name of your own for trait ROW; it stays with the trait in later versions (repeatable)"
     fit.add_argument("--trait-name", action="append", default=[], metavar="ROW=NAME", help=text)
+    add_memory_options(fit)
     fit.add_argument("--force", metavar="WHY", help="publish although the guardrails fail; who and why are recorded")
     add_common(fit)
     fit.set_defaults(run=run_fit)
@@ -110,9 +115,10 @@ def run_fit(args: argparse.Namespace) -> int:
     from ..pipeline import fit_pipeline
 
     progress = ProgressLine(args.quiet or None)
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.callback(progress.clear)
         config = config_of(args)
-        log = read_log(args, progress)
+        log = log_or_corpus(args, config, progress, stack)
         force = None if args.force is None else (getpass.getuser(), args.force)
         catalogue = read_items(args, log)
         with in_flags():
@@ -120,13 +126,12 @@ def run_fit(args: argparse.Namespace) -> int:
                 log, config=config, catalogue=catalogue, store=args.store, force=force, progress=progress,
                 trait_names=named_traits(args.trait_name),
             )
-    finally:
-        progress.clear()
     if args.json:
         write_json(fit_summary(log, result, args.store))
     elif not args.quiet:
         assert log.report is not None
         print(replace(log.report, notes=()))  # they are on standard error
+        print(learning_flags(str(result.coverage)))  # what is lost comes first
         print_stages(result)
         print(f"\npublished in {args.store}: release {result.release}")
         if result.customers is not None:
@@ -143,6 +148,7 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
         "release": None if result.release is None else result.release.name,
         "published": result.published,
         "log": log.report,
+        "coverage": result.coverage,
         "stages": [
             {"name": s.name, "seconds": s.seconds,
              "report": s.report.as_dict() if isinstance(s.report, Report) else s.report}
@@ -159,6 +165,8 @@ def fit_summary(log: Any, result: PipelineResult, store: str) -> dict[str, Any]:
 def print_stages(result: PipelineResult) -> None:
     """Each stage with its time and, indented, its report."""
     for stage in result.stages:
+        if stage.name == "coverage":
+            continue
         lines = report_lines(stage.report)
         print(f"{stage.name:14s} {stage.seconds:7.2f} s  {lines[0] if lines else ''}".rstrip())
         for line in lines[1:]:
@@ -188,7 +196,7 @@ def run_demo(args: argparse.Namespace) -> None:
 def _demo(args: argparse.Namespace, store: str) -> None:
     from ..events.simulate import simulate_events
     from ..pipeline import fit_pipeline
-    from .published import Published
+    from ..shop.tables import Published
     from .query import run_customer, run_similar
 
     progress = ProgressLine(args.quiet or None)
@@ -205,6 +213,7 @@ def _demo(args: argparse.Namespace, store: str) -> None:
         write_json(fit_summary(sim.log, result, store) | {"recovery": found})
         return
     print(f"A simulated shop: {len(sim):,} events, 2,000 customers, 600 items, 8 planted traits, 35% noise.\n")
+    print(learning_flags(str(result.coverage)))
     print_stages(result)
     published = Published(store)
     example = argparse.Namespace(store=store, version="latest", json=False, k=5, next=False, index=None)
@@ -228,8 +237,8 @@ def _demo(args: argparse.Namespace, store: str) -> None:
 def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
     """Correlation of found profiles and planted mixtures, and "ceiling": the same for the shares in the log itself."""
     import numpy as np
-    from scipy.optimize import linear_sum_assignment
 
+    from .._assignment import best_assignment
     from ..quality.traits import matched_correlation
 
     customers = result.customers
@@ -242,6 +251,6 @@ def planted_recovery(truth: Any, result: PipelineResult) -> dict[str, Any]:
         "ceiling": matched_correlation(planted, shown),
         "pairs": [
             {"correlation": float(cross[i, j]), "planted": truth.trait_names[i], "found": result.traits[j].name}
-            for i, j in zip(*linear_sum_assignment(-np.nan_to_num(cross)))
+            for i, j in zip(*best_assignment(np.nan_to_num(cross)))
         ],
     }

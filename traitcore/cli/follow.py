@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..events.followed import FollowedRow
     from ..pipeline import PipelineConfig
     from ..serving.live_customers import LiveCustomers
-    from .published import Published
+    from ..shop.tables import Published
 
 SAVED = "live"  # the table that --save publishes
 # Options that only --history uses: the new events need no times and no sessions.
@@ -74,7 +74,7 @@ class Event(NamedTuple):
 
 def run_follow(args: argparse.Namespace) -> None:
     from ..pipeline import PipelineConfig, live_customers
-    from .published import Published
+    from ..shop.tables import Published
 
     _refuse_unused(args)
     published = Published(args.store)

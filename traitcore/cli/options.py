@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,6 +54,9 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
         "order of events of one time: random, by action and item id, or as in the log",
     ),
     "workers": (int, 1, "threads; -1: all cores"),
+    "parallel": (
+        ("reproducible", "hogwild"), "reproducible", "reproducible: the same bytes for any --workers; hogwild: never",
+    ),
     "seed": (int, 0, "seed of every stage"),
 }
 
@@ -67,10 +72,18 @@ def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
     parser.add_argument("--debug", action="store_true", default=hidden, help="show the traceback of an error")
 
 
-def add_learning_options(parser: argparse.ArgumentParser) -> None:
-    """One option for each field of PipelineConfig."""
+# Of these, what sessions and tokens are made by.
+PREPARING = (
+    "gap_seconds", "min_length", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
+    "merge_repeats", "drop_duplicates", "ties", "tokens", "min_count", "customers", "workers", "seed",
+)
+
+
+def add_learning_options(parser: argparse.ArgumentParser, names: Sequence[str] = tuple(LEARNING)) -> None:
+    """One option for each field of PipelineConfig, or for these."""
     group = parser.add_argument_group("learning")
-    for name, (kind, default, text) in LEARNING.items():
+    for name in names:
+        kind, default, text = LEARNING[name]
         flag = "--" + name.replace("_", "-")
         # SUPPRESS: options not given keep PipelineConfig's default.
         if kind is bool:
@@ -94,6 +107,14 @@ def config_of(args: argparse.Namespace) -> PipelineConfig:
             given[name] = None
     config = PipelineConfig(**given)
     return config.with_options({"action_map": {**(config.action_map or {}), **mapped_actions(args)}})
+
+
+def learning_flags(text: str) -> str:
+    """A report's min_count=1 as --min-count 1, and max_events_per_day=None as --max-events-per-day 0."""
+    names = "|".join(LEARNING)
+    return re.sub(
+        rf"\b({names})=(\w+)", lambda m: f"--{m[1].replace('_', '-')} {'0' if m[2] == 'None' else m[2]}", text
+    )
 
 
 def mapped_actions(args: argparse.Namespace) -> dict[str, str | None]:

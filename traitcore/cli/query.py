@@ -9,23 +9,27 @@ from .options import UsageError, add_common
 from .render import show, table, write_json
 
 if TYPE_CHECKING:
-    from .published import Published
+    from .._looks import Rows
+    from ..shop.answers import Recommended
+    from ..shop.shop import Shop
 
 
-_SCORES = {"cosine": "cosine", "context": "score"}  # heading of the scores
+_SCORES = {"cosine": "cosine", "context": "score", "model": "score"}  # heading of the scores
 
 
 def add_commands(commands: Any) -> None:
     """Add this module's commands."""
     similar = commands.add_parser(
-        "similar", help="nearest neighbours of a token or item",
-        description="Nearest tokens of a token (view_prod_0012), or nearest items of an item's id, by cosine. --next "
-        "lists what comes next, ranked by cosine or by context vectors, whichever found more on held-out sessions when "
-        "the table was fitted (context vectors for tables without that record).",
-        epilog="examples:\n  traitcore similar view_prod_0012\n  traitcore similar prod_0012 --next",
+        "similar", help="nearest neighbours of a token, an item, or the item that a text describes",
+        description="Nearest tokens of a token (view_prod_0012), or nearest items of an item's id, or of the item of "
+        "most events whose description holds all the words given, by cosine. --next lists what comes next, ranked by "
+        "cosine or by context vectors, whichever found more on held-out sessions when the table was fitted (context "
+        "vectors for tables without that record).",
+        epilog="examples:\n  traitcore similar view_prod_0012\n  traitcore similar prod_0012 --next\n"
+        "  traitcore similar 'regency teacup'",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    similar.add_argument("token", metavar="TOKEN", help="a token such as view_prod_0012, or an item's id")
+    similar.add_argument("token", metavar="TOKEN", help="such as view_prod_0012, an item's id, or words of its text")
     similar.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     similar.add_argument("--next", action="store_true", help="what tends to come next, not what is similar")
     text = "use this index of the table (see `traitcore index`)"
@@ -54,7 +58,9 @@ def add_commands(commands: Any) -> None:
         "by cosine or context vectors, whichever found more on held-out sessions. Products without evidence are listed "
         "only with --fallback.",
     )
-    recommend.add_argument("id", metavar="ID", help="the customer's id, as in the log")
+    recommend.add_argument("id", metavar="ID", nargs="?", help="the customer's id, as in the log")
+    text = "next items of this session instead of a customer's: items' ids, the oldest first, a comma between them"
+    recommend.add_argument("--session", metavar="A,B,C", help=text)
     recommend.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
     recommend.add_argument("--next", action="store_true", help="by the latest events, not by traits")
     recommend.add_argument("--keep-bought", action="store_true", help="products already bought may be recommended")
@@ -68,82 +74,61 @@ def add_commands(commands: Any) -> None:
         add_common(parser)
 
 
-def _published(args: argparse.Namespace, *, customers: bool = True) -> Published:
-    from .published import Published
+def _shop(args: argparse.Namespace, *, customers: bool = True) -> Shop:
+    from ..shop.shop import Shop
+    from ..shop.tables import Published
 
-    return Published(args.store, args.version, customers=customers)
+    return Shop(Published(args.store, args.version, customers=customers))
 
 
 def run_similar(args: argparse.Namespace) -> None:
     if args.index is not None and args.next:
         raise UsageError("--index finds similar rows, not next ones: leave out --next.")
-    answer = similar_rows(_published(args, customers=False), args.token, args.k, args.next, args.index)
+    shop = _shop(args, customers=False)
+    meant, found = shop.meant(args.token), shop.similar(args.token, args.k, following=args.next, index=args.index)
+    by = shop.ranked_by(args.token) if args.next else "cosine"
     if args.json:
-        write_json(answer)
+        write_json({
+            "token": meant.id, "events": meant.events, "description": meant.description, "by": by,
+            "found": [{"token": r.id, "score": r.score, "events": r.events, "description": r.description}
+                      for r in found],
+        })
         return
-    heads = ("next" if args.next else "similar", _SCORES[answer["by"]], "events", "description")
-    title = f"{show(str(answer['token']))}  {show(answer['description'])}".rstrip()
-    print(f"{title}  ({answer['events']:,} events)")
-    rows = [(str(r["token"]), r["score"], r["events"], r["description"]) for r in answer["found"]]
-    print(table(rows, heads, indent=2))
-
-
-def similar_rows(
-    published: Published, text: str, k: int, following: bool, index: str | None = None
-) -> dict[str, Any]:
-    """The nearest tokens of a token, or the nearest items of an item's id; `index` names one beside their table."""
-    from ..pipeline import recorded_choice
-    from .published import parse_id
-
-    vocabulary = published.vocabulary
-    try:
-        rows = vocabulary.parse(text)
-    except KeyError as unknown:
-        items = published.items
-        if vocabulary.actions == ():
-            raise
-        try:
-            own = items.row(parse_id(items, text))
-        except KeyError:
-            raise unknown from None
-        source, describe = items, published.text_of_item
-    else:
-        source, own, describe = published.tokens, rows, vocabulary.text_of
-    counts = source.arrays["counts"]
-    by = recorded_choice(source, "similar") if following else "cosine"
-    if following:  # rows without events never came next
-        how = {"metric": "cosine"} if by == "cosine" else {"against": "context_vectors", "metric": "dot"}
-        found = source.most_similar(source.ids[own], k, exclude=source.ids[counts == 0], **how)
-    elif index is not None:
-        found = published.index(source, index).most_similar(source.ids[own], k)
-    else:
-        found = source.most_similar(source.ids[own], k)
-
-    def row(token: Any, score: float | None) -> dict[str, Any]:
-        place = source.row(token)
-        return {"token": token, "score": score, "events": int(counts[place]), "description": describe(place)}
-
-    head = {name: value for name, value in row(source.ids[own], None).items() if name != "score"}
-    return {**head, "by": by, "found": [row(t, s) for t, s in found if s != 0]}  # 0: no vector
+    print(found.title)
+    heads = ("next" if args.next else "similar", _SCORES[by], "events", "description")
+    print(table([(str(r.id), r.score, r.events, r.description) for r in found], heads, indent=2))
 
 
 def run_traits(args: argparse.Namespace) -> None:
-    published = _published(args)
-    found = published.traits
+    shop = _shop(args)
+    tables = shop.tables
     if args.picture:
         from ..customers.trait_plot import plot_traits
 
-        plot_traits(published.described, args.picture, k=args.k)
+        plot_traits(tables.described, args.picture, k=args.k)
+    brief = shop.traits(args.k)
     if args.json:
-        write_json({"customers": len(published.customers), "traits": found})
+        write_json({
+            "customers": len(tables.customers),
+            "traits": [
+                {**trait, "exemplars": list(one.examples),
+                 "tokens": [{name: v for name, v in token.items() if name != "row"} for token in trait["tokens"]]}
+                for trait, one in zip(tables.traits, brief)
+            ],
+        })
         return
-    print(f"{len(found)} traits of {len(published.customers):,} customers")
-    for trait in found:
+    print(brief.title)
+    for trait, one in zip(tables.traits, brief):
         print()
         print(trait_title(trait))
-        for line in trait_notes(published, trait):
-            print("    " + show(line))
-        print(table(trait_rows(published, trait, args.k), ("token", "lift", "customers", "description"), indent=4))
+        likes = ", ".join(f"{name} {lift:.1f}x" for name, lift in trait["categories"][:3])
+        shown = ", ".join(str(who) for who in one.examples)
+        for head, text in (("acts: ", one.acts), ("categories: ", likes), ("see customers ", shown)):
+            if text:
+                print("    " + show(head + text))
+        rows = [(str(t["token"]), t["lift"], t["customers"], t["text"]) for t in trait["tokens"][: args.k]]
+        print(table(rows, ("token", "lift", "customers", "description"), indent=4))
+    print("\nlift 3: three times as common with the trait's customers as with all; acts (1.5x): so many times as often")
 
 
 def trait_title(trait: dict[str, Any]) -> str:
@@ -154,178 +139,72 @@ def trait_title(trait: dict[str, Any]) -> str:
     )
 
 
-def trait_notes(published: Published, trait: dict[str, Any]) -> list[str]:
-    """The actions and categories of its customers, and its strongest customers."""
-    lifts = trait["action_lifts"]
-    acts = [f"{name} {share:.0%} ({lifts[name]:.1f}x)" for name, share in trait["action_shares"].items()]
-    likes = [f"{name} {lift:.1f}x" for name, lift in trait["categories"][:3]]
-    shown = [str(published.customers.ids[row]) for row in trait["exemplars"][:3]]
-    notes = (("acts: ", acts), ("categories: ", likes), ("see customers ", shown))
-    return [head + ", ".join(parts) for head, parts in notes if parts]
-
-
-def trait_rows(published: Published, trait: dict[str, Any], k: int) -> list[tuple[Any, ...]]:
-    return [
-        (str(t["token"]), t["lift"], t["customers"], published.vocabulary.text_of(t["row"]))
-        for t in trait["tokens"][:k]
-    ]
-
-
 def run_customer(args: argparse.Namespace) -> None:
-    from ..serving.recommend import find_similar_customers
-
-    published = _published(args)
-    customers, row = _customer(published, args.id)
-    profile = customers.vectors[row]
-    names = [trait["name"] for trait in published.traits]
-    best = [int(t) for t in (-profile).argsort(kind="stable")[: args.k] if profile[t] > 0]
-    near = find_similar_customers(customers.vectors, row, k=min(args.k, max(1, len(customers) - 1)))
-    alike = [(int(r), float(s)) for r, s in zip(near.rows, near.scores) if r >= 0]
-    latest = [int(t) for t in customers.arrays["recent"][row] if t >= 0][: args.k]
-    answer = {
-        "customer": customers.ids[row],
-        "events": int(customers.arrays["events"][row]),
-        "traits": [{"trait": t, "name": names[t], "share": float(profile[t])} for t in best],
-        "latest": [_token_row(published, t) for t in latest],
-        "similar": [{"customer": customers.ids[r], "cosine": s, "most": names[int(customers.vectors[r].argmax())]}
-                    for r, s in alike],
-        "recommended": recommended_rows(published, row, args.k),
-    }
+    answer = _shop(args).customer(args.id, args.k)
     if args.json:
-        write_json(answer)
+        write_json(answer.to_dict())
         return
-    print(f"customer {show(str(answer['customer']))}  ({answer['events']:,} events)")
-    print("\ntraits")
-    print(table([(t["share"], f"trait {t['trait']}", t["name"]) for t in answer["traits"]],
-                ("share", "trait", "name"), indent=2))
-    print("\nlatest events")
-    print(table([(str(t["token"]), t["description"]) for t in answer["latest"]], ("token", "description"), indent=2))
-    print("\nsimilar customers")
-    print(table([(str(c["customer"]), c["cosine"], c["most"]) for c in answer["similar"]],
-                ("customer", "cosine", "mostly"), indent=2))
+    print(f"customer {show(str(answer.customer))}  ({answer.events:,} events)")
+    if answer.note:
+        print(f"  {answer.note}; products below are what is popular")
+    if len(answer.traits):
+        print("\ntraits")
+        print(table([(t.share, f"{t.times:.1f}x all customers", f"trait {t.trait}", t.name) for t in answer.traits],
+                    ("share", "of it", "trait", "name"), indent=2))
+    if len(answer.latest):
+        print("\nlatest events")
+        print(table([(str(t.token), t.description) for t in answer.latest], ("token", "description"), indent=2))
+    if len(answer.similar):
+        print("\nsimilar customers")
+        print(table([(str(c.customer), c.cosine, c.most) for c in answer.similar],
+                    ("customer", "cosine", "mostly"), indent=2))
     print("\nrecommended")
-    _print_recommended(answer["recommended"])
+    _print_recommended(answer.recommended)
 
 
 def run_recommend(args: argparse.Namespace) -> None:
-    published = _published(args)
-    try:
-        customers, row = _customer(published, args.id)
-        who = customers.ids[row]
-    except KeyError:
-        if args.fallback is None:
-            raise
-        who, row = args.id, None
-    rows = recommended_rows(
-        published, row, args.k, following=args.next, keep_bought=args.keep_bought, allowed=args.allow,
+    if (args.id is None) == (args.session is None):
+        raise UsageError("recommend takes a customer's ID or --session A,B,C.")
+    if args.session is not None:
+        run_session(args)
+        return
+    shop = _shop(args)
+    rows = shop.recommend(
+        args.id, args.k, by="latest" if args.next else "traits", keep_bought=args.keep_bought, allowed=args.allow,
         exclude=args.deny, fallback=args.fallback,
     )
     if args.json:
-        write_json({"customer": who, "recommended": rows})
+        write_json({"customer": shop.id_of(args.id), "recommended": rows})
         return
-    print(f"for customer {show(str(who))}" + (", who is not in the store" if row is None else ""))
+    print(f"for customer {show(args.id)}" + ("" if args.id in shop else ", who is not in the store"))
     _print_recommended(rows)
 
 
-def _print_recommended(rows: list[dict[str, Any]]) -> None:
+def run_session(args: argparse.Namespace) -> None:
+    """Next items of a session that is not in the store, each with the item of the session that spoke most for it."""
+    from ..shop.recommending import after_session
+    from ..shop.tables import parse_id
+
+    tables = _shop(args, customers=False).tables
+    session = [parse_id(tables.items, one.strip()) for one in args.session.split(",") if one.strip()]
+    rows, by = after_session(
+        tables, session, args.k, allowed=args.allow, exclude=args.deny, fallback=args.fallback
+    )
+    if args.json:
+        write_json({"session": session, "by": by, "recommended": rows})
+        return
+    print(f"after {show(args.session)}")
+    _print_recommended(rows)
+
+
+def _print_recommended(rows: Rows[Recommended]) -> None:
     if not rows:
         print("  no evidence for any product that may be listed; `traitcore recommend ID --fallback popular` lists "
               "those of most events")
         return
-    print(table([(str(r["item"]), r["score"], r["why"], r["description"]) for r in rows],
-                ("item", "score", "because of", "description"), indent=2))
-
-
-def _customer(published: Published, text: str) -> tuple[Any, int]:
-    from .published import parse_id
-
-    customers = published.customers
-    try:
-        return customers, customers.row(parse_id(customers, text))
-    except KeyError as unknown:
-        config = customers.metadata.get("config") or {}
-        least = f" of {config['min_length']} events or more" if config.get("min_length", 1) > 1 else ""
-        raise KeyError(
-            f"{str(unknown.args[0]).rstrip('.')}. It has the customers of the fitted log with a session{least}: "
-            "`traitcore fit` a log that has this one, or `traitcore follow` new events; until then "
-            "`traitcore recommend ID --fallback popular` lists products."
-        ) from None
-
-
-def _token_row(published: Published, row: int) -> dict[str, Any]:
-    vocabulary = published.vocabulary
-    return {"token": vocabulary.tokens[row], "description": vocabulary.text_of(row)}
-
-
-def recommended_rows(
-    published: Published, row: int | None, k: int, *, following: bool = False, keep_bought: bool = False,
-    allowed: list[str] | None = None, exclude: list[str] | None = None, fallback: str | None = None,
-) -> list[dict[str, Any]]:
-    """Products for a customer (`row` None: not in the store), each with its main reason."""
-    import numpy as np
-
-    from .published import parse_id
-
-    customers, items = published.customers, published.items
-    bought = np.zeros(0, np.int64)
-    if row is not None and not keep_bought:
-        start, stop = customers.arrays["bought_offsets"][row : row + 2]
-        bought = customers.arrays["bought_items"][start:stop].astype(np.int64)
-    counts = items.arrays["counts"]
-    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
-    for name, ids in (("allowed", allowed), ("exclude", exclude)):
-        options[name] = None if ids is None else items.rows([parse_id(items, i) for i in ids])
-    found, why = (_by_events if following else _by_traits)(published, row, bought, options)
-    return [
-        {
-            "item": items.ids[r],
-            "score": None if popular else s,
-            "why": f"popular: {int(counts[r]):,} events" if popular else why(place),
-            "description": published.text_of_item(r),
-        }
-        for place, (r, s, popular) in enumerate(zip(
-            found.rows.tolist(), found.scores.tolist(), [False] * k if fallback is None else found.fallback.tolist()
-        ))
-        if r >= 0
-    ]
-
-
-def _by_events(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Products next to a customer's latest events, ranked as recorded; and the reason by place."""
-    import numpy as np
-
-    from ..pipeline import recorded_choice
-    from ..serving.recommend import next_items
-
-    items, vocabulary = published.items, published.vocabulary
-    latest = np.zeros(0, np.int64) if row is None else published.customers.arrays["recent"][row]
-    history = vocabulary.token_item[latest[latest >= 0]][::-1]
-    without_events = np.flatnonzero(items.arrays["counts"] == 0)  # without events they have no context
-    denied = np.zeros(0, np.int64) if options["exclude"] is None else options["exclude"]
-    context = items.context_vectors if recorded_choice(items, "recommend") == "context" else None
-    options = options | {"exclude": np.concatenate([without_events, bought, denied])}
-    return next_items(history, items.vectors, context, **options), lambda place: "latest events"
-
-
-def _by_traits(published: Published, row: int | None, bought: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    """Products by a customer's traits; and the reason by place."""
-    import numpy as np
-
-    from ..serving.recommend import product_affinity, recommend_products
-
-    vocabulary = published.vocabulary
-    affinity = product_affinity(
-        np.ascontiguousarray(published.tokens.arrays["loadings"].T), vocabulary.token_item,
-        vocabulary.token_action if vocabulary.actions else None, actions=vocabulary.actions,
-        n_items=len(published.items),
-    )
-    profile = np.zeros(len(affinity), np.float32) if row is None else published.customers.vectors[row]
-    found = recommend_products(profile, affinity, seen=bought, **options)
-    names = [trait["name"] for trait in published.traits]
-
-    def why(place: int) -> str:
-        assert found.by_trait is not None
-        trait = int(found.by_trait[place].argmax())
-        return f"trait {trait}  {names[trait]}"
-
-    return found, why
+    by_traits = any(r.times is not None for r in rows)
+    scores = [r.score if not by_traits else None if r.times is None else f"{r.times:.1f}x" for r in rows]
+    cells = [(str(r.item), score, r.why, r.description) for r, score in zip(rows, scores)]
+    print(table(cells, ("item", "as likely" if by_traits else "score", "because of", "description"), indent=2))
+    if by_traits:
+        print("  3x: three times as likely for this customer as for all customers together")

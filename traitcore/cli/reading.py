@@ -16,6 +16,7 @@ from .render import show
 if TYPE_CHECKING:
     from .._progress import Progress
     from ..events.log import EventLog
+    from ..events.prepared import PreparedCorpus
     from ..events.reading import Reading
     from ..pipeline import Catalogue
 
@@ -107,23 +108,43 @@ def roles_of(args: argparse.Namespace) -> dict[str, str | None]:
 
 def read_log(args: argparse.Namespace, progress: Progress | None) -> EventLog:
     """The log that the options name."""
-    from dataclasses import asdict
-
-    from .._errors import InputError, MissingColumnError
     from ..events.readers import read_events
 
     refuse_overwriting(args)
-    names: dict[str, Any] = roles_of(args)
-    with in_flags():
-        try:
-            return read_events(
-                args.log, **names, **asdict(reading_of(args)), action_value=args.action_value, where=args.where,
-                null=nulls_of(args), timestamp_unit=args.timestamp_unit, timestamp_format=args.timestamp_format,
-                id_types=args.id_types, on_bad_rows="set_aside" if args.set_aside or args.rejects else "raise",
-                rejects=args.rejects, progress=progress,
-            )
-        except MissingColumnError as error:
-            raise InputError(f"{error.problem} {column_advice(error.role)}") from error
+    with in_flags(), naming_columns():
+        return read_events(args.log, **reading_parameters(args), progress=progress)
+
+
+def reading_parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """The parameters of `read_events` by the options."""
+    from dataclasses import asdict
+
+    return {
+        **roles_of(args), **asdict(reading_of(args)), "action_value": args.action_value, "where": args.where,
+        "null": nulls_of(args), "timestamp_unit": args.timestamp_unit, "timestamp_format": args.timestamp_format,
+        "id_types": args.id_types, "on_bad_rows": "set_aside" if args.set_aside or args.rejects else "raise",
+        "rejects": args.rejects,
+    }
+
+
+@contextmanager
+def naming_columns() -> Iterator[None]:
+    """A missing column is an error that says which option names another."""
+    from .._errors import InputError, MissingColumnError
+
+    try:
+        yield
+    except MissingColumnError as error:
+        raise InputError(f"{error.problem} {column_advice(error.role)}") from error
+
+
+def given_for_the_log(args: argparse.Namespace) -> list[str]:
+    """The options that say something of the log's columns and files."""
+    parser = argparse.ArgumentParser()
+    add_log_options(parser, items=False)
+    defaults = vars(parser.parse_args(["LOG"]))
+    return ["--" + name.replace("_", "-") for name, value in defaults.items()
+            if name not in ("log", "map_action") and getattr(args, name, value) != value]
 
 
 def refuse_overwriting(args: argparse.Namespace) -> None:
@@ -149,7 +170,7 @@ def column_advice(role: str, *, required: bool = False) -> str:
     return f"{advice}."
 
 
-def read_items(args: argparse.Namespace, log: EventLog) -> Catalogue | None:
+def read_items(args: argparse.Namespace, log: EventLog | PreparedCorpus) -> Catalogue | None:
     """The catalogue that --items names."""
     if args.items is None:
         if args.items_columns:

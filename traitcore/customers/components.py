@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
-from scipy.optimize import linear_sum_assignment
 
+from .._assignment import best_assignment
 from .._errors import ConvergenceWarning
 from .._rows import cosines, unit_rows
-from .._validate import Checks
 from ..factorization.nmf import factorize_nonnegative
 from ..factorization.starts import nndsvd_start
 from ..factorization.svd import randomized_svd
@@ -20,7 +19,6 @@ from ..factorization.svd_result import SVDResult
 from . import tuning
 from .recipes import TraitFitOptions
 
-CHECK = Checks("merge_components")
 Start = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -96,7 +94,7 @@ def match_rows(A: ArrayLike, B: ArrayLike) -> tuple[NDArray[np.int64], NDArray[n
     & Cunningham 2014 ("How Many Topics? Stability Analysis for Topic Models").
     """
     close = cosines(A, B)
-    rows, columns = linear_sum_assignment(-close)
+    rows, columns = best_assignment(close)
     found = np.full(len(close), -1, dtype=np.int64)
     found[rows] = columns
     matched = np.zeros(len(close))

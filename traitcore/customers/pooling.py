@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from .._kernels.pooling import age_weights, position_weights
 from .._parallel import StopFlag, priced_blocks, run_blocks, run_tasks
 from .._protocols import EventWeights
 from .._validate import COUNT_MAX, Checks
@@ -273,7 +272,7 @@ def _recency(
     common = (grouped.first, grouped.starts, grouped.stops)
     if half_life_days is None:
         decay = CHECK.real("decay", decay, 0.0, 1.0, open_low=True)
-        run_blocks(position_weights, blocks, threads, *common, decay, weights)
+        run_blocks(_core.position_weights, blocks, threads, *common, decay, weights)
         return weights
     half_life_us = CHECK.real("half_life_days", half_life_days, 0.0, open_low=True) * _DAY_US
     if sequences.timestamps_us is None:
@@ -282,7 +281,7 @@ def _recency(
     if token_weights is None:
         token_weights = np.ones(n_tokens, dtype=np.float32)
     run_blocks(
-        age_weights, blocks, threads, *common, sequences.tokens, token_weights, sequences.timestamps_us,
+        _core.age_weights, blocks, threads, *common, sequences.tokens, token_weights, sequences.timestamps_us,
         half_life_us, weights,
     )
     return weights

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .._params import ParamsMixin
-from .._progress import Progress
+from .._progress import Progress, ProgressLike, as_progress
 from .._rows import rows_to_shares, unit_sparse_rows
 from .._validate import Checks, RandomSource
 from ..events.sequences import Sequences
+from ..events.tokens import Corpus
 from ..events.vocabulary import Vocabulary, as_vocabulary
 from ..factorization.fold_in import fold_in
 from . import tuning
@@ -104,32 +105,39 @@ class TraitModel(ParamsMixin):
 
     def fit(
         self,
-        sequences: Sequences,
-        vocabulary: Vocabulary,
+        sequences: Sequences | Corpus,
+        vocabulary: Vocabulary | None = None,
         *,
         item_vectors: ArrayLike | None = None,
         previous: ArrayLike | None = None,
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> Self:
         """Learn the traits of the customers (owners) of `sequences`; returns self.
 
         Parameters
         ----------
-        sequences : token sequences with owners; a window never leaves its sequence.
+        sequences : token sequences with owners; a window never leaves its sequence. Or the corpus that `tokenize`
+            returned, which has its vocabulary.
         vocabulary : of those tokens.
         item_vectors : (n_tokens, d) float32, for recipes that need them ("shift").
         previous : (k, n_tokens) float32 >= 0 or None, loadings of an earlier fit over these tokens (zero for tokens it
             didn't have). Traits that continue one of them get its row, and `history_` tells which do; with k = n_traits
             the fit also starts from them.
-        progress : callback progress(stage, done, total).
+        progress : True draws a bar; or a callback progress(stage, done, total).
 
         Raises
         ------
         ValueError, TypeError : a parameter out of range, no tokens at all, vectors that are needed and missing.
         """
         recipe = resolve_recipe(self.method)
-        options = self._options(progress)
-        n_tokens = len(as_vocabulary(vocabulary, Checks("TraitModel.fit")))
+        options = self._options(as_progress(progress))
+        if isinstance(sequences, Corpus):
+            if vocabulary is not None:
+                rule = "left out: sequences is a corpus, which has its vocabulary"
+                raise Checks("TraitModel.fit").value_error("vocabulary", rule, vocabulary)
+            vocabulary, sequences = sequences.vocabulary, sequences.sequences
+        vocabulary = as_vocabulary(vocabulary, Checks("TraitModel.fit"))
+        n_tokens = len(vocabulary)
         check_tokens_covered(sequences, n_tokens, Checks("TraitModel.fit"))
         if sequences.n_tokens == 0:
             rule = "Sequences with at least one known token"

@@ -23,21 +23,35 @@ ALIAS = "traitcore_{}"
 
 
 @contextmanager
-def connected() -> Iterator[Any]:
-    """A connection of its own: the whole process shares DuckDB's default one."""
+def connected(memory_mb: int | None = None) -> Iterator[Any]:
+    """A connection of its own: the whole process shares DuckDB's default one. memory_mb : the most it may hold."""
     try:
         import duckdb
     except ImportError as error:
         raise ImportError("Reading files needs DuckDB: pip install duckdb.") from error
     # More threads than this wait for the one that codes what is read.
     threads = min(os.cpu_count() or 1, 8)
-    with duckdb.connect(":memory:", config={"threads": threads}) as connection:
-        for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):  # nothing is downloaded
-            connection.execute(f"SET {setting} = false")
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET VARIABLE traitcore_memory = current_setting('memory_limit')")
-        connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
-        yield connection
+    try:
+        with duckdb.connect(":memory:", config={"threads": threads}) as connection:
+            for setting in ("autoinstall_known_extensions", "autoload_known_extensions"):  # nothing is downloaded
+                connection.execute(f"SET {setting} = false")
+            connection.execute("SET TimeZone = 'UTC'")
+            if memory_mb is not None:
+                connection.execute(f"SET memory_limit = '{memory_mb}MB'")
+            connection.execute("SET VARIABLE traitcore_memory = current_setting('memory_limit')")
+            connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
+            yield connection
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # what DuckDB makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
+
+
+def error_type() -> type[Exception]:
+    """What all of DuckDB's own errors are; Ctrl-C makes none of them."""
+    import duckdb
+
+    return duckdb.Error
 
 
 def limit_memory(connection: Any, megabytes: int | None) -> None:

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .._kernels import ids as kernels
-from .._kernels import text as text_kernels
 
 Codes = NDArray[np.int32]
 
@@ -31,21 +29,14 @@ def code_integers(values: NDArray[Any], valid: NDArray[np.bool_] | None = None) 
         codes = np.full(n, -1, dtype=np.int32)
         codes[valid], ids = code_integers(values[valid])
         return codes, ids
-    values = np.ascontiguousarray(values)
+    values = np.ascontiguousarray(values, dtype=np.int64)
     low, high = int(values.min()), int(values.max())
-    codes = np.empty(n, dtype=np.int32)
     if high - low < max(_SLOTS_PER_ROW * n, 1024):
-        present = np.zeros(high - low + 1, dtype=np.uint8)
-        kernels.mark_present(values, low, present)
-        places = np.flatnonzero(present)
-        rank = np.empty(len(present), dtype=np.int32)
-        rank[places] = np.arange(len(places), dtype=np.int32)
-        kernels.codes_from_ranks(values, low, rank, codes)
-        return codes, places + low
+        return _core.code_by_value(values, low, high)
     coder = IntegerCoder()
-    codes = coder.code(values.astype(np.int64, copy=False))
+    codes = coder.code(values)
     rank, ids = sort_ids(coder.ids())
-    kernels.remap_codes(codes, rank)
+    remap_codes(codes, rank)
     return codes, ids
 
 
@@ -53,32 +44,15 @@ class IntegerCoder:
     """Codes int64 values in order of first occurrence, a block at a time."""
 
     def __init__(self) -> None:
-        self._slots = np.zeros(1 << 12, dtype=np.int32)
-        self._distinct = np.empty(1 << 11, dtype=np.int64)
-        self._n = 0
-
-    def __len__(self) -> int:
-        return self._n
+        self._table = _core.IntegerCodes()
 
     def ids(self) -> NDArray[np.int64]:
         """Distinct values, by code."""
-        return self._distinct[: self._n]
+        return self._table.distinct()
 
     def code(self, values: NDArray[np.int64]) -> Codes:
         """Codes of a block of values."""
-        codes = np.empty(len(values), dtype=np.int32)
-        done = 0
-        while True:
-            done, self._n = kernels.hash_integers(values, done, self._slots, self._distinct, self._n, codes)
-            if done == len(values):
-                return codes
-            self._grow()
-
-    def _grow(self) -> None:
-        known = self.ids().copy()
-        self._slots = np.zeros(4 * len(self._slots), dtype=np.int32)
-        self._distinct = np.empty(len(self._slots) // 2, dtype=np.int64)
-        kernels.hash_integers(known, 0, self._slots, self._distinct, 0, np.empty(len(known), dtype=np.int32))
+        return self._table.code(values)
 
 
 class TextCoder:
@@ -90,43 +64,18 @@ class TextCoder:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.invalid: set[int] = set()
-        self._slots = np.zeros(1 << 12, dtype=np.int32)
-        self._hashes = np.empty(1 << 11, dtype=np.uint64)
-        self._ends = np.zeros((1 << 11) + 1, dtype=np.int64)
-        self._arena = np.empty(1 << 16, dtype=np.uint8)
-        self._n = 0
+        self._table = _core.TextCodes()
 
     def code(self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Codes:
         """Codes of a block of spans."""
-        codes = np.empty(len(starts), dtype=np.int32)
-        starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
-        done = 0
-        while True:
-            done, self._n = text_kernels.hash_spans(
-                buffer, starts, stops, done, self._slots, self._hashes, self._arena, self._ends, self._n, codes
-            )
-            if done == len(starts):
-                break
-            self._grow(int(stops[done] - starts[done]))
+        codes = self._table.code(buffer, np.ascontiguousarray(starts), np.ascontiguousarray(stops))
         self._decode()
         return codes
 
-    def _grow(self, wanted: int) -> None:
-        if int(self._ends[self._n]) + wanted > len(self._arena):
-            self._arena = np.concatenate((self._arena, np.empty(len(self._arena) + wanted, dtype=np.uint8)))
-        if self._n >= len(self._hashes):
-            n = len(self._hashes)
-            self._hashes = np.concatenate((self._hashes, np.empty(3 * n, dtype=np.uint64)))
-            self._ends = np.concatenate((self._ends, np.zeros(3 * n, dtype=np.int64)))
-            self._slots = np.zeros(4 * len(self._slots), dtype=np.int32)
-            text_kernels.fill_slots(self._hashes, self._n, self._slots)
-
     def _decode(self) -> None:
         """Texts of the codes that are new."""
-        first = len(self.texts)
-        ends = self._ends[first : self._n + 1]
-        data = self._arena[ends[0] : ends[-1]].tobytes()
-        places = (ends - ends[0]).tolist()
+        data, ends = self._table.texts(len(self.texts))
+        places = ends.tolist()
         try:
             text = data.decode("ascii")
             self.texts += [text[a:b] for a, b in pairwise(places)]
@@ -153,7 +102,7 @@ def text_array(texts: list[str]) -> NDArray[Any]:
 
 def remap_codes(codes: Codes, rank: Codes) -> None:
     """codes = rank[codes] in place, with nulls (-1) kept."""
-    kernels.remap_codes(codes, np.ascontiguousarray(rank))
+    _core.remap_codes(0, len(codes), codes, np.ascontiguousarray(rank))
 
 
 def recoded(codes: Codes, rank: Codes) -> Codes:
@@ -167,7 +116,7 @@ def hashable_ids(ids: NDArray[Any]) -> NDArray[np.uint64]:
     """(n,) uint64, a hash of each id: an integer's bits, or a hash of a text's bytes."""
     if ids.dtype.kind in "iu":
         wide = ids if ids.dtype.kind == "u" else ids.astype(np.int64, copy=False).view(np.uint64)
-        return _frozen(np.ascontiguousarray(wide, dtype=np.uint64))
+        return np.ascontiguousarray(wide, dtype=np.uint64)
     texts = ids.tolist()
     if not all(type(one) is str for one in texts):
         texts = list(map(str, texts))
@@ -176,23 +125,12 @@ def hashable_ids(ids: NDArray[Any]) -> NDArray[np.uint64]:
     lengths = map(len, texts) if data.isascii() else (len(one.encode("utf-8", "surrogatepass")) for one in texts)
     ends = np.zeros(len(texts) + 1, dtype=np.int64)
     np.cumsum(np.fromiter(lengths, dtype=np.int64, count=len(texts)), out=ends[1:])
-    hashes = np.empty(len(texts), dtype=np.uint64)
-    kernels.hash_texts(np.frombuffer((data + "\0").encode("utf-8", "surrogatepass"), np.uint8), ends, hashes)
-    return _frozen(hashes)
+    return _core.hash_texts(np.frombuffer(data.encode("utf-8", "surrogatepass"), np.uint8), ends)
 
 
 def chain_hashes(first: NDArray[np.uint64], second: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """(n,) uint64: hash of each value of `first` followed by that of `second`."""
-    out = np.empty(len(first), dtype=np.uint64)
-    kernels.chain_all(first, second, out)
-    return _frozen(out)
-
-
-def _frozen(array: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A read-only view: numba compiles a kernel anew for writable arrays."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    return _core.chain_hashes(first, second)
 
 
 def sort_ids(ids: NDArray[Any]) -> tuple[Codes, NDArray[Any]]:
@@ -210,5 +148,5 @@ def drop_unused(codes: Codes, ids: NDArray[Any]) -> NDArray[Any]:
     if used.all():
         return ids
     rank = np.cumsum(used, dtype=np.int32) - np.int32(1)
-    kernels.remap_codes(codes, rank)
+    remap_codes(codes, rank)
     return ids[used]

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._files import whole_file
+from .._looks import html_facts
 from .._validate import Checks
 from . import ids as coding
 from .array_likes import pick_columns
 from .arrow import read_stream
 from .log_builder import LogBuilder
 from .log_report import LogReport
+from .pseudonyms import pseudonyms
 from .set_aside import RowSource
 from .timestamps import UNITS, check_format, format_us
 
@@ -119,6 +121,14 @@ class EventLog:
         users = "" if self.user_ids is None else f", {len(self.user_ids):,} users"
         return f"EventLog({len(self):,} events{users}, {len(self.item_ids):,} items, {len(self.actions)} actions)"
 
+    def _repr_html_(self) -> str:
+        counts = {"events": len(self), "users": self.user_ids, "items": self.item_ids, "sessions": self.session_ids}
+        facts = {name: n if isinstance(n, int) else len(n) for name, n in counts.items() if n is not None}
+        if self.timestamp_us is not None and len(self):
+            facts |= {"from": format_us(self.timestamp_us[[self.timestamp_us.argmin()]])[0],
+                      "to": format_us(self.timestamp_us[[self.timestamp_us.argmax()]])[0]}
+        return html_facts("EventLog", facts | {"actions": self.actions})
+
     @classmethod
     def from_columns(
         cls,
@@ -188,6 +198,19 @@ class EventLog:
         fields = ("item", "user", "action", "timestamp_us", "session", "position")
         taken = {name: getattr(self, name)[index] for name in fields if getattr(self, name) is not None}
         return replace(self, **taken)
+
+    def with_pseudonyms(self, key: bytes) -> EventLog:
+        """The same events under other user ids: `pseudonyms(user_ids, key)`. ValueError where the log has no users.
+
+        What is learned of it holds pseudonyms only, and new events are told apart by the same key.
+        """
+        if self.user is None or self.user_ids is None:
+            raise Checks("EventLog.with_pseudonyms").value_error("log", "a log with users", "none")
+        names = pseudonyms(self.user_ids, key)
+        order = np.argsort(names, kind="stable")
+        code_of = np.empty(len(names), dtype=np.int32)
+        code_of[order] = np.arange(len(names), dtype=np.int32)
+        return replace(self, user=code_of[self.user], user_ids=names[order])
 
     def to_columns(self) -> dict[str, NDArray[Any]]:
         """Columns with external ids, by name; timestamps are datetime64[us] in UTC."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TextIO
 
 import numpy as np
@@ -17,7 +17,7 @@ from .id_coder import IdCoder
 from .id_text import as_integer
 from .log_report import InputWarning, LogReport
 from .set_aside import RowSource, SetAside
-from .time_column import TimeColumn
+from .time_column import Mark, TimeColumn
 
 ROLES = ("user", "session", "item", "action", "timestamp", "order", "item_text")
 CODED = ("user", "session", "item", "action")
@@ -46,6 +46,7 @@ class LogBuilder:
         self.times = TimeColumn(names.get("timestamp", ""), source, unit=timestamp_unit, form=timestamp_format,
                                 decimal=decimal, nulls=self.nulls)
         self.sources: list[RowSource] = []
+        self._id_sources: dict[str, RowSource] = {}  # where ids of each role were met first
         self.set_aside = SetAside(rejects)
         self.parts: dict[str, list[NDArray[Any]]] = {role: [] for role in names if role != "timestamp"}
         self._kept: list[tuple[RowSource, NDArray[np.int64] | int, int]] = []  # source, rows or the first one, count
@@ -93,18 +94,29 @@ class LogBuilder:
                 coded[role] = self._item_texts(name, column)
             else:
                 coded[role] = self._ids(role, name, column, faults)
+        self._mark_misfits(coded, faults.mark)
         good: NDArray[np.bool_] | None = None
         if faults.any:
             numbers = np.arange(start, start + n) if rows is None else rows
             self._reject(faults, columns, numbers)
             good = faults.codes == 0
             rows = numbers[good]
+        self._keep(coded, good, source, start if rows is None else rows, n if rows is None else len(rows))
+
+    def _mark_misfits(self, coded: Mapping[str, Any], mark: Mark) -> None:
+        """Mark rows that don't fit the rest of the log, where that is known already; here it is at the end."""
+
+    def _keep(
+        self, coded: dict[str, Any], good: NDArray[np.bool_] | None, source: RowSource,
+        rows: NDArray[np.int64] | int, n_kept: int,
+    ) -> None:
+        """Keep the good rows of a coded block; `rows`: the numbers of these in the source, or the first one's."""
         if "timestamp" in coded:
             values, of_time = coded.pop("timestamp")
             self.times.keep(values, of_time, good)
         for role, values in coded.items():
             self.parts[role].append(values if good is None else values[good])
-        self._kept.append((source, start if rows is None else rows, n if rows is None else len(rows)))
+        self._kept.append((source, rows, n_kept))
 
     def reject(self, rows: NDArray[np.int64], reason: str) -> None:
         """Set aside rows of the source that hold no columns at all, such as lines that aren't JSON."""
@@ -128,12 +140,13 @@ class LogBuilder:
             column.numbers or (coder.kind == "texts" and column.kind == "integers" and coder.holds_numbers)
         ):
             raise InputError(
-                f"{self.sources[-1].name}: column {name!r} must hold ids of one type. Got {coder.kind}, then "
-                f"{column.kind}."
+                f"{self.sources[-1].name}: column {name!r} must hold ids of one type. Got {coder.kind}"
+                f"{self._first_with_ids(role)}, then {column.kind}."
             )
         if column.kind == "integers" and coder.wanted == "str" and role != "action":
             column = texts_of_integers(column)
         codes = coder.code(column)
+        self._id_sources.setdefault(role, self.sources[-1])
         faults.mark(codes < 0, f"column {name!r} is null")
         if coder.invalid:
             faults.mark(np.isin(codes, list(coder.invalid)), f"column {name!r} is not valid UTF-8")
@@ -143,6 +156,11 @@ class LogBuilder:
             wrong = [row for row in np.flatnonzero(codes >= 0).tolist() if as_integer(column.text(row)) is None]
             faults.mark_rows(np.array(wrong, dtype=np.int64), f"column {name!r} is not an integer")
         return codes
+
+    def _first_with_ids(self, role: str) -> str:
+        """" in FILE": the file whose ids were the first of this role, where it is another one."""
+        first = self._id_sources.get(role)
+        return "" if first is None or first is self.sources[-1] else f" in {first.name}"
 
     def _item_texts(self, name: str, column: Column) -> NDArray[np.int32]:
         if column.kind not in ("texts", "spans"):
@@ -201,31 +219,46 @@ class LogBuilder:
                 parts[role] = whole[role]
                 parts[f"{role}_ids"] = coder.finish(whole[role], aside)
                 parts[f"{role}_ids"].flags.writeable = False
-        notes = self._notes(parts)
-        for source in self.sources:
-            self.set_aside.settle(source)
-        report = self.set_aside.report()
-        if kept == 0:
-            reasons = "; ".join(f"{a.count:,}: {reason}" for reason, a in report.items())
-            raise InputError(f"{self.source}: all {self.rows_read:,} rows were set aside ({reasons}).")
+        notes = self._notes(
+            {role: len(parts[f"{role}_ids"]) for role in self.coders if role in parts},
+            lambda role, code: int(np.count_nonzero(parts[role] == code)),
+            lambda role, code: self.source_of(int(np.argmax(parts[role] == code))),
+        )
+        self._refuse_empty(kept)
         if "action" in whole:
-            parts["action"], parts["actions"] = _funnel_order(whole["action"], parts.pop("action_ids"), self)
+            parts["action"], parts["actions"] = funnel_order(whole["action"], parts.pop("action_ids"), self)
         if "item_text" in whole:
             n_items = len(parts["item_ids"])
-            parts["item_texts"] = _most_frequent_texts(whole["item"], whole["item_text"], self.texts.texts, n_items)
+            counted = _text_counts(whole["item"], whole["item_text"])
+            parts["item_texts"] = most_frequent_texts(*counted, self.texts.texts, n_items)
         parts["timestamp_us"], parts["position"] = whole.get("timestamp"), whole.get("order")
+        roles = [role for role in ("user", "session", "item") if f"{role}_ids" in parts]
+        kinds = {role: parts[f"{role}_ids"].dtype.kind for role in roles}
+        parts["report"] = self._report(kept, kinds, notes, stacklevel=6)
+        return parts
+
+    def _refuse_empty(self, kept: int) -> None:
+        """Settle where the rows set aside came from; InputError where no other is left."""
+        for source in self.sources:
+            self.set_aside.settle(source)
+        if kept == 0:
+            reasons = "; ".join(f"{a.count:,}: {reason}" for reason, a in self.set_aside.report().items())
+            raise InputError(f"{self.source}: all {self.rows_read:,} rows were set aside ({reasons}).")
+
+    def _report(self, kept: int, id_kinds: Mapping[str, str], notes: list[str], *, stacklevel: int) -> LogReport:
+        """The report, its notes also as warnings; `id_kinds`: the kind of each role's dtype."""
         places = {source.place for source in self.sources}
-        parts["report"] = LogReport(
-            source=self.source, rows_read=self.rows_read, rows_kept=kept, set_aside=report,
-            timestamp_unit=None if "timestamp" not in whole else (self.times.unit or "datetime"),
+        timed = "timestamp" in self.names
+        report = LogReport(
+            source=self.source, rows_read=self.rows_read, rows_kept=kept, set_aside=self.set_aside.report(),
+            timestamp_unit=(self.times.unit or "datetime") if timed else None,
             timestamp_unit_detected=self.times.detected, place=places.pop() if len(places) == 1 else "line or row",
-            id_types={role: "int" if parts[f"{role}_ids"].dtype.kind == "i" else "str"
-                      for role in ("user", "session", "item") if f"{role}_ids" in parts},
+            id_types={role: "int" if kind == "i" else "str" for role, kind in id_kinds.items()},
             notes=(*notes, *self.set_aside.notes),
         )
-        for note in parts["report"].notes:
-            warnings.warn(f"{self.source}: {note}", InputWarning, stacklevel=5)
-        return parts
+        for note in report.notes:
+            warnings.warn(f"{self.source}: {note}", InputWarning, stacklevel=stacklevel)
+        return report
 
     def _refuse_torn(self) -> None:
         for source in self.sources:
@@ -284,24 +317,26 @@ class LogBuilder:
     def _text_of(self, role: str, code: int) -> str:
         return self.coders[role].text(int(code))
 
-    def _notes(self, parts: Mapping[str, Any]) -> list[str]:
-        """What may be meant otherwise than it was read."""
+    def _notes(
+        self, n_ids: Mapping[str, int], rows_with: Callable[[str, int], int],
+        first_with: Callable[[str, int], tuple[RowSource, int]],
+    ) -> list[str]:
+        """What may be meant otherwise than it was read; n_ids by role, rows_with and first_with by role and code."""
         notes = []
         for role, coder in self.coders.items():
-            if role not in parts:
+            if role not in n_ids:
                 continue
-            name, codes = self.names[role], parts[role]
+            name = self.names[role]
             for word, code in [] if self.nulls_given else coder.null_words:
-                n = int(np.count_nonzero(codes == code))
+                n = rows_with(role, code)
                 notes.append(f"column {name!r} is {word!r} in {n:,} rows, taken as a {role} of that name; "
                              f"null={word!r} makes them rows without one")
             if coder.strays and role != "action":
                 text, code = coder.strays[0]
-                source, number = self.source_of(int(np.argmax(codes == code)))
                 notes.append(
-                    f"column {name!r} is text for {len(coder.strays):,} of its {len(parts[f'{role}_ids']):,} ids, all "
-                    f"others are integers: the first is {text!r} in {self._place(source, number)}; id_types='int' "
-                    "makes it a bad row"
+                    f"column {name!r} is text for {len(coder.strays):,} of its {n_ids[role]:,} ids, all "
+                    f"others are integers: the first is {text!r} in {self._place(*first_with(role, code))}; "
+                    "id_types='int' makes it a bad row"
                 )
         return notes
 
@@ -369,7 +404,7 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts][len(parts) > 0 :])
 
 
-def _funnel_order(
+def funnel_order(
     codes: NDArray[np.int32], ids: NDArray[Any], builder: LogBuilder
 ) -> tuple[NDArray[np.int16], tuple[str, ...]]:
     if len(ids) > MAX_ACTIONS:
@@ -384,17 +419,29 @@ def _funnel_order(
     return rank[codes], tuple(names[i] for i in order)
 
 
-def _most_frequent_texts(
-    item: NDArray[np.int32], text: NDArray[np.int32], texts: list[str], n_items: int
+def _text_counts(
+    item: NDArray[np.int32], text: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """(item, text, rows with both) of each pair that occurs; a text of -1 is none."""
+    has = text >= 0
+    pairs, counts = np.unique(item[has].astype(np.int64) << 32 | text[has], return_counts=True)
+    return pairs >> 32, pairs & 0xFFFFFFFF, counts
+
+
+def most_frequent_texts(
+    item: NDArray[np.int64], text: NDArray[np.int64], counts: NDArray[np.int64], texts: list[str], n_items: int
 ) -> NDArray[Any]:
-    """The most frequent text of each item, the alphabetically first of a tie; "" where there is none."""
+    """The most frequent text of each item, the alphabetically first of a tie; "" where there is none.
+
+    item, text, counts : (n_pairs,) how many rows have this item with texts[text].
+    """
     codes, distinct = coding.encode_strings([t.strip() or None for t in texts])
     rank, ordered = coding.sort_ids(coding.text_array(distinct))
-    text = np.append(coding.recoded(codes, rank), np.int32(-1))[text]
-    has = text >= 0
-    n_texts = max(1, len(ordered))
-    pairs, counts = np.unique(item[has].astype(np.int64) * n_texts + text[has], return_counts=True)
-    best = pairs[np.lexsort((pairs, -counts, pairs // n_texts))]
+    text = np.append(coding.recoded(codes, rank), np.int32(-1))[text].astype(np.int64)
+    has, n_texts = text >= 0, max(1, len(ordered))
+    pairs, where = np.unique(item[has] * n_texts + text[has], return_inverse=True)  # texts equal but for spaces are one
+    rows = np.bincount(where, weights=counts[has], minlength=len(pairs)).astype(np.int64)
+    best = pairs[np.lexsort((pairs, -rows, pairs // n_texts))]
     lead = best[np.flatnonzero(np.diff(best // n_texts, prepend=-1))]
     usual = coding.text_array([""] * n_items)
     usual[lead // n_texts] = ordered[lead % n_texts]

@@ -53,7 +53,8 @@ class LogReport:
             places = ", ".join(f"{place} of {name}" if many else str(place)
                                for place, name in zip(aside.first, aside.files or ("",) * len(aside.first)))
             places += ", ..." if aside.count > len(aside.first) else ""
-            lines.append(f"  set aside {aside.count:,}: {reason} ({self.place} {places})")
+            where = f" ({self.place} {places})" if places else ""
+            lines.append(f"  set aside {aside.count:,}: {reason}{where}")
         if self.timestamp_unit:
             how = " (detected)" if self.timestamp_unit_detected else ""
             lines.append(f"  timestamps: {self.timestamp_unit}{how}")

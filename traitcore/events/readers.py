@@ -10,25 +10,29 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
+from .._errors import InputError
 from .._files import whole_file
+from .._frames import column_labels
 from .._progress import Progress
 from .._validate import Checks
 from . import duck
-from .file_blocks import read_files
+from .file_blocks import Builder, read_files
 from .log import EventLog, check_id_types, check_nulls, check_options, column_names, log_from
 from .log_builder import LogBuilder
 from .reading import Reading
-from .source_files import STDIN, named_files, open_sources
+from .source_files import STDIN, SourceFile, named_files, open_sources
 
 _CHECK = Checks("read_events")
 StrPath = str | os.PathLike[str]
+B = TypeVar("B", bound=LogBuilder)
 
 
 def read_events(
-    path: StrPath | Sequence[StrPath],
+    path: Any,
     *,
     user: str | None = "user_id",
     timestamp: str | None = "timestamp",
@@ -54,13 +58,14 @@ def read_events(
     rejects: StrPath | None = None,
     progress: Progress | None = None,
 ) -> EventLog:
-    """Read a log from files: CSV, JSON lines, Parquet or Excel.
+    """Read a log from files (CSV, JSON lines, Parquet or Excel), or from a frame.
 
     Parameters
     ----------
-    path : a file, a folder, a pattern with * and **, "-" for standard input, or a list of these. The ending says the
-        format (.csv, .tsv, .txt; .json, .jsonl; .parquet; .xlsx; anything else is CSV) and how it is packed (.gz, .zst,
-        .bz2, .xz, .zip). Folders named key=value on the way give a column each.
+    path : a frame or mapping of columns, read as `EventLog.from_columns` does; else a file, a folder, a pattern with *
+        and **, "-" for standard input, or a list of these. The ending says the format (.csv, .tsv, .txt; .json, .jsonl;
+        .parquet; .xlsx; anything else is CSV) and how it is packed (.gz, .zst, .bz2, .xz, .zip). Folders named
+        key=value on the way give a column each.
     user, timestamp, action, item, session, order, item_text : the column whose name is exactly this, else a DuckDB SQL
         expression over the columns, e.g. action="CASE WHEN InvoiceNo LIKE 'C%' THEN 'remove' ELSE 'buy' END" (a CSV's
         columns are all text). In JSON, and nested Parquet, also a path a.b, or items[].id for each entry of a list.
@@ -99,37 +104,170 @@ def read_events(
     >>> log
     EventLog(2 events, 2 users, 2 items, 2 actions)
     """
-    names = column_names(_CHECK, user, timestamp, action, item, session, order, item_text)
-    check_options(_CHECK, timestamp_unit, on_bad_rows, action, action_value, timestamp_format)
-    types = check_id_types(_CHECK, id_types)
-    if isinstance(columns, str):
-        raise _CHECK.type_error("columns", "the names of the columns", columns)
-    names_given = None if columns is None else tuple(columns)
-    reading = Reading(format, delimiter, quote, names_given, encoding, decimal, sheet)
-    reading.check(_CHECK)
-    if rejects is not None and on_bad_rows != "set_aside":
-        raise _CHECK.value_error("rejects", "None unless on_bad_rows='set_aside'", rejects)
-    listed = [pair for one in _paths(path) for pair in named_files(one)]
-    if rejects is not None:
-        for one, _ in listed:
-            _refuse_same(one, rejects)
-    total = sum(os.path.getsize(one) for one, _ in listed if os.path.isfile(one))
-    source = listed[0][1] if len(listed) == 1 else f"{len(listed):,} files"
-    with (
-        rejects_file(rejects) as sink,
-        open_sources(_paths(path), reading) as files,
-        duck.connected() as connection,
-    ):
-        builder = LogBuilder(
-            names, source=source, set_aside=on_bad_rows == "set_aside", id_types=types, timestamp_unit=timestamp_unit,
-            timestamp_format=timestamp_format, decimal=decimal, nulls=check_nulls(_CHECK, null), rejects=sink,
+    if is_frame(path):
+        of_files = {
+            "where": where, "format": format, "delimiter": delimiter, "columns": columns, "sheet": sheet,
+            "rejects": rejects, "quote": None if quote == '"' else quote,
+            "encoding": None if encoding == "utf-8" else encoding, "decimal": None if decimal == "." else decimal,
+        }
+        for name, value in of_files.items():
+            if value is not None:
+                raise _CHECK.value_error(name, "left out for columns in memory: it says how files are read", value)
+        return EventLog.from_columns(
+            path, user=user, timestamp=timestamp, action=action, item=item, session=session, order=order,
+            item_text=item_text, action_value=action_value, timestamp_unit=timestamp_unit,
+            timestamp_format=timestamp_format, id_types=id_types, null=null, on_bad_rows=on_bad_rows,
         )
-        tell = None if progress is None else (lambda done: progress("read", min(done, total), total))
-        read_files(connection, files, names, where, reading, builder, tell)
-        duck.release_memory(connection)
-        if progress is not None:
-            progress("read", total, total)
+    asked = LogFiles.checked(
+        _CHECK, path, user=user, timestamp=timestamp, action=action, item=item, session=session, order=order,
+        item_text=item_text, action_value=action_value, where=where, format=format, delimiter=delimiter, quote=quote,
+        columns=columns, encoding=encoding, decimal=decimal, sheet=sheet, null=null, timestamp_unit=timestamp_unit,
+        timestamp_format=timestamp_format, id_types=id_types, on_bad_rows=on_bad_rows, rejects=rejects,
+    )
+    with asked.opened(progress) as opened:
+        builder = asked.builder(LogBuilder, opened)
+        opened.read(builder)
         return log_from(builder, action_value)
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value holds columns in memory, rather than naming files."""
+    return isinstance(value, Mapping) or column_labels(value) is not None or hasattr(value, "__arrow_c_stream__") or (
+        type(value).__module__.split(".")[0] == "polars"
+    )
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """What `read_events` is asked to read, checked: files, the columns of the roles, and how all of it is written."""
+
+    paths: list[StrPath]
+    names: dict[str, str]
+    where: str | None
+    reading: Reading
+    action_value: str | None
+    rejects: StrPath | None
+    builder_options: dict[str, Any]
+    source: str
+
+    @classmethod
+    def checked(
+        cls, check: Checks, path: StrPath | Sequence[StrPath], *, user: str | None = "user_id",
+        timestamp: str | None = "timestamp", action: str | None = "action", item: str = "item_id",
+        session: str | None = None, order: str | None = None, item_text: str | None = None,
+        action_value: str | None = None, where: str | None = None, format: str | None = None,
+        delimiter: str | None = None, quote: str | None = '"', columns: Sequence[str] | None = None,
+        encoding: str = "utf-8", decimal: str = ".", sheet: str | None = None, null: str | Sequence[str] | None = None,
+        timestamp_unit: str | None = None, timestamp_format: str | None = None,
+        id_types: str | Mapping[str, str] = "auto", on_bad_rows: str = "raise", rejects: StrPath | None = None,
+    ) -> LogFiles:
+        """From the parameters of `read_events`, on behalf of `check`'s caller."""
+        names = column_names(check, user, timestamp, action, item, session, order, item_text)
+        check_options(check, timestamp_unit, on_bad_rows, action, action_value, timestamp_format)
+        types = check_id_types(check, id_types)
+        if isinstance(columns, str):
+            raise check.type_error("columns", "the names of the columns", columns)
+        named = None if columns is None else tuple(columns)
+        reading = Reading(format, delimiter, quote, named, encoding, decimal, sheet)
+        reading.check(check)
+        if rejects is not None and on_bad_rows != "set_aside":
+            raise check.value_error("rejects", "None unless on_bad_rows='set_aside'", rejects)
+        listed = [pair for one in _paths(path) for pair in named_files(one)]
+        if rejects is not None:
+            for one, _ in listed:
+                _refuse_same(check, one, rejects)
+        options = {
+            "set_aside": on_bad_rows == "set_aside", "id_types": types, "timestamp_unit": timestamp_unit,
+            "timestamp_format": timestamp_format, "decimal": decimal, "nulls": check_nulls(check, null),
+        }
+        source = listed[0][1] if len(listed) == 1 else f"{len(listed):,} files"
+        return cls(_paths(path), names, where, reading, action_value, rejects, options, source)
+
+    def files(self) -> list[tuple[str, str]]:
+        """(path, name for messages) of each file, in order."""
+        return [pair for one in self.paths for pair in named_files(one)]
+
+    def n_bytes(self) -> int:
+        """Size of all files."""
+        return sum(os.path.getsize(one) for one, _ in self.files() if os.path.isfile(one))
+
+    @contextmanager
+    def opened(
+        self, progress: Progress | None, *, memory_mb: int | None = None, scratch: StrPath | None = None
+    ) -> Iterator[OpenedFiles]:
+        """The files, unpacked as they are asked for, with a connection to read them and the open file of rejects.
+
+        memory_mb : what the connection may hold; None: as DuckDB decides. scratch : for temporary files.
+        """
+        before = _states(self.files())
+        with (
+            rejects_file(self.rejects) as sink,
+            open_sources(self.paths, self.reading, scratch) as files,
+            duck.connected(memory_mb) as connection,
+        ):
+            yield OpenedFiles(self, connection, files, sink, progress)
+            _refuse_changed(before)
+
+    def builder(self, kind: type[B], opened: OpenedFiles, **more: Any) -> B:
+        """A builder of a log for these files."""
+        return kind(self.names, source=self.source, rejects=opened.sink, **self.builder_options, **more)
+
+
+@dataclass
+class OpenedFiles:
+    """Files that are open for reading; they can be read more than once."""
+
+    asked: LogFiles
+    connection: Any
+    files: Iterator[SourceFile]
+    sink: TextIO | None
+    progress: Progress | None
+    known: list[SourceFile] = field(default_factory=list)
+
+    def read(self, builder: Builder) -> None:
+        """Feed all of them to the builder."""
+        total = self.asked.n_bytes()
+        tell = None
+        if self.progress is not None:
+            progress = self.progress
+
+            def tell(done: int) -> None:
+                progress("read", min(done, total), total)
+
+        read_files(
+            self.connection, self._all(), self.asked.names, self.asked.where, self.asked.reading, builder, tell
+        )
+        duck.release_memory(self.connection)
+        if self.progress is not None:
+            self.progress("read", total, total)
+
+    def _all(self) -> Iterator[SourceFile]:
+        yield from list(self.known)
+        for file in self.files:
+            self.known.append(file)
+            yield file
+
+
+def _states(files: list[tuple[str, str]]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Name, and what changes when the content does, of each plain file."""
+    found: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for path, name in files:
+        if path != STDIN and os.path.isfile(path):
+            info = os.stat(path)
+            found[path] = name, (info.st_size, info.st_mtime_ns, info.st_ino)
+    return found
+
+
+def _refuse_changed(before: dict[str, tuple[str, tuple[int, ...]]]) -> None:
+    """InputError for a file that is no longer what it was when reading began."""
+    now = _states([(path, name) for path, (name, _) in before.items() if os.path.exists(path)])
+    for path, (name, state) in before.items():
+        if path not in now or now[path][1] != state:
+            what = "changed" if path in now else "was removed"
+            raise InputError(
+                f"{name} {what} while it was read, so its events can't be trusted. Read a copy, or only files that are "
+                "complete."
+            )
 
 
 def _paths(path: Any) -> list[StrPath]:
@@ -139,10 +277,10 @@ def _paths(path: Any) -> list[StrPath]:
     return paths
 
 
-def _refuse_same(path: str, rejects: StrPath) -> None:
+def _refuse_same(check: Checks, path: str, rejects: StrPath) -> None:
     """Rejects are never written over what is read."""
     if path != STDIN and os.path.exists(rejects) and os.path.exists(path) and os.path.samefile(path, rejects):
-        raise _CHECK.value_error("rejects", "another file than those that are read", os.fspath(rejects))
+        raise check.value_error("rejects", "another file than those that are read", os.fspath(rejects))
 
 
 @contextmanager

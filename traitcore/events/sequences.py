@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _disk as disk
+from .._errors import TableError
 from .._validate import Checks
+from .array_files import map_array, map_ids, new_folder, read_manifest, write_array, write_ids, write_manifest
 
 # Tokens that need a vocabulary larger than this, and mostly unused, are taken for raw ids.
 _LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
+_ARRAYS = ("tokens", "offsets", "owner", "timestamps_us")
+_KIND = "traitcore sequences"
+_PIECE = 1 << 22  # tokens counted at once: numpy makes an int64 of each
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +94,47 @@ class Sequences:
             self._keep(
                 "timestamps_us", Checks("Sequences").times("timestamps_us", self.timestamps_us, shape=(len(tokens),))
             )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the arrays to a new folder, with a manifest of their hashes; it appears whole or not at all.
+
+        Raises
+        ------
+        FileExistsError : there is something of this name. OSError : the disk is full or can't be written.
+        """
+        with new_folder(Path(path)) as folder:
+            files = {
+                f"{name}.npy": write_array(folder / f"{name}.npy", values)
+                for name in _ARRAYS if (values := getattr(self, name)) is not None
+            }
+            if self.owner_ids is not None:
+                files |= write_ids(folder, "owner_ids", self.owner_ids)
+            write_manifest(folder, _KIND, files)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: bool = False) -> Sequences:
+        """What `save` wrote (or `prepare_log`), its arrays mapped: they are read as they are used, and may be larger
+        than memory. Owners' ids that are strings are read at once.
+
+        verify : compare every file with its hash first. Sizes, headers and values are always checked.
+
+        Raises
+        ------
+        TableError : the folder holds no sequences, or they are damaged.
+        """
+        with disk.Folder(Path(path)) as folder:
+            files = read_manifest(folder, _KIND)["files"]
+            try:
+                arrays: dict[str, Any] = {
+                    name: map_array(folder, f"{name}.npy", files[f"{name}.npy"], verify=verify)
+                    for name in _ARRAYS if f"{name}.npy" in files
+                }
+                arrays["owner_ids"] = map_ids(folder, "owner_ids", files, verify=verify)
+                return cls(**arrays)
+            except (ValueError, TypeError, KeyError, FileNotFoundError) as error:
+                if isinstance(error, TableError):
+                    raise
+                raise TableError(f"{folder.path} is damaged: {error}") from error
 
     def largest_token(self) -> int:
         """The largest token, -1 where there is none. The arrays are checked again first.
@@ -226,7 +275,13 @@ class Sequences:
         if n_tokens is None:
             n_tokens = self.vocabulary_size(Checks("Sequences.token_counts"))
         self.largest_token()  # the arrays may have been changed
-        return np.bincount(self.tokens, minlength=n_tokens).astype(np.int64, copy=False)
+        counts = np.zeros(n_tokens, dtype=np.int64)
+        for start in range(0, self.n_tokens, _PIECE):
+            part = np.bincount(self.tokens[start : start + _PIECE], minlength=n_tokens)
+            if len(part) > len(counts):
+                counts = np.concatenate((counts, np.zeros(len(part) - len(counts), dtype=np.int64)))
+            counts += part
+        return counts
 
     def __repr__(self) -> str:
         return f"Sequences({len(self):,} sequences, {self.n_tokens:,} tokens, {self.n_owners:,} owners)"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
+
+from .._errors import InputError
 
 WINDOW = 5
 BASKET_WINDOW = 20  # baskets have no order, so a model should learn from most of each
@@ -87,6 +90,16 @@ class SessionReport:
         return "\n".join(lines)
 
 
+def sum_reports(reports: Sequence[SessionReport]) -> SessionReport:
+    """The report of a whole log, given those of parts that share no customer."""
+    total = reports[0]
+    for one in reports[1:]:
+        counts = {f.name: getattr(total, f.name) + getattr(one, f.name) for f in fields(SessionReport)
+                  if isinstance(getattr(one, f.name), int)}
+        total = replace(total, **counts)
+    return total
+
+
 def advice(report: SessionReport) -> str:
     """Advice where most neighbours have the same time."""
     shuffle = "" if report.ties == "shuffle" else "order them randomly (ties='shuffle'), and "
@@ -95,3 +108,24 @@ def advice(report: SessionReport) -> str:
         f"window of at least {BASKET_WINDOW} (fit_pipeline's default there) or window=None. Where the log knows "
         "their order, name its column (order=...) or pass ties='row'."
     )
+
+
+class NoSessionLeft(InputError):
+    """The rules of `split_sessions` removed every session: `report` counts by which, the message says what to relax."""
+
+    def __init__(self, report: SessionReport, min_length: int) -> None:
+        removed = {
+            f"min_length (now {min_length}), or raise gap_seconds": report.sessions_too_short,
+            "max_events_per_session": report.sessions_too_long,
+            "max_events_per_minute": report.sessions_too_fast,
+            "max_events_per_day": report.sessions_of_busy_customers,
+        }
+        rule = max(removed, key=lambda name: removed[name])
+        relax = "lower" if rule.startswith("min_length") else "raise"
+        super().__init__(
+            f"No session is left: {removed[rule]:,} were removed by one rule. To keep them, {relax} {rule}."
+        )
+        self.report, self.min_length = report, min_length
+
+    def __reduce__(self) -> tuple[type[NoSessionLeft], tuple[SessionReport, int]]:
+        return NoSessionLeft, (self.report, self.min_length)

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .._errors import InputError
-from .._kernels import sessions as kernels
-from .._parallel import even_blocks, priced_blocks, run_blocks, run_in_slices, run_tasks
 from .._progress import Progress
 from .._validate import Checks
 from .ids import chain_hashes, code_integers, hashable_ids
 from .log import EventLog
-from .session_report import SessionReport, TiedEventsWarning, advice
+from .session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
 
 GAP_SECONDS = 1800
 TIES = ("shuffle", "content", "row")
 _CHECK = Checks("split_sessions")
-_SLICE = 1 << 21  # rows that a thread takes at once, or a few groups more: some tenths of a second
-# Read-only as a log's columns are: numba compiles a kernel once for each kind of array it meets.
-_NO_TIMES: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
-_NO_ACTIONS: NDArray[np.int16] = np.zeros(0, dtype=np.int16)
-_NO_HASHES: NDArray[np.uint64] = np.zeros(0, dtype=np.uint64)
-_NO_TIMES.flags.writeable = _NO_ACTIONS.flags.writeable = _NO_HASHES.flags.writeable = False
+_TIE_RULES = {"row": 0, "content": 1, "shuffle": 2}
+# What becomes of sessions and events, as cut_sessions counts them.
+_KEPT, _STARTS, _SHORT, _LONG, _FAST, _DAY, _REPEAT, _DUPLICATE = range(8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +86,8 @@ class _Groups:
 
 
 @dataclass(frozen=True)
-class _Rules:
-    """How sessions are cut and which are removed; -1: no limit."""
+class SessionRules:
+    """How sessions are cut and which are removed; -1: no limit. The checked parameters of `split_sessions`."""
 
     gap_us: int
     min_length: int
@@ -103,12 +97,15 @@ class _Rules:
     merge: bool
     drop: bool
     ties: str
+    seed: int
+    workers: int
 
     @classmethod
     def checked(
         cls, gap_seconds: float | None, min_length: int, per_session: int | None, per_minute: int | None,
-        per_day: int | None, merge_repeats: bool, drop_duplicates: bool, ties: str,
-    ) -> _Rules:
+        per_day: int | None, merge_repeats: bool, drop_duplicates: bool, ties: str, seed: int,
+        workers: int,
+    ) -> SessionRules:
         """The rules of these parameters of split_sessions."""
         gap_us = -1
         if gap_seconds is not None:
@@ -127,7 +124,8 @@ class _Rules:
         _CHECK.choice("ties", ties, TIES)
         if drop and ties == "row":
             raise _CHECK.value_error("drop_duplicates", "False with ties='row'", True)
-        return cls(gap_us, min_length, session, minute, day, merge, drop, ties)
+        seed, workers = _CHECK.seed("seed", seed), _CHECK.workers(workers)
+        return cls(gap_us, min_length, session, minute, day, merge, drop, ties, seed, workers)
 
 
 def split_sessions(
@@ -198,40 +196,49 @@ def split_sessions(
     """
     if not isinstance(log, EventLog):
         raise _CHECK.type_error("log", "an EventLog", type(log).__name__)
-    rules = _Rules.checked(
+    rules = SessionRules.checked(
         gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
-        drop_duplicates, ties,
+        drop_duplicates, ties, seed, workers,
     )
-    seed = _CHECK.seed("seed", seed)
-    n_threads = _CHECK.workers(workers)
-    _check_log(log, gap_seconds, rules)
-    groups = _groups_of(log)
-    report_progress = progress or (lambda stage, done, total: None)
-    report_progress("sessions", 0, len(log))
-    order, bounds, times = _group_rows(log, groups, n_threads)
-    _sort(log, groups, order, bounds, times, ties, seed, n_threads)
-    if groups.given_sessions and groups.owner is not None and log.timestamp_us is not None:
-        order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
-    report_progress("sessions", len(log) / 2, len(log))
-    sessions = _cut(log, groups, order, bounds, times, rules, n_threads)
-    report_progress("sessions", len(log), len(log))
-    if sessions.report.baskets:
-        share = f"{sessions.report.tied_share:.1%} of the neighbours in these sessions have the same time. "
-        warnings.warn(share + advice(sessions.report), TiedEventsWarning, stacklevel=2)
-    return sessions
-
-
-def _check_log(log: EventLog, gap_seconds: float | None, rules: _Rules) -> None:
     if len(log) == 0:
         raise InputError("The log has no events: there is nothing to split.")
     log.refuse_changes()
-    if log.session is not None and gap_seconds not in (None, GAP_SECONDS):
+    report_progress = progress or (lambda stage, done, total: None)
+    report_progress("sessions", 0, len(log))
+    sessions = split_bucket(log, rules)
+    check_sessions(sessions.report, rules, stacklevel=3)
+    report_progress("sessions", len(log), len(log))
+    return sessions
+
+
+def split_bucket(log: EventLog, rules: SessionRules) -> Sessions:
+    """Sessions of a log, or of some of its customers; there may be none. `check_sessions` looks at the whole report."""
+    _check_log(log, rules)
+    n_threads = rules.workers
+    groups = _groups_of(log)
+    order, bounds, times = _in_order(log, groups, rules.ties, rules.seed, n_threads)
+    if groups.given_sessions and groups.owner is not None and times is not None:
+        order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
+    return _cut(log, groups, order, bounds, times, rules, n_threads)
+
+
+def check_sessions(report: SessionReport, rules: SessionRules, *, stacklevel: int) -> None:
+    """InputError where no session is left; TiedEventsWarning where most neighbours have the same time."""
+    if report.events_kept == 0:
+        raise NoSessionLeft(report, rules.min_length)
+    if report.baskets:
+        share = f"{report.tied_share:.1%} of the neighbours in these sessions have the same time. "
+        warnings.warn(share + advice(report), TiedEventsWarning, stacklevel=stacklevel)
+
+
+def _check_log(log: EventLog, rules: SessionRules) -> None:
+    if log.session is not None and rules.gap_us not in (-1, GAP_SECONDS * 1_000_000):
         rule = "left alone where the log has a session column"
-        raise _CHECK.value_error("gap_seconds", rule, gap_seconds)
+        raise _CHECK.value_error("gap_seconds", rule, rules.gap_us / 1e6)
     if log.session is None and log.user is None:
         raise InputError("The log has neither users nor sessions: name the column of one or the other.")
     if log.timestamp_us is None:
-        if log.session is None and gap_seconds is not None:
+        if log.session is None and rules.gap_us >= 0:
             raise InputError(
                 "The log has no timestamps to cut at: name a timestamp or a session column, or pass "
                 "gap_seconds=None to make each customer's history one session."
@@ -256,52 +263,16 @@ def _groups_of(log: EventLog) -> _Groups:
     return _Groups(code, len(pairs), (pairs // n_sessions).astype(np.int32), True, pairs % n_sessions)
 
 
-def _group_rows(
-    log: EventLog, groups: _Groups, workers: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(rows by group, in order within each; (n_groups + 1,) bounds; times of the rows, if the log has them).
-
-    A counting sort, parallel over blocks of rows.
-    """
-    n = len(groups.code)
-    time = _NO_TIMES if log.timestamp_us is None else log.timestamp_us
-    # A block costs a table of counts: no more blocks than are worth that.
-    blocks = even_blocks(n, max(1, min(workers, n // max(1, groups.n))))
-    counts = np.zeros((len(blocks), groups.n), dtype=np.int64)
-    ended = threading.Event()
-    run_tasks(
-        [partial(run_in_slices, kernels.count_groups, a, z, _SLICE, ended, groups.code, c)
-         for (a, z), c in zip(blocks, counts)], workers, stop=ended,
-    )
-    bounds = np.zeros(groups.n + 1, dtype=np.int64)
-    np.cumsum(counts.sum(axis=0), out=bounds[1:])
-    cursors = np.cumsum(counts, axis=0) - counts + bounds[:-1]
-    order, times = np.empty(n, dtype=np.int64), np.empty(len(time), dtype=np.int64)
-    ended = threading.Event()
-    run_tasks(
-        [partial(run_in_slices, kernels.scatter_rows, a, z, _SLICE, ended, groups.code, time, c, order, times)
-         for (a, z), c in zip(blocks, cursors)], workers, stop=ended,
-    )
-    return order, bounds, times
-
-
-def _sort(
-    log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64],
-    ties: str, seed: int, workers: int,
-) -> None:
-    """Sort each group's part of `order` and `times` in place."""
-    position = _NO_TIMES if log.position is None else log.position
-    action = _NO_ACTIONS if log.action is None else log.action
-    group_hash, item_hash = _NO_HASHES, _NO_HASHES
-    if ties == "shuffle" and (len(times) or len(position)):
+def _in_order(
+    log: EventLog, groups: _Groups, ties: str, seed: int, workers: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+    """(rows by group, sorted in each; (n_groups + 1,) bounds; times of the rows, if the log has them)."""
+    group_hash = item_hash = None
+    if ties == "shuffle" and not (log.timestamp_us is None and log.position is None):
         group_hash, item_hash = _group_hashes(log, groups), hashable_ids(log.item_ids)
-    mode = {"row": kernels.ROW, "content": kernels.CONTENT, "shuffle": kernels.SHUFFLE}[ties]
-    if mode == kernels.SHUFFLE and not len(group_hash):
-        mode = kernels.ROW  # without times and positions nothing is tied
-    blocks = priced_blocks(bounds, workers, _SLICE, per_worker=4)
-    run_blocks(
-        kernels.sort_groups, blocks, workers, bounds, order, times, position, action, log.item, mode, np.uint64(seed),
-        group_hash, item_hash,
+    return _core.order_events(
+        groups.code, groups.n, log.timestamp_us, log.position, log.action, log.item, _TIE_RULES[ties], seed, group_hash,
+        item_hash, workers,
     )
 
 
@@ -333,53 +304,20 @@ def _by_first_time(
 
 
 def _cut(
-    log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64], times: NDArray[np.int64],
-    rules: _Rules, workers: int,
+    log: EventLog, groups: _Groups, order: NDArray[np.int64], bounds: NDArray[np.int64],
+    times: NDArray[np.int64] | None, rules: SessionRules, workers: int,
 ) -> Sessions:
-    position = _NO_TIMES if log.position is None else log.position
-    action = _NO_ACTIONS if log.action is None else log.action
-    group_owner = np.zeros(0, dtype=np.int32) if groups.owner is None else groups.owner
-    banned = _banned(groups, bounds, times, rules.per_day, workers)
-    state = np.empty(len(order), dtype=np.uint8)
-    blocks = priced_blocks(bounds, workers, _SLICE, per_worker=4)
-    events = np.zeros((len(blocks), 8), dtype=np.int64)
-    found = np.zeros((len(blocks), 8), dtype=np.int64)
-    tasks = [
-        partial(
-            kernels.cut_groups, a, z, bounds, group_owner, order, times, position, action, log.item, banned,
-            -1 if groups.given_sessions else rules.gap_us, rules.per_session, rules.per_minute, 60_000_000, rules.merge,
-            rules.drop, rules.min_length, state, e, s,
-        )
-        for (a, z), e, s in zip(blocks, events, found)
-    ]
-    duplicates = sum(run_tasks(tasks, workers))
-    n_events, n_sessions = events.sum(axis=0), found.sum(axis=0)
-    offsets = np.empty(n_sessions[kernels.KEPT] + 1, dtype=np.int64)
-    owner = None if groups.owner is None else np.empty(len(offsets) - 1, dtype=np.int32)
-    no_owner = group_owner[:0]
-    kept, tied = kernels.compact_sessions(
-        bounds, group_owner, state, order, times, position, offsets, no_owner if owner is None else owner
+    offsets, owner, events, sessions, duplicates, busy, tied = _core.cut_sessions(
+        order, bounds, times, groups.owner, log.position, log.action, log.item,
+        -1 if groups.given_sessions else rules.gap_us, rules.min_length, rules.per_session, rules.per_minute,
+        rules.per_day, rules.merge, rules.drop, workers,
     )
-    report = _report(log, n_events, n_sessions, duplicates, owner, int(banned.sum()), groups.given_sessions, kept)
-    report = replace(report, neighbours_tied=int(tied), ties=rules.ties)
-    if kept == 0:
-        raise InputError(_nothing_left(report, rules.min_length))
-    order, times = _shrunk(order, kept), _shrunk(times, kept)
-    return Sessions(log, order, offsets, owner, None if log.timestamp_us is None else times, report)
-
-
-def _banned(
-    groups: _Groups, bounds: NDArray[np.int64], times: NDArray[np.int64], limit: int, workers: int
-) -> NDArray[np.uint8]:
-    """(n_owners,) 1 where a customer has more than `limit` events on a day; no elements without a limit."""
-    if limit < 0 or groups.owner is None:
-        return np.zeros(0, dtype=np.uint8)
-    n_owners = int(groups.owner.max()) + 1
-    owner_bounds = np.append(bounds[np.searchsorted(groups.owner, np.arange(n_owners))], bounds[-1])
-    banned = np.zeros(n_owners, dtype=np.uint8)
-    blocks = priced_blocks(owner_bounds, workers, _SLICE, per_worker=4)
-    run_blocks(kernels.ban_busy_owners, blocks, workers, owner_bounds, times, limit, banned)
-    return banned
+    kept = int(offsets[-1])
+    report = _report(log, events, sessions, duplicates, owner, busy, groups.given_sessions, kept)
+    report = replace(report, neighbours_tied=tied, ties=rules.ties)
+    return Sessions(
+        log, _shrunk(order, kept), offsets, owner, None if times is None else _shrunk(times, kept), report
+    )
 
 
 def _shrunk(array: NDArray[Any], n: int) -> NDArray[Any]:
@@ -394,27 +332,14 @@ def _report(
     log: EventLog, events: NDArray[np.int64], sessions: NDArray[np.int64], duplicates: int,
     owner: NDArray[np.int32] | None, n_banned: int, given_sessions: bool, kept: int,
 ) -> SessionReport:
-    k = kernels
     return SessionReport(
-        events=len(log), events_kept=kept, sessions_kept=int(sessions[k.KEPT]),
+        events=len(log), events_kept=kept, sessions_kept=int(sessions[_KEPT]),
         customers=None if log.user_ids is None else len(log.user_ids),
         customers_kept=None if owner is None else int((np.diff(owner) > 0).sum()) + (len(owner) > 0),
-        sessions_too_short=int(sessions[k.SHORT]), events_too_short=int(events[k.SHORT]),
-        sessions_too_long=int(sessions[k.LONG]), events_too_long=int(events[k.LONG]),
-        sessions_too_fast=int(sessions[k.FAST]), events_too_fast=int(events[k.FAST]),
-        sessions_of_busy_customers=int(sessions[k.DAY]), events_of_busy_customers=int(events[k.DAY]),
-        customers_too_busy=n_banned, events_merged=int(events[k.REPEAT]), events_duplicate=int(events[k.DUPLICATE]),
+        sessions_too_short=int(sessions[_SHORT]), events_too_short=int(events[_SHORT]),
+        sessions_too_long=int(sessions[_LONG]), events_too_long=int(events[_LONG]),
+        sessions_too_fast=int(sessions[_FAST]), events_too_fast=int(events[_FAST]),
+        sessions_of_busy_customers=int(sessions[_DAY]), events_of_busy_customers=int(events[_DAY]),
+        customers_too_busy=n_banned, events_merged=int(events[_REPEAT]), events_duplicate=int(events[_DUPLICATE]),
         duplicates_seen=int(duplicates), cut_by="session column" if given_sessions else "gap",
     )
-
-
-def _nothing_left(report: SessionReport, min_length: int) -> str:
-    advice = {
-        f"min_length (now {min_length}), or raise gap_seconds": report.sessions_too_short,
-        "max_events_per_session": report.sessions_too_long,
-        "max_events_per_minute": report.sessions_too_fast,
-        "max_events_per_day": report.sessions_of_busy_customers,
-    }
-    rule = max(advice, key=lambda name: advice[name])
-    relax = "lower" if rule.startswith("min_length") else "raise"
-    return f"No session is left: {advice[rule]:,} were removed by one rule. To keep them, {relax} {rule}."

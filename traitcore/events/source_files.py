@@ -114,14 +114,14 @@ def partitions_of(path: str) -> dict[str, str | None]:
 
 @contextmanager
 def open_sources(
-    paths: Sequence[str | os.PathLike[str]], reading: Reading
+    paths: Sequence[str | os.PathLike[str]], reading: Reading, folder: str | os.PathLike[str] | None = None
 ) -> Iterator[Iterator[SourceFile]]:
     """The files that paths name, unpacked as they are asked for.
 
-    Temporary files are there until the end, for rows are looked up again.
+    Temporary files are there until the end, for rows are looked up again: in `folder`, or where the system has them.
     """
     listed = [pair for one in paths for pair in named_files(one)]
-    with tempfile.TemporaryDirectory(prefix="traitcore-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="traitcore-", dir=folder) as scratch:
         yield _plain_files(listed, reading.format, reading.encoding, scratch)
 
 

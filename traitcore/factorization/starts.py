@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._kernels import nndsvd as kernels
+from .. import _core
 from .._parallel import even_blocks, run_blocks, worthwhile
 from .._validate import Checks
 from .eigen import symmetric_eigen
@@ -85,8 +85,8 @@ def nndsvd_start(
         blocks = even_blocks(len(vectors), _BLOCKS)
         # Where the scale is zero, all of the column is filled.
         run_blocks(
-            kernels.write_parts, blocks, worthwhile(workers, out.size), vectors, scale.astype(dtype),
-            dtype(smallest), dtype(fill), out,
+            _core.write_parts, blocks, worthwhile(workers, out.size), vectors, scale.astype(dtype),
+            float(smallest), float(fill), out,
         )
         factors.append(out)
     return factors[0], np.ascontiguousarray(factors[1].T)
@@ -111,7 +111,7 @@ def _total(X: Any, workers: int) -> float:
 def _part_norms(U: NDArray[Any], k: int, workers: int) -> NDArray[np.float64]:
     """(2, k) norms of the positive and the negative parts of U's first k columns."""
     blocks = even_blocks(len(U), _BLOCKS)
-    squares = run_blocks(kernels.part_squares, blocks, worthwhile(workers, len(U) * k), U, k)
+    squares = run_blocks(_core.part_squares, blocks, worthwhile(workers, len(U) * k), U, k)
     norms: NDArray[np.float64] = np.sqrt(sum(squares, np.zeros((2, k))))
     return norms
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .. import _core
 from .._errors import on_behalf_of, warn_not_converged
-from .._kernels import symmetry as kernels
 from .._parallel import balanced_blocks, run_blocks
 from .._progress import Progress
 from .._validate import Checks, RandomSource
@@ -254,7 +254,7 @@ def _check_symmetric(matrix: Matrix, symmetric: Any, workers: int) -> bool:
     else:
         arrays = (matrix.indptr, matrix.indices, matrix.data, matrix.indptr[:-1].astype(np.int64))
         blocks = balanced_blocks(matrix.indptr, max(workers, _SYMMETRY_BLOCKS))
-        is_equal = all(run_blocks(kernels.is_symmetric, blocks, workers, *arrays))
+        is_equal = all(run_blocks(_core.is_symmetric, blocks, workers, *arrays))
     if symmetric and not is_equal:
         rule = "None or False: A differs from its transpose"
         raise _CHECK.value_error("symmetric", rule, symmetric)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import sparse
 
-from .._kernels import cooccurrence as kernels
+from .. import _core
 from .._parallel import balanced_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
 from .._validate import Checks
 from ..events.sequences import Sequences
 from .count_parts import FIRST_ENTRIES, INT32_MAX, CountTask, RangeQueue, RowCounter, assemble
+from .merge_counts import merge_counts
 
 _CHECK = Checks("count_cooccurrences")
 MEBI = 2.0**20
@@ -69,8 +70,9 @@ def count_cooccurrences(
     k : keep each row's largest entries only (of equals, those of smaller column). The result need not be symmetric.
     dtype : int32, int64, float32 or float64; by default int32 (int64 where a count could exceed it) if every weight
         is 1 and any cap an int, else float32. Sums are kept in integers, or in float64, until a row is finished.
-    memory_limit_mb : if the work is predicted to need more than this many MiB beyond its input, MemoryError is raised
-        before it starts.
+    memory_limit_mb : the MiB that the work may need beyond its input. Where more is predicted and every weight is 1,
+        without a cap, `min_pair_count` or `k`, the corpus is counted in parts, which are merged: the same bytes. Else
+        MemoryError is raised, before it starts where that can be told.
     workers : threads, -1 for all cores; the result is the same to the last byte for any number.
     progress : called as progress("counts", done, total) with numbers of tokens.
 
@@ -104,7 +106,41 @@ def count_cooccurrences(
         sequences, n_items, window, symmetric, weighting, self_pairs, sequence_weights, actions, action_weights,
         cap_per_sequence, min_pair_count, k, dtype, workers,
     )
+    if memory_limit_mb is not None:
+        limit = _CHECK.real("memory_limit_mb", memory_limit_mb, 0.0, open_low=True)
+        if task.mergeable and _fixed_bytes(task) > limit * MEBI:
+            return _count_in_parts(task, limit, progress)
     return _count(task, memory_limit_mb, progress)
+
+
+def _count_in_parts(task: CountTask, limit: float, progress: Progress | None) -> sparse.csr_array:
+    """Counts of as many sequences at a time as half of the memory takes, added up; the sum needs the other half."""
+    empty = task.part(0, 0)
+    least = _fixed_bytes(empty)
+    _refuse_above(limit, 2.0 * least, task)
+    sequences = task.sequences
+    per_token = (_fixed_bytes(task) - least) / max(1, sequences.n_tokens)
+    n_parts = math.ceil(sequences.n_tokens * per_token / (limit * MEBI / 2 - least))
+    total: sparse.csr_array | None = None
+    done = 0
+    for first, stop in balanced_blocks(sequences.offsets, n_parts):
+        piece = task.part(first, stop)
+        held = 0 if total is None else total.nnz * piece.entry_bytes / MEBI
+        _refuse_above(limit, held * MEBI, task)
+        part = _count(piece, limit - held, None)
+        if total is not None:
+            # The sum, both terms and a copy of each lie in memory together.
+            _refuse_above(limit, 3.0 * piece.entry_bytes * (total.nnz + part.nnz), task)
+            part = merge_counts([total, part])
+        total = part
+        del part
+        done += int(sequences.offsets[stop] - sequences.offsets[first])
+        if progress is not None:
+            progress("counts", done, sequences.n_tokens)
+    assert total is not None
+    return sparse.csr_array(
+        (total.data.astype(task.dtype, copy=False), total.indices, total.indptr), shape=total.shape, copy=False
+    )
 
 
 def weighted_counts(
@@ -254,7 +290,7 @@ def _count(task: CountTask, memory_limit_mb: float | None, progress: Progress | 
     if not task.plain:
         task = replace(task, actions=_by_place(task.sequences, task.actions))
         sequence = np.zeros(len(padded), dtype=np.int32)
-        kernels.label_places(0, len(task.sequences), task.sequences.offsets, sequence)
+        _core.label_places(0, len(task.sequences), task.sequences.offsets, sequence)
     corpus = (starts, padded, places, sequence)
     first = FIRST_ENTRIES
     if limit is not None:
@@ -280,7 +316,7 @@ def _invert(task: CountTask) -> tuple[NDArray[np.int64], NDArray[np.int32], NDAr
     counts = np.zeros((max(1, len(blocks)), task.n_items), dtype=np.int64)
     spans = [(int(sequences.offsets[a]), int(sequences.offsets[b])) for a, b in blocks]
     run_tasks(
-        [partial(kernels.count_tokens, a, b, sequences.tokens, row) for (a, b), row in zip(spans, counts)],
+        [partial(_core.count_values, a, b, sequences.tokens, row) for (a, b), row in zip(spans, counts)],
         task.workers,
     )
     starts = np.zeros(task.n_items + 1, dtype=np.int64)
@@ -289,10 +325,13 @@ def _invert(task: CountTask) -> tuple[NDArray[np.int64], NDArray[np.int32], NDAr
     size = sequences.n_tokens + len(sequences) + 1
     padded = np.empty(size, dtype=np.int32)
     padded[0] = -1
-    places = np.empty(sequences.n_tokens, dtype=np.int32 if size <= INT32_MAX else np.int64)
+    places: NDArray[np.int32] | NDArray[np.int64] = (
+        np.empty(sequences.n_tokens, dtype=np.int32) if size <= INT32_MAX
+        else np.empty(sequences.n_tokens, dtype=np.int64)
+    )
     run_tasks(
         [
-            partial(kernels.invert, a, b, sequences.tokens, sequences.offsets, row, padded, places)
+            partial(_core.invert_sequences, a, b, sequences.tokens, sequences.offsets, row, padded, places)
             for (a, b), row in zip(blocks, cursor)
         ],
         task.workers,

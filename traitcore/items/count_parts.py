@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from .._kernels import cooccurrence as kernels
+from .. import _core
 from .._parallel import balanced_blocks, run_tasks
 from .._progress import ProgressSteps
 from ..events.sequences import Sequences
@@ -59,6 +59,18 @@ class CountTask:
         if whole:
             return self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
         return np.dtype(np.float64)
+
+    @property
+    def mergeable(self) -> bool:
+        """Do the counts of parts of the corpus add up to those of the whole, exactly?"""
+        return self.sum_dtype.kind == "i" and self.min_count == 0 and self.k == 0
+
+    def part(self, first: int, stop: int) -> CountTask:
+        """The same for sequences first ... stop - 1, in integers."""
+        whole, dtype = self.sequences, self.dtype if self.dtype.kind == "i" else np.dtype(np.int64)
+        offsets = whole.offsets[first : stop + 1]
+        tokens = whole.tokens[offsets[0] : offsets[-1]]
+        return replace(self, sequences=Sequences(tokens, offsets - offsets[0]), dtype=dtype)
 
     @property
     def entry_bytes(self) -> int:
@@ -135,6 +147,8 @@ class RowCounter:
         self, row: int, last: int, scratch: tuple[Any, ...], extra: tuple[Any, ...], steps: ProgressSteps,
         stop: threading.Event,
     ) -> None:
+        from .._kernels import cooccurrence as kernels  # numba takes a while to import; only counting needs it
+
         task, starts = self.task, self.starts
         weights = (task.back.astype(task.sum_dtype), task.ahead.astype(task.sum_dtype))
         run: Any = kernels.count_rows if task.plain else kernels.count_rows_weighted
@@ -142,11 +156,14 @@ class RowCounter:
         while row < last and not stop.is_set():
             self._grow(row)
             end = int(np.searchsorted(starts, starts[row] + _SLICE, side="right"))
+            before = self.used
             reached, self.used = run(
                 row, min(max(end, row + 1), last), starts, *self.corpus,
-                *weights, task.keep_self, task.min_count, task.k, *scratch,
+                *weights, task.keep_self, task.min_count, *scratch,
                 self.indices, self.data, self.used, pause, _WORK, *extra,
             )
+            if task.k:
+                self.used = _core.keep_largest(row, reached, task.k, self.lengths, self.indices, self.data, before)
             steps.add(int(starts[reached] - starts[row]))
             row = reached
 

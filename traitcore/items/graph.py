@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .. import _core
 from .._csr import PART, canonical, csr_in_stored_order, map_rows
 from .._errors import on_behalf_of
-from .._kernels import csr as kernels
-from .._kernels.graph import keep_heaviest
 from .._parallel import balanced_blocks, priced_blocks, run_blocks
 from .._validate import Checks
 from .count_parts import csr_of
@@ -156,7 +155,7 @@ def build_item_graph(
     elif weighting == "cosine":
         sums = np.asarray(matrix.sum(axis=1)), np.asarray(matrix.sum(axis=0))
         scaled = np.empty_like(matrix.data)
-        run_blocks(kernels.scale_by_roots, _blocks(matrix), n_workers, *_arrays(matrix), *sums, scaled)
+        run_blocks(_core.scale_by_roots, _blocks(matrix), n_workers, *_arrays(matrix), *sums, scaled)
         matrix = _with_data(matrix, scaled)
     before = int(np.count_nonzero(matrix.data))
     matrix = _prune(matrix, k, n_workers)
@@ -312,10 +311,12 @@ def _clean(value: Any, name: str, check: Checks, keep_self_loops: bool) -> tuple
     dropped = {"duplicates_merged": int(stored) - int(matrix.nnz), "self_loops_dropped": 0}
     dropped["zeros_dropped"] = int(matrix.nnz - np.count_nonzero(matrix.data)) if sparse.issparse(value) else 0
     if not keep_self_loops:
-        dropped["self_loops_dropped"] = sum(run_blocks(kernels.find_loops, _blocks(matrix), 1, *_arrays(matrix)))
+        dropped["self_loops_dropped"] = sum(
+            run_blocks(_core.find_loops, _blocks(matrix), 1, *_arrays(matrix), None)
+        )
         if dropped["self_loops_dropped"]:
             matrix = _with_data(matrix, matrix.data.copy())
-            run_blocks(kernels.clear_loops, _blocks(matrix), 1, *_arrays(matrix))
+            run_blocks(_core.find_loops, _blocks(matrix), 1, *_arrays(matrix), matrix.data)
     return matrix, dropped
 
 
@@ -341,11 +342,11 @@ def _prune(matrix: sparse.csr_array, k: int | None, workers: int) -> sparse.csr_
         kept = np.zeros(matrix.nnz, dtype=np.bool_)
         k = min(k, max(1, int(np.diff(indptr).max())))
         blocks = priced_blocks(indptr, workers, 1 << 22, per_worker=4)
-        run_blocks(keep_heaviest, blocks, workers, indptr, matrix.data, k, kept)
+        run_blocks(_core.keep_heaviest, blocks, workers, indptr, matrix.data, k, kept)
     if kept.all():
         return matrix.copy()  # never the caller's own arrays
     lengths = np.empty(matrix.shape[0], dtype=np.int64)
-    run_blocks(kernels.count_marked, _blocks(matrix), workers, matrix.indptr, kept, lengths)
+    run_blocks(_core.count_marked, _blocks(matrix), workers, matrix.indptr, kept, lengths)
     indptr = np.concatenate(([0], np.cumsum(lengths)))
     return csr_of(matrix.data[kept], matrix.indices[kept], indptr, matrix.shape)
 
@@ -364,9 +365,10 @@ def _finish(matrix: sparse.csr_array, directed: bool, **dropped: int) -> ItemGra
         matrix.sort_indices()
     out_degree = np.diff(matrix.indptr)
     in_degree = np.bincount(matrix.indices, minlength=matrix.shape[0])
-    parent, sizes = np.arange(matrix.shape[0]), np.zeros(matrix.shape[0], dtype=np.int64)
-    run_blocks(kernels.join_parts, _blocks(matrix), 1, matrix.indptr, matrix.indices, parent)
-    kernels.part_sizes(parent, sizes)
+    parent = np.arange(matrix.shape[0])
+    run_blocks(_core.join_parts, _blocks(matrix), 1, matrix.indptr, matrix.indices, parent)
+    _core.settle_parts(parent)
+    sizes = np.bincount(parent, minlength=matrix.shape[0])
     _read_only(matrix)
     report = GraphReport(
         n_nodes=matrix.shape[0],

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from .._errors import on_behalf_of
-from .._progress import Progress
+from .._progress import ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
+from ..events.tokens import Corpus
 from .sgns import train
+from .sgns_counts import train_sgns_from_counts
 from .sgns_options import SgnsEmbedder
 from .sgns_plan import SgnsPlan, plan_sgns
 from .sgns_report import SgnsResult, TrainingInterrupted
@@ -33,7 +36,7 @@ class Item2Vec(SgnsEmbedder):
     Parameters
     ----------
     vector_size, window, dynamic_window, negative, negatives, ns_exponent, sample, alpha, min_alpha, epochs, workers,
-        seed : as of `SgnsOptions`.
+        parallel, seed : as of `SgnsOptions`.
     patience : early stopping, as of `train_sgns`; needs `held_out` in `fit`.
 
     Attributes
@@ -65,21 +68,49 @@ class Item2Vec(SgnsEmbedder):
 
     def fit(
         self,
-        sequences: Sequences,
+        sequences: Sequences | Corpus,
         *,
         n_items: int | None = None,
         held_out: Sequences | None = None,
         start: SgnsResult | tuple[Any, Any] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressLike = None,
     ) -> Self:
-        """Train on `sequences`; arguments and errors as of `train_sgns`.
+        """Train on `sequences` (or a whole corpus); arguments and errors as of `train_sgns`. progress=True draws a bar.
 
         After Ctrl-C the KeyboardInterrupt is raised on, and the attributes hold the vectors as of then, with
         `report_.finished` False.
         """
+        sequences, n_items = sequences_of(sequences, n_items)
+        tell = as_progress(progress)
         try:
             with on_behalf_of("Item2Vec"):
-                result = train(sequences, self._options(), n_items, held_out, self.patience, start, progress)
+                result = train(sequences, self._options(), n_items, held_out, self.patience, start, tell)
+        except TrainingInterrupted as interrupted:
+            self._keep(interrupted.result)
+            raise
+        self._keep(result)
+        return self
+
+    def fit_counts(
+        self,
+        counts: Any,
+        *,
+        item_counts: Any = None,
+        start: SgnsResult | tuple[Any, Any] | None = None,
+        progress: ProgressLike = None,
+    ) -> Self:
+        """Train on co-occurrence counts alone; arguments and errors as of `train_sgns_from_counts`.
+
+        `window` and `dynamic_window` are those of the counts, and not asked again; `patience` needs sequences.
+        """
+        if self.patience is not None:
+            rule = "None in fit_counts: no sequences are held out"
+            raise Checks("Item2Vec").value_error("patience", rule, self.patience)
+        try:
+            with on_behalf_of("Item2Vec"):
+                result = train_sgns_from_counts(
+                    counts, self._options(), item_counts=item_counts, start=start, progress=as_progress(progress)
+                )
         except TrainingInterrupted as interrupted:
             self._keep(interrupted.result)
             raise

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-calls
-"""Sums of count matrices: parts of a corpus, or days."""
+"""Sums and differences of count matrices: parts of a corpus, days, or all without a customer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def merge_counts(
 
     See Also
     --------
-    count_cooccurrences : counts one part.
+    count_cooccurrences : counts one part. subtract_counts : takes a part away again.
 
     Examples
     --------
@@ -83,6 +83,53 @@ def merge_counts(
     if not data.all():  # scipy's sums leave zeros out, a single matrix keeps those it stores
         merged.eliminate_zeros()
     return merged
+
+
+def subtract_counts(counts: Any, part: Any) -> sparse.csr_array:
+    """Counts of a corpus without a part of its sequences: those of a customer who left, or of a bot.
+
+    The very bytes that counting the other sequences gives, for integer counts of whole sequences with the same options
+    and without pruning (`min_pair_count`, `k`): such counts are sums over sequences.
+
+    Parameters
+    ----------
+    counts : (n_items, n_items) CSR of ints, the counts of all. part : (m, m) CSR of ints, m <= n_items, the part's.
+
+    Returns
+    -------
+    (n_items, n_items) CSR of the dtype of `counts`, with sorted columns, without stored zeros.
+
+    Raises
+    ------
+    TypeError, ValueError : matrices that aren't square or hold other numbers than ints, and a part that is not in the
+        counts: the difference would be negative somewhere.
+
+    See Also
+    --------
+    merge_counts : adds parts. forget_customers : removes customers from published tables.
+
+    Examples
+    --------
+    >>> import traitcore as tc
+    >>> anns, bobs = tc.Sequences.from_lists([[0, 1, 2]]), tc.Sequences.from_lists([[0, 1]])
+    >>> both = tc.count_cooccurrences(tc.Sequences.from_lists([[0, 1, 2], [0, 1]]), window=1)
+    >>> tc.subtract_counts(both, tc.count_cooccurrences(anns, window=1)).toarray().tolist()
+    [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
+    """
+    check = Checks("subtract_counts")
+    kinds = (np.int32, np.int64)
+    total = check.csr("counts", counts, dtype=kinds, square=True)
+    taken = check.csr("part", part, dtype=kinds, square=True)
+    size = total.shape[0]
+    if taken.shape[0] > size:
+        raise check.value_error("part", f"at most {size} rows, as counts has", f"{taken.shape[0]}")
+    indptr = np.append(taken.indptr, np.full(size - taken.shape[0], taken.indptr[-1], taken.indptr.dtype))
+    wide = sparse.csr_array((taken.data.astype(np.int64), taken.indices, indptr), shape=(size, size))
+    left = map_rows(operator.sub, total.astype(np.int64), wide, entries=_ENTRIES)
+    if left.nnz and left.data[: left.nnz].min() < 0:
+        raise check.value_error("part", "a part of counts", "an entry larger than that of counts")
+    data = left.data[: left.nnz].astype(total.dtype)
+    return csr_of(data, left.indices[: left.nnz].copy(), left.indptr.astype(np.int64), (size, size))
 
 
 def _largest(matrix: sparse.csr_array) -> int:

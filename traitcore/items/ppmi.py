@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .. import _core
 from .._csr import PART
-from .._kernels import ppmi as kernels
-from .._kernels.csr import add_columns
 from .._parallel import balanced_blocks, run_blocks
 from .._validate import Checks
 from .count_parts import csr_of
@@ -81,22 +80,22 @@ def positive_pmi(
     n_workers = _CHECK.workers(workers)
     blocks = balanced_blocks(matrix.indptr, max(1, matrix.nnz // _BLOCK))
     rows = np.empty(matrix.shape[0])
-    run_blocks(kernels.row_sums, blocks, n_workers, matrix.indptr, matrix.data, rows)
+    run_blocks(_core.sum_rows, blocks, n_workers, matrix.indptr, matrix.indices, matrix.data, rows)
     contexts = np.zeros(matrix.shape[1])
     for start in range(0, matrix.nnz, PART):
-        add_columns(start, min(start + PART, matrix.nnz), matrix.indices, matrix.data, contexts)
+        _core.sum_columns(start, min(start + PART, matrix.nnz), matrix.indices, matrix.data, contexts)
     contexts **= power
     with np.errstate(divide="ignore", invalid="ignore"):
         row_scale = np.where(rows > 0, contexts.sum() / (rows * shift), 0.0)
         column_scale = np.where(contexts > 0, 1.0 / contexts, 0.0)
     source = (matrix.indptr, matrix.indices, matrix.data, row_scale, column_scale)
     lengths = np.zeros(matrix.shape[0], dtype=np.int64)
-    run_blocks(kernels.count_above, blocks, n_workers, *source, lengths)
+    run_blocks(_core.count_pmi, blocks, n_workers, *source, lengths)
     indptr = np.zeros(matrix.shape[0] + 1, dtype=np.int64)
     np.cumsum(lengths, out=indptr[1:])
     indices = np.empty(indptr[-1], dtype=matrix.indices.dtype)
     data = np.empty(indptr[-1], dtype=np.float32)
-    run_blocks(kernels.write_above, blocks, n_workers, *source, discount, indptr, indices, data)
+    run_blocks(_core.write_pmi, blocks, n_workers, *source, discount, indptr, indices, data)
     return csr_of(data, indices, indptr, matrix.shape)
 
 

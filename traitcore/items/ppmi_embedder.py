@@ -10,9 +10,11 @@ from scipy import sparse
 
 from .._errors import on_behalf_of
 from .._params import ParamsMixin
-from .._progress import Progress
+from .._progress import Progress, ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
+from ..events.tokens import Corpus
 from ..factorization.svd import svd_vectors
 from .cooccurrence import count_cooccurrences
 from .merge_counts import merge_counts
@@ -23,7 +25,10 @@ from .ppmi import positive_pmi
 # defaults 37.3 / 14.1; discount 1 38.3 / 14.3, 3 38.4 / 14.4, 10 37.9 / 14.2; then without self-pairs 38.6 / 14.4, and
 # with smoothing .5, shift .3 and power .25 38.6 / 14.5; windows 10, 20 and whole, harmonic weights: no better.
 _PRESETS: dict[str, dict[str, Any]] = {
-    "sessions": {"discount": 3.0, "self_pairs": False, "context_smoothing": 0.5, "shift": 0.3, "power": 0.25},
+    # At k=64 the defaults are better: the size is part of the preset.
+    "sessions": {
+        "vector_size": 400, "discount": 3.0, "self_pairs": False, "context_smoothing": 0.5, "shift": 0.3, "power": 0.25,
+    },
 }
 
 
@@ -105,8 +110,12 @@ class PPMIEmbedder(ParamsMixin):
         self.seed = seed
 
     @on_behalf_of("PPMIEmbedder")
-    def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
-        """Count the sequences and factorize; what was learned before is forgotten.
+    def fit(
+        self, sequences: Sequences | Corpus, *, n_items: int | None = None, progress: ProgressLike = None
+    ) -> Self:
+        """Count the sequences (or those of a whole corpus) and factorize; what was learned before is forgotten.
+
+        progress : True draws a bar; or a callback `progress(stage, done, total)`.
 
         Raises
         ------
@@ -114,7 +123,22 @@ class PPMIEmbedder(ParamsMixin):
         """
         self._checked_decay()
         Checks(type(self).__name__).seed("seed", self.seed)
-        return self._refit(self._count(sequences, n_items, progress), progress)
+        sequences, n_items = sequences_of(sequences, n_items)
+        tell = as_progress(progress)
+        return self._refit(self._count(sequences, n_items, tell), tell)
+
+    @on_behalf_of("PPMIEmbedder")
+    def fit_counts(self, counts: Any, *, progress: Progress | None = None) -> Self:
+        """Factorize counts that are there already: merged from days, or counted where the log lies.
+
+        counts : (n_items, n_items) sparse matrix, as of `count_cooccurrences`; `window`, `weighting` and `self_pairs`
+        had their say when it was made. `partial_fit` goes on from them.
+        """
+        check = Checks(type(self).__name__)
+        self._checked_decay()
+        check.seed("seed", self.seed)
+        kinds = (np.float32, np.float64, np.int32, np.int64)
+        return self._refit(check.csr("counts", counts, dtype=kinds, square=True), progress)
 
     @on_behalf_of("PPMIEmbedder")
     def partial_fit(
@@ -138,7 +162,8 @@ class PPMIEmbedder(ParamsMixin):
 
     @classmethod
     def preset(cls, name: str, **params: Any) -> Self:
-        """Parameters for a kind of data, others as given: 'sessions' relates the items of short shop sessions."""
+        """Parameters for a kind of data, others as given: 'sessions' relates the items of short shop
+        sessions, with 400 components."""
         Checks("PPMIEmbedder.preset").choice("name", name, tuple(_PRESETS))
         return cls(**(_PRESETS[name] | params))
 

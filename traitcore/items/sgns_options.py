@@ -11,6 +11,8 @@ from .._params import ParamsMixin
 from .._validate import Checks
 from .sgns_report import SgnsReport, SgnsResult
 
+PARALLEL = ("reproducible", "hogwild")
+
 
 @dataclass(frozen=True, kw_only=True)
 class SgnsOptions:
@@ -29,8 +31,10 @@ class SgnsOptions:
     sample : subsampling of frequent items, as a frequency; 0 keeps every token.
     alpha, min_alpha : learning rate, linear from `alpha` to `min_alpha` over `epochs`.
     epochs : passes over the sequences.
-    workers : threads; -1 for all cores. 1: the same bytes for the same seed and instruction set. More: Hogwild,
-        the same quality, not the same bytes.
+    workers : threads; -1 for all cores.
+    parallel : 'reproducible': the same bytes for the same seed and instruction set, on any number of threads and
+        however a stream is cut into blocks. 'hogwild': threads move shared rows without waiting for each other (Niu et
+        al. 2011, "Hogwild!"): the same quality and, with more than one, never the same bytes twice, in less time.
     seed : sampling is keyed by (seed, epoch, sequence, place), the initial vectors by (seed, row). Context vectors
         start at random, with a standard deviation of 0.07 in each component for items that the training will meet 300
         times and in proportion less for rarer and for more frequent ones; item vectors with one of 0.0003, so that no
@@ -62,6 +66,7 @@ class SgnsOptions:
     min_alpha: float = 1e-4
     epochs: int = 5
     workers: int = 1
+    parallel: str = "hogwild"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -78,6 +83,7 @@ class SgnsOptions:
             "alpha": alpha,
             "min_alpha": check.real("min_alpha", self.min_alpha, 0.0, alpha),
             "epochs": check.integer("epochs", self.epochs, 1),
+            "parallel": check.choice("parallel", self.parallel, PARALLEL),
             "seed": check.seed("seed", self.seed),
         }
         check.workers(self.workers)  # -1 stays: it stands for the cores of the machine that trains
@@ -107,6 +113,7 @@ class SgnsEmbedder(ParamsMixin):
     min_alpha: float = 1e-4
     epochs: int = 5
     workers: int = 1
+    parallel: str = "hogwild"
     seed: int = 0
 
     item_vectors_: NDArray[np.float32] = field(init=False)

@@ -7,6 +7,7 @@ choice of instruction set. This module is the only one that calls it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from .sgns_report import SgnsReport, SgnsResult
 # Held-out loss is always measured with the same draws, so that epochs can be compared: an epoch no training reaches.
 _HELD_OUT_EPOCH = 2**63
 _CHECK = Checks("SgnsTrainer")
+_NO_SEQUENCES = Sequences(np.zeros(0, dtype=np.int32), np.zeros(1, dtype=np.int64))
 
 
 class SgnsTrainer:
@@ -101,6 +103,9 @@ class SgnsTrainer:
     ) -> None:
         """Train on the next sequences of the epoch.
 
+        With parallel='reproducible' the last few thousand tokens of a block may wait for the next block, or for
+        `end_epoch`, so that the blocks' ends make no difference.
+
         sequences : their tokens are item rows in [0, n_items).
         global_context : (n_sequences,) int32 or None: an item (the one that was bought) that is a further target for
             every other item of the sequence, whatever the distance (Grbovic & Cheng 2018, section 4.1); -1 for none.
@@ -112,30 +117,48 @@ class SgnsTrainer:
         ------
         ValueError : a token that is not an item, more epochs than planned, or a training that diverged.
         """
-        epochs = self.options.epochs
-        if self.epoch >= epochs:
-            raise ValueError(f"SgnsTrainer has run its {epochs} epochs; plan more with 'epochs'.")
-        context = self._check_block(sequences, global_context)
-        all_tokens, before = epochs * self._epoch_tokens, self.epoch * self._epoch_tokens
-        done = min(self._tokens, self._epoch_tokens)
-        stop = min(self._tokens + sequences.n_tokens, self._epoch_tokens)
+        if self.epoch >= self.options.epochs:
+            raise ValueError(f"SgnsTrainer has run its {self.options.epochs} epochs; plan more with 'epochs'.")
+        self._train_block(sequences, self._check_block(sequences, global_context), None, progress)
+
+    def _train_block(
+        self, sequences: Sequences, context: NDArray[np.int32] | None, targets: NDArray[np.int32] | None,
+        progress: Progress | None,
+    ) -> None:
+        """`train_block` of checked arrays; with `targets` (n_sequences,) each item of a sequence is met by its one
+        target, and by no other item: in order, on one thread, unless parallel is 'hogwild'."""
+        all_tokens, before = self.options.epochs * self._epoch_tokens, self.epoch * self._epoch_tokens
 
         def report(handed: int) -> None:
             if progress is not None:
                 progress("sgns", min(before + self._tokens + handed, all_tokens), all_tokens)
 
+        self._train(sequences, context, targets, last=False, progress=None if progress is None else report)
+        self._total_tokens += sequences.n_tokens
+        self._sequences += len(sequences)
+        self._tokens += sequences.n_tokens
+        report(0)
+
+    def _train(
+        self, sequences: Sequences, context: NDArray[np.int32] | None, targets: NDArray[np.int32] | None, *, last: bool,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        before = self.epoch * self._epoch_tokens
         began = time.perf_counter()
         loss, pairs, kept, error = self._model.train(
             tokens=sequences.tokens,
             offsets=sequences.offsets,
             global_context=context,
+            targets=targets,
             epoch=self.epoch,
             first_sequence=self._sequences,
-            schedule_start=(before + done) / all_tokens,
-            schedule_stop=(before + stop) / all_tokens,
+            schedule_first=before + self._tokens,
+            schedule_stop=before + self._epoch_tokens,
+            schedule_total=self.options.epochs * self._epoch_tokens,
+            last=last,
             workers=self.workers,
             update=True,
-            progress=None if progress is None else report,
+            progress=progress,
         )
         self._seconds += time.perf_counter() - began
         self._loss += loss
@@ -145,18 +168,16 @@ class SgnsTrainer:
         if error is not None:
             self._interrupted = True
             raise error
-        self._total_tokens += sequences.n_tokens
-        self._sequences += len(sequences)
-        self._tokens += sequences.n_tokens
-        report(0)
 
     def end_epoch(self) -> float:
-        """Close the epoch; its mean log-loss per positive pair (NaN when it had no pair).
+        """Close the epoch: train what waits (see `train_block`), and return its mean log-loss per positive pair (NaN
+        when it had no pair).
 
         Raises
         ------
         ValueError : the loss is more than twice that of chance (`alpha` is too large), or no epoch had a pair.
         """
+        self._train(_NO_SEQUENCES, None, None, last=True)
         self._losses.append(self._loss / self._pairs if self._pairs else float("nan"))
         self._loss, self._pairs, self._sequences, self._tokens = 0.0, 0, 0, 0
         self.epoch += 1
@@ -182,10 +203,13 @@ class SgnsTrainer:
             tokens=sequences.tokens,
             offsets=sequences.offsets,
             global_context=None,
+            targets=None,
             epoch=_HELD_OUT_EPOCH,
             first_sequence=0,
-            schedule_start=0.0,
-            schedule_stop=0.0,
+            schedule_first=0,
+            schedule_stop=0,
+            schedule_total=0,
+            last=True,
             workers=self.workers,
             update=False,
             progress=None,
@@ -288,6 +312,7 @@ def _new_model(
         min_alpha=options.min_alpha,
         seed=options.seed,
         rounds=rounds,
+        reproducible=options.parallel == "reproducible",
     )
 
 

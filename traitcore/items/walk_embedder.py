@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import on_behalf_of
-from .._progress import Progress
+from .._progress import Progress, ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
+from ..events.tokens import Corpus
 from .cooccurrence import count_cooccurrences
 from .graph import GraphReport, as_graph, build_item_graph
 from .sgns_options import SgnsEmbedder
@@ -33,8 +35,8 @@ class WalkEmbedder(SgnsEmbedder):
     Parameters
     ----------
     vector_size, window, dynamic_window, negative, negatives, ns_exponent, sample, alpha, min_alpha, epochs, workers,
-        seed : as of `SgnsOptions`, but for the defaults sample=0 and epochs=1. An epoch is one pass over all walks, the
-        same walks in each.
+        parallel, seed : as of `SgnsOptions`, but for the defaults sample=0 and epochs=1. An epoch is one pass over all
+        walks, the same walks in each.
     graph_window, k, weighting, directed : how `fit` makes the graph of sequences (`count_cooccurrences`,
         `build_item_graph`); `fit_graph` takes a graph as it is.
     n_walks, walk_length, p, q, restart_probability : the walks (`random_walks`).
@@ -84,19 +86,26 @@ class WalkEmbedder(SgnsEmbedder):
     walk_report_: WalkReport = field(init=False)
 
     @on_behalf_of("WalkEmbedder")
-    def fit(self, sequences: Sequences, *, n_items: int | None = None, progress: Progress | None = None) -> Self:
-        """Count which items stand together, link each to its `k` heaviest neighbours, walk, and train."""
+    def fit(
+        self, sequences: Sequences | Corpus, *, n_items: int | None = None, progress: ProgressLike = None
+    ) -> Self:
+        """Count which items stand together, link each to its `k` heaviest neighbours, walk, and train.
+
+        progress : True draws a bar; or a callback `progress(stage, done, total)`.
+        """
+        sequences, n_items = sequences_of(sequences, n_items)
+        tell = as_progress(progress)
         self._options()  # a wrong parameter is an error before anything is counted
         if self.graph_window is not None:
             Checks(type(self).__name__).integer("graph_window", self.graph_window, 1)
         counts = count_cooccurrences(
             sequences, n_items=n_items, window=self.graph_window, self_pairs=False, workers=self.workers,
-            progress=progress,
+            progress=tell,
         )
         graph = build_item_graph(
             counts, k=self.k, weighting=self.weighting, directed=self.directed, workers=self.workers
         )
-        return self.fit_graph(graph, progress=progress)
+        return self.fit_graph(graph, progress=tell)
 
     @on_behalf_of("WalkEmbedder")
     def fit_graph(self, graph: Any, *, progress: Progress | None = None) -> Self:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from .._validate import Checks
 from ..customers.pooling import METHODS as POOLING
 from ..events.action_names import DEFAULT_ACTION_MAP
 from ..events.sessions import GAP_SECONDS
+from ..items.sgns_options import PARALLEL
 
 CHECK = Checks("fit_pipeline")
 METHODS = ("item2vec", "ppmi", "walks")
 CONTENT = ("backfill", "fuse", "none")
+# What sessions and tokens are made by: settings of a prepared corpus that a fit takes over.
+PREPARED_BY = (
+    "gap_seconds", "min_length", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
+    "merge_repeats", "drop_duplicates", "ties", "action_map", "tokens", "min_count", "customers",
+)
 CUSTOMERS = ("auto", "users", "sessions", "none")
 
 
@@ -38,7 +44,8 @@ class PipelineConfig:
     pooling : method of `customer_vectors`; "attention" is learned first and needs customers with two sessions or more.
     n_traits, trait_method : of `TraitModel`.
     recent : number of latest tokens kept with each customer, for recommendations.
-    workers, seed : threads (-1: all cores), and the seed of every stage.
+    workers, seed : threads (-1: all cores), which change no byte of the result, and the seed of every stage.
+    parallel : of `SgnsOptions`; "hogwild" gives up that promise.
     """
 
     gap_seconds: float = GAP_SECONDS
@@ -65,6 +72,7 @@ class PipelineConfig:
     trait_method: str = "spectral"
     recent: int = 20
     workers: int = 1
+    parallel: str = "reproducible"
     seed: int = 0
 
     def with_options(self, options: Mapping[str, Any]) -> PipelineConfig:
@@ -75,6 +83,10 @@ class PipelineConfig:
                 raise TypeError(f"{CHECK} has no option {name!r}. It has {', '.join(known)}.")
         return replace(self, **options)
 
+    def recorded(self) -> dict[str, Any]:
+        """The settings that shape a result, by name, as published with it: all but `workers`."""
+        return {name: value for name, value in asdict(self).items() if name != "workers"}
+
     def check(self) -> None:
         """Check before the first stage; each stage also checks its own parameters."""
         CHECK.choice("method", self.method, METHODS)
@@ -82,6 +94,7 @@ class PipelineConfig:
         CHECK.real("behaviour_weight", self.behaviour_weight, 0.0, 1.0)
         CHECK.choice("customers", self.customers, CUSTOMERS)
         CHECK.choice("pooling", self.pooling, POOLING)
+        CHECK.choice("parallel", self.parallel, PARALLEL)
         CHECK.integer("recent", self.recent, 0)
         CHECK.integer("min_length", self.min_length, 1)
         CHECK.integer("min_count", self.min_count, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +13,17 @@ from numpy.typing import NDArray
 from .._errors import InputError
 from ..events.action_names import buying
 from ..events.log import EventLog
+from ..events.occurrences import owners_seen
+from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
-from ..events.session_report import BASKET_WINDOW, TiedEventsWarning
-from ..events.sessions import Sessions, split_sessions
+from ..events.session_report import TiedEventsWarning
+from ..events.sessions import split_sessions
 from ..events.tokens import tokenize
 from ..events.vocabulary import Vocabulary
+from ..serving.table import check_metadata
 from .config import PipelineConfig
+from .coverage import Coverage, coverage_of
+from .left_out import LeftOut, left_out_of
 from .stages import Run
 
 
@@ -25,45 +31,42 @@ from .stages import Run
 class TokenizedLog:
     """The corpus of a run: sequences, owned by the customers that have any, their vocabulary, and the window.
 
-    sequences : the customers' whole histories, sessions of a single event too. long : (n_sequences,) bool, the sessions
-    of `min_length` events or more, from which items are learned; None: all are. baskets : the order of a session's
-    events isn't known.
-    baskets : the events of a session have no known order.
     bought : (owners' rows, item ids) of all that was bought, whether or not it became a token; None: no action of the
     log means buying.
+    coverage : what of the log is in it. left_out : the users who aren't; None where customers are sessions.
     """
 
     sequences: Sequences
     vocabulary: Vocabulary
     window: int
     bought: tuple[NDArray[np.int64], NDArray[Any]] | None = None
-    long: NDArray[np.bool_] | None = None
-    baskets: bool = False
-
-    @property
-    def sessions(self) -> Sequences:
-        """The sequences that show which items go together: those of `min_length` events or more."""
-        return self.sequences if self.long is None else self.sequences.take(np.flatnonzero(self.long))
+    coverage: Coverage | None = None
+    left_out: LeftOut | None = None
 
 
 def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
-    """Sessions and tokens of a log; owners are the customers that have any, and "sessions" makes each session one.
-
-    A session shorter than `min_length` shows no items together, but it is part of its customer's history: where the
-    run makes customers of users, it stays. Tokens that no longer session has are left out, for nothing shows what they
-    go with.
-    """
+    """Sessions and tokens of a log; owners are the customers that have any, and "sessions" makes each session one."""
     run = Run(None) if run is None else run
     if config.customers == "sessions" and log.session is not None:
         log = replace(log, user=log.session, user_ids=log.session_ids)
     has_times, has_users = log.timestamp_us is not None, log.user is not None
-    whole = config.customers in ("auto", "users") and has_users and config.min_length > 1
     with run.stage("sessions") as kept, warnings.catch_warnings():
         warnings.simplefilter("ignore", TiedEventsWarning)  # the window follows the report, which has the same warning
-        sessions = _split(log, config, 1 if whole else config.min_length, run)
-        enough = np.diff(sessions.offsets) >= config.min_length
-        if not enough.any():
-            _split(log, config, config.min_length, run)  # says why no session is left
+        sessions = split_sessions(
+            log,
+            # A log that has its own sessions, or no times to cut at, is not cut again.
+            gap_seconds=config.gap_seconds if log.session is None and has_times else None,
+            min_length=config.min_length,
+            max_events_per_session=config.max_events_per_session,
+            max_events_per_minute=config.max_events_per_minute if has_times else None,
+            max_events_per_day=config.max_events_per_day if has_times and has_users else None,
+            merge_repeats=config.merge_repeats,
+            drop_duplicates=config.drop_duplicates,
+            ties=config.ties,
+            seed=config.seed,
+            workers=config.workers,
+            progress=run.stage_progress("sessions"),
+        )
         kept["report"] = sessions.report
     with run.stage("tokens") as kept:
         corpus = tokenize(
@@ -71,64 +74,47 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
             workers=config.workers,
         )
         kept["report"] = corpus.report
-    sequences, vocabulary, long = corpus.sequences, corpus.vocabulary, None
-    if not enough.all():
-        sequences, vocabulary, long = _with_neighbours(sequences, vocabulary, config.min_length)
     by_session = config.customers == "sessions" and log.session is None
-    unordered = log.session is not None and not has_times and log.position is None and config.ties != "row"
-    baskets = unordered or sessions.report.baskets
-    window = config.window or (BASKET_WINDOW if baskets else sessions.report.advised_window)
-    sequences = _compact_owners(sequences, by_session)
-    bought = _bought_tokens(sequences, vocabulary) if by_session else _bought(log, sequences, config)
-    return TokenizedLog(sequences, vocabulary, window, bought, long, baskets)
+    window = config.window or sessions.report.advised_window
+    sequences = _compact_owners(corpus.sequences, by_session)
+    bought = _bought_tokens(sequences, corpus.vocabulary) if by_session else _bought(log, corpus.sequences, config)
+    with run.stage("coverage") as kept:
+        coverage = coverage_of(log, sequences, corpus.vocabulary, sessions.report, corpus.report, config)
+        kept["report"] = coverage
+    left_out = None
+    if not by_session and sessions.owner is not None and corpus.sequences.owner is not None:
+        left_out = left_out_of(log, np.unique(sessions.owner), np.unique(corpus.sequences.owner))
+    return TokenizedLog(sequences, corpus.vocabulary, window, bought, coverage, left_out)
 
 
-def _split(log: EventLog, config: PipelineConfig, min_length: int, run: Run) -> Sessions:
-    has_times, has_users = log.timestamp_us is not None, log.user is not None
-    return split_sessions(
-        log,
-        # A log that has its own sessions, or no times to cut at, is not cut again.
-        gap_seconds=config.gap_seconds if log.session is None and has_times else None,
-        min_length=min_length,
-        max_events_per_session=config.max_events_per_session,
-        max_events_per_minute=config.max_events_per_minute if has_times else None,
-        max_events_per_day=config.max_events_per_day if has_times and has_users else None,
-        merge_repeats=config.merge_repeats,
-        drop_duplicates=config.drop_duplicates,
-        ties=config.ties,
-        seed=config.seed,
-        workers=config.workers,
-        progress=run.stage_progress("sessions"),
-    )
+def corpus_of(prepared: PreparedCorpus, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
+    """The same of a log that `prepare_log` has prepared."""
+    run = Run(None) if run is None else run
+    for name, report in (("sessions", prepared.session_report), ("tokens", prepared.token_report)):
+        with run.stage(name) as kept:
+            kept["report"] = report
+    window = config.window or prepared.session_report.advised_window
+    by_session = config.customers == "sessions" and prepared.session_report.cut_by == "gap"
+    sequences, bought = _compact_owners(prepared.sequences, by_session), None
+    if by_session:
+        bought = _bought_tokens(sequences, prepared.vocabulary)
+    elif prepared.bought is not None and prepared.sequences.owner is not None:
+        owner, item, ids = prepared.bought
+        rank, _ = _compact(prepared.sequences.owner, prepared.sequences.n_owners)
+        known = rank[owner] >= 0
+        bought = rank[owner[known]].astype(np.int64), ids[item[known]]
+    return TokenizedLog(sequences, prepared.vocabulary, window, bought)
 
 
-def _with_neighbours(
-    sequences: Sequences, vocabulary: Vocabulary, min_length: int
-) -> tuple[Sequences, Vocabulary, NDArray[np.bool_] | None]:
-    """Sequences and vocabulary of the tokens that sequences of `min_length` tokens or more have, and which these are.
-
-    None in place of the last where all are.
-    """
-    long = np.diff(sequences.offsets) >= min_length
-    met = np.zeros(len(vocabulary), dtype=bool)
-    met[sequences.tokens[np.repeat(long, np.diff(sequences.offsets))]] = True
-    if met.all():
-        return sequences, vocabulary, None if long.all() else long
-    if not met.any():
-        raise InputError(f"No session has {min_length} tokens or more (min_length), so no item has a neighbour.")
-    row = (np.cumsum(met) - 1).astype(np.int32)
-    kept = sequences.keep(met[sequences.tokens])
-    kept = replace(kept, tokens=row[kept.tokens])
-    filled = np.diff(kept.offsets) > 0
-    items, item = np.unique(vocabulary.token_item[met], return_inverse=True)
-    texts = vocabulary.item_texts
-    smaller = replace(
-        vocabulary, item_ids=vocabulary.item_ids[items], token_item=item.astype(np.int32),
-        token_action=vocabulary.token_action[met], counts=vocabulary.counts[met],
-        document_frequencies=vocabulary.document_frequencies[met],
-        n_documents=len(np.unique(kept.owners()[filled])), item_texts=None if texts is None else texts[items],
-    )
-    return kept.take(np.flatnonzero(filled)), smaller, long[filled]
+def settings_of(prepared: PreparedCorpus, config: PipelineConfig, options: Mapping[str, Any]) -> PipelineConfig:
+    """The configuration with what the corpus was prepared by; InputError where `options` ask for something else."""
+    for name, value in options.items():
+        if name in prepared.settings and check_metadata({name: value}) != {name: prepared.settings[name]}:
+            raise InputError(
+                f"The corpus in {prepared.path} was prepared with {name}={prepared.settings[name]!r}; another {name} "
+                "needs the log: prepare it again."
+            )
+    return config.with_options(prepared.settings)
 
 
 def _bought(
@@ -155,20 +141,31 @@ def _bought_tokens(sequences: Sequences, vocabulary: Vocabulary) -> tuple[NDArra
     return owner.astype(np.int64), vocabulary.item_ids[vocabulary.token_item[sequences.tokens[of_buy]]]
 
 
-def with_customers(config: PipelineConfig, log: EventLog) -> bool:
+def with_customers(config: PipelineConfig, log: EventLog | PreparedCorpus) -> bool:
     """Whether the run makes customers."""
-    if config.customers == "users" and log.user is None:
+    with_users = (log.sequences.owner if isinstance(log, PreparedCorpus) else log.user) is not None
+    if config.customers == "users" and not with_users:
         raise InputError(
             "customers='users' needs a log with users. 'sessions' makes each session its own customer, 'none' makes "
             "item vectors only."
         )
-    return config.customers in ("users", "sessions") or (config.customers == "auto" and log.user is not None)
+    return config.customers in ("users", "sessions") or (config.customers == "auto" and with_users)
 
 
 def _compact_owners(sequences: Sequences, by_session: bool) -> Sequences:
     """Owners renumbered, without those that have no sequences; the reports count these."""
     if sequences.owner is None or by_session:
         return replace(sequences, owner=None, owner_ids=np.arange(len(sequences)))
-    present, owner = np.unique(sequences.owner, return_inverse=True)
+    rank, present = _compact(sequences.owner, sequences.n_owners)
+    if len(present) == len(rank) and sequences.owner_ids is not None:  # all have; a mapped array stays one
+        return sequences
     ids = None if sequences.owner_ids is None else sequences.owner_ids[present]
-    return replace(sequences, owner=owner.astype(np.int32), owner_ids=ids)
+    return replace(sequences, owner=rank[sequences.owner], owner_ids=ids)
+
+
+def _compact(owner: NDArray[np.int32], n_owners: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """((n_owners,) new number of each owner, -1 without sequences; the owners that have any)."""
+    has = owners_seen(owner, n_owners)
+    rank = np.cumsum(has, dtype=np.int32) - np.int32(1)
+    rank[~has] = -1
+    return rank, np.flatnonzero(has)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError
-from .._progress import Progress
+from .._progress import ProgressLike, as_progress
 from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
-from ..customers.describe import TraitDescription, describe_traits
-from ..customers.pooling import customer_vectors
+from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.log_report import InputWarning
+from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..items.item2vec import Item2Vec
@@ -31,12 +31,17 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
-from .corpus import TokenizedLog, prepare_corpus, with_customers
+from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers
+from .coverage import KEY as COVERAGE
+from .coverage import Coverage
+from .history import KEY as HISTORY
+from .history import trait_history
+from .many_customers import describe, fit_traits, pool_customers, read_traits
 from .next_choice import KEY as NEXT
-from .publish import TABLES, publish_tables
+from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
-from .tables import customer_table, item_table, token_table
+from .tables import customer_table, item_table, token_table, with_next_model
 from .trait_versions import PublishedTraits, carry_names
 
 
@@ -53,6 +58,7 @@ class PipelineResult:
     customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without
         customers.
     traits : descriptions of the traits, () without customers. model : the TraitModel.
+    coverage : what of the log is in the corpus, what is not and why.
     verdict : the guardrails', against the items published before; None without a store. release : the Release that was
         published, None without a store. published : its version by table.
     """
@@ -66,6 +72,7 @@ class PipelineResult:
     customers: EmbeddingTable | None = None
     traits: tuple[TraitDescription, ...] = ()
     model: TraitModel | None = None
+    coverage: Coverage | None = None
     verdict: Verdict | None = None
     release: Release | None = None
 
@@ -83,21 +90,22 @@ class PipelineResult:
 
 
 def fit_pipeline(
-    log: EventLog,
+    log: EventLog | PreparedCorpus,
     *,
     config: PipelineConfig | None = None,
     catalogue: Catalogue | None = None,
     store: str | os.PathLike[str] | TableStore | None = None,
     force: tuple[str, str] | None = None,
     trait_names: Mapping[int, str] | None = None,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
     **options: Any,
 ) -> PipelineResult:
     """Learn token, item and customer vectors and traits from a log, and publish them if a store is given.
 
     Parameters
     ----------
-    log : EventLog. config : PipelineConfig, or None for its defaults. options : changes to it, by name.
+    log : EventLog; or PreparedCorpus, whose settings of sessions and tokens are then taken.
+    config : PipelineConfig, or None for its defaults. options : changes to it, by name.
     catalogue : Catalogue of descriptions, categories, prices or content vectors, for items without events.
     store : TableStore or its directory. "tokens", "items" and, with customers, "customers" become new versions there,
         or none of them if a stage or the guardrails fail. The stage "refits" then trains the items three times more
@@ -108,7 +116,7 @@ def fit_pipeline(
     trait_names : names of your own for traits, by row. Traits continue those published before: a trait that is matched
         keeps its row, and the name it was given then, unless another is given here.
     force : (who, why): publish although the guardrails fail; both are recorded.
-    progress : callback `progress(stage, done, total)`.
+    progress : True draws a bar; or a callback `progress(stage, done, total)`.
 
     Raises
     ------
@@ -127,14 +135,16 @@ def fit_pipeline(
     >>> result.items.dimension, result.profiles.shape[1], len(result.traits)
     (8, 3, 3)
     """
-    if not isinstance(log, EventLog):
-        raise CHECK.type_error("log", "an EventLog", type(log).__name__)
+    if not isinstance(log, (EventLog, PreparedCorpus)):
+        raise CHECK.type_error("log", "an EventLog or a PreparedCorpus", type(log).__name__)
     config = (PipelineConfig() if config is None else config).with_options(options)
+    if isinstance(log, PreparedCorpus):
+        config = settings_of(log, config, options)
     config.check()
     if store is not None and not isinstance(store, TableStore):
         store = TableStore(store)
-    run = Run(progress)
-    corpus = prepare_corpus(log, config, run)
+    run = Run(as_progress(progress))
+    corpus = corpus_of(log, config, run) if isinstance(log, PreparedCorpus) else prepare_corpus(log, config, run)
     corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
     if catalogue is not None and config.content != "none":
         with run.stage("content") as kept:
@@ -142,7 +152,7 @@ def fit_pipeline(
             kept["report"] = "{:,} items of the catalogue, d={}".format(*catalogue.vectors.shape)
     with run.stage(config.method) as kept:
         embedder = make_embedder(config, corpus.window)
-        embedder.fit(corpus.sessions, n_items=len(corpus.vocabulary), progress=run.stage_progress(config.method))
+        embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.stage_progress(config.method))
         kept["report"] = getattr(embedder, "report_", None)
     learned = None
     if with_customers(config, log):
@@ -151,20 +161,48 @@ def fit_pipeline(
     with run.stage("tables") as kept:
         result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
     if store is not None:
-        with run.stage("refits") as kept:
-            refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, progress)
-            result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
-            chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
-            kept["report"] = (
-                f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
-                f"guardrails\nnext items in the held-out sessions: {chosen}"
-            )
-        verdict, release = publish_tables(
-            {name: table for name in TABLES if (table := getattr(result, name)) is not None},
-            store, config=config, log=log, force=force, refits=refits.comparisons, run=run,
-        )
-        result = replace(result, verdict=verdict, release=release)
+        result = _publish(result, log, corpus.window, store, catalogue, force, run)
     return replace(result, stages=tuple(run.stages))
+
+
+def publish_result(
+    result: PipelineResult, log: EventLog, store: str | os.PathLike[str] | TableStore, *,
+    catalogue: Catalogue | None = None, force: tuple[str, str] | None = None, progress: ProgressLike = None,
+) -> PipelineResult:
+    """Publish what `fit_pipeline` made of `log` (with that `catalogue`) without a store, as it would have with one."""
+    run = Run(as_progress(progress))
+    run.stages = list(result.stages)
+    report = next(stage.report for stage in result.stages if stage.name == "sessions")
+    window = result.config.window or report.advised_window  # type: ignore[attr-defined]
+    if catalogue is not None and result.config.content != "none":
+        catalogue = with_content(catalogue, seed=result.config.seed)
+    store = store if isinstance(store, TableStore) else TableStore(store)
+    published = _publish(result, log, window, store, catalogue, force, run)
+    return replace(published, stages=tuple(run.stages))
+
+
+def _publish(
+    result: PipelineResult, log: EventLog | PreparedCorpus, window: int, store: TableStore, catalogue: Catalogue | None,
+    force: tuple[str, str] | None, run: Run,
+) -> PipelineResult:
+    config = result.config
+    with run.stage("refits") as kept:
+        corpus = TokenizedLog(result.sequences, result.vocabulary, window)
+        refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, run.progress)
+        result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
+        if refits.next_model is not None:
+            kept_items = with_next_model(result.items, corpus.vocabulary, refits.next_model, config, catalogue)
+            result = replace(result, items=kept_items)
+        chosen = ", ".join(f"{name} by {one['by']}" for name, one in refits.next_items.items())
+        kept["report"] = (
+            f"{len(refits.comparisons)} on nine tenths of the sessions: the differences expected by the next run's "
+            f"guardrails\nnext items in the held-out sessions: {chosen}"
+        )
+    verdict, release = publish_tables(
+        {name: table for name in TABLES if (table := getattr(result, name)) is not None},
+        store, config=config, log=log_source(log), force=force, refits=refits.comparisons, run=run,
+    )
+    return replace(result, verdict=verdict, release=release)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,30 +228,26 @@ def _learn_customers(
             before = f"{attention.start_recalls_[start]:.3f} by {start}"
             kept["report"] = f"Recall@20 of the next token {recall:.3f}, from {before}"
     with run.stage("customers") as kept:
-        # The vocabulary's counts are of these customers, unless sessions became customers.
-        counted = config.pooling == "tfidf" and vocabulary.n_documents == sequences.n_owners
-        pooled = customer_vectors(
-            sequences, vectors, method=config.pooling, workers=config.workers, attention=attention,
-            document_frequencies=vocabulary.document_frequencies if counted else None,
-            n_documents=vocabulary.n_documents if counted else None,
-        )
-        kept["report"] = f"{len(pooled.vectors):,} customers, {pooled.n_empty:,} without known tokens"
+        pooled, n_empty = pool_customers(sequences, vectors, vocabulary, config, attention)
+        kept["report"] = f"{len(pooled):,} customers, {n_empty:,} without known tokens"
     with run.stage("traits") as kept:
-        model = TraitModel(
-            config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
-        ).fit(
-            sequences, vocabulary, item_vectors=vectors, progress=run.stage_progress("traits"),
-            previous=None if published is None else published.loadings_of(vocabulary.tokens),
+        model, sample, drawn = fit_traits(
+            sequences, vocabulary, vectors, config, run.stage_progress("traits"),
+            None if published is None else published.loadings_of(vocabulary.tokens),
         )
-        kept["report"] = None if model.history_ is None else str(model.history_)
+        if drawn is not None:
+            read_traits(model, sequences)
+        told = [] if drawn is None else [f"shaped by {len(drawn):,} customers drawn at random, read for all"]
+        told += [] if model.history_ is None else [str(model.history_)]
+        kept["report"] = "\n".join(told) or None
     with run.stage("descriptions") as kept:
         categories = None
         if catalogue is not None and catalogue.categories is not None:
             categories = [name or "" for name in catalogue.of(vocabulary.item_ids, "categories")]
-        found = describe_traits(model.raw_profiles_, sequences, vocabulary, item_category=categories)
+        found = describe(model, sample, drawn, vocabulary, categories)
         traits = carry_names(found, names, published, model.history_)
         kept["report"] = pointed_out(traits)
-    return _Learned(pooled.vectors, model, traits)
+    return _Learned(pooled, model, traits)
 
 
 def pointed_out(traits: tuple[TraitDescription, ...]) -> str | None:
@@ -232,18 +266,26 @@ def pointed_out(traits: tuple[TraitDescription, ...]) -> str | None:
 
 
 def _as_tables(
-    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig, log: EventLog,
+    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig,
+    log: EventLog | PreparedCorpus,
     catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
-    metadata = {"config": asdict(config)}
+    metadata = {"config": config.recorded()}
     model = None if learned is None else learned.model
     customers = None
     items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
+    if corpus.coverage is not None:
+        items.metadata[COVERAGE] = corpus.coverage.as_dict()
     if learned is not None:
+        prices = None
+        if catalogue is not None and catalogue.prices is not None:
+            known = dict(zip(catalogue.item_ids.tolist(), np.asarray(catalogue.prices, dtype=np.float64).tolist()))
+            prices = np.array([known.get(key, np.nan) for key in vocabulary.item_ids.tolist()], dtype=np.float64)
+        history = trait_history(sequences, vocabulary, learned.model, prices)
         customers = customer_table(
-            sequences, vocabulary, learned.vectors, learned.model, learned.traits, config, metadata, items,
-            corpus.bought,
+            sequences, vocabulary, learned.vectors, learned.model, learned.traits, config,
+            metadata | {HISTORY: history}, items, corpus.bought, corpus.left_out,
         )
         if corpus.bought is None:
             there = f": {', '.join(map(repr, log.actions[:10]))}" if log.actions else ""
@@ -266,6 +308,7 @@ def _as_tables(
         customers=customers,
         traits=() if learned is None else learned.traits,
         model=model,
+        coverage=corpus.coverage,
     )
     return result, summary
 
@@ -278,9 +321,9 @@ def make_embedder(config: PipelineConfig, window: int) -> Embedder:
     if config.method == "walks":
         return WalkEmbedder(
             graph_window=window, vector_size=size, negative=config.negative, epochs=config.epochs or 1, workers=workers,
-            seed=seed,
+            parallel=config.parallel, seed=seed,
         )
     return Item2Vec(
         vector_size=size, window=window, negative=config.negative, epochs=config.epochs or 15, workers=workers,
-        seed=seed,
+        parallel=config.parallel, seed=seed,
     )

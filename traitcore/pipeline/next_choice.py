@@ -1,4 +1,4 @@
-"""How a published table ranks next items: by context vectors or by cosine, whichever has more recall."""
+"""How a published table ranks next items: by context vectors, cosine or a `NextItemModel`, whichever finds more."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from ..quality.retrieval import VectorScorer, evaluate_retrieval
+from ..items.next_item_model import NextItemModel
+from ..quality.retrieval import VectorScorer, evaluate_retrieval, oldest_first
 from ..serving.table import EmbeddingTable
 
 KEY = "next"  # in the metadata of tokens and items
-CONTEXT, COSINE = "context", "cosine"
+CONTEXT, COSINE, MODEL = "context", "cosine", "model"
 DEFAULT = CONTEXT  # for tables without a record
 K = 20
 MAX_QUERIES = 2000
@@ -26,23 +27,24 @@ Sides = tuple[NDArray[np.float32], NDArray[np.float32]]  # vectors and context v
 
 
 def recorded_choice(table: EmbeddingTable, query: str) -> str:
-    """"context" or "cosine", chosen on held-out sessions when the table was fitted; "context" without a record.
+    """"context", "cosine" or "model", chosen on held-out sessions at the table's fit; "context" without a record.
 
     query : "similar" (next to one row) or "recommend" (next to a customer's latest events).
     """
     recorded = table.metadata.get(KEY)
     found = recorded.get(query) if isinstance(recorded, dict) else None
     by = found.get("by") if isinstance(found, dict) else None
-    return by if by in (CONTEXT, COSINE) else DEFAULT
+    return by if by in (CONTEXT, COSINE, MODEL) else DEFAULT
 
 
 def choose_next(
-    tokens: Sides, items: Sides, held_out: Sequences, vocabulary: Vocabulary, *, seed: int, workers: int
+    tokens: Sides, items: Sides, held_out: Sequences, vocabulary: Vocabulary, *, model: NextItemModel | None = None,
+    seed: int, workers: int,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(record for tokens, record for items): Recall@20 of both rankings on held-out sessions.
 
     "similar": the next different row after one row, which is left out itself. "recommend": the next item of a session,
-    its own items included. The first rows of `items` are the vocabulary's.
+    its own items included. The first rows of `items` are the vocabulary's. model : one of these items, or None.
     """
     n_items = len(vocabulary.item_ids)
     by_item = replace(held_out, tokens=vocabulary.token_item[held_out.tokens].astype(np.int32))
@@ -52,18 +54,35 @@ def choose_next(
     # Without actions the items are the tokens in another order: one evaluation will do.
     alike = len(tokens[0]) == n_items
     alike = alike and all(np.array_equal(a, b[vocabulary.token_item]) for a, b in zip(tokens, known))
-    for_items = {
-        "similar": for_tokens["similar"] if alike else _judge(known, _steps(by_item), "exclude", options),
-        "recommend": _judge(known, by_item, "keep", options),
-    }
+    for_items = {"similar": for_tokens["similar"], "recommend": _judge(known, by_item, "keep", options, model)}
+    if not alike or model is not None:
+        for_items["similar"] = _judge(known, _steps(by_item), "exclude", options, model)
     return for_tokens, for_items
 
 
-def _judge(sides: Sides, sessions: Sequences, repeats: str, options: dict[str, Any]) -> dict[str, Any]:
+def sessions_of_items(sequences: Sequences, vocabulary: Vocabulary) -> Sequences:
+    """The same sessions with items for tokens, the oldest first where their times are known."""
+    by_item = replace(sequences, tokens=vocabulary.token_item[sequences.tokens].astype(np.int32))
+    return by_item if by_item.timestamps_us is None else oldest_first(by_item)
+
+
+def fit_next_model(sequences: Sequences, vocabulary: Vocabulary, *, seed: int, workers: int) -> NextItemModel | None:
+    """A model of sessions of items; None where none has two events."""
+    sessions = sessions_of_items(sequences, vocabulary)
+    if not (np.diff(sessions.offsets) > 1).any():
+        return None
+    return NextItemModel(seed=seed, workers=workers).fit(sessions, n_items=len(vocabulary.item_ids))
+
+
+def _judge(
+    sides: Sides, sessions: Sequences, repeats: str, options: dict[str, Any], model: NextItemModel | None = None
+) -> dict[str, Any]:
     if not (np.diff(sessions.offsets) > 1).any():
         return {"by": DEFAULT, "queries": 0}
     n = len(sides[0])
-    scorers = {CONTEXT: VectorScorer(*sides), COSINE: VectorScorer(sides[0])}
+    scorers: dict[str, Any] = {CONTEXT: VectorScorer(*sides), COSINE: VectorScorer(sides[0])}
+    if model is not None:
+        scorers[MODEL] = model.score
     reports = {
         name: evaluate_retrieval(
             sessions, scorer, n_items=n, k=K, repeats=repeats, max_queries=max(100, min(MAX_QUERIES, MOST_SCORES // n)),
@@ -73,7 +92,7 @@ def _judge(sides: Sides, sessions: Sequences, repeats: str, options: dict[str, A
     }
     figures = {name: (report.recall, report.mrr) for name, report in reports.items()}
     return {
-        "by": COSINE if figures[COSINE] > figures[CONTEXT] else CONTEXT,
+        "by": max(figures, key=lambda name: figures[name]),  # of equals the first
         f"recall_at_{K}": {name: round(recall, 4) for name, (recall, _) in figures.items()},
         f"mrr_at_{K}": {name: round(mrr, 4) for name, (_, mrr) in figures.items()},
         "queries": reports[COSINE].n_queries,

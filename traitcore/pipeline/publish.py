@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ import numpy as np
 from .._errors import GuardrailError, TableError
 from .._protocols import Report
 from ..events.log import EventLog
+from ..events.log_report import LogReport
+from ..events.prepared import PreparedCorpus
 from ..quality.comparison import TableComparison
 from ..quality.guardrails import Verdict, judge
 from ..serving.releases import Release
@@ -25,8 +27,16 @@ from .stages import Run
 TABLES = ("tokens", "items", "customers")  # in the order of publication: readers start from the last
 
 
+@dataclass(frozen=True)
+class LogSource:
+    """What is published about the log of a run: the report of its rows, and a fingerprint of what was learned from."""
+
+    report: LogReport | None
+    fingerprint: str
+
+
 def publish_tables(
-    tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: EventLog,
+    tables: Mapping[str, EmbeddingTable], store: TableStore, *, config: PipelineConfig, log: LogSource,
     force: tuple[str, str] | None, refits: list[TableComparison], run: Run,
 ) -> tuple[Verdict, Release]:
     """The verdict on the items, which holds for all tables of the run, and the release.
@@ -45,14 +55,14 @@ def publish_tables(
         raise GuardrailError(_refusal(verdict, previous, config), verdict.as_dict())
     with run.stage("publish") as kept:
         release = store.releases.publish(
-            tables, report=verdict, parameters=asdict(config), seed=config.seed, input_fingerprint=_fingerprint(log),
+            tables, report=verdict, parameters=asdict(config), seed=config.seed, input_fingerprint=log.fingerprint,
             forced_by=force and force[0], force_reason=force and force[1], run=run_report(log, run),
         )
         kept["report"] = str(release)
     return verdict, release
 
 
-def run_report(log: EventLog, run: Run) -> dict[str, Any]:
+def run_report(log: LogSource, run: Run) -> dict[str, Any]:
     """What a machine should read about a run so far: what became of the log's rows, and each stage."""
     return {
         "log": None if log.report is None else log.report.as_dict(),
@@ -114,8 +124,15 @@ def _has(store: TableStore, name: str) -> bool:
     return (store.root / name / "LATEST").exists()
 
 
-def _fingerprint(log: EventLog) -> str:
-    """sha256 over the coded events and ids: equal logs, equal fingerprint."""
+def log_source(log: EventLog | PreparedCorpus) -> LogSource:
+    """Of a log in memory, or prepared on disk."""
+    return LogSource(log.report, log_fingerprint(log))
+
+
+def log_fingerprint(log: EventLog | PreparedCorpus) -> str:
+    """sha256 over the coded events and ids: equal logs, equal fingerprint. Of a prepared corpus: over its files."""
+    if isinstance(log, PreparedCorpus):
+        return log.fingerprint
     digest = hashlib.sha256()
     for name in ("item", "user", "action", "timestamp_us", "session", "position"):
         column = getattr(log, name)

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from .._progress import Progress
 from .._protocols import Embedder
+from ..items.next_item_model import NextItemModel
 from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
 from .corpus import TokenizedLog
-from .next_choice import choose_next
+from .many_customers import take_sequences
+from .next_choice import MODEL, choose_next, fit_next_model, sessions_of_items
 from .tables import item_table
 
 REFITS = 3
@@ -38,6 +40,7 @@ class Refits(NamedTuple):
     comparisons: list[TableComparison]
     next_tokens: dict[str, Any]
     next_items: dict[str, Any]
+    next_model: NextItemModel | None = None  # of all sessions, where it ranks best
 
 
 def compare_refits(
@@ -46,28 +49,38 @@ def compare_refits(
 ) -> Refits:
     """Compare `items` with tables trained with other seeds on nine tenths of the sessions.
 
-    The first of them is also evaluated on next items of its held-out tenth. `catalogue` has its content vectors.
+    The first of them, and a `NextItemModel` beside it, are evaluated on next items of the held-out tenth. `catalogue`
+    has its content vectors.
     """
-    sessions = corpus.sessions
-    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if sessions.n_tokens <= MOST_EVENTS else 1
+    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
     chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+    model: NextItemModel | None = None
     for number in range(1, wanted + 1):
         if progress is not None:
             progress(STAGE, number - 1, wanted)
         other = replace(config, seed=config.seed + number)
         embedder = make(other, corpus.window)
-        trained, held_out = _split(len(sessions), other.seed)
-        embedder.fit(sessions.take(trained), n_items=len(vocabulary))
+        trained, held_out = _split(len(corpus.sequences), other.seed)
+        sessions = take_sequences(corpus.sequences, trained)
+        embedder.fit(sessions, n_items=len(vocabulary))
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
+            model = fit_next_model(sessions, vocabulary, seed=config.seed, workers=config.workers)
+            unseen = take_sequences(corpus.sequences, held_out)
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
-                sessions.take(held_out), vocabulary, seed=config.seed, workers=config.workers,
+                unseen, vocabulary, model=model, seed=config.seed, workers=config.workers,
             )
+            if model is not None and all(one["by"] != MODEL for one in chosen[1].values()):
+                model = None
+            elif model is not None:  # the held-out tenth is learned too, now that it has chosen
+                rest = sessions_of_items(unseen, vocabulary)
+                if (np.diff(rest.offsets) > 1).any():
+                    model.partial_fit(rest)
     if progress is not None:
         progress(STAGE, wanted, wanted)
-    return Refits(found, *chosen)
+    return Refits(found, *chosen, model)
 
 
 def kept_refits(previous: EmbeddingTable | None) -> list[TableComparison]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .._progress import Progress
+
+LOGGER = logging.getLogger("traitcore")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Run:
         if self.progress is not None:
             self.progress(name, 1, 1)
         self.stages.append(Stage(name, time.perf_counter() - began, kept.get("report")))
+        LOGGER.info("%s: %.2f s. %s", name, self.stages[-1].seconds, kept.get("report") or "")
 
     def stage_progress(self, name: str) -> Progress | None:
         """A progress callback that reports under the pipeline's name of the stage."""

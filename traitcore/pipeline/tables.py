@@ -11,17 +11,22 @@ from scipy import sparse
 
 from .._errors import TableError
 from .._protocols import Embedder
+from .._rows import unit_float32_rows
 from ..customers.describe import TraitDescription
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.products import sparse_dense
 from ..items.fusion import SOURCES
+from ..items.next_item_model import NextItemModel
 from ..serving.live_traits import METHODS as LIVE_METHODS
 from ..serving.live_traits import TraitBasis
+from ..serving.next_model import keep_next_model
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
+from .left_out import LeftOut
+from .many_customers import count_events, latest_tokens
 
 
 def token_table(
@@ -82,8 +87,8 @@ def item_table(
         ids, own, source, vectors = ids[found], own[found], source[found], completed.vectors[found]
         context = np.concatenate([context, np.zeros((len(ids) - n_items, context.shape[1]), dtype=np.float32)])
         counts = np.concatenate([counts, np.zeros(len(ids) - n_items, dtype=np.int64)])
-    if catalogue is not None and catalogue.texts is not None:
-        texts = _texts(ids, texts, catalogue)
+    if texts is not None or (catalogue is not None and catalogue.texts is not None):
+        texts = _texts(ids, vocabulary, catalogue)
     table = EmbeddingTable(
         ids, vectors, context_vectors=context, arrays={"counts": counts, "source": source},
         metadata=metadata | {"kind": "items", "texts": texts, "sources": list(SOURCES)},
@@ -91,10 +96,37 @@ def item_table(
     return table, summary
 
 
-def _texts(ids: NDArray[Any], texts: list[str] | None, catalogue: Catalogue) -> list[str]:
+def with_next_model(
+    items: EmbeddingTable, vocabulary: Vocabulary, model: NextItemModel, config: PipelineConfig,
+    catalogue: Catalogue | None,
+) -> EmbeddingTable:
+    """The table of items with a model of the vocabulary's items beside it; the catalogue's other items get vectors from
+    their content, so that they take part at once."""
+    vectors = model.vectors_
+    if len(items) > len(vectors) or (items.ids[: len(vectors)] != vocabulary.item_ids[: len(items)]).any():
+        places = {key: row for row, key in enumerate(items.ids.tolist())}
+        counts = np.bincount(vocabulary.token_item, weights=vocabulary.counts, minlength=len(vectors)).astype(np.int64)
+        ids, _, completed = complete_vectors(
+            vocabulary.item_ids, vectors, counts, catalogue, content="backfill",  # type: ignore[arg-type]
+            behaviour_weight=config.behaviour_weight, seed=config.seed,
+        )
+        kept = [(places[key], row) for row, key in enumerate(ids.tolist()) if key in places]
+        rows = np.zeros((len(items), vectors.shape[1]), dtype=np.float32)
+        biases = np.full(len(items), model.biases_.min(), dtype=np.float32)
+        to, of = (np.array(side, dtype=np.int64) for side in zip(*kept))
+        rows[to] = unit_float32_rows(completed.vectors[of])
+        known = of < len(vectors)
+        rows[to[known]], biases[to[known]] = vectors[of[known]], model.biases_[of[known]]
+        model = NextItemModel.from_arrays(rows, biases, model.step_weights_, model.repeat_bonus_, scale=model.scale)
+    return keep_next_model(items, model)
+
+
+def _texts(ids: NDArray[Any], vocabulary: Vocabulary, catalogue: Catalogue | None) -> list[str]:
     """Descriptions by row of the table: the catalogue's, else the log's."""
-    of = dict(zip(ids.tolist(), texts or []))
-    of |= {key: text for key, text in zip(catalogue.item_ids.tolist(), catalogue.texts) if text}
+    known = [] if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
+    of = dict(zip(vocabulary.item_ids.tolist(), known))
+    if catalogue is not None and catalogue.texts is not None:
+        of |= {key: text for key, text in zip(catalogue.item_ids.tolist(), catalogue.texts) if text}
     return [str(of.get(key, "")) for key in ids.tolist()]
 
 
@@ -102,11 +134,11 @@ def customer_table(
     sequences: Sequences, vocabulary: Vocabulary, vectors: NDArray[np.float32], model: TraitModel,
     traits: tuple[TraitDescription, ...], config: PipelineConfig, metadata: dict[str, Any],
     items: EmbeddingTable, bought_pairs: tuple[NDArray[np.int64], NDArray[Any]] | None,
+    left_out: LeftOut | None = None,
 ) -> EmbeddingTable:
     """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first), and items bought, as
-    rows of `items`.
+    rows of `items`. The log's other customers are in arrays of their own.
     """
-    owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n = sequences.n_owners
     bought = sparse.csr_array((n, len(items)), dtype=np.float32)
     if bought_pairs is not None:
@@ -121,23 +153,11 @@ def customer_table(
         arrays={
             "raw_profiles": model.raw_profiles_,
             "embeddings": vectors,
-            "events": np.bincount(owner_of_event, minlength=n),
+            "events": count_events(sequences),
             "recent": latest_tokens(sequences, config.recent),
             "bought_offsets": bought.indptr.astype(np.int64),
             "bought_items": bought.indices.astype(np.int32),
+            **({} if left_out is None else left_out.to_arrays()),
         },
         metadata=metadata | {"kind": "customers", "traits": [asdict(trait) for trait in traits]},
     )
-
-
-def latest_tokens(sequences: Sequences, n_latest: int) -> NDArray[np.int32]:
-    """(n_owners, n_latest) int32: each owner's last tokens, the latest first, then -1."""
-    owner_of_event = np.repeat(sequences.owners(), np.diff(sequences.offsets))
-    # An owner's sequences are in order of time, which a stable sort keeps.
-    order = np.argsort(owner_of_event, kind="stable")
-    ends = np.cumsum(np.bincount(owner_of_event, minlength=sequences.n_owners))
-    back = ends[owner_of_event[order]] - 1 - np.arange(len(order))
-    latest = np.full((sequences.n_owners, n_latest), -1, dtype=np.int32)
-    near = back < n_latest
-    latest[owner_of_event[order][near], back[near]] = sequences.tokens[order][near]
-    return latest

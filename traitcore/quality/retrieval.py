@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from .._frames import frame_of
+from .._looks import html_facts
 from .._parallel import run_blocks
 from .._progress import Progress
 from .._rows import order_within, unit_float32_rows
@@ -18,6 +20,7 @@ from ..events.sequences import Sequences
 
 CHECK = Checks("evaluate_retrieval")
 _BLOCK = 128
+_ASKED_AGAIN = 16  # queries that are scored in company and alone
 
 Scorer = Callable[[Sequences], Any]
 """Sequences (m prefixes) -> (m, n_items) scores of the next item, larger is better."""
@@ -37,6 +40,7 @@ class RetrievalReport:
         items are listed too often. None without `popularity`, or if no item may be listed.
     ranks : (n_queries,) float64 rank of each right answer, infinite if it could not be listed.
     n_unknown : right answers without a row in the model, counted as misses.
+    sessions : (n_queries,) int64, the test sequence that each query comes from, for `interval` and `difference`.
     """
 
     k: int
@@ -48,10 +52,64 @@ class RetrievalReport:
     popularity_bias: float | None
     ranks: NDArray[np.float64]
     n_unknown: int = 0
+    sessions: NDArray[np.int64] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures without the ranks, for JSON."""
-        return {key: value for key, value in vars(self).items() if key != "ranks"}
+        """The figures and their intervals without the ranks, for JSON."""
+        plain = {key: value for key, value in vars(self).items() if key not in ("ranks", "sessions")}
+        if self.sessions is not None:
+            for figure in ("recall", "mrr"):
+                plain[f"{figure}_low"], plain[f"{figure}_high"] = self.interval(figure)
+        return plain
+
+    def interval(
+        self, figure: str = "recall", *, level: float = 0.95, n_resamples: int = 1000, random_state: int = 0
+    ) -> tuple[float, float]:
+        """(low, high) of "recall", "mrr" or "ndcg", by bootstrap over sessions: queries of one session are alike, so
+        drawing queries would claim too much."""
+        worth = self._worth(figure)
+        drawn = _bootstrap(worth, self._groups(), level, n_resamples, random_state, "RetrievalReport.interval")
+        share = len(self.ranks) / self.n_queries
+        return drawn[0] * share, drawn[1] * share
+
+    def difference(
+        self, other: RetrievalReport, figure: str = "recall", *, level: float = 0.95, n_resamples: int = 1000,
+        random_state: int = 0,
+    ) -> tuple[float, float]:
+        """(low, high) of this report's figure minus that of `other`, over the same queries: sessions are drawn for both
+        at once. The difference is more than chance where 0 lies outside.
+
+        Raises ValueError where the other report has other queries.
+        """
+        check = Checks("RetrievalReport.difference")
+        check.instance("other", other, RetrievalReport)
+        groups = self._groups()
+        if len(other.ranks) != len(self.ranks) or (other._groups() != groups).any():
+            raise check.value_error("other", "a report on the same queries", f"{other.n_queries:,} queries")
+        worth = self._worth(figure) - other._worth(figure)
+        low, high = _bootstrap(worth, groups, level, n_resamples, random_state, check.caller)
+        share = len(self.ranks) / self.n_queries
+        return low * share, high * share
+
+    def _groups(self) -> NDArray[np.int64]:
+        if self.sessions is None:
+            raise ValueError("This RetrievalReport doesn't know its sessions: evaluate_retrieval makes one that does.")
+        return self.sessions
+
+    def _worth(self, figure: str) -> NDArray[np.float64]:
+        """(n_queries,) what each query adds to a figure."""
+        Checks("RetrievalReport.interval").choice("figure", figure, ("recall", "mrr", "ndcg"))
+        gain = np.ones(len(self.ranks))
+        if figure != "recall":
+            gain = 1.0 / (self.ranks if figure == "mrr" else np.log2(1.0 + self.ranks))
+        return np.where(self.ranks <= self.k, gain, 0.0)
+
+    def to_frame(self, library: str | None = None) -> Any:
+        """The figures as a data frame of one row, of "pandas" or "polars" (None: by what is there)."""
+        return frame_of({name: [value] for name, value in self.as_dict().items()}, library)
+
+    def _repr_html_(self) -> str:
+        return html_facts("RetrievalReport", self.as_dict())
 
     def __str__(self) -> str:
         bias = "" if self.popularity_bias is None else f", popularity bias {self.popularity_bias:+.3f}"
@@ -59,6 +117,24 @@ class RetrievalReport:
             f"Recall@{self.k} {self.recall:.4f}, MRR@{self.k} {self.mrr:.4f}, NDCG@{self.k} {self.ndcg:.4f}, "
             f"coverage {self.coverage:.3f}{bias} ({self.n_queries:,} queries)"
         )
+
+
+def _bootstrap(
+    worth: NDArray[np.float64], groups: NDArray[np.int64], level: Any, n_resamples: Any, random_state: Any, caller: str
+) -> tuple[float, float]:
+    """Percentiles of the mean of `worth` (n,) when whole groups (n,) are drawn with replacement."""
+    check = Checks(caller)
+    level = check.real("level", level, 0.0, 1.0)
+    rounds = check.integer("n_resamples", n_resamples, 1)
+    rng = np.random.default_rng(check.seed("random_state", random_state))
+    _, group = np.unique(groups, return_inverse=True)
+    sums, sizes = np.bincount(group, weights=worth), np.bincount(group)
+    means = np.empty(rounds)
+    for i in range(rounds):
+        drawn = np.bincount(rng.integers(0, len(sums), len(sums)), minlength=len(sums))
+        means[i] = (drawn @ sums) / (drawn @ sizes)
+    low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
+    return float(low), float(high)
 
 
 class VectorScorer:
@@ -118,6 +194,10 @@ def evaluate_retrieval(
     above it ("filtered" ranks). A set at the start of a sequence, a basket, has nothing before it: each of its items is
     a query given the others in random order ("all but 1").
 
+    No query can help another: the scorer sees prefixes only, its scores of a prefix may not depend on what else is in
+    the batch (some queries are asked again alone; scores that change are an error), and the figures don't change when
+    test sessions are put in another order, doubled, or cut into other batches.
+
     Parameters
     ----------
     sequences : the test sessions, tokens in [0, n_items). Without timestamps_us, the order is taken as given.
@@ -136,7 +216,7 @@ def evaluate_retrieval(
     Raises
     ------
     ValueError : no query (all sessions are shorter than 2), a token outside [0, n_items), scores of a wrong shape or
-        with NaN.
+        with NaN, scores of a prefix that depend on the other prefixes.
 
     See Also
     --------
@@ -170,6 +250,7 @@ def evaluate_retrieval(
     asked = _Queries(sequences, seed) if ties == "set" else _Queries(replace(sequences, timestamps_us=None), seed)
     places = asked.sample(max_queries, seed)
     targets = asked.sequences.tokens[places]
+    _check_alone(scorer, asked.prefixes(places[:: max(1, len(places) // _ASKED_AGAIN)][:_ASKED_AGAIN]), n_items)
     ranks, listed = np.empty(len(places)), np.full((len(places), min(k, n_items)), -1, dtype=np.int32)
 
     def rank_block(a: int, b: int) -> None:
@@ -190,7 +271,8 @@ def evaluate_retrieval(
         run_blocks(rank_block, [(a, min(a + _BLOCK, last)) for a in range(first, last, _BLOCK)], threads)
         if progress is not None:
             progress("evaluate retrieval", last, len(places))
-    return _report(ranks, listed, targets, k, n_items, popularity, n_unknown)
+    sessions = np.searchsorted(asked.sequences.offsets, places, side="right") - 1
+    return _report(ranks, listed, targets, k, n_items, popularity, n_unknown, sessions)
 
 
 def mean_ranks(
@@ -338,6 +420,20 @@ def _shuffled_sets(
     return replace(kept, tokens=kept.tokens[shuffled]), np.diff(instant, prepend=-1) != 0
 
 
+def _check_alone(scorer: Scorer, prefixes: Sequences, n_items: int) -> None:
+    """ValueError where a prefix gets other scores beside others than alone: it might read their answers there."""
+    together = _checked_scores(scorer(prefixes), (len(prefixes), n_items))
+    for i in range(len(prefixes)):
+        alone = _checked_scores(scorer(prefixes.take([i])), (1, n_items))[0]
+        both = np.stack((alone, together[i])).astype(np.float64)
+        finite = np.isfinite(both)
+        slack = 1e-4 * max(1e-30, float(np.abs(both[finite]).max(initial=0.0)))
+        if (finite[0] != finite[1]).any() or (np.abs(np.where(finite, both, 0.0)[0] - np.where(finite, both, 0.0)[1])
+                                              > slack).any():
+            rule = "a callable whose scores of a prefix don't depend on the other prefixes of the call"
+            raise CHECK.value_error("scorer", rule, f"others for {prefixes[i].tolist()[:10]} alone")
+
+
 def _checked_scores(found: object, shape: tuple[int, int]) -> NDArray[Any]:
     if isinstance(found, np.ma.MaskedArray):
         rule = "a callable that returns a plain array (-inf for items not to list)"
@@ -354,7 +450,7 @@ def _checked_scores(found: object, shape: tuple[int, int]) -> NDArray[Any]:
 
 def _report(
     ranks: NDArray[np.float64], listed: NDArray[np.int32], targets: NDArray[np.int32], k: int, n_items: int,
-    popularity: Any, n_unknown: int,
+    popularity: Any, n_unknown: int, sessions: NDArray[np.int64],
 ) -> RetrievalReport:
     n_queries = len(ranks) + n_unknown
     hit = ranks <= k
@@ -373,6 +469,7 @@ def _report(
         popularity_bias=bias,
         ranks=ranks,
         n_unknown=n_unknown,
+        sessions=sessions,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._frames import frame_of
+from .._looks import html_facts
 from .._progress import Progress
 from .._validate import Checks
 from ..customers.counts import count_tokens
@@ -52,6 +54,13 @@ class TraitEvaluation:
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON."""
         return {"figures": dict(self.figures), "protocol": dict(self.protocol), "statement": self.statement}
+
+    def to_frame(self, library: str | None = None) -> Any:
+        """figure, value: a data frame of "pandas" or "polars" (None: by what is there)."""
+        return frame_of({"figure": list(self.figures), "value": list(self.figures.values())}, library)
+
+    def _repr_html_(self) -> str:
+        return html_facts("TraitEvaluation", self.figures)
 
     def __str__(self) -> str:
         fixed = ", ".join(f"{name} {value}" for name, value in self.protocol.items())

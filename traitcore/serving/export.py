@@ -1,4 +1,4 @@
-"""Tables as files for other systems: Parquet, CSV, NumPy, safetensors (word2vec's format is in word2vec.py).
+"""Tables as files for other systems: Parquet, CSV, NumPy (also word2vec.py, tensors.py and hub_folder.py).
 
 Every file is written under a temporary name and renamed, so a reader never sees an incomplete one.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, versio
     """Parquet with columns id, version, vector (and context_vector), through the extra `io` (pyarrow).
 
     A vector is a fixed-size list of d float32, the type that Arrow readers get back; an id int64 or a string.
-    `version` defaults to the table's own, "" where it has none. Written in row groups of at most 65,536 rows and
-    32 MiB of vectors each. ImportError without pyarrow, ValueError for vectors of 0 dimensions.
+    `version` defaults to the table's own, "" where it has none. The schema's metadata is that of `to_arrow`. Written in
+    row groups of at most 65,536 rows and 32 MiB of vectors each. ImportError without pyarrow, ValueError for
+    vectors of 0 dimensions.
     """
     pa, parquet = pyarrow("Writing Parquet"), pyarrow("Writing Parquet", "pyarrow.parquet")
     n, d = table.vectors.shape
@@ -56,7 +58,7 @@ def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, versio
     if table.context_vectors is not None:
         columns["context_vector"] = fixed_size_lists(pa, table.context_vectors)
     types = {"id": columns["id"].type, "version": pa.string()} | {name: c.type for name, c in columns.items()}
-    schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()])
+    schema = pa.schema([pa.field(name, kind, nullable=False) for name, kind in types.items()], table._labels())
     step = max(1, min(_GROUP_ROWS, _GROUP_BYTES // (4 * d)))
     # Dictionary encoding pays for the version only: ids and numbers are distinct.
     with (
@@ -91,26 +93,24 @@ def write_npy(table: EmbeddingTable, path: str | os.PathLike[str]) -> Path:
     return beside
 
 
-def write_safetensors(table: EmbeddingTable, path: str | os.PathLike[str]) -> None:
-    """safetensors: "vectors" (and "context_vectors") float32, "ids" int64; text ids are a JSON list in the metadata.
+def write_features(
+    table: EmbeddingTable, path: str | os.PathLike[str], *, timestamp: datetime, entity: str = "customer_id"
+) -> None:
+    """Parquet as feature stores (Feast) take it: the entity's id, "event_timestamp", a float32 column a dimension.
 
-    https://github.com/huggingface/safetensors#format
+    Columns are "trait_0", ... for customers with traits, else "v0", ...; `timestamp` (with a time zone) is that of all
+    rows, when the features were known: for a published table, when it was published. ImportError without pyarrow.
     """
-    tensors = {"vectors": ("F32", np.ascontiguousarray(table.vectors, dtype="<f4"))}
-    if table.context_vectors is not None:
-        tensors["context_vectors"] = ("F32", np.ascontiguousarray(table.context_vectors, dtype="<f4"))
-    header: dict[str, Any] = {"__metadata__": {"format": "np"}}
-    if table.id_kind == "int64":
-        tensors["ids"] = ("I64", np.ascontiguousarray(table.ids, dtype="<i8"))
-    else:
-        header["__metadata__"]["ids"] = json.dumps(table.ids.tolist())
-    at = 0
-    for name, (kind, array) in tensors.items():
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [at, at + array.nbytes]}
-        at += array.nbytes
-    text = json.dumps(header, ensure_ascii=True).encode("ascii")
-    text += b" " * (-len(text) % 8)
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _, array in tensors.values():
-            file.write(array.tobytes())
+    check = Checks("write_features")
+    if not isinstance(timestamp, datetime) or timestamp.tzinfo is None:
+        raise check.type_error("timestamp", "a datetime with a time zone", timestamp)
+    stem = "trait_" if table.metadata.get("traits") else "v"
+    names = [entity, "event_timestamp", *(f"{stem}{i}" for i in range(table.dimension))]
+    if not isinstance(entity, str) or not entity or names.count(entity) > 1:
+        raise check.value_error("entity", "the name of a column other than those of the features", entity)
+    pa, parquet = pyarrow("Writing Parquet"), pyarrow("Writing Parquet", "pyarrow.parquet")
+    when = pa.repeat(pa.scalar(timestamp, pa.timestamp("us", tz="UTC")), len(table))
+    columns = [arrow_ids(pa, table._ids), when, *(pa.array(np.ascontiguousarray(c)) for c in table.vectors.T)]
+    schema = pa.schema([pa.field(n, c.type, nullable=False) for n, c in zip(names, columns)], table._labels())
+    with whole_file(path) as temporary:
+        parquet.write_table(pa.Table.from_arrays(columns, schema=schema), os.fspath(temporary))

@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _disk as disk
 from .._errors import TableError
 from .._rows import unit_float32_rows
 from .._validate import Checks
-from . import disk, manifest
+from . import manifest
 from .neighbors import METRICS, Searcher
+from .recall import measure_recall, side_of
 from .similarity import SIDES
 from .table import EmbeddingTable
 
@@ -134,7 +136,7 @@ class Index:
         self, queries: NDArray[np.float32], k: int, mask: Any, each: Any, workers: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         with self._lock:
-            side = _side(self.table, self.info.against)
+            side = side_of(self.table, self.info.against, CHECK)
             self._exact = self._exact or Searcher(side, self.info.metric, check=Checks("Index"))
         return self._exact.search(queries, k, mask=mask, exclude=each, workers=workers)
 
@@ -223,7 +225,7 @@ def build_index(
     threads = CHECK.workers(workers)
     for name, value in (("links", links), ("ef_construction", ef_construction), ("ef_search", ef_search)):
         CHECK.integer(name, value, 2)
-    vectors = _side(CHECK.instance("table", table, EmbeddingTable), against)
+    vectors = side_of(CHECK.instance("table", table, EmbeddingTable), against, CHECK)
     if not len(vectors):
         raise CHECK.value_error("table", "a table with rows", table)
     sample = min(CHECK.integer("sample", sample, 1), len(vectors))
@@ -243,14 +245,13 @@ def build_index(
         )
 
     draft = Index(table, describe(1.0), native)
+    CHECK.seed("random_state", random_state)
     if native is None:
         return draft
-    rng = np.random.default_rng(CHECK.seed("random_state", random_state))
-    picked = np.sort(rng.choice(len(vectors), sample, replace=False))
-    k = min(10, len(vectors))
-    exact = Searcher(vectors, metric, check=CHECK).search(vectors[picked], k, workers=workers)[0]
-    found = draft.search(vectors[picked], k, workers=workers)[0]
-    return Index(table, describe(_recall(vectors[picked], vectors, exact, found, metric)), native)
+    recall = measure_recall(
+        draft, table, metric=metric, against=against, sample=sample, random_state=random_state, workers=workers
+    )
+    return Index(table, describe(recall), native)
 
 
 def open_index(path: str | os.PathLike[str], table: EmbeddingTable) -> Index:
@@ -299,9 +300,12 @@ def _read_meta(folder: disk.Folder) -> dict[str, Any]:
     manifest.verify_checksum(raw, path)
     try:
         fields = json.loads(raw)
-        if fields["kind"] != "traitcore index" or fields["format"] != _FORMAT or type(fields["size"]) is not int:
-            raise ValueError(f"it has kind {fields['kind']!r} and format {fields['format']!r}")
+        if fields["kind"] != "traitcore index" or type(fields["size"]) is not int:
+            raise ValueError(f"it has kind {fields['kind']!r}")
+        manifest.check_format(fields, path, _FORMAT)
         IndexInfo(**fields["info"])
+    except TableError:
+        raise
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise TableError(f"{path} does not describe an index: {error}.") from error
     return fields  # type: ignore[no-any-return]
@@ -315,48 +319,6 @@ def _check_built_for(info: IndexInfo, table: EmbeddingTable, path: Path) -> None
         raise TableError(f"{path} was built over {built}, not over {table.name}@{table.version}: build it anew.")
     if info.fingerprint != table.fingerprint:
         raise TableError(f"{path} was built over {built}: its ids, their order or their vectors are not this table's.")
-
-
-def _side(table: EmbeddingTable, against: str) -> NDArray[np.float32]:
-    side = table.vectors if against == "vectors" else table.context_vectors
-    if side is None:
-        raise CHECK.value_error("against", "'vectors': this table has no context vectors", against)
-    return side
-
-
-def _recall(
-    queries: NDArray[np.float32], vectors: NDArray[np.float32], exact: NDArray[np.int64], found: NDArray[np.int64],
-    metric: str,
-) -> float:
-    """Mean share of the rows found (m, k) whose score is at least the worst of the exact ones (m, k).
-
-    Scores are recomputed in float64. Both searches choose by float32 sums of d products, each within
-    (d + 2) 2^-24 |q| |v| of the truth (Higham 2002, section 3.1; of a distance: within that share of its square), so
-    scores nearer than twice that are equal to either.
-    """
-    share = 2.0 * (vectors.shape[1] + 2) * 2.0**-24
-    hits = 0
-    for query, wanted, rows in zip(queries.astype(np.float64), exact, found):
-        rows = np.unique(rows[rows >= 0])
-        (best, _), (score, size) = (_merits(query, vectors[part], metric) for part in (wanted, rows))
-        bar = best.min()
-        slack = share * (np.abs(bar) if metric == "euclidean" else size)
-        hits += int((score >= bar - slack).sum())
-    return hits / max(exact.size, 1)
-
-
-def _merits(
-    query: NDArray[np.float64], rows: NDArray[np.float32], metric: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A float64 score of each row, larger is better, and the product of norms that bounds its error."""
-    values = rows.astype(np.float64)
-    if metric == "euclidean":
-        return -((values - query) ** 2).sum(axis=1), np.zeros(len(rows))
-    sizes = np.sqrt((query @ query) * (values**2).sum(axis=1))
-    if metric == "dot":
-        return values @ query, sizes
-    cosines = np.divide(values @ query, sizes, out=np.zeros(len(rows)), where=sizes > 0)
-    return cosines, np.ones(len(rows))
 
 
 def _eligible(

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
+from .. import _npy as npy
 from .._errors import TableError
-from .._kernels.running_sums import add_live_events
 from .._rows import rows_to_shares
 from .._validate import Checks
 from ..customers.pooling import inverse_document_frequencies
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
-from . import npy
 from .live_traits import TokenPairs, TraitBasis
+from .row_ids import several
 from .table import EmbeddingTable
 
 CHECK = Checks("LiveCustomers")
@@ -205,7 +206,7 @@ class LiveCustomers:
 
     def _add(self, rows: NDArray[np.int64], tokens: NDArray[np.int64], times: NDArray[np.int64]) -> None:
         s = self._state
-        add_live_events(  # type: ignore[no-untyped-call]
+        _core.add_live_events(
             rows, tokens, times, self._vectors, self._weights, self._half_life_us,
             s["sums"], s["mass"], s["known"], s["newest_us"], s["exponent"],
         )
@@ -247,12 +248,8 @@ class LiveCustomers:
         if excess > 0:
             row_of = self._row_of
             idle = sorted((int(self._state["seen"][r]), one) for one, r in row_of.items() if r not in in_use)
-            evicted = [row_of.pop(one) for _, one in idle[: max(excess, (limit or 0) // 16)]]
-            for array in self._state.values():
-                array[evicted] = 0
-            if self._basis is not None and evicted:
-                self._pairs.forget(evicted)
-            self._free.extend(evicted)
+            evicted = [one for _, one in idle[: max(excess, (limit or 0) // 16)]]
+            self.forget(evicted)
             self.n_evicted += len(evicted)
         if wanted > len(self._free):
             old = len(self._state["mass"])
@@ -263,6 +260,17 @@ class LiveCustomers:
                 grown[key][:old] = array
             self._state = grown
             self._free.extend(range(new - 1, old - 1, -1))
+
+    def forget(self, customers: Any) -> int:
+        """Remove customers (one id, or ids) with all that is kept of them; returns how many there were."""
+        with self._lock:
+            rows = [self._row_of.pop(one) for one in several(customers, CHECK, "customers") if one in self._row_of]
+            for array in self._state.values():
+                array[rows] = 0
+            if self._basis is not None and rows:
+                self._pairs.forget(rows)
+            self._free.extend(rows)
+        return len(rows)
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

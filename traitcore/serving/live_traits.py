@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .._errors import TableError
-from .._kernels.running_sums import add_token_events, move_pairs
 from .._validate import Checks
 from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
@@ -120,7 +120,7 @@ class TokenPairs:
     ) -> None:
         """Count events and update the sums of their customers."""
         self._reserve(self.n + len(rows))
-        self.n += add_token_events(  # type: ignore[no-untyped-call]
+        self.n += _core.add_token_events(
             rows, tokens, basis.weights, basis.basis, self._keys, self._counts, sums, squares
         )
 
@@ -145,7 +145,7 @@ class TokenPairs:
         return pairs
 
     def _put(self, keys: NDArray[np.int64], counts: NDArray[np.int32]) -> None:
-        move_pairs(keys, counts, self._keys, self._counts)  # type: ignore[no-untyped-call]
+        _core.move_pairs(keys, counts, self._keys, self._counts)
         self.n += len(keys)
 
     def _reserve(self, n: int) -> None:

@@ -6,63 +6,28 @@ is found before the JSON is parsed. Format 1 never changes: `tests/data/golden` 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from .. import _npy as npy
 from .._errors import TableError
-from . import npy
+from .._manifest import MAX_BYTES, FileEntry, check_format, encode, load, verify_checksum
 
+__all__ = [
+    "FILE", "FORMAT", "MAX_BYTES", "METADATA", "FileEntry", "array_name", "check_format", "decode", "encode", "load",
+    "verify_checksum",
+]
 FORMAT = 1
 FILE = "manifest.json"
 METADATA = "metadata.json"
 # Limits on what a reader loads before it has checked the content.
-MAX_BYTES = 16 << 20
 MAX_METADATA_BYTES = 1 << 30
 MAX_ROWS = 1 << 40
-_HEAD = re.compile(rb'\{\n "checksum": "([0-9a-f]{64})",\n')
 _SHA = re.compile(r"[0-9a-f]{64}")
 _ARRAY_FILE = re.compile(r"array_([A-Za-z][A-Za-z0-9_]{0,63})\.npy")
 _CORE = {f"{name}.npy" for name in npy.RESERVED}
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """A file of a version; `dtype` and `shape` for arrays only."""
-
-    sha256: str
-    size: int
-    dtype: str | None = None
-    shape: tuple[int, ...] | None = None
-
-
-def encode(fields: dict[str, Any]) -> bytes:
-    """The bytes of a manifest; ValueError for what JSON can't hold, or too much of it."""
-    body = json.dumps(fields, indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
-    rest = body[len("{\n") :].encode("ascii") + b"\n"
-    if len(rest) > MAX_BYTES - 128:
-        raise ValueError(f"The manifest would have {len(rest)} bytes, more than {MAX_BYTES}: put less in the report.")
-    return b'{\n "checksum": "' + hashlib.sha256(rest).hexdigest().encode("ascii") + b'",\n' + rest
-
-
-def load(raw: bytes, path: Path) -> dict[str, Any]:
-    """The JSON under a checksum that fits; TableError otherwise."""
-    verify_checksum(raw, path)
-    try:
-        return json.loads(raw)  # type: ignore[no-any-return]
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path} is not JSON: {error}.") from error
-
-
-def verify_checksum(raw: bytes, path: Path) -> None:
-    """TableError unless the checksum in the first line is that of the bytes after it."""
-    head = _HEAD.match(raw)
-    if head is None or hashlib.sha256(raw[head.end() :]).hexdigest().encode("ascii") != head[1]:
-        raise TableError(f"{path} is damaged: its checksum is not that of its content.")
 
 
 def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
@@ -70,8 +35,7 @@ def decode(raw: bytes, path: Path, name: str, version: str) -> dict[str, Any]:
     fields = load(raw, path)
     if fields.get("kind") != "traitcore table":
         raise TableError(f"{path} is not the manifest of a traitcore table.")
-    if fields.get("format") != FORMAT:
-        raise TableError(f"{path} has format {fields.get('format')!r}; this traitcore reads format {FORMAT}.")
+    check_format(fields, path, FORMAT)
     if (fields.get("name"), fields.get("version")) != (name, version):
         raise TableError(f"{path} is that of {fields.get('name')!r} {fields.get('version')!r}: moved or copied.")
     try:

@@ -10,11 +10,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .. import __version__
+from .. import _disk as disk
+from .. import _npy as npy
 from .._errors import GuardrailError
 from .._parallel import run_tasks
 from .._protocols import Report
 from .._validate import Checks
-from . import disk, manifest, npy
+from . import manifest
 from .table import EmbeddingTable, check_metadata, fingerprint_of
 
 CHECK = Checks("TableStore")

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from .. import _disk as disk
+from .. import _npy as npy
 from .._errors import TableError
-from . import disk, manifest, npy
+from . import manifest
 from .row_ids import RowIds
 from .table import EmbeddingTable
 

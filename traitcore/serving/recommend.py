@@ -19,6 +19,7 @@ from scipy import sparse
 from .._rows import unit_float32_rows
 from .._validate import Checks
 from ..events.sequences import Sequences
+from ..items.next_item import NextItemCounts
 
 FALLBACKS = ("popular",)
 _BLOCK = 2_000_000  # scores held at once, about 8 MB
@@ -232,6 +233,7 @@ def next_items(
     context_vectors: ArrayLike | None = None,
     *,
     counts: Any = None,
+    model: Any = None,
     k: int = 20,
     decay: float = 0.5,
     exclude_seen: bool = False,
@@ -252,6 +254,8 @@ def next_items(
     sessions : Sequences, or one session as an array of item rows.
     item_vectors, context_vectors : (n_items, d) float32.
     counts : (n_items, n_items) sparse weights, row i -> what follows i; instead of the vectors.
+    model : a fitted `NextItemModel`, `NextItemBlend` or `NextItemCounts` (or that of a published table,
+        `next_model_of`), instead of vectors and counts; it has its own decay.
     k : number of items listed.
     decay : in [0, 1].
     exclude_seen : leave out the session's own items. Kept by default: shoppers come back to them.
@@ -285,6 +289,20 @@ def next_items(
     single = not isinstance(sessions, Sequences)
     batch = sessions if isinstance(sessions, Sequences) else Sequences.from_lists([sessions])  # type: ignore[list-item]
     back = np.repeat(batch.offsets[1:], np.diff(batch.offsets)) - 1 - np.arange(batch.n_tokens)
+    if model is not None:
+        if item_vectors is not None or context_vectors is not None or counts is not None:
+            raise check.value_error("model", "given alone, without vectors and counts", type(model).__name__)
+        if not hasattr(model, "score"):
+            raise check.type_error("model", "a NextItemModel, NextItemBlend or NextItemCounts, or None", model)
+        scores = sparse.csr_array(model.score(batch))
+        eligible = _eligible(check, scores.shape[1], allowed, exclude)
+        popular = _popular(check, scores.shape[1], fallback, popularity)
+        hidden = None
+        if check.boolean("exclude_seen", exclude_seen):
+            ones = np.ones(batch.n_tokens, dtype=np.float32)
+            hidden = sparse.csr_array((ones, batch.tokens, batch.offsets), shape=scores.shape)
+        found = _rank(scores, None, k, eligible, hidden, popular, signed=not isinstance(model, NextItemCounts))
+        return found[0] if single else found
     if counts is None:
         left = check.array("item_vectors", item_vectors, dtype=np.float32, shape=(None, None))
         if context_vectors is None:

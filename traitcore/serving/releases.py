@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from .. import _disk as disk
 from .._errors import TableError, as_table_error
 from .._protocols import Report
 from .._validate import Checks
-from . import disk, manifest
+from . import manifest, revisions
 from .publication import check_report
 from .table import EmbeddingTable, check_metadata
 
@@ -256,10 +257,7 @@ class Releases:
         fields = manifest.load(raw, self._path(name))
         if fields.get("kind") != "traitcore release" or fields.get("name") != name:
             raise TableError(f"{self._path(name)} is not the record of release {name}.")
-        if fields.get("format") != FORMAT:
-            raise TableError(
-                f"{self._path(name)} has format {fields.get('format')!r}; this traitcore reads format {FORMAT}."
-            )
+        manifest.check_format(fields, self._path(name), FORMAT)
         return fields
 
     def _read(self, name: str, latest: Mapping[str, str]) -> Release:
@@ -300,7 +298,7 @@ class Releases:
         os.makedirs(self._folder, exist_ok=True)
         with disk.locked(self._folder / ".lock"):
             for entry in os.listdir(self._folder):
-                if entry.startswith((f".{_MOVE}-", ".r")):  # left by a writer that died
+                if entry.startswith((f".{_MOVE}-", f".{revisions.JOURNAL}-", ".r")):  # left by a writer that died
                     os.unlink(self._folder / entry)
             if (self._folder / _MOVE).exists():
                 with disk.Folder(self._folder) as folder:
@@ -308,6 +306,7 @@ class Releases:
                 # A table that was published alone since then keeps its newer version.
                 self._replace({n: v for n, v in move["to"].items() if self._store._read_latest(n) == move["from"][n]})
                 os.unlink(self._folder / _MOVE)
+            revisions.complete(self._store)
             yield
 
     def _move(self, versions: Mapping[str, str]) -> None:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .. import _disk as disk
 from .._errors import TableError, as_table_error
 from .._parallel import run_tasks
 from .._protocols import Report
-from . import disk, manifest
+from . import manifest
 from .publication import CHECK, check_report, table_fields, write_arrays
 from .published_version import (
     VersionInfo,
@@ -26,6 +27,7 @@ from .published_version import (
     version_info,
 )
 from .releases import Releases, kept_versions
+from .revisions import newest_revision
 from .table import EmbeddingTable, check_metadata
 
 _ATTEMPTS = 20
@@ -202,6 +204,7 @@ class TableStore:
                 version = self.describe(name, current)["parent"]
                 if version is None:
                     raise TableError(f"{name!r} {current} has no parent to roll back to.")
+                version = newest_revision(self.root / name, version)
             self.verify(name, version)
             folder = self.root / name
             with disk.locked(folder / ".lock"):

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .. import _npy as npy
+from .._looks import html_facts
 from .._rows import unit_float32_rows
-from . import npy
-from .frames import arrow_table, data_frame
+from .frames import arrow_table, data_frame, of_arrow
 from .neighbors import Searcher
 from .row_ids import RowIds, frozen_view, is_id, several
 from .similarity import CHECK, Similarities
@@ -186,6 +187,12 @@ class EmbeddingTable(Similarities):
         context = ", context vectors" if self.context_vectors is not None else ""
         return f"EmbeddingTable({len(self):,} {self.id_kind} ids, d={self.dimension}{context}{origin})"
 
+    def _repr_html_(self) -> str:
+        facts = {"rows": len(self), "ids": self.id_kind, "dimension": self.dimension, "version": self.version or "",
+                 "context vectors": self.context_vectors is not None, "arrays": tuple(self.arrays),
+                 "first ids": tuple(self._ids.take(np.arange(min(5, len(self)))).tolist())}
+        return html_facts(f"EmbeddingTable {self.name or ''}".rstrip(), facts)
+
     def row(self, token: int | str) -> int:
         """The row of one id; KeyError where the table has none."""
         row = self._ids.row(token)
@@ -217,9 +224,43 @@ class EmbeddingTable(Similarities):
 
     def to_arrow(self) -> Any:
         """A pyarrow.Table over the same memory: id (int64 or large_string), vector, and context_vector where there is
-        one (fixed-size lists of d float32). ImportError without pyarrow; ValueError for vectors of 0 dimensions.
+        one (fixed-size lists of d float32). The schema's metadata holds "traitcore.fingerprint", and
+        "traitcore.table" and "traitcore.version" of a published table. ImportError without pyarrow; ValueError for
+        vectors of 0 dimensions.
         """
-        return arrow_table(self._ids, self.vectors, self.context_vectors)
+        return arrow_table(self._ids, self.vectors, self.context_vectors, self._labels())
+
+    def _labels(self) -> dict[str, str]:
+        """What a file or stream of the table says about it."""
+        labels = {"traitcore.fingerprint": self.fingerprint}
+        if self.name is not None and self.version is not None:
+            labels |= {"traitcore.table": self.name, "traitcore.version": self.version}
+        return labels
+
+    @classmethod
+    def from_arrow(cls, data: Any, *, id: str = "id", vector: str = "vector") -> EmbeddingTable:
+        """A table of what speaks Arrow's stream protocol: `to_arrow` and back, also by way of another system.
+
+        Parameters
+        ----------
+        data : a pyarrow.Table, polars DataFrame, DuckDB relation or anything else with `__arrow_c_stream__`.
+        id, vector : its columns of ids (ints or strings) and of vectors (lists of floats, all of one length). A column
+            "context_vector" is taken too, others are ignored.
+
+        Raises
+        ------
+        ValueError, TypeError : a missing column, nulls, lists of several lengths, repeated ids.
+        ImportError : pyarrow is not installed.
+
+        Examples
+        --------
+        >>> import traitcore as tc
+        >>> table = tc.EmbeddingTable(["cup", "mug"], [[1.0, 0.0], [0.6, 0.8]])
+        >>> tc.EmbeddingTable.from_arrow(table.to_arrow()).fingerprint == table.fingerprint
+        True
+        """
+        ids, vectors, context = of_arrow(data, id, vector)
+        return cls(ids, vectors, context_vectors=context)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """Arrow's PyCapsule protocol, by which polars, DuckDB, pyarrow and others read the table; as `to_arrow`."""
@@ -231,7 +272,10 @@ class EmbeddingTable(Similarities):
 
     def subset(self, ids: Any) -> EmbeddingTable:
         """A table of these ids in this order (KeyError for an unknown one); row arrays follow, metadata is kept."""
-        rows = self.rows(ids)
+        return self.take_rows(self.rows(ids))
+
+    def take_rows(self, rows: NDArray[Any]) -> EmbeddingTable:
+        """As `subset`, by distinct rows (m,) instead of ids; IndexError beyond the last one."""
         n = len(self)
         return EmbeddingTable(
             self._ids.take(rows),

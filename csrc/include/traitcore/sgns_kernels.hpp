@@ -21,7 +21,28 @@ struct SgnsTask {
   const SgnsOptions* options;
   const SgnsNoise* noise;
   bool update;
+  /// Where the lanes' copies end: that of key k is row ~k from here, so that places of rows below 0 stand for copies.
+  float *item_copies = nullptr, *context_copies = nullptr;
 };
+
+/// What a lane knows of a super-step: what it may draw, and where each row lies. See sgns_lanes.hpp.
+struct LaneView {
+  const AliasTable::Slot* slots;  ///< (n_slots,): `every` rows that all lanes draw, then the classes
+  std::uint32_t n_slots, every;
+  const std::int32_t* order;  ///< (n_order,) rows: those of all lanes, then each class's members, -1 for one that is missing
+  std::uint32_t hot;  ///< the first places of `order`: their rows are shared, place i has key i
+  std::uint32_t n_order, shift;  ///< classes have 2^shift members
+  bool in_order;  ///< order[i] is i throughout
+  const std::int32_t* mark;  ///< (n_items,) 0, the lane that owns the row + 1, or ~key of a row that several lanes have
+  const std::uint32_t* busy;  ///< a bit for each row that is some lane's
+  const std::int32_t* rows;  ///< (keys,) the row of each key
+  std::uint32_t keys;
+  std::uint32_t member;  ///< of each class, the one that this lane may draw
+  std::int32_t lane;
+  std::uint8_t* touched[2];  ///< (keys + 9,) 1 where the lane has a copy: of items, and of contexts
+};
+
+inline constexpr float kFixedOne = 16777216.0f;  ///< of moves in fixed point: 2^24, so sums reach 128
 
 /// Rows and working memory of one window: at most 16 inputs, any number of outputs, out[0] the target.
 struct SgnsWindow {
@@ -57,6 +78,11 @@ struct SgnsScratch {
 struct SgnsRunner {
   void (*draw)(const SgnsTask&, SgnsBatch&);
   double (*run)(const SgnsTask&, const SgnsBatch&, SgnsScratch&);  ///< returns the summed log-loss
+  double (*run_lane)(const SgnsTask&, const SgnsBatch&, SgnsScratch&);  ///< the same for a batch that is bound
+  void (*bind)(const SgnsTask&, const LaneView&, SgnsBatch&);
+  void (*copy)(const SgnsTask&, const LaneView&);
+  bool (*keep)(const SgnsTask&, const LaneView&, float, std::int32_t*, std::uint8_t*);
+  void (*merge)(float*, const std::int32_t* const*, int, float, std::size_t);
 };
 
 namespace sgns {
@@ -69,7 +95,10 @@ inline SgnsRunner runner() {
 #else
   const SimdLevel level = simd_level();
 #endif
-  return {TRAITCORE_AT_LEVEL(level, draw_noise), TRAITCORE_AT_LEVEL(level, run_batch)};
+  return {TRAITCORE_AT_LEVEL(level, draw_noise),      TRAITCORE_AT_LEVEL(level, run_batch<false>),
+          TRAITCORE_AT_LEVEL(level, run_batch<true>), TRAITCORE_AT_LEVEL(level, bind_lane),
+          TRAITCORE_AT_LEVEL(level, copy_rows),       TRAITCORE_AT_LEVEL(level, keep_moves),
+          TRAITCORE_AT_LEVEL(level, merge_moves)};
 }
 }  // namespace sgns
 

@@ -15,6 +15,12 @@
 
 namespace traitcore {
 
+/// How a reproducible training is cut into super-steps; part of the result. Zeros: by the counts.
+struct SgnsLaneSizes {
+  int lanes = 0;  ///< chunks of a super-step, a power of two up to 64; 1: one after the other
+  std::int64_t chunk = 0;  ///< tokens and pairs of a chunk, together
+};
+
 struct SgnsOptions {
   std::size_t vector_size = 64;
   std::int64_t window = 5;  ///< context items to each side; 0: the whole sequence
@@ -27,6 +33,8 @@ struct SgnsOptions {
   double alpha = 0.025, min_alpha = 1e-4;
   std::uint64_t seed = 0;
   double rounds = 1;  ///< how often the whole training meets each of the `counts`: the epochs, for counts of an epoch
+  bool reproducible = true;  ///< in lanes (sgns_lanes.hpp): the same bytes on any number of threads; false: Hogwild
+  SgnsLaneSizes lanes = {};
 };
 
 /// Sequences end to end: sequence i is tokens[offsets[i]] ... tokens[offsets[i + 1] - 1]. offsets[0] may be positive.
@@ -40,13 +48,28 @@ struct SequenceView {
   std::int64_t n_tokens() const { return end() - begin(); }
 };
 
+/// Where a block lies in the learning rate's schedule, in tokens of the whole training. In whole numbers: a token's rate
+/// is then the same bytes however the stream is cut into blocks.
+struct SgnsSchedule {
+  std::int64_t first = 0;  ///< tokens before the block
+  std::int64_t stop = 0;  ///< tokens until the epoch's planned end, beyond which the rate stays
+  std::int64_t total = 0;  ///< of all epochs; 0: the rate stays at `alpha`
+};
+
 /// A part of an epoch and its place in the schedule.
 struct SgnsBlock {
   SequenceView sequences;
   const std::int32_t* global_context = nullptr;  ///< (n_sequences,) item or -1, or none at all
+  const std::int32_t* targets = nullptr;  ///< (n_sequences,) the one target of a sequence's items, instead of windows
   std::uint64_t epoch = 0;
   std::uint64_t first_sequence = 0;  ///< number in the epoch of the block's first sequence
-  double schedule_start = 0, schedule_stop = 1;  ///< share of the whole training done before and after this block
+  SgnsSchedule schedule = {};
+  bool last = true;  ///< the epoch ends with this block: nothing may wait for tokens to come
+};
+
+/// A part of a block's tokens, and the sequence that holds the first of them.
+struct SgnsRange {
+  std::int64_t from, to, sequence;
 };
 
 /// Contexts that meet one target, and the key of the negatives drawn for them.
@@ -94,6 +117,18 @@ struct SgnsBatch {
   std::size_t jobs_ahead = 0, noise_ahead = 0;  ///< ends of what look_ahead has shown
 };
 
+/// counts^exponent, in proportion to the largest; 0 for what never occurs, unless that is everything.
+inline std::vector<double> noise_weights(const std::int64_t* counts, std::size_t n, double exponent) {
+  std::vector<double> weights(n);
+  double largest = -std::numeric_limits<double>::infinity();  // in logs: big exponents must not overflow
+  for (std::size_t i = 0; i < n; ++i)
+    if (counts[i] > 0) largest = std::max(largest, exponent * std::log(static_cast<double>(counts[i])));
+  for (std::size_t i = 0; i < n; ++i)
+    weights[i] = counts[i] > 0 ? std::exp(exponent * std::log(static_cast<double>(counts[i])) - largest) : 0.0;
+  if (!(largest > -std::numeric_limits<double>::infinity())) std::fill(weights.begin(), weights.end(), 1.0);
+  return weights;
+}
+
 /// What negatives are drawn from: counts^exponent over all items, and the same within each group.
 class SgnsNoise {
  public:
@@ -102,13 +137,7 @@ class SgnsNoise {
   /// \param[in] counts (n,) occurrences >= 0; an item that never occurs is never drawn, whatever the exponent
   /// \param[in] groups (n,) group of each item, or nullptr
   SgnsNoise(const std::int64_t* counts, std::size_t n, double exponent, const std::int32_t* groups) {
-    std::vector<double> weights(n);
-    double largest = -std::numeric_limits<double>::infinity();  // in logs: big exponents must not overflow
-    for (std::size_t i = 0; i < n; ++i)
-      if (counts[i] > 0) largest = std::max(largest, exponent * std::log(static_cast<double>(counts[i])));
-    for (std::size_t i = 0; i < n; ++i)
-      weights[i] = counts[i] > 0 ? std::exp(exponent * std::log(static_cast<double>(counts[i])) - largest) : 0.0;
-    if (!(largest > -std::numeric_limits<double>::infinity())) std::fill(weights.begin(), weights.end(), 1.0);
+    const std::vector<double> weights = noise_weights(counts, n, exponent);
     all_ = AliasTable(weights.data(), n);
     if (groups) build_groups(weights, groups);
   }
@@ -175,39 +204,51 @@ inline std::vector<std::uint32_t> keep_thresholds(const std::int64_t* counts, st
   return keep;
 }
 
-/// Cuts a block into pieces and fills batches of jobs from them. One for each worker; `next_chunk` is shared.
+/// Fills batches of jobs from ranges of a block, piece by piece. One for each worker.
 class SgnsSampler {
  public:
-  static constexpr std::int64_t kChunk = 8192;  ///< tokens a worker takes at a time
+  static constexpr std::int64_t kChunk = 8192;  ///< tokens a Hogwild worker takes at a time
   static constexpr std::int64_t kPiece = 1024;  ///< tokens of one sequence prepared at a time
   static constexpr std::uint32_t kMaxInputs = 16;  ///< contexts that share negatives at most
   static constexpr std::size_t kBatchJobs = 256;
 
-  SgnsSampler(const SgnsOptions& options, const std::vector<std::uint32_t>& keep, const SgnsBlock& block,
-              std::atomic<std::int64_t>& next_chunk)
-      : options_(options), keep_(keep), block_(block), next_chunk_(next_chunk),
-        epoch_key_(mix64(options.seed ^ mix64(block.epoch + kGolden))) {}
+  SgnsSampler(const SgnsOptions& options, const std::vector<std::uint32_t>& keep, const SgnsBlock& block)
+      : options_(options), keep_(keep), block_(block), epoch_key_(mix64(options.seed ^ mix64(block.epoch + kGolden))) {}
 
-  /// Fill the batch with at least kBatchJobs jobs, or what is left; false when there was nothing left. Their
-  /// negatives are still to be drawn.
-  bool fill(SgnsBatch& batch) {
+  /// Fill the batch with at least kBatchJobs jobs, or what is left of chunks of kChunk tokens, which workers take from
+  /// `next_chunk`; false when there was nothing left. Their negatives are still to be drawn.
+  bool fill(SgnsBatch& batch, std::atomic<std::int64_t>& next_chunk) {
     batch.clear();
     while (batch.n_jobs < kBatchJobs) {
-      if (at_ == chunk_end_ && !take_chunk()) break;
+      if (at_ == range_end_ && !take_chunk(next_chunk)) break;
       add_piece(batch);
     }
     return batch.n_jobs > 0;
   }
 
+  void start(const SgnsRange& range) {
+    at_ = range.from;
+    range_end_ = range.to;
+    sequence_ = range.sequence;
+  }
+
+  /// Fill the batch with at least `jobs` jobs, or what is left of the range that start() has set; false for nothing.
+  bool fill(SgnsBatch& batch, std::size_t jobs = kBatchJobs) {
+    batch.clear();
+    while (at_ < range_end_ && batch.n_jobs < jobs) add_piece(batch);
+    return batch.n_jobs > 0;
+  }
+
+  std::int64_t at() const { return at_; }  ///< the token that comes next
   std::uint64_t kept_tokens() const { return kept_tokens_; }
 
  private:
-  bool take_chunk() {
+  bool take_chunk(std::atomic<std::int64_t>& next_chunk) {
     const SequenceView& s = block_.sequences;
-    const std::int64_t start = s.begin() + next_chunk_.fetch_add(1, std::memory_order_relaxed) * kChunk;
+    const std::int64_t start = s.begin() + next_chunk.fetch_add(1, std::memory_order_relaxed) * kChunk;
     if (start >= s.end()) return false;
     at_ = start;
-    chunk_end_ = std::min(start + kChunk, s.end());
+    range_end_ = std::min(start + kChunk, s.end());
     // The sequence that holds token `at_`: the last one that begins at or before it and isn't empty.
     sequence_ = std::upper_bound(s.offsets, s.offsets + s.n_sequences + 1, at_) - s.offsets - 1;
     return true;
@@ -228,10 +269,10 @@ class SgnsSampler {
     // Wide windows make many jobs of each token: few tokens at a time, so that a batch stays small.
     const std::int64_t span = std::max<std::int64_t>(kMaxInputs, std::min(2 * reach, end - begin));
     const std::int64_t most = std::max<std::int64_t>(1, kPiece * kMaxInputs / span);
-    const std::int64_t stop = std::min({chunk_end_, end, at_ + most, begin + ((at_ - begin) / kPiece + 1) * kPiece});
+    const std::int64_t stop = std::min({range_end_, end, at_ + most, begin + ((at_ - begin) / kPiece + 1) * kPiece});
     const CounterRng words(epoch_key_, block_.first_sequence + static_cast<std::uint64_t>(sequence_));
 
-    const auto room = static_cast<std::size_t>(std::min(at_ - begin, reach) + (stop - at_) + std::min(end - stop, reach));
+    const auto room = static_cast<std::size_t>(std::min(at_ - begin, reach) + (stop - at_) + std::min(end - stop, reach) + 1);
     SgnsBatch::reserve(batch.items, batch.n_items + room);
     const std::size_t base = batch.n_items;
     std::size_t n = base;
@@ -255,6 +296,14 @@ class SgnsSampler {
     kept_tokens_ += last_centre - first_centre;
 
     const float alpha = rate(begin + ((at_ - begin) & ~(kPiece - 1)));
+    if (block_.targets) {
+      const std::int32_t target = block_.targets[sequence_];
+      if (static_cast<std::uint32_t>(target) >= keep_.size()) throw std::out_of_range("a target is not an item");
+      const std::uint64_t key = mix64(words.at(static_cast<std::uint64_t>(at_ - begin)));
+      add_jobs(batch, first_centre, last_centre, last_centre, target, key, alpha);
+      at_ = stop;
+      return;
+    }
     SgnsBatch::reserve(batch.jobs, batch.n_jobs + (last_centre - first_centre) * (n - base + kMaxInputs) / kMaxInputs);
     for (std::size_t c = first_centre; c < last_centre; ++c) {
       const std::uint64_t word = centre_words_[c - first_centre];
@@ -279,7 +328,8 @@ class SgnsSampler {
     return static_cast<std::size_t>(n);
   }
 
-  // The global item is one more target for every other item of its sequence.
+  // The global item is one more target for every other item of its sequence. It is listed behind the piece's items, as
+  // part of no window: `items` then has every row that is not noise.
   void add_global(SgnsBatch& batch, std::size_t first, std::size_t last, float alpha) {
     const std::int32_t item = block_.global_context[sequence_];
     if (item < 0) return;
@@ -290,6 +340,7 @@ class SgnsSampler {
       if (run > i) add_jobs(batch, i, run, run, item, mix64(centre_words_[i - first] + kGolden), alpha);
       i = run + 1;
     }
+    batch.items[batch.n_items++] = item;
   }
 
   void add_jobs(SgnsBatch& batch, std::size_t first, std::size_t last, std::size_t skip, std::int32_t target,
@@ -320,18 +371,18 @@ class SgnsSampler {
   }
 
   float rate(std::int64_t token) const {
-    const SequenceView& s = block_.sequences;
-    const double here = static_cast<double>(token - s.begin()) / static_cast<double>(s.n_tokens());
-    const double done = block_.schedule_start + (block_.schedule_stop - block_.schedule_start) * std::max(here, 0.0);
+    const SgnsSchedule& schedule = block_.schedule;
+    if (schedule.total == 0) return static_cast<float>(options_.alpha);
+    const std::int64_t at = std::min(schedule.first + token - block_.sequences.begin(), schedule.stop);
+    const double done = static_cast<double>(std::max<std::int64_t>(at, 0)) / static_cast<double>(schedule.total);
     return static_cast<float>(options_.alpha + (options_.min_alpha - options_.alpha) * done);
   }
 
   const SgnsOptions& options_;
   const std::vector<std::uint32_t>& keep_;
   const SgnsBlock& block_;
-  std::atomic<std::int64_t>& next_chunk_;
   std::uint64_t epoch_key_;
-  std::int64_t at_ = 0, chunk_end_ = 0, sequence_ = 0;
+  std::int64_t at_ = 0, range_end_ = 0, sequence_ = 0;
   std::uint64_t kept_tokens_ = 0;
   std::vector<std::uint64_t> centre_words_;
 };

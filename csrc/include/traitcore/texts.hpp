@@ -27,6 +27,12 @@ class TextCodes {
 
   std::int32_t size() const { return static_cast<std::int32_t>(records_.size()); }
 
+  /// The bytes of a code's text; valid until the next text is coded.
+  Text text(std::int32_t code) const {
+    const std::uint64_t* record = &arena_[records_[static_cast<std::size_t>(code)].second];
+    return {record + 1, static_cast<std::size_t>(*record >> 8), static_cast<std::uint32_t>(*record & 0xFF)};
+  }
+
   static std::uint64_t hash(const Text& text) {
     const auto* bytes = static_cast<const unsigned char*>(text.data);
     std::size_t n = text.size;

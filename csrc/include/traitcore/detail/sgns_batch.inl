@@ -12,6 +12,30 @@ TRAITCORE_INLINE __m512i mix_words(__m512i z) {
   return _mm512_xor_si512(z, _mm512_maskz_srli_epi64(0xFF, z, 31));
 }
 
+/// What eight words draw from an alias table, each from mix64 of one of `keys`.
+TRAITCORE_INLINE __m512i draw_from(const AliasTable::Slot* slots, std::size_t n, __m512i keys) {
+  const __m512i word = mix_words(keys);
+  const __m512i size = _mm512_set1_epi64(static_cast<long long>(n));
+  const __m512i place = _mm512_maskz_srli_epi64(
+      0xFF, _mm512_maskz_mul_epu32(0xFF, _mm512_maskz_srli_epi64(0xFF, word, 32), size), 32);
+  const __m512i slot = _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xFF, place, slots, 8);
+  const __m512i low = _mm512_set1_epi64(0xFFFFFFFFll);
+  const __mmask8 own = _mm512_cmplt_epu64_mask(_mm512_and_si512(word, low), _mm512_and_si512(slot, low));
+  return _mm512_mask_mov_epi64(_mm512_maskz_srli_epi64(0xFF, slot, 32), own, place);
+}
+
+/// Whether among the first n of eight rows one is the target or another one's equal.
+TRAITCORE_INLINE bool any_repeats(__m256i drawn, int n, std::int32_t target) {
+  // Lanes not in use get values that no row has, each its own.
+  const __m256i nobody = _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(0x7FFFFFF0));
+  const __m256i v = _mm256_mask_mov_epi32(nobody, static_cast<__mmask8>((1u << n) - 1), drawn);
+  const __m256i turn = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0);
+  const __m256i v1 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v), v2 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v1);
+  const __m256i v3 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v2), v4 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v3);
+  return (_mm256_cmpeq_epi32_mask(v, _mm256_set1_epi32(target)) | _mm256_cmpeq_epi32_mask(v, v1) |
+          _mm256_cmpeq_epi32_mask(v, v2) | _mm256_cmpeq_epi32_mask(v, v3) | _mm256_cmpeq_epi32_mask(v, v4)) != 0;
+}
+
 /// Eight draws at once for every job: the same values as draw_set().
 TRAITCORE_INLINE bool draw_eight(const AliasTable& table, int n, std::int32_t target, std::uint64_t key,
                                  std::int32_t* out) {
@@ -19,24 +43,10 @@ TRAITCORE_INLINE bool draw_eight(const AliasTable& table, int n, std::int32_t ta
       static_cast<long long>(kGolden), static_cast<long long>(2 * kGolden), static_cast<long long>(3 * kGolden),
       static_cast<long long>(4 * kGolden), static_cast<long long>(5 * kGolden), static_cast<long long>(6 * kGolden),
       static_cast<long long>(7 * kGolden), static_cast<long long>(8 * kGolden));
-  const __m512i word = mix_words(_mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(key)), steps));
-  const __m512i size = _mm512_set1_epi64(static_cast<long long>(table.size()));
-  const __m512i place = _mm512_maskz_srli_epi64(
-      0xFF, _mm512_maskz_mul_epu32(0xFF, _mm512_maskz_srli_epi64(0xFF, word, 32), size), 32);
-  const __m512i slot = _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xFF, place, table.slots(), 8);
-  const __m512i low = _mm512_set1_epi64(0xFFFFFFFFll);
-  const __mmask8 own = _mm512_cmplt_epu64_mask(_mm512_and_si512(word, low), _mm512_and_si512(slot, low));
-  const __m512i drawn = _mm512_mask_mov_epi64(_mm512_maskz_srli_epi64(0xFF, slot, 32), own, place);
-  const auto used = static_cast<__mmask8>((1u << n) - 1);
-  // Lanes not in use get values that no item has, each its own.
-  const __m256i v = _mm256_mask_mov_epi32(_mm256_setr_epi32(-1, -2, -3, -4, -5, -6, -7, -8), used,
-                                          _mm512_maskz_cvtepi64_epi32(0xFF, drawn));
+  const __m512i keys = _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(key)), steps);
+  const __m256i v = _mm512_maskz_cvtepi64_epi32(0xFF, draw_from(table.slots(), table.size(), keys));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), v);
-  const __m256i turn = _mm256_setr_epi32(1, 2, 3, 4, 5, 6, 7, 0);
-  const __m256i v1 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v), v2 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v1);
-  const __m256i v3 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v2), v4 = _mm256_maskz_permutexvar_epi32(0xFF, turn, v3);
-  return (_mm256_cmpeq_epi32_mask(v, _mm256_set1_epi32(target)) | _mm256_cmpeq_epi32_mask(v, v1) |
-          _mm256_cmpeq_epi32_mask(v, v2) | _mm256_cmpeq_epi32_mask(v, v3) | _mm256_cmpeq_epi32_mask(v, v4)) != 0;
+  return any_repeats(v, n, target);
 }
 #endif
 
@@ -70,8 +80,18 @@ TRAITCORE_INLINE void prefetch_row(const float* row, std::size_t stride) {
   for (std::size_t k = 0; k < (Stride ? Stride : stride); k += 16) prefetch<true>(row + k);
 }
 
-TRAITCORE_INLINE float* row_of(float* matrix, std::int32_t i, std::size_t stride) {
-  return matrix + static_cast<std::size_t>(i) * stride;
+/// Row i of a matrix; with Lanes, for i < 0, a lane's copy: see SgnsTask.
+template <bool Lanes = false>
+TRAITCORE_INLINE float* row_of(float* matrix, float* copies, std::int32_t i, std::size_t stride) {
+  return (Lanes && i < 0 ? copies : matrix) + static_cast<std::ptrdiff_t>(i) * static_cast<std::ptrdiff_t>(stride);
+}
+template <bool Lanes>
+TRAITCORE_INLINE float* item_row(const SgnsTask& task, std::int32_t i, std::size_t stride) {
+  return row_of<Lanes>(task.items, task.item_copies, i, stride);
+}
+template <bool Lanes>
+TRAITCORE_INLINE float* context_row(const SgnsTask& task, std::int32_t i, std::size_t stride) {
+  return row_of<Lanes>(task.contexts, task.context_copies, i, stride);
 }
 
 TRAITCORE_INLINE void set_weight(SgnsScratch& s, int output, float weight) {
@@ -81,13 +101,14 @@ TRAITCORE_INLINE void set_weight(SgnsScratch& s, int output, float weight) {
 
 /// Rows of the target and of its negatives, each once: a negative drawn m times gets weight -m * alpha, one that is the
 /// target is left out. Returns their number.
+template <bool Lanes>
 TRAITCORE_INLINE int gather(const SgnsTask& task, const SgnsJob& job, const std::int32_t* noise, SgnsScratch& s) {
   int n = 1;
-  s.out[0] = row_of(task.contexts, job.target, task.stride);
+  s.out[0] = context_row<Lanes>(task, job.target, task.stride);
   for (float* w = s.weight; w < s.gradient; ++w) *w = 0.0f;
   set_weight(s, 0, job.alpha);
   for (int i = 0; i < task.options->negative; ++i) {
-    float* row = row_of(task.contexts, noise[i], task.stride);
+    float* row = context_row<Lanes>(task, noise[i], task.stride);
     int same = 0;
     while (same < n && s.out[static_cast<std::size_t>(same)] != row) ++same;
     if (same == 0) continue;
@@ -152,8 +173,9 @@ TRAITCORE_RACY inline double train_in_parts(const SgnsTask& task, const SgnsWind
   return more_loss;
 }
 
-/// Stride 0: any row length. Otherwise rows of that many floats, and shared negatives that fill one tile.
-template <std::size_t Stride>
+/// Stride 0: any row length. Otherwise rows of that many floats, and shared negatives that fill one tile. With Lanes,
+/// rows of the batch may be a lane's copies.
+template <std::size_t Stride, bool Lanes>
 TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, SgnsScratch& s) {
   constexpr std::size_t kNear = 4, kFar = 12;  // jobs from prefetch to use, of outputs and of inputs
   const std::size_t stride = Stride ? Stride : task.stride;
@@ -168,12 +190,12 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
   for (std::size_t q = 0; q < batch.n_jobs; ++q) {
     const SgnsJob& job = batch.jobs[q];
     if (q + kFar < batch.jobs_ahead)
-      prefetch_row<Stride>(row_of(task.items, batch.jobs[q + kFar].target, stride), stride);
+      prefetch_row<Stride>(item_row<Lanes>(task, batch.jobs[q + kFar].target, stride), stride);
     if (q + kNear < batch.jobs_ahead)
-      prefetch_row<Stride>(row_of(task.contexts, batch.jobs[q + kNear].target, stride), stride);
+      prefetch_row<Stride>(context_row<Lanes>(task, batch.jobs[q + kNear].target, stride), stride);
     int n = 0;
     for (std::uint32_t i = job.first; i < job.last; ++i) {
-      s.in[n] = row_of(task.items, batch.items[i], stride);
+      s.in[n] = item_row<Lanes>(task, batch.items[i], stride);
       n += i != job.skip;
     }
     const std::size_t sets = shared ? 1 : job.inputs;
@@ -182,20 +204,20 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
       const std::int32_t* const noise_end = batch.noise.data() + batch.noise_ahead;
       if (noise + (kNear + 1) * each <= noise_end)
         for (std::size_t k = 0; k < each; ++k)
-          prefetch_row<Stride>(row_of(task.contexts, noise[kNear * each + k], stride), stride);
+          prefetch_row<Stride>(context_row<Lanes>(task, noise[kNear * each + k], stride), stride);
       s.alone[0] = s.in[set];
       window.in = shared ? s.in : s.alone;
       window.n_in = shared ? static_cast<int>(job.inputs) : 1;
       s.in[job.inputs] = s.alone[1];
       if (Stride && !job.repeats) {
         window.n_out = 6;
-        s.out[0] = row_of(task.contexts, job.target, stride);
+        s.out[0] = context_row<Lanes>(task, job.target, stride);
 #pragma GCC unroll 5
-        for (int k = 0; k < 5; ++k) s.out[static_cast<std::size_t>(k) + 1] = row_of(task.contexts, noise[k], stride);
+        for (int k = 0; k < 5; ++k) s.out[static_cast<std::size_t>(k) + 1] = context_row<Lanes>(task, noise[k], stride);
 #pragma GCC unroll 4
         for (int i = 0; i < 16; i += kF32Lanes) store(s.weight + i, load(kSigned + i) * set1(job.alpha));
       } else {
-        window.n_out = gather(task, job, noise, s);
+        window.n_out = gather<Lanes>(task, job, noise, s);
         n_scores -= window.n_in * (static_cast<std::int64_t>(each) + 1 - window.n_out);
       }
       const float weight = job.repeats ? heaviest(window, job.alpha) : job.alpha;
@@ -212,10 +234,13 @@ TRAITCORE_RACY double run_jobs(const SgnsTask& task, const SgnsBatch& batch, Sgn
   return loss.total(n_scores) + more_loss;
 }
 
-inline double run_batch(const SgnsTask& task, const SgnsBatch& batch, SgnsScratch& scratch) {
+template <bool Lanes>
+double run_batch(const SgnsTask& task, const SgnsBatch& batch, SgnsScratch& scratch) {
   if (task.options->negative == 5) {
-    if (task.stride == 64) return run_jobs<64>(task, batch, scratch);
-    if (task.stride == 128) return run_jobs<128>(task, batch, scratch);
+    if (task.stride == 64) return run_jobs<64, Lanes>(task, batch, scratch);
+    if (task.stride == 128) return run_jobs<128, Lanes>(task, batch, scratch);
   }
-  return run_jobs<0>(task, batch, scratch);
+  return run_jobs<0, Lanes>(task, batch, scratch);
 }
+
+#include <traitcore/detail/sgns_lanes.inl>

@@ -10,6 +10,7 @@
 //   clamp(x, bound)                 to [-bound, bound]; a NaN stays one
 //   scale2(p, y)                    p * 2^r, with r = y - 1.5 * 2^23 read from y's low bits
 //   reciprocal(x)                   1 / x, to a rounding or two
+//   add_rounded(p, v), floats_of(p) nearest integers of v, below 2^31, added to int32s; int32s as floats
 
 #if TRAITCORE_LANES == 16
 using f32 = __m512;
@@ -42,6 +43,10 @@ TRAITCORE_INLINE f32 reciprocal(f32 x) {  // one Newton step from 14 bits; short
   const f32 r = _mm512_maskz_rcp14_ps(kAll, x);
   return _mm512_mul_ps(r, _mm512_fnmadd_ps(x, r, set1(2.0f)));
 }
+TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
+  _mm512_storeu_si512(p, _mm512_add_epi32(_mm512_loadu_si512(p), _mm512_maskz_cvtps_epi32(kAll, v)));
+}
+TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) { return _mm512_maskz_cvtepi32_ps(kAll, _mm512_loadu_si512(p)); }
 // The 4 floats at rows 0, 4, 8 and 12 from p, side by side.
 TRAITCORE_INLINE f32 load_quarters(const float* p, std::size_t stride) {
   f32 x = _mm512_maskz_broadcast_f32x4(kAll, _mm_loadu_ps(p));
@@ -93,6 +98,13 @@ TRAITCORE_INLINE f32 scale2(f32 p, f32 y) {
       _mm256_add_epi32(_mm256_castps_si256(p), _mm256_slli_epi32(_mm256_castps_si256(y), 23)));
 }
 TRAITCORE_INLINE f32 reciprocal(f32 x) { return _mm256_div_ps(set1(1.0f), x); }
+TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
+  __m256i* const to = reinterpret_cast<__m256i*>(p);
+  _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), _mm256_cvtps_epi32(v)));
+}
+TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
 // The 4 floats at rows 0 and 4 from p, side by side.
 TRAITCORE_INLINE f32 load_halves(const float* p, std::size_t stride) {
   return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * stride), 1);
@@ -190,6 +202,22 @@ TRAITCORE_INLINE f32 clamp(f32 x, float bound) {
   return (f32)(((i32)low & under) | ((i32)x & ~under));
 }
 TRAITCORE_INLINE f32 scale2(f32 p, f32 y) { return (f32)((i32)p + ((i32)y << 23)); }
+#if defined(__SSE2__)
+TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
+  __m128i* const to = reinterpret_cast<__m128i*>(p);
+  _mm_storeu_si128(to, _mm_add_epi32(_mm_loadu_si128(to), _mm_cvtps_epi32(v)));
+}
+TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) {
+  return _mm_cvtepi32_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+#else
+TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
+  for (int i = 0; i < 4; ++i) p[i] += v[i] == v[i] ? static_cast<std::int32_t>(v[i] + (v[i] < 0 ? -0.5f : 0.5f)) : 0;
+}
+TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) {
+  return f32{static_cast<float>(p[0]), static_cast<float>(p[1]), static_cast<float>(p[2]), static_cast<float>(p[3])};
+}
+#endif
 
 #else
 using f32 = float;
@@ -217,6 +245,10 @@ TRAITCORE_INLINE f32 scale2(f32 p, f32 y) {
   std::memcpy(&p, &a, 4);
   return p;
 }
+TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
+  *p += v == v ? static_cast<std::int32_t>(v + (v < 0 ? -0.5f : 0.5f)) : 0;
+}
+TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) { return static_cast<float>(*p); }
 #endif
 #if TRAITCORE_LANES <= 4
 TRAITCORE_INLINE f32 fma(f32 a, f32 b, f32 c) { return a * b + c; }

@@ -1,0 +1,17 @@
+# The version is told once, in version.hpp. Until 1.0 a minor version may change the interface.
+set(_traitcore_header "${CMAKE_CURRENT_LIST_DIR}/../include/traitcore/version.hpp")
+if(NOT EXISTS "${_traitcore_header}")
+  set(_traitcore_header "${CMAKE_CURRENT_LIST_DIR}/../../../include/traitcore/version.hpp")
+endif()
+file(STRINGS "${_traitcore_header}" _traitcore_line REGEX "#define TRAITCORE_VERSION \"")
+string(REGEX REPLACE ".*\"([0-9.]+)\".*" "\\1" PACKAGE_VERSION "${_traitcore_line}")
+string(REGEX MATCH "^[0-9]+\\.[0-9]+" _traitcore_own "${PACKAGE_VERSION}")
+set(PACKAGE_VERSION_COMPATIBLE FALSE)
+set(PACKAGE_VERSION_EXACT FALSE)
+if(PACKAGE_FIND_VERSION STREQUAL PACKAGE_VERSION)
+  set(PACKAGE_VERSION_EXACT TRUE)
+endif()
+if("${PACKAGE_FIND_VERSION_MAJOR}.${PACKAGE_FIND_VERSION_MINOR}" STREQUAL _traitcore_own
+   AND NOT PACKAGE_VERSION VERSION_LESS PACKAGE_FIND_VERSION)
+  set(PACKAGE_VERSION_COMPATIBLE TRUE)
+endif()

@@ -1,0 +1,113 @@
+"""fit: one call from a frame or a file, to what the pipeline gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import traitcore as tc
+from tests.data.small_store import FAST, simulated
+
+
+def test_frames_files_and_logs_give_the_same(tmp_path: Path) -> None:
+    import pandas
+    import polars
+
+    log = simulated().log
+    log.to_csv(tmp_path / "events.csv")
+    columns = log.to_columns()
+    expected = tc.fit_pipeline(log, **FAST).items.fingerprint
+    renamed = pandas.DataFrame(columns).rename(columns={"user_id": "who", "timestamp": "at", "item_id": "sku"})
+    for data, names in (
+        (columns, {}), (log, {}), (str(tmp_path / "events.csv"), {}), (polars.DataFrame(columns), {}),
+        (renamed, {"user": "who", "timestamp": "at", "item": "sku"}),
+    ):
+        assert tc.fit(data, **names, **FAST).result.items.fingerprint == expected
+
+
+def test_it_answers_as_the_published_shop_does(fitted: tc.Fitted, shop: tc.Shop) -> None:
+    assert fitted.similar("prod_0003", 3) == shop.similar("prod_0003", 3)
+    assert fitted.find("kettle") == shop.find("kettle")
+    assert fitted.traits == shop.traits()
+    assert fitted.recommend("cust_00007", 3) == shop.recommend("cust_00007", 3)
+    assert fitted.customer("cust_00007").to_dict() == shop.customer("cust_00007").to_dict()
+    assert fitted.customers.to_frame("pandas").equals(shop.profiles().to_frame("pandas"))
+    assert repr(fitted).startswith("Fitted(")
+    assert "kept" in repr(fitted)
+    assert "coverage" in fitted._repr_html_()
+
+
+def test_options_go_where_they_belong_or_are_refused(tmp_path: Path) -> None:
+    log = simulated().log
+    columns = log.to_columns()
+    del columns["action"]
+    with pytest.raises(tc.InputError, match="action=None, action_value='buy'"):
+        tc.fit(columns, **FAST)
+    bought = tc.fit(columns, action=None, action_value="buy", **FAST)
+    assert bought.result.vocabulary.actions == ("buy",)
+    with pytest.raises(TypeError, match="fit has no option 'n_trait'"):
+        tc.fit(columns, n_trait=3)
+    with pytest.raises(ValueError, match="'user' parameter of fit must be left out: data is an EventLog already"):
+        tc.fit(log, user="who")
+    with pytest.raises(ValueError, match="'where' parameter of read_events must be left out for columns in memory"):
+        tc.fit(columns, action=None, where="1 = 1")
+    for catalogue, told in ((3, "must be a Catalogue"), ({"sku": [1]}, "with the column 'item_id'")):
+        with pytest.raises((TypeError, ValueError), match=told):
+            tc.fit(log, catalogue=catalogue, **FAST)
+
+
+def test_published_as_the_pipeline_publishes(fitted: tc.Fitted, store: str, tmp_path: Path) -> None:
+    tables = tc.TableStore(store)
+    other = str(tmp_path / "store")
+    result = tc.fit_pipeline(fitted.log, catalogue=fitted._catalogue, store=other, **FAST)
+    again = tc.TableStore(other)
+    for name in ("tokens", "items", "customers"):
+        mine, theirs = tables.open(name), again.open(name)
+        assert mine.fingerprint == theirs.fingerprint
+        assert mine.metadata == theirs.metadata
+    names = [stage["name"] for stage in tables.releases.describe()["run"]["stages"]]
+    assert names == [stage["name"] for stage in again.releases.describe()["run"]["stages"]]
+    assert result.verdict is not None
+
+
+def test_progress_true_draws_bars_that_end(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    tc.fit(simulated().log, progress=True, **FAST)
+    assert "traits" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)  # as if it weren't installed
+    tc.fit(simulated().log, progress=True, **FAST)
+    told = capsys.readouterr().err
+    ended = [line.split("\r")[-1] for line in told.split("\n")[:-1]]
+    assert all("[####################] 100%" in line for line in ended)
+    assert {"sessions", "ppmi", "traits"} <= {line.split()[0] for line in ended}
+
+
+def test_stages_are_logged_at_info(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="traitcore"):
+        tc.fit(simulated().log, **FAST)
+    assert {r.getMessage().split(":")[0] for r in caplog.records} >= {"sessions", "tokens", "coverage", "traits"}
+
+
+def test_evaluation_in_words(fitted: tc.Fitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = fitted.evaluate(checks=("coherence", "support"), n_splits=1, max_queries=200)
+    text = str(found)
+    assert "popularity (control)" in text
+    assert "coherence of the names" in text
+    frame = found.to_frame("pandas")
+    row = frame[frame["name"] == "coherence of the names"].iloc[0]
+    assert found.traits is not None
+    assert row["value"] == found.traits["figures"]["npmi"]
+    assert row["control"] == found.traits["figures"]["npmi_popular"]
+    assert fitted.evaluation is found
+    fitted.evaluation = None
+
+
+def test_the_public_door_takes_columns_where_it_takes_paths() -> None:
+    columns: dict[str, Any] = {"user_id": ["a", "b"], "timestamp": [0, 1], "action": ["view", "buy"], "item_id": [1, 2]}
+    log = tc.read_events(columns, timestamp_unit="s")
+    assert log.item_ids.tolist() == [1, 2]
+    np.testing.assert_array_equal(log.item, tc.EventLog.from_columns(columns, timestamp_unit="s").item)

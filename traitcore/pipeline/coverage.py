@@ -1,0 +1,114 @@
+"""What of a log reached the tables, what did not and why, and which option brings it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..events.action_names import buying
+from ..events.log import EventLog
+from ..events.sequences import Sequences
+from ..events.session_report import SessionReport
+from ..events.tokens import TokenReport
+from ..events.vocabulary import Vocabulary
+from .config import PipelineConfig
+
+KEY = "coverage"  # in the metadata of the items
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Events left out for one reason; `option` says how to keep them, "" where nothing does."""
+
+    reason: str
+    events: int
+    option: str
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """kept, total : counts by what is counted: "events", "customers", "items", "purchases", where the log has them.
+    losses : the reasons, most events first.
+    """
+
+    kept: Mapping[str, int]
+    total: Mapping[str, int]
+    losses: tuple[Loss, ...]
+
+    def share(self, what: str) -> float:
+        """Share kept, in [0, 1]."""
+        return self.kept[what] / max(1, self.total[what])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain dicts and numbers, for JSON and the metadata."""
+        return asdict(self)
+
+    @classmethod
+    def of_dict(cls, plain: Mapping[str, Any]) -> Coverage:
+        """The inverse of `as_dict`."""
+        return cls(dict(plain["kept"]), dict(plain["total"]), tuple(Loss(**loss) for loss in plain["losses"]))
+
+    def __str__(self) -> str:
+        kept = [
+            f"{self.share(what):.0%} of {what} ({n:,} of {self.total[what]:,})" if what == "events" else
+            f"{self.share(what):.0%} of {what}" for what, n in self.kept.items()
+        ]
+        lines = [f"kept {', '.join(kept)}"]
+        for loss in self.losses:
+            advice = f" ({loss.option} keeps them)" if loss.option else ""
+            share = loss.events / max(1, self.total["events"])
+            lines.append(f"  left out {share:.1%} of events: {loss.reason}{advice}")
+        return "\n".join(lines)
+
+
+def coverage_of(
+    log: EventLog, sequences: Sequences, vocabulary: Vocabulary, sessions: SessionReport, tokens: TokenReport,
+    config: PipelineConfig,
+) -> Coverage:
+    """Compare a log with the corpus made of it."""
+    kept = {"events": sequences.n_tokens, "items": len(np.unique(vocabulary.token_item))}
+    total = {"events": len(log), "items": _distinct(log.item)}
+    if log.user is not None:
+        kept["customers"], total["customers"] = sequences.n_owners, _distinct(log.user)
+    buys = [log.actions.index(name) for name in buying(log.actions, config.action_map)]
+    own_buys = [vocabulary.actions.index(name) for name in buying(vocabulary.actions, None)]
+    if log.action is not None and buys and own_buys:
+        total["purchases"] = int(np.isin(log.action, buys).sum())
+        kept["purchases"] = int(np.isin(vocabulary.token_action[sequences.tokens], own_buys).sum())
+    losses = [Loss(reason, n, option) for reason, n, option in _reasons(sessions, tokens, config) if n]
+    rest = total["events"] - kept["events"] - sum(loss.events for loss in losses)
+    if rest > 0:
+        losses.append(Loss("things that no session shows beside others", rest, "min_length=1"))
+    order = ("events", "customers", "items", "purchases")
+    return Coverage(
+        {name: kept[name] for name in order if name in kept}, {name: total[name] for name in order if name in total},
+        tuple(sorted(losses, key=lambda loss: -loss.events)),
+    )
+
+
+def _reasons(
+    sessions: SessionReport, tokens: TokenReport, config: PipelineConfig
+) -> list[tuple[str, int, str]]:
+    return [
+        (f"sessions of fewer than {config.min_length} events", sessions.events_too_short, "min_length=1"),
+        (f"sessions of more than {config.max_events_per_session:,} events, taken for bots"
+         if config.max_events_per_session else "", sessions.events_too_long, "max_events_per_session=None"),
+        (f"sessions of more than {config.max_events_per_minute} events a minute, taken for bots",
+         sessions.events_too_fast, "max_events_per_minute=None"),
+        (f"customers of more than {config.max_events_per_day} events a day, taken for bots",
+         sessions.events_of_busy_customers, "max_events_per_day=None"),
+        ("repeats of the event before, which merge_repeats merges", sessions.events_merged, ""),
+        ("exact duplicates, which drop_duplicates drops", sessions.events_duplicate, ""),
+        ("actions that the action map maps to nothing", tokens.events_unmapped, ""),
+        (f"things done fewer than {config.min_count} times in all (an action and its item)", tokens.events_rare,
+         "min_count=1"),
+        ("sessions left too short by that", tokens.events_too_short, "min_count=1"),
+    ]
+
+
+def _distinct(codes: NDArray[Any]) -> int:
+    return int(np.count_nonzero(np.bincount(codes))) if len(codes) else 0

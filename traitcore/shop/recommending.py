@@ -1,0 +1,118 @@
+"""Products for a customer, by traits or by the latest events, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._looks import Rows
+from ..pipeline import recorded_choice
+from ..serving.next_model import next_model_of
+from ..serving.recommend import Recommendations, next_items, recommend_products
+from .answers import Recommended
+from .tables import Tables, parse_id
+
+BY = ("traits", "latest")
+Reason = Callable[[int], str]
+
+
+def recommended(
+    tables: Tables, row: int | None, k: int, *, by: str = "traits", keep_bought: bool = False, allowed: Any = None,
+    exclude: Any = None, fallback: str | None = None,
+) -> Rows[Recommended]:
+    """Products for a customer (`row` None: one who isn't in the tables)."""
+    items, counts = tables.items, tables.items.arrays["counts"]
+    bought = np.zeros(0, np.int64)
+    if row is not None and not keep_bought:
+        start, stop = tables.customers.arrays["bought_offsets"][row : row + 2]
+        bought = tables.customers.arrays["bought_items"][start:stop].astype(np.int64)
+    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
+    for name, ids in (("allowed", allowed), ("exclude", exclude)):
+        options[name] = None if ids is None else items.rows([parse_id(items, one) for one in ids])
+    found, why = (_by_events if by == "latest" else _by_traits)(tables, row, bought, options)
+    popular = [False] * k if found.fallback is None else found.fallback.tolist()
+    return Rows(Recommended, [
+        Recommended(
+            item=items.ids[r],
+            description=tables.text_of_item(r),
+            times=None if filled or by == "latest" else float(s / tables.everyone[r]),
+            score=None if filled else s,
+            why=f"popular: {int(counts[r]):,} events" if filled else why(place),
+        )
+        for place, (r, s, filled) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), popular)) if r >= 0
+    ])
+
+
+def after_session(
+    tables: Tables, session: Sequence[Any], k: int, *, allowed: Any = None, exclude: Any = None,
+    fallback: str | None = None,
+) -> tuple[Rows[Recommended], str]:
+    """Next items of a session (ids, the oldest first), each with the item of it that spoke most for it; and how they
+    are ranked."""
+    items, counts = tables.items, tables.items.arrays["counts"]
+    rows = items.rows([parse_id(items, one) for one in session])
+    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
+    for name, ids in (("allowed", allowed), ("exclude", exclude)):
+        options[name] = None if ids is None else items.rows([parse_id(items, one) for one in ids])
+    found, by = _next_items(tables, rows, np.zeros(0, np.int64), options)
+    model = next_model_of(items) if by == "model" else None
+
+    def why(row: int) -> str:
+        spoke = [] if model is None else model.explain(rows, row)
+        return f"after {items.ids[spoke[0].item]}" if spoke else "the session"
+
+    popular = [False] * k if found.fallback is None else found.fallback.tolist()
+    return Rows(Recommended, [
+        Recommended(items.ids[r], tables.text_of_item(r), None, None if filled else s,
+                    f"popular: {int(counts[r]):,} events" if filled else why(r))
+        for r, s, filled in zip(found.rows.tolist(), found.scores.tolist(), popular) if r >= 0
+    ]), by
+
+
+def _by_events(
+    tables: Tables, row: int | None, bought: NDArray[np.int64], options: dict[str, Any]
+) -> tuple[Recommendations, Reason]:
+    """Products next to a customer's latest events, ranked as recorded; and the reason by place."""
+    latest = np.zeros(0, np.int64) if row is None else tables.customers.arrays["recent"][row]
+    history = tables.vocabulary.token_item[latest[latest >= 0]][::-1]
+    found, _ = _next_items(tables, history, bought, options)
+    return found, lambda place: "latest events"
+
+
+def _next_items(
+    tables: Tables, session: NDArray[Any], bought: NDArray[np.int64], options: dict[str, Any]
+) -> tuple[Recommendations, str]:
+    """Products next to a session of items' rows, and how they are ranked."""
+    items, by = tables.items, recorded_choice(tables.items, "recommend")
+    denied = np.zeros(0, np.int64) if options["exclude"] is None else options["exclude"]
+    model = next_model_of(items) if by == "model" else None
+    if model is not None:
+        # A session that says nothing has no next items: popularity is what a fallback is for.
+        silent = not len(session) and options["fallback"] is None
+        allowed = np.zeros(0, np.int64) if silent else options["allowed"]
+        options = options | {"exclude": np.concatenate([bought, denied]), "allowed": allowed}
+        return next_items(session, model=model, **options), by
+    without_events = np.flatnonzero(items.arrays["counts"] == 0)  # without events they have no context
+    options = options | {"exclude": np.concatenate([without_events, bought, denied])}
+    context = items.context_vectors if by == "context" else None
+    return next_items(session, items.vectors, context, **options), by
+
+
+def _by_traits(
+    tables: Tables, row: int | None, bought: NDArray[np.int64], options: dict[str, Any]
+) -> tuple[Recommendations, Reason]:
+    """Products by a customer's traits; and the reason by place."""
+    affinity = tables.affinity
+    profile = np.zeros(len(affinity), np.float32) if row is None else tables.customers.vectors[row]
+    found = recommend_products(profile, affinity, seen=bought, **options)
+    names = [trait["name"] for trait in tables.traits]
+
+    def why(place: int) -> str:
+        assert found.by_trait is not None
+        trait = int(found.by_trait[place].argmax())
+        return f"trait {trait}  {names[trait]}"
+
+    return found, why
