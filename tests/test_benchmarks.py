@@ -35,11 +35,12 @@ def test_asv_finds_every_benchmark(tmp_path: Path) -> None:
 LOSING_RECIPES = """
 import numpy as np
 import traitcore as tc
+from benchmarks.joint.recipe import JointRecipe
 from benchmarks.traits_recipes import RECIPES
 corpus = tc.tokenize(tc.split_sessions(tc.simulate_events(n_users=60, n_items=30, n_traits=2, seed=0).log))
 vectors = np.random.default_rng(0).standard_normal((len(corpus.vocabulary), 5)).astype(np.float32)
 assert set(RECIPES) == {"codes", "semi", "smoothed", "split"}
-for name, recipe in RECIPES.items():
+for name, recipe in {**RECIPES, "joint": JointRecipe()}.items():
     model = tc.TraitModel(3, method=recipe, max_iter=20).fit(corpus.sequences, corpus.vocabulary, item_vectors=vectors)
     again = model.transform_raw(corpus.sequences)
     assert np.allclose(again, model.raw_profiles_, rtol=1e-3, atol=1e-5) and again.any(), name
