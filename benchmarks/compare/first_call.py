@@ -29,9 +29,10 @@ COUNTS, OTHERS = 2.5, 0.5
 DEMO, FIT_BEYOND_WARM, IMPORT = 8.0, 3.0, 0.05
 # What a first call may wait for: kernels that stay in numba, for people to read and change in Python.
 COMPILED = {
-    "count_cooccurrences", "merge_counts", "random_walks", "WalkCorpus", "WalkEmbedder", "PPMIEmbedder",
-    "NextItemCounts", "AttentionPooling", "evaluate_retrieval", "fit_pipeline", "next_items",
-    "TraitModel", "choose_n_traits", "describe_traits", "evaluate_traits", "plot_traits",
+    "count_cooccurrences", "merge_counts", "subtract_counts", "train_sgns_from_counts", "random_walks", "WalkCorpus",
+    "WalkEmbedder", "PPMIEmbedder", "NextItemCounts", "NextItemModel", "NextItemBlend", "next_model_of",
+    "AttentionPooling", "TraitModel", "choose_n_traits", "describe_traits", "evaluate_traits", "plot_traits",
+    "fit_pipeline", "verify_run", "Shop", "open_shop",
 }
 
 

@@ -23,7 +23,8 @@ class Deferred:
     """A function that `make` turns into what numba calls, when it is first called itself."""
 
     def __init__(self, function: Callable[..., Any], make: Callable[[Callable[..., Any]], Any]) -> None:
-        self.function, self.make, self.made = function, make, None
+        self.function, self.make = function, make
+        self.made: Any = None
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any) -> Any:
