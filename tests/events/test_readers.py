@@ -48,13 +48,13 @@ ids = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size
 def test_csv_to_log_to_csv(tmp_path_factory: Any, rows: Any, packed: bool) -> None:
     path = tmp_path_factory.mktemp("csv") / "log.csv"
     columns = dict(zip(("user_id", "timestamp", "action", "item_id"), map(list, zip(*rows))))
-    log = EventLog.from_columns(columns, timestamp_unit="us")
+    log = EventLog.from_columns(columns, timestamp_unit="us", null=())
     log.to_csv(path)
     text = path.read_bytes().decode()
     if packed:
         path = path.with_suffix(".csv.gz")
         path.write_bytes(gzip.compress(text.encode()))
-    again = read_events(path, id_types="str")
+    again = read_events(path, id_types="str", null=())
     for name, column in log.to_columns().items():
         assert column.tolist() == again.to_columns()[name].tolist()
     again.to_csv(path.with_name("again.csv"))
