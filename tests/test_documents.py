@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import traitcore
 from traitcore.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +91,13 @@ def test_links_and_anchors_lead_somewhere() -> None:
                 assert anchor in anchors[file], f"{page.name}: {target}"
             checked += 1
     assert checked > 5
+
+
+def test_the_reference_has_every_public_name() -> None:
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^::: traitcore\.(.*)\.(\w+)$", text, re.MULTILINE)
+    public = [(module, name) for module, names in traitcore._PUBLIC_NAMES.items() for name in names]
+    assert sorted(listed) == sorted(one for one in public if one[0] != "_errors")
 
 
 def test_the_readme_is_short() -> None:

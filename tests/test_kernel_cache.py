@@ -17,7 +17,9 @@ from traitcore._kernels import kernel
 def twice(x):
     return 2 * x
 
-assert type(twice).__name__ == "CPUDispatcher" and twice._cache.cache_path
+assert "numba" not in sys.modules
+made = twice.resolve()
+assert type(made).__name__ == "CPUDispatcher" and made._cache.cache_path
 limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), limit))
 assert twice(21) == 42

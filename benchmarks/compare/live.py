@@ -39,9 +39,8 @@ def run(bench: Bench) -> None:
         bench.row(f"live, {method}", "against pooling all", largest_difference=error)
         single(bench, f"live, {method}", live, who, tokens, times)
     vocabulary = shop_vocabulary(df, n_customers)
-    for method in ("joint", "counts"):
-        blend: dict[str, Any] = {"windows_weight": 3.5, "ppmi_weight": 0.1, "loading_power": 0.85}
-        model = TraitModel(TRAITS, method=method, max_iter=5, **blend).fit(corpus, vocabulary)
+    for method in ("spectral", "counts"):
+        model = TraitModel(TRAITS, method=method, max_iter=5).fit(corpus, vocabulary)
         live = LiveCustomers(vectors, traits=model)
         feed(bench, f"live, traits of {method}", live, who, tokens, times)
         seen = np.unique(who)

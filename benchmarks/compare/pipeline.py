@@ -50,9 +50,9 @@ def run(bench: Any) -> None:
 
         return timed
 
-    run_ours(simulated(True), "joint")  # JIT
+    run_ours(simulated(True), "spectral")  # JIT
     names = {
-        "traitcore": lambda: run_ours(sim, "joint"),
+        "traitcore": lambda: run_ours(sim, "spectral"),
         "traitcore, spec's recipe": lambda: run_ours(sim, "shift"),
         "spec's way": lambda: run_spec(events),
     }

@@ -34,7 +34,7 @@ def run(bench: Bench) -> None:
         shops = [shop(n_users, sessions, seed) for seed in range(n_seeds)]
         oracles = [matched_correlation(shares, oracle(*rest)) for shares, *rest in shops]
         bench.row(f"{title}: recovered", "oracle", correlation=float(np.mean(oracles)), low=min(oracles))
-        for method in ("joint", "counts"):
+        for method in ("spectral", "counts"):
             found = [matched_correlation(s, model(method).fit(corpus, v).profiles_) for s, corpus, v, _ in shops]
             bench.row(
                 f"{title}: recovered", method, correlation=float(np.mean(found)), low=min(found),
@@ -44,7 +44,7 @@ def run(bench: Bench) -> None:
                       bar="over 10 seeds at least .95")
         for corpus, vocabulary in [s[1:3] for s in shops[: 1 if bench.quick else 3]]:
             choice = tc.choose_n_traits(
-                corpus, vocabulary, candidates=CANDIDATES[2::4] if bench.quick else CANDIDATES, model=model("joint")
+                corpus, vocabulary, candidates=CANDIDATES[2::4] if bench.quick else CANDIDATES, model=model("spectral")
             )
             bench.row(f"{title}: number", "choose_n_traits", chosen=choice.n_traits, bar="16, within 1")
 

@@ -47,7 +47,7 @@ class Pooling:
 class Traits:
     """A simulated shop of 600 customers with 6 planted traits."""
 
-    params = (["joint", "counts"],)
+    params = (["spectral", "counts"],)
     param_names = ("method",)
 
     def setup(self, method: str) -> None:
@@ -60,11 +60,7 @@ class Traits:
         self.model = self._fit(method)
 
     def _fit(self, method: str) -> tc.TraitModel:
-        # A set weight of the PPMI rows: what is timed is the factorization, not the choice of the weight.
-        options: dict[str, Any] = {}
-        if method == "joint":
-            options = {"windows_weight": 3.5, "ppmi_weight": 0.3, "loading_power": 0.85}
-        return tc.TraitModel(6, method=method, **options).fit(self.sequences, self.vocabulary)
+        return tc.TraitModel(6, method=method).fit(self.sequences, self.vocabulary)
 
     def time_fit(self, method: str) -> None:
         self._fit(method)

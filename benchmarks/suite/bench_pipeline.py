@@ -14,7 +14,7 @@ class Pipeline:
     """A shop of 2,000 customers, from its log to traits: seconds, memory, and the planted traits recovered."""
 
     timeout = 300.0
-    params = ("counts", "joint")
+    params = ("counts", "spectral")
     param_names = ("trait_method",)
 
     def setup(self, trait_method: str) -> None:

@@ -8,7 +8,7 @@ from scipy import sparse
 
 from tests.reference import traits as slow
 from traitcore.customers import components, tuning
-from traitcore.customers.components import consensus_components, converged_start, match_rows, merge_components
+from traitcore.customers.components import consensus_components, converged_start, match_rows
 from traitcore.customers.recipes import TraitFitOptions
 
 
@@ -38,36 +38,6 @@ def test_the_search_for_a_start_ends_on_noise(monkeypatch):
     assert np.isfinite(W).all()
     assert np.isfinite(H).all()
     assert W.any(axis=0).all()
-
-
-def test_merging_takes_the_pair_of_most_similar_tokens():
-    rng = np.random.default_rng(4)
-    W, H = rng.random((9, 4)).astype(np.float32), rng.random((4, 12)).astype(np.float32)
-    W[W < 0.4], H[H < 0.4] = 0, 0
-    got, want = merge_components(W, H, 2), slow.merge_components(W, H, 2)
-    np.testing.assert_allclose(got, want, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-5)
-    same = merge_components(W, H, 4)
-    np.testing.assert_allclose(same, H / np.linalg.norm(H, axis=1, keepdims=True), atol=1e-6)
-
-
-def test_merging_undoes_a_split_of_customers():
-    rng = np.random.default_rng(6)
-    W, H = rng.random((40, 3)) * (rng.random((40, 3)) < 0.5), rng.random((3, 20)) * (rng.random((3, 20)) < 0.5)
-    half = (np.arange(40) < 20)[:, None]
-    wide = np.hstack([W[:, :1] * half, W[:, 1:], W[:, :1] * ~half]), np.vstack([H, H[:1]])
-    found = merge_components(*(a.astype(np.float32) for a in wide), 3)
-    assert match_rows(H, found)[1].min() > 0.999
-
-
-def test_merging_refuses_shapes_that_do_not_fit():
-    H = np.eye(3, dtype=np.float32)
-    with pytest.raises(ValueError, match="'n_components' parameter of merge_components"):
-        merge_components(H, H, 4)
-    with pytest.raises(ValueError, match="'W' parameter of merge_components"):
-        merge_components(np.ones((5, 2), np.float32), H, 2)
-    dead = np.zeros((2, 3), dtype=np.float32)
-    assert np.isfinite(merge_components(np.zeros((4, 2), np.float32), dead, 1)).all()
 
 
 def test_consensus_finds_the_components_behind_noisy_runs():

@@ -1,4 +1,4 @@
-"""Counts of tokens, windows and recency."""
+"""Counts of tokens and recency."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import traitcore as tc
 from tests.data.shops import random_sequences
 from tests.reference import traits as slow
 from traitcore._rows import unit_sparse_rows
-from traitcore.customers.counts import count_tokens, count_windows, recency_counts, tie_tokens, weigh_counts
+from traitcore.customers.counts import count_tokens, recency_counts, tie_tokens, weigh_counts
 
 
 @given(
@@ -25,23 +25,6 @@ def test_recency_counts_equal_the_slow_ones(sessions, decay, data):
     for who in range(4):
         mine = [sessions[row] for row, name in enumerate(owner) if name == who]
         np.testing.assert_allclose(got[who], slow.counted_lately(mine, 6, decay), rtol=1e-6)
-
-
-@given(seed=st.integers(0, 2**32), length=st.integers(1, 7), data=st.data())
-def test_windows_cover_every_event_inside_its_sequence(seed, length, data):
-    stride = data.draw(st.integers(1, length))
-    sequences = random_sequences(seed, n_sequences=8, longest=25)
-    want = []
-    for sequence in sequences:
-        start = 0
-        while len(sequence):
-            window = sequence[start : start + length]
-            want.append(np.bincount(window, minlength=17))
-            if start + length >= len(sequence):
-                break
-            start += stride
-    got = count_windows(sequences, n_tokens=17, length=length, stride=stride)
-    np.testing.assert_array_equal(got.toarray(), np.array(want).reshape(-1, 17))
 
 
 def test_weighed_rows_have_length_one_and_ties_link_tokens_of_an_item():

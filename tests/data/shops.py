@@ -15,8 +15,6 @@ from traitcore.customers.traits import resolve_recipe
 DAY_US = 86_400_000_000
 Shop = tuple[tc.Sequences, tc.Vocabulary, NDArray[Any]]  # and the customers' planted shares
 
-FIXED = {"windows_weight": 3.0, "ppmi_weight": 0.3, "loading_power": 0.85}
-
 
 def shop(
     n_users: int = 500, n_traits: int = 5, seed: int = 0, sessions: float = 25.0, n_items: int = 150
@@ -61,8 +59,6 @@ def vectors_for(vocabulary: tc.Vocabulary, width: int = 12) -> NDArray[np.float3
 
 def fitted(method: str, small: Shop, **params: Any) -> tc.TraitModel:
     sequences, vocabulary, _ = small
-    if method == "joint":
-        params = FIXED | params
     model = tc.TraitModel(4, method=method, max_iter=60, **params)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ShiftWarning)

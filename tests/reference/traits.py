@@ -63,20 +63,6 @@ def recall_at(scores: Array, past: Array, future: Array, k: int) -> float:
     return float(np.mean(found))
 
 
-def joint_rows(histories: Sequence[list[int]], idf: Any, token_item: Any, tie: float) -> Array:
-    """Unit rows of log(1 + count) idf of each customer's tokens, each then shared with the other tokens of its item."""
-    rows = np.zeros((len(histories), len(idf)))
-    for row, history in zip(rows, histories):
-        for token in set(history):
-            row[token] = math.log(1 + history.count(token)) * idf[token]
-        length = math.sqrt(sum(value * value for value in row))
-        own = row / length if length else row.copy()
-        for token, item in enumerate(token_item):
-            others = [t for t, i in enumerate(token_item) if i == item and t != token]
-            row[token] = own[token] + tie * sum(own[t] for t in others)
-    return rows
-
-
 def nndsvda_start(X: Array, k: int) -> tuple[Array, Array]:
     """nndsvda: each singular pair's positive or negative parts, whichever weigh more; zeros filled with the mean."""
     U, S, Vt = np.linalg.svd(X, full_matrices=False)
@@ -120,13 +106,29 @@ def split_half_reliability(first: Array, second: Array) -> float:
     return float(np.mean([0.0 if same else np.corrcoef(a[:, t], b[:, t])[0, 1] for t, same in enumerate(alike)]))
 
 
-def merge_components(W: Array, H: Array, k: int) -> Array:
-    """The pair of rows of H with the largest cosine is merged first, each as strong as it is in W H."""
-    parts = [(W[:, j].astype(float) * np.linalg.norm(H[j]), H[j] / np.linalg.norm(H[j])) for j in range(len(H))]
-    while len(parts) > k:
-        close = {(a, b): parts[a][1] @ parts[b][1] for b in range(len(parts)) for a in range(b)}
-        a, b = max(close, key=lambda pair: close[pair])
-        one = sum(np.linalg.norm(parts[j][0]) * parts[j][1] for j in (a, b))
-        merged = parts[a][0] + parts[b][0], one / np.linalg.norm(one)
-        parts = [part for j, part in enumerate(parts) if j not in (a, b)] + [merged]
-    return np.array([h for _, h in parts])
+def token_pairs(have: Array, discount: float) -> Array:
+    """Positive PMI of tokens over customers (bool rows), a customer of n tokens giving each pair 1 / n, rows of length
+    sqrt(df), these with mean square 1."""
+    m = have.shape[1]
+    weight, times = np.zeros((m, m)), np.zeros((m, m))
+    for row in have:
+        for a in np.flatnonzero(row).tolist():
+            for b in np.flatnonzero(row).tolist():
+                if a != b:
+                    weight[a, b] += 1 / row.sum()
+                    times[a, b] += 1
+    ppmi = np.zeros((m, m))
+    for a in range(m):
+        for b in range(m):
+            if weight[a, b] > 0:
+                ratio = weight[a, b] * weight.sum() / (weight[a].sum() * weight[b].sum())
+                ppmi[a, b] = max(math.log(ratio), 0.0) * times[a, b] / (times[a, b] + discount)
+    filled = ppmi.any(axis=1)
+    ppmi[filled] /= np.linalg.norm(ppmi[filled], axis=1, keepdims=True)
+    lengths = np.sqrt(have.sum(axis=0)) * filled
+    return np.asarray(ppmi * (lengths / math.sqrt((lengths[filled] ** 2).mean()))[:, None])
+
+
+def varimax_criterion(loadings: Array) -> float:
+    """Sum over columns of the variance of squares."""
+    return float(sum(np.var(column**2) for column in loadings.T))

@@ -17,7 +17,7 @@ from traitcore import EmbeddingTable, LiveCustomers, Sequences, TableError, Tabl
 from traitcore.customers.shift import ShiftWarning
 from traitcore.serving.live_traits import TokenPairs, TraitBasis
 
-METHODS = ["joint", "counts"]
+METHODS = ["spectral", "counts"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def corpus() -> Any:
 @pytest.fixture(scope="module")
 def models(corpus: Any) -> dict[str, TraitModel]:
     return {
-        m: TraitModel(4, method=m, ppmi_weight=0.5, random_state=0).fit(corpus.sequences, corpus.vocabulary)
+        m: TraitModel(4, method=m, random_state=0).fit(corpus.sequences, corpus.vocabulary)
         for m in METHODS
     }
 
@@ -104,7 +104,7 @@ def test_snapshot_goes_through_the_store(tmp_path: Path, models: Any, tokens: An
 
 
 def test_a_damaged_or_foreign_snapshot_is_refused(models: Any, tokens: Any) -> None:
-    live = LiveCustomers(tokens, traits=models["joint"])
+    live = LiveCustomers(tokens, traits=models["spectral"])
     live.update_batch([1, 2, 1], tokens.ids[:3])
     good = live.snapshot()
     for other in (LiveCustomers(tokens), LiveCustomers(tokens, traits=models["counts"])):
@@ -158,7 +158,7 @@ def test_pairs_are_a_dictionary() -> None:
 
 
 def test_many_threads_lose_nothing(models: Any, tokens: Any) -> None:
-    live = LiveCustomers(tokens.vectors, traits=models["joint"])
+    live = LiveCustomers(tokens.vectors, traits=models["spectral"])
     who, what = events(2000, 5, len(tokens))
 
     def feed(part: int) -> None:
@@ -172,7 +172,7 @@ def test_many_threads_lose_nothing(models: Any, tokens: Any) -> None:
     for thread in threads:
         thread.join()
     seen = np.unique(who)
-    want = transformed(models["joint"], who, what)[seen]
+    want = transformed(models["spectral"], who, what)[seen]
     np.testing.assert_allclose(live.traits_batch(seen), want, rtol=1e-5, atol=1e-5)
 
 
@@ -198,15 +198,15 @@ def test_what_traits_may_be(models: Any, tokens: Any, corpus: Any) -> None:
     with pytest.warns(ShiftWarning):
         shift = TraitModel(2, method="shift").fit(corpus.sequences, corpus.vocabulary, item_vectors=tokens.vectors)
     bad: list[tuple[Any, Any, type[Exception], str]] = [
-        (tokens, "joint", TypeError, "TraitModel"), (tokens.vectors[1:], models["joint"], ValueError, "over the"),
-        (tokens.subset(tokens.ids[::-1]), models["joint"], ValueError, "in their order"),
+        (tokens, "spectral", TypeError, "TraitModel"), (tokens.vectors[1:], models["spectral"], ValueError, "over the"),
+        (tokens.subset(tokens.ids[::-1]), models["spectral"], ValueError, "in their order"),
         (tokens, shift, ValueError, "shift"), (tokens, TraitModel(), tc.NotFittedError, "fit"),
     ]
     for items, traits, error, match in bad:
         with pytest.raises(error, match=match):
             LiveCustomers(items, traits=traits)
     with pytest.raises(ValueError, match="components"):
-        LiveCustomers(tokens, traits=models["joint"], components=np.ones((2, 3)))
+        LiveCustomers(tokens, traits=models["spectral"], components=np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -3,14 +3,26 @@
 
 from __future__ import annotations
 
-from llvmlite import ir
-from numba.core import types
-from numba.extending import intrinsic
+from . import Deferred
+
+
+def intrinsic(function):
+    """numba's, applied when a kernel that calls it is made."""
+
+    def make(function):
+        from numba.extending import intrinsic
+
+        return intrinsic(function)
+
+    return Deferred(function, make)
 
 
 @intrinsic
 def trailing_zeros(typingctx, word):
     """Position of the lowest set bit of a uint64 that is not 0."""
+
+    from llvmlite import ir
+    from numba.core import types
 
     def code(context, builder, signature, args):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
@@ -21,6 +33,9 @@ def trailing_zeros(typingctx, word):
 @intrinsic
 def prefetch(typingctx, array, index):
     """Ask for array[index] of a one-dimensional contiguous array to be brought into cache: a hint, never a fault."""
+
+    from llvmlite import ir
+    from numba.core import types
 
     def code(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data

@@ -71,6 +71,8 @@ def add_commands(commands: Any) -> None:
     )
     add_log_options(fit, log=f"{LOG}; or a folder made by `traitcore prepare`")
     add_learning_options(fit)
+    text = "a name of your own for trait ROW; it stays with the trait in later versions (repeatable)"
+    fit.add_argument("--trait-name", action="append", default=[], metavar="ROW=NAME", help=text)
     add_memory_options(fit)
     fit.add_argument("--force", metavar="WHY", help="publish although the guardrails fail; who and why are recorded")
     add_common(fit)
@@ -98,6 +100,17 @@ def run_simulate(args: argparse.Namespace) -> None:
         print(f"{args.out}: {len(sim):,} events of {args.n_users:,} users with {args.n_items:,} items")
 
 
+def named_traits(given: list[str]) -> dict[int, str]:
+    """{row: name} of --trait-name ROW=NAME; ValueError for another form."""
+    names = {}
+    for text in given:
+        row, equals, name = text.partition("=")
+        if not equals or not row.strip().isdigit() or not name.strip():
+            raise ValueError(f"--trait-name must be ROW=NAME, as in 3=Gardeners. Got {text!r} instead.")
+        names[int(row)] = name.strip()
+    return names
+
+
 def run_fit(args: argparse.Namespace) -> int:
     from ..pipeline import fit_pipeline
 
@@ -110,14 +123,16 @@ def run_fit(args: argparse.Namespace) -> int:
         catalogue = read_items(args, log)
         with in_flags():
             result = fit_pipeline(
-                log, config=config, catalogue=catalogue, store=args.store, force=force, progress=progress
+                log, config=config, catalogue=catalogue, store=args.store, force=force, progress=progress,
+                trait_names=named_traits(args.trait_name),
             )
     if args.json:
         write_json(fit_summary(log, result, args.store))
     elif not args.quiet:
         assert log.report is not None
         print(replace(log.report, notes=()))  # they are on standard error
-        print(learning_flags(str(result.coverage)))  # what is lost comes first
+        if result.coverage is not None:  # a prepared log has none
+            print(learning_flags(str(result.coverage)))  # what is lost comes first
         print_stages(result)
         print(f"\npublished in {args.store}: release {result.release}")
         if result.customers is not None:

@@ -21,7 +21,7 @@ WITH_WARNINGS = 4  # exit code: published, but the guardrails warned, or failed 
 # import the whole library; a test compares the two.
 LEARNING: dict[str, tuple[Any, Any, str]] = {
     "n_traits": (int, 16, "traits to find"),
-    "trait_method": (str, "joint", "how traits are found (see TraitModel)"),
+    "trait_method": (str, "spectral", "how traits are found (see TraitModel)"),
     "customers": (
         ("auto", "users", "sessions", "none"), "auto",
         "what a customer is; auto: users if the log has them, else item vectors only",

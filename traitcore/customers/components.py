@@ -12,14 +12,13 @@ from scipy import sparse
 from .._assignment import best_assignment
 from .._errors import ConvergenceWarning
 from .._rows import cosines, unit_rows
-from .._validate import Checks
 from ..factorization.nmf import factorize_nonnegative
 from ..factorization.starts import nndsvd_start
 from ..factorization.svd import randomized_svd
+from ..factorization.svd_result import SVDResult
 from . import tuning
 from .recipes import TraitFitOptions
 
-CHECK = Checks("merge_components")
 Start = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -50,19 +49,25 @@ def converged_start(matrix: NDArray[np.float32] | sparse.csr_array, options: Tra
     minimum a fit ends, and traits should not change with the seed.
     """
     n, m = matrix.shape
-    rank = min(options.n_traits, n, m)
-    columns = tuning.START_COLUMNS + tuning.START_COLUMNS_PER_COMPONENT * rank
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # noise: any start will do
-        found = randomized_svd(
-            matrix, rank, tol=tuning.START_TOL, random_state=options.seed, workers=options.workers,
-            memory_limit_mb=4 * columns * min(n, m) / 2**20 if min(n, m) > 2 * columns else None,
-        )
+    found = converged_svd(matrix, options)
     U, V = (_without_rounding(vectors) for vectors in (found.U, found.Vt.T))
     return nndsvd_start(
         U, found.singular_values, V, options.n_traits, fill=float(matrix.sum(dtype=np.float64)) / max(1, n * m),
         smallest=float(np.finfo(np.float32).tiny), workers=options.workers,
     )
+
+
+def converged_svd(matrix: NDArray[np.float32] | sparse.csr_array, options: TraitFitOptions) -> SVDResult:
+    """The first n_traits singular values and vectors (fewer of a smaller matrix), to START_TOL."""
+    n, m = matrix.shape
+    rank = min(options.n_traits, n, m)
+    columns = tuning.START_COLUMNS + tuning.START_COLUMNS_PER_COMPONENT * rank
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # noise: any start will do
+        return randomized_svd(
+            matrix, rank, tol=tuning.START_TOL, random_state=options.seed, workers=options.workers,
+            memory_limit_mb=4 * columns * min(n, m) / 2**20 if min(n, m) > 2 * columns else None,
+        )
 
 
 def _without_rounding(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -115,30 +120,3 @@ def consensus_components(
         members = np.mean([np.asarray(run, dtype=np.float64)[rows] for run, (rows, _) in zip(runs, pairs)], axis=0)
         centre = unit_rows(members)
     return centre.astype(np.float32), matched
-
-
-def merge_components(W: ArrayLike, H: ArrayLike, n_components: int) -> NDArray[np.float32]:
-    """(n_components, m) float32 unit rows: of the components of W H, pairs merged until so many are left.
-
-    Each time the pair whose rows of H have the largest cosine is merged into h_a + h_b, each as strong as it is in W H;
-    the merged weights are w_a + w_b.
-
-    W : (n, k) array >= 0. H : (k, m) array >= 0, with k >= n_components. Raises ValueError where they don't fit.
-    """
-    H = CHECK.array("H", H, dtype=np.float32, shape=(None, None), nonnegative=True)
-    W = CHECK.array("W", W, dtype=np.float32, shape=(None, len(H)), nonnegative=True)
-    n_components = CHECK.integer("n_components", n_components, 1)
-    if n_components > len(H):
-        raise CHECK.value_error("n_components", f"at most {len(H)}", n_components)
-    lengths = np.linalg.norm(H, axis=1).astype(np.float64)
-    patterns = unit_rows(H.astype(np.float64))
-    weights = W.astype(np.float64) * lengths
-    while len(patterns) > n_components:
-        close = cosines(patterns, patterns)
-        np.fill_diagonal(close, -np.inf)
-        a, b = np.unravel_index(int(np.argmax(close)), close.shape)
-        kept = np.setdiff1d(np.arange(len(patterns)), (a, b))
-        one = sum(np.linalg.norm(weights[:, j]) * patterns[j] for j in (a, b))
-        patterns = np.vstack([patterns[kept], unit_rows(one[None])])
-        weights = np.hstack([weights[:, kept], (weights[:, a] + weights[:, b])[:, None]])
-    return np.ascontiguousarray(patterns, dtype=np.float32)

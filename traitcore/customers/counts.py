@@ -1,4 +1,4 @@
-"""The matrices behind the traits: customers x tokens, windows x tokens, PPMI, and ties between tokens of one item."""
+"""The matrices behind the traits: customers x tokens, their weights, and ties between tokens of one item."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from .._csr import canonical
 from .._rows import unit_sparse_rows
 from .._validate import Checks
 from ..events.sequences import Sequences
-from ..items.cooccurrence import count_cooccurrences
-from ..items.ppmi import positive_pmi
 from . import tuning
 from .pooling import OwnerRuns, check_tokens_covered, inverse_document_frequencies
 
@@ -28,26 +26,6 @@ def count_tokens(sequences: Sequences, *, n_tokens: int | None = None) -> sparse
     runs = OwnerRuns.of(sequences)
     places = runs.places(sequences.n_owners)
     return _csr(runs.events, sequences.tokens if places is None else sequences.tokens[places], width)
-
-
-def count_windows(
-    sequences: Sequences, *, n_tokens: int | None = None, length: int = 10, stride: int = 5
-) -> sparse.csr_array:
-    """(n_windows, n_tokens) CSR float32: token counts of windows of `length` consecutive events, inside a sequence.
-
-    Windows begin every `stride` events; the last one of a sequence is the first that reaches its end, so that every
-    event is in some window and a sequence shorter than `length` is one window. Empty sequences have none.
-    """
-    width = _width(sequences, n_tokens, Checks("count_windows"))
-    length = Checks("count_windows").integer("length", length, 1)
-    stride = Checks("count_windows").integer("stride", stride, 1, length)
-    sizes = np.diff(sequences.offsets)
-    n_windows = np.where(sizes > 0, 1 + np.maximum(0, -(-(sizes - length) // stride)), 0)
-    nth = np.arange(int(n_windows.sum())) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
-    start = np.repeat(sequences.offsets[:-1], n_windows) + nth * stride
-    held = np.minimum(length, np.repeat(sequences.offsets[1:], n_windows) - start)
-    events = np.arange(int(held.sum())) - np.repeat(np.cumsum(held) - held, held) + np.repeat(start, held)
-    return _csr(np.concatenate(([0], np.cumsum(held))), sequences.tokens[events], width)
 
 
 def recency_counts(
@@ -99,14 +77,6 @@ def tie_tokens(token_item: ArrayLike, strength: float) -> sparse.csr_array | Non
     tied = tied + sparse.csr_array(sparse.diags(np.full(n, 1.0 - strength, dtype=np.float32), dtype=np.float32))
     tied.sort_indices()
     return sparse.csr_array(tied)
-
-
-def ppmi_rows(sequences: Sequences, counts: sparse.csr_array, *, window: int, workers: int) -> sparse.csr_array:
-    """(n_tokens, n_tokens) CSR: PPMI within sessions, rows of length df ** PPMI_DF_POWER with mean square 1."""
-    pairs = count_cooccurrences(sequences, n_items=counts.shape[1], window=window, workers=workers)
-    ppmi = positive_pmi(pairs, context_smoothing=1.0, discount=tuning.PAIR_DISCOUNT, workers=workers)
-    df = np.bincount(counts.indices, minlength=counts.shape[1])
-    return scale_rows(unit_sparse_rows(sparse.csr_array(ppmi)), df**tuning.PPMI_DF_POWER)
 
 
 def scale_rows(matrix: sparse.csr_array, lengths: NDArray[Any]) -> sparse.csr_array:

@@ -25,7 +25,10 @@ class CountsRecipe:
         counts = count_tokens(sequences, n_tokens=len(token_item))
         idf = token_idf(counts)
         rows = weigh_counts(counts, idf)
-        components = factorize(rows, options)
+        start = None if options.previous is None else (
+            fold_in(rows, options.previous, workers=options.workers), options.previous
+        )
+        components = factorize(rows, options, start=start)
         return RecipeResult(components, fold_in(rows, components, workers=options.workers), {"idf": idf})
 
     def encode(self, sequences: Sequences, result: RecipeResult, options: TraitFitOptions) -> NDArray[np.float32]:

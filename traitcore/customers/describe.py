@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary, as_vocabulary
 from . import tuning
 from .counts import count_tokens
+from .trait_names import Phrasebook, distinct, is_charge, shortened
 
 CHECK = Checks("describe_traits")
 
@@ -46,18 +48,33 @@ class TokenLift:
         return tops
 
 
+def least_customers(n_customers: int) -> int:
+    """Customers that a naming token must have, by default: half the square root of all, and at least LIFT_MIN_DF.
+
+    Two tokens of df customers each, in a trait that makes them LIFT_OF_PAIRS times as likely to meet, meet in
+    LIFT_OF_PAIRS df^2 / n of n customers. Below df = sqrt(n / LIFT_OF_PAIRS) that is less than one: whether they belong
+    together can't be seen in the log.
+    """
+    return max(tuning.LIFT_MIN_DF, math.ceil(math.sqrt(n_customers / tuning.LIFT_OF_PAIRS)))
+
+
 def token_lift(
     profiles: ArrayLike, counts: sparse.csr_array, *, smoothing: float = tuning.LIFT_SMOOTHING,
-    min_df: int = tuning.LIFT_MIN_DF,
+    min_df: float | None = None,
 ) -> TokenLift:
     """Smoothed lift of every token in every trait.
 
     With w_ct a customer's weight of the trait, raised to LIFT_POWER, p_t their mean and B_j the df_j customers with
     token j: lift = (sum over B_j of w_ct / p_t + c) / (df_j + c), that is, a mean over the token's customers shrunk
     towards 1 by c imaginary average customers, so that tokens of a few customers don't lead by chance.
+    `min_df`: a number of customers, or below 1 a share of those with tokens; None: `least_customers` of these.
     """
     smoothing = CHECK.real("smoothing", smoothing, 0.0)
-    min_df = CHECK.integer("min_df", min_df, 0)
+    active = int((np.diff(counts.indptr) > 0).sum())
+    if min_df is None:
+        min_df = least_customers(active)
+    min_df = CHECK.real("min_df", min_df, 0.0)
+    min_df = math.ceil(min_df * active) if min_df < 1 else min_df
     shape = (counts.shape[0], None)
     weights = CHECK.array("profiles", profiles, dtype=np.float64, shape=shape, nonnegative=True)
     weights = weights**tuning.LIFT_POWER
@@ -94,7 +111,8 @@ class TraitDescription:
     Attributes
     ----------
     trait : row of the trait.
-    name : from its top tokens: their common category or words, and how its customers act.
+    name : its category, the phrases that its tokens' descriptions share and the catalogue seldom has, or its first
+        tokens; then how its customers act. No two traits have the same.
     prevalence : mean share of the trait in the customers' profiles.
     customers : customers with a share above the threshold.
     tokens : the tokens of highest lift, best first.
@@ -102,6 +120,10 @@ class TraitDescription:
     action_shares : action -> share among the trait's events; action_lifts : the same against all customers.
     exemplars : rows of the customers in whom the trait is strongest.
     activity : correlation of the trait's share with log(1 + events); far from 0, the trait mostly measures activity.
+    background : no token sets its customers apart (none has a lift of BACKGROUND_LIFT): what everybody does.
+    charges : rows of tokens among its first whose descriptions look like charges (postage, fees), not goods; they don't
+        name it.
+    given_name : the name a user gave it, kept from version to version; `name` is then the same. "" without.
     """
 
     trait: int
@@ -114,6 +136,9 @@ class TraitDescription:
     action_lifts: dict[str, float] = field(default_factory=dict)
     exemplars: tuple[int, ...] = ()
     activity: float = 0.0
+    background: bool = False
+    charges: tuple[int, ...] = ()
+    given_name: str = ""
 
 
 def describe_traits(
@@ -125,7 +150,7 @@ def describe_traits(
     k: int = 10,
     n_exemplars: int = 5,
     smoothing: float = tuning.LIFT_SMOOTHING,
-    min_df: int = tuning.LIFT_MIN_DF,
+    min_df: float | None = None,
     threshold: float = 0.3,
 ) -> list[TraitDescription]:
     """Describe each trait by what sets its customers apart.
@@ -136,7 +161,9 @@ def describe_traits(
         explain then count little. Shares are the rows divided by their sums.
     sequences, vocabulary : what the customers did; its `item_texts` are shown beside tokens and used in names.
     item_category : (n_items,) category of each item (ints or texts), or None.
-    k, smoothing, min_df : tokens per trait; see `token_lift`.
+    k : tokens per trait. smoothing : average customers added to each token's, so that tokens of few don't lead.
+    min_df : customers that a token needs to be shown: a number, or below 1 a share of the customers; None: half the
+        square root of their number, at least 5.
     n_exemplars : customers shown. threshold : share from which on a customer counts for a trait.
 
     Returns
@@ -181,22 +208,56 @@ def describe_traits(
     if category is not None:
         kinds, code = np.unique(category, return_inverse=True)
         categories = (kinds.tolist(), *_by_group(weights, counts, code[vocabulary.token_item], len(kinds)))
+    tops = [
+        tuple(_top_token(lift, trait, int(row), vocabulary) for row in rows) for trait, rows in enumerate(lift.top(k))
+    ]
+    kinds_of = [_top_categories(categories, trait) for trait in range(len(tops))]
+    names = name_traits(tops, kinds_of, vocabulary)
     described = []
-    for trait, rows in enumerate(lift.top(k)):
+    for trait, tokens in enumerate(tops):
         share = shares[:, trait]
-        tokens = tuple(_top_token(lift, trait, int(row), vocabulary) for row in rows)
         acts = {name: float(actions[0][trait, a]) for a, name in enumerate(vocabulary.actions)}
         act_lifts = {name: float(actions[1][trait, a]) for a, name in enumerate(vocabulary.actions)}
-        top_categories = _top_categories(categories, trait)
         strongest = np.argsort(-share, kind="stable")[:n_exemplars]
         described.append(TraitDescription(
-            trait=trait, name=_name(trait, tokens, top_categories, act_lifts),
+            trait=trait, name=names[trait] + _behaviour(act_lifts),
             prevalence=float(share.mean()) if len(share) else 0.0,
-            customers=int((share > threshold).sum()), tokens=tokens, categories=top_categories, action_shares=acts,
+            customers=int((share > threshold).sum()), tokens=tokens, categories=kinds_of[trait], action_shares=acts,
             action_lifts=act_lifts, exemplars=tuple(int(c) for c in strongest if share[c] > 0),
-            activity=correlation(share, events),
+            activity=correlation(share, events), background=is_background(tokens),
+            charges=tuple(token.row for token in tokens if is_charge(token.text)),
         ))
     return described
+
+
+def is_background(tokens: Sequence[TopToken]) -> bool:
+    """Whether no token is BACKGROUND_LIFT times as common among the trait's customers."""
+    return bool(tokens) and max(token.lift for token in tokens) < tuning.BACKGROUND_LIFT
+
+
+def name_traits(
+    tops: Sequence[tuple[TopToken, ...]], categories: Sequence[tuple[tuple[Any, float], ...]], vocabulary: Vocabulary
+) -> list[str]:
+    """Names without behaviour, no two alike: each trait's proposals grow longer until nobody else has the same."""
+    goods = [[token for token in tokens if not is_charge(token.text)] or list(tokens) for tokens in tops]
+    texts = [list(dict.fromkeys(token.text for token in tokens if token.text)) for tokens in goods]
+    catalogue = [] if vocabulary.item_texts is None else [text for text in vocabulary.item_texts.tolist() if text]
+    book = Phrasebook(catalogue, {text for some in texts for text in some})
+    proposals = []
+    for trait, tokens in enumerate(goods):
+        parts = book.best(texts[trait])[:3] if texts[trait] else []
+        plain = [shortened(token.text or str(token.token)) for token in tokens]
+        lead = [str(categories[trait][0][0])] if categories[trait] else []
+        if lead or parts:
+            first = lead or parts[:1]
+            rest = parts if lead else parts[1:]
+            grown = [*first, *(f"{', '.join(first)}, {', '.join(rest[:n])}" for n in range(1, len(rest) + 1))]
+        else:
+            grown = [" / ".join(plain[:n]) for n in range(min(2, len(plain)), len(plain) + 1) if n]
+        grown += [f"{grown[0]} ({token})" for token in plain] if grown else []
+        prefix = "background: " if is_background(tops[trait]) else ""
+        proposals.append([prefix + name for name in grown] or [f"trait {trait}"])
+    return distinct(proposals)
 
 
 def _top_token(lift: TokenLift, trait: int, row: int, vocabulary: Vocabulary) -> TopToken:
@@ -227,43 +288,26 @@ def _by_group(
 
 
 def _top_categories(categories: Any, trait: int) -> tuple[tuple[Any, float], ...]:
-    """The three categories of highest lift above 1, of those with a share of at least CATEGORY_MIN_SHARE."""
+    """The three categories of highest lift, of CATEGORY_MIN_LIFT or more, with a share of at least
+    CATEGORY_MIN_SHARE."""
     if categories is None:
         return ()
     kinds, share, lift = categories
     order = np.argsort(-lift[trait], kind="stable")
-    picked = [c for c in order if share[trait, c] >= tuning.CATEGORY_MIN_SHARE and lift[trait, c] > 1.0][:3]
-    return tuple((kinds[c], float(lift[trait, c])) for c in picked)
+    picked = [c for c in order if share[trait, c] >= tuning.CATEGORY_MIN_SHARE and kinds[c] != ""]
+    return tuple((kinds[c], float(lift[trait, c])) for c in picked[:3] if lift[trait, c] >= tuning.CATEGORY_MIN_LIFT)
 
 
-def _name(
-    trait: int, tokens: tuple[TopToken, ...], categories: tuple[tuple[Any, float], ...], act_lifts: dict[str, float]
-) -> str:
-    """Category, else words that several descriptions share, else the first tokens; then how its customers act."""
-    texts = [token.text for token in tokens if token.text]
-    if categories:
-        head = str(categories[0][0])
-    elif texts:
-        head = " ".join(_common_words(texts)) or texts[0]
-    else:
-        head = " / ".join(str(token.token) for token in tokens[:3]) or f"trait {trait}"
+def _behaviour(act_lifts: dict[str, float]) -> str:
+    """How a trait's customers act, where it sets them apart."""
     buys, views = act_lifts.get("buy", 1.0), act_lifts.get("view", 1.0)
     if buys < tuning.SELDOM_BUYS_BELOW and views >= 1.0:
-        return f"{head}: browses, seldom buys"
+        return ": browses, seldom buys"
     if buys > tuning.BUYS_READILY_ABOVE:
-        return f"{head}: buys readily"
+        return ": buys readily"
     if act_lifts.get("remove", 1.0) > tuning.PUTS_BACK_ABOVE:
-        return f"{head}: often puts back"
-    return head
-
-
-def _common_words(texts: list[str]) -> list[str]:
-    """Up to three words that MIN_TEXTS_PER_WORD texts (or all of fewer) share, most common first."""
-    words = Counter(word for text in texts for word in dict.fromkeys(text.lower().split()) if len(word) > 2)
-    least = min(tuning.MIN_TEXTS_PER_WORD, len(texts))
-    first = {word: place for place, word in reversed(list(enumerate(" ".join(texts).lower().split())))}
-    shared = [word for word, n in words.items() if n >= least]
-    return sorted(shared, key=lambda word: (-words[word], first[word]))[:3]
+        return ": often puts back"
+    return ""
 
 
 def correlation(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,21 +14,16 @@ from ..events.sequences import Sequences
 
 @dataclass(frozen=True)
 class TraitFitOptions:
-    """The checked parameters of a fit. None for a parameter of the joint recipe's blend: chosen on inner splits."""
+    """The checked parameters of a fit, and the (n_traits, n_tokens) loadings to start from, if any."""
 
     n_traits: int
-    tie: float = 0.5
-    window: int = 10
-    ppmi_window: int = 5
-    windows_weight: float | None = None
-    ppmi_weight: float | None = None
-    loading_power: float | None = None
     n_restarts: int = 1
     max_iter: int = 200
     tol: float = 1e-4
     seed: int = 0
     workers: int = 1
     progress: Progress | None = None
+    previous: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -38,14 +33,11 @@ class RecipeResult:
     components : (n_traits, n_tokens) float32 loadings of the tokens.
     raw_profiles : (n_customers, n_traits) float32 weights >= 0 of the customers; a zero row without known tokens.
     arrays : what `encode` needs for other customers, without objects.
-    chosen : the joint recipe's blend, by parameter. tie : how far an item's tokens share their rates.
     """
 
     components: NDArray[np.float32]
     raw_profiles: NDArray[np.float32]
     arrays: dict[str, NDArray[Any]]
-    chosen: dict[str, float] = field(default_factory=dict)
-    tie: float = 0.0
 
 
 @runtime_checkable

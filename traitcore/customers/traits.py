@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,19 +17,20 @@ from ..events.sequences import Sequences
 from ..events.tokens import Corpus
 from ..events.vocabulary import Vocabulary, as_vocabulary
 from ..factorization.fold_in import fold_in
+from . import tuning
 from .components import unit_components
 from .counts import recency_counts, tie_tokens
 from .counts_recipe import CountsRecipe
-from .joint import JointRecipe
 from .pooling import check_tokens_covered
 from .recipes import Recipe, RecipeResult, TraitFitOptions
 from .shift import ShiftRecipe
-from .views import BLEND
+from .spectral import SpectralRecipe
+from .trait_identity import TraitHistory, history_of, in_order, order_as_before
 
 CHECK = Checks("TraitModel")
-RECIPES: dict[str, Recipe] = {"joint": JointRecipe(), "counts": CountsRecipe(), "shift": ShiftRecipe()}
-_REMOVED = ("codes", "semi", "smoothed", "split")
-_FORMAT = 2
+RECIPES: dict[str, Recipe] = {"spectral": SpectralRecipe(), "counts": CountsRecipe(), "shift": ShiftRecipe()}
+_REMOVED = ("codes", "joint", "semi", "smoothed", "split")
+_FORMAT = 3
 
 
 class TraitModel(ParamsMixin):
@@ -39,21 +39,13 @@ class TraitModel(ParamsMixin):
     Parameters
     ----------
     n_traits : traits to find.
-    method : "joint" (default): customers x tokens, session windows and PPMI rows factored together for one set of
-        token loadings. "counts": NMF of tf-idf weighted customers x tokens, the simple baseline. "shift": the recipe
-        first proposed (C - min, NMF, cosines), which warns (ShiftWarning): its traits depend on the coordinate system.
-        Or a recipe of your own: an object with the methods of `traitcore.customers.recipes.Recipe`.
-    tie : in [0, 1], the share of a token's count that its item's other tokens get while traits are learned ("joint");
-        a customer's weights are read from their own tokens.
-    window : events in a session window ("joint"). ppmi_window : how far apart in a session two tokens may lie to count
-        as a pair for PPMI ("joint").
-    windows_weight, ppmi_weight : weight of the windows and of the PPMI rows against the customers' rows ("joint").
-    loading_power : in (0, 1], to which the loadings are raised before weights are read; with 1 a trait's few largest
-        tokens count most ("joint"). These three are "auto" by default: 3.5, 10 * n_tokens / (n_customers * customers
-        per token) and 0.85, unless on inner splits another blend is clearly more reliable on halves of unseen
-        customers' histories, as with very short or noisy ones (see `chosen_`). The choice costs 18 small fits; fix all
-        three to skip it.
-    n_restarts : runs whose consensus is taken ("joint", "counts").
+    method : "spectral" (default): NMF of the customers' tokens, each weighing 1 / sqrt(df + mean df), or, where
+        customers have few tokens, of which tokens customers have together; from singular vectors rotated by varimax, so
+        that traits are the same for every seed and much the same for other customers. "counts": NMF of tf-idf weighted
+        customers x tokens, the simple baseline. "shift": the recipe first proposed (C - min, NMF, cosines), which warns
+        (ShiftWarning): its traits depend on the coordinate system. Or a recipe of your own: an object with the methods
+        of `traitcore.customers.recipes.Recipe`.
+    n_restarts : runs whose consensus is taken ("spectral", "counts").
     max_iter, tol : stopping of the factorization. random_state : seed. workers : threads, -1 for all cores.
 
     Attributes
@@ -66,18 +58,19 @@ class TraitModel(ParamsMixin):
         1). Recommend by these.
     tokens_ : (n_tokens,) external tokens, in the vocabulary's order.
     n_empty_ : customers without known tokens.
-    chosen_ : windows_weight, ppmi_weight and loading_power as used ("joint"; otherwise empty). A model with
-        `set_params(**chosen_)` fits by the same blend.
+    history_ : TraitHistory of the last fit with `previous`: the traits kept, new and gone. None without.
 
     See Also
     --------
     describe_traits : the traits in words. choose_n_traits : how many. evaluate_traits : how good.
-    LiveCustomers : weights updated with each event ("joint" and "counts").
+    LiveCustomers : weights updated with each event ("spectral" and "counts").
 
     Notes
     -----
-    Method: NMF (Lee & Seung 1999) of stacked views that share H, as in collective matrix factorization (Singh & Gordon
-    2008); PPMI after Levy & Goldberg 2014. Its constants, and what they were chosen on: `customers/tuning.py`.
+    Method: Rohe & Zeng 2023, "Vintage factor analysis with varimax performs statistical inference"; weights after Qin &
+    Rohe 2013; NMF (Lee & Seung 1999); PPMI after Levy & Goldberg 2014. Its constants, and what they were chosen on:
+    `customers/tuning.py`. Shares (`profiles_`) compare customers; raw weights (`raw_profiles_`) also say how much of a
+    customer the traits explain, and predict better.
 
     Examples
     --------
@@ -95,13 +88,7 @@ class TraitModel(ParamsMixin):
         self,
         n_traits: int = 16,
         *,
-        method: str | Recipe = "joint",
-        tie: float = 0.5,
-        window: int = 10,
-        ppmi_window: int = 5,
-        windows_weight: float | Literal["auto"] = "auto",
-        ppmi_weight: float | Literal["auto"] = "auto",
-        loading_power: float | Literal["auto"] = "auto",
+        method: str | Recipe = "spectral",
         n_restarts: int = 1,
         max_iter: int = 200,
         tol: float = 1e-4,
@@ -110,12 +97,6 @@ class TraitModel(ParamsMixin):
     ) -> None:
         self.n_traits = n_traits
         self.method = method
-        self.tie = tie
-        self.window = window
-        self.ppmi_window = ppmi_window
-        self.windows_weight = windows_weight
-        self.ppmi_weight = ppmi_weight
-        self.loading_power = loading_power
         self.n_restarts = n_restarts
         self.max_iter = max_iter
         self.tol = tol
@@ -128,6 +109,7 @@ class TraitModel(ParamsMixin):
         vocabulary: Vocabulary | None = None,
         *,
         item_vectors: ArrayLike | None = None,
+        previous: ArrayLike | None = None,
         progress: ProgressLike = None,
     ) -> Self:
         """Learn the traits of the customers (owners) of `sequences`; returns self.
@@ -138,6 +120,9 @@ class TraitModel(ParamsMixin):
             returned, which has its vocabulary.
         vocabulary : of those tokens.
         item_vectors : (n_tokens, d) float32, for recipes that need them ("shift").
+        previous : (k, n_tokens) float32 >= 0 or None, loadings of an earlier fit over these tokens (zero for tokens it
+            didn't have). Traits that continue one of them get its row, and `history_` tells which do; with k = n_traits
+            the fit also starts from them.
         progress : True draws a bar; or a callback progress(stage, done, total).
 
         Raises
@@ -165,17 +150,25 @@ class TraitModel(ParamsMixin):
             vectors = Checks("TraitModel.fit").array(
                 "item_vectors", item_vectors, dtype=np.float32, shape=(n_tokens, None)
             )
+        earlier = None
+        if previous is not None:
+            earlier = Checks("TraitModel.fit").array(
+                "previous", previous, dtype=np.float32, shape=(None, n_tokens), nonnegative=True
+            )
+            if earlier.shape[0] == options.n_traits and earlier.any(axis=1).all():
+                options = replace(options, previous=earlier)
         found = recipe.fit(sequences, vocabulary.token_item, vectors, options)
-        self._fitted, self._fitted_with = found, (recipe, options)
+        self.history_: TraitHistory | None = None
+        if earlier is not None:
+            found = in_order(found, order_as_before(earlier, found.components))
+            self.history_ = history_of(earlier, found.components)
+        self._fitted, self._fitted_with = found, (recipe, replace(options, previous=None))
         self.components_ = found.components
         self.raw_profiles_ = found.raw_profiles
         self.profiles_ = rows_to_shares(self.raw_profiles_)
         self.n_empty_ = sequences.n_owners - len(np.unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
-        self.token_rates_ = token_rates(
-            self.raw_profiles_, sequences, vocabulary.token_item, found.tie, options.workers
-        )
+        self.token_rates_ = token_rates(self.raw_profiles_, sequences, vocabulary.token_item, options.workers)
         self.tokens_ = vocabulary.tokens
-        self.chosen_ = self._fitted.chosen
         return self
 
     def transform(self, sequences: Sequences, *, vocabulary: Vocabulary | None = None) -> NDArray[np.float32]:
@@ -212,7 +205,6 @@ class TraitModel(ParamsMixin):
         arrays: dict[str, NDArray[Any]] = {
             "format": np.array([_FORMAT]), "components": self.components_, "raw_profiles": self.raw_profiles_,
             "token_rates": self.token_rates_, "tokens": tokens, "n_empty": np.array([self.n_empty_]),
-            "chosen": np.array(list(self.chosen_.values()), dtype=np.float64),
         }
         return arrays | {f"recipe_{name}": array for name, array in self._fitted.arrays.items()}
 
@@ -227,13 +219,13 @@ class TraitModel(ParamsMixin):
             raise Checks("TraitModel.from_arrays").value_error("arrays", f"of format {_FORMAT}", made)
         model = cls(**params)
         learned = {name.removeprefix("recipe_"): a for name, a in arrays.items() if name.startswith("recipe_")}
-        chosen = dict(zip(BLEND, np.asarray(arrays["chosen"], dtype=np.float64).tolist()))
-        model._fitted = RecipeResult(arrays["components"], arrays["raw_profiles"], learned, chosen)
+        model._fitted = RecipeResult(arrays["components"], arrays["raw_profiles"], learned)
         model._fitted_with = (resolve_recipe(model.method), model._options(None))
         model.components_, model.raw_profiles_ = arrays["components"], arrays["raw_profiles"]
         model.profiles_ = rows_to_shares(model.raw_profiles_)
         model.token_rates_, model.tokens_ = arrays["token_rates"], arrays["tokens"]
-        model.n_empty_, model.chosen_ = int(np.asarray(arrays["n_empty"])[0]), chosen
+        model.history_ = None
+        model.n_empty_ = int(np.asarray(arrays["n_empty"])[0])
         return model
 
     def _own_rows(self, sequences: Sequences, vocabulary: Vocabulary) -> Sequences:
@@ -255,12 +247,6 @@ class TraitModel(ParamsMixin):
     def _options(self, progress: Progress | None) -> TraitFitOptions:
         return TraitFitOptions(
             n_traits=CHECK.integer("n_traits", self.n_traits, 1),
-            tie=CHECK.real("tie", self.tie, 0.0, 1.0),
-            window=CHECK.integer("window", self.window, 1),
-            ppmi_window=CHECK.integer("ppmi_window", self.ppmi_window, 1),
-            windows_weight=_real_or_auto("windows_weight", self.windows_weight),
-            ppmi_weight=_real_or_auto("ppmi_weight", self.ppmi_weight),
-            loading_power=_real_or_auto("loading_power", self.loading_power, 1.0, open_low=True),
             n_restarts=CHECK.integer("n_restarts", self.n_restarts, 1),
             max_iter=CHECK.integer("max_iter", self.max_iter, 1),
             tol=CHECK.real("tol", self.tol, 0.0),
@@ -268,14 +254,6 @@ class TraitModel(ParamsMixin):
             workers=CHECK.workers(self.workers),
             progress=progress,
         )
-
-
-def _real_or_auto(name: str, value: Any, high: float = math.inf, *, open_low: bool = False) -> float | None:
-    """None for "auto"."""
-    if isinstance(value, str):
-        Checks("TraitModel").choice(name, value, ("auto",))
-        return None
-    return Checks("TraitModel").real(name, value, 0.0, high, open_low=open_low)
 
 
 def resolve_recipe(method: str | Recipe) -> Recipe:
@@ -293,15 +271,15 @@ def resolve_recipe(method: str | Recipe) -> Recipe:
 
 
 def token_rates(
-    raw: NDArray[np.float32], sequences: Sequences, token_item: NDArray[np.int32], tie: float, workers: int
+    raw: NDArray[np.float32], sequences: Sequences, token_item: NDArray[np.int32], workers: int
 ) -> NDArray[np.float32]:
-    """Non-negative least squares of who has which token (spread over an item's tokens by `tie`) on the weights.
+    """Non-negative least squares of who has which token (spread over an item's tokens by RATE_TIE) on the weights.
 
     A token counts RATE_DECAY for each session since the customer last had it: recent purchases predict the next ones
     better, as ranges change. A customer's weights and tokens have length 1 here; otherwise the longest histories would
     dominate the rates.
     """
     have = unit_sparse_rows(recency_counts(sequences, n_tokens=len(token_item)))
-    tied = tie_tokens(token_item, tie)
+    tied = tie_tokens(token_item, tuning.RATE_TIE)
     taken = (have if tied is None else sparse.csr_array(have @ tied)).T
     return np.ascontiguousarray(fold_in(taken, np.ascontiguousarray(unit_components(raw).T), workers=workers).T)

@@ -1,54 +1,25 @@
-"""Tuned constants of the trait recipes and of the traits' names: what each is, what it was chosen on, what was tried.
+"""Constants of the trait recipes and of the traits' names: what each is, and what shows that it hardly matters.
 
-"The shops" are Online Retail (2,843 customers) and RetailRocket buyers (1,127), judged by the strict protocol of
-`evaluate_traits` (`benchmarks/versus.py traits`); "simulated" are shops of `simulate_events`, judged by the recovery of
-their planted traits (`planted`, `pipeline`). The constants were chosen by looking at both, so neither is independent
-evidence for them. "No range" means that no neighbouring values were recorded.
+Judged by `benchmarks/versus.py traits` on five real logs and seven simulated shops; docs/traits.md has the figures.
 """
 
 from __future__ import annotations
 
-# --- Views of the joint recipe ---
+# --- The default recipe ---
 
-# Weight of the session windows against the customers' rows: the default, and the rival where windows help little.
-# Shops: 3.5 gives Retail NPMI .473 and bootstrap stability .931; 3 and 4 lose (NPMI .470 or bootstrap .90). Rival: no
-# range.
-WINDOWS_WEIGHTS = (3.5, 1.0)
-# The density's PPMI weight is DENSITY * n_tokens / (n_customers * customers per token): 10 on the shops, no range. A
-# fixed weight does not serve both: an earlier one had to be 3 on sparse RetailRocket and .02 on dense Retail.
-DENSITY = 10.0
-# PPMI weight for histories too short to show which tokens belong together; those rows then shape the traits nearly
-# alone, as on simulated shops of one session per customer. No range.
-HIGH_PPMI_WEIGHT = 30.0
-# HIGH_PPMI_WEIGHT is a rival only where the density's weight is below this fraction of it. No range.
-HIGH_PPMI_RIVAL_BELOW = 0.3
-# A customer's row has length (number of different tokens) ** HISTORY_POWER: long histories say more, but in proportion
-# a few of them would be the traits. Windows, of similar length, count in proportion. Shops: .1 at first, then .15.
-HISTORY_POWER = 0.15
-# A token's PPMI row has length (customers with the token) ** PPMI_DF_POWER, as rare tokens' rows are mostly chance.
-# Shops: from .25 to .45 one shop gains and the other loses.
-PPMI_DF_POWER = 0.5
-# PPMI of a pair seen n times is multiplied by n / (n + PAIR_DISCOUNT). Shops: with 1, one gains and the other loses.
+# Customers with fewer different tokens than this, on average, have short histories: pairs of tokens are factored, not
+# rows. The shops of 7, 10 and 15 gain by pairs, those of 38 and more by rows; on the one of 15 both recover the same.
+SHORT_HISTORY = 20.0
+# Loadings are raised to this power, so that more tokens decide who has a trait: steadier where events are noisy, a
+# little less coherent where they are not. 1 and .5: see docs/traits.md.
+LOADING_POWER = 0.85
+# PPMI of a pair that n customers have is multiplied by n / (n + PAIR_DISCOUNT). With 0 and 5 planted traits are the
+# same to .003; real baskets are steadier with it.
 PAIR_DISCOUNT = 5.0
-# Customers and windows that shape the loadings, at most: a random sample stands for more of them. Simulated shop of
-# 400,000 customers: 16 traits hardly change with more rows; PPMI rows must stay whole (planted .50 instead of .68).
+# For speed only: customers' rows that are factored, at most, and pairs that are counted, at most. A random sample
+# stands for the others.
 MAX_FIT_ROWS = 100_000
-
-# --- Loadings of the joint recipe ---
-
-# Powers to which loadings may be raised, the default first. Simulated: where events are noisy .5 instead of .85 lifts
-# the recovery from .935 to .966; .3 and .35 were tried and rejected.
-LOADING_POWERS = (0.85, 0.7, 0.5)
-# Share of the final loadings estimated from customers' own counts; the rest comes from the joint fit. Shops: .2 at
-# first, then .5; no range.
-OWN_SHARE = 0.5
-# Components fitted beyond those wanted, as a share: duplicates among them are recognised and merged. No range.
-EXTRA_COMPONENTS = 0.25
-# Use the SVD start only if its split-half reliability is higher by this fraction. Shops: with 0, Retail NPMI .469
-# instead of .473.
-START_GAIN = 0.05
-# Customers, picked at random, on whom the two starts are compared, at most. For speed only; no range.
-MAX_VALIDATION_CUSTOMERS = 20_000
+MAX_PAIRS = 50_000_000
 
 # --- Start of a factorization ---
 
@@ -61,40 +32,24 @@ START_ROUNDING = 1e-5
 # need 192 of the 512 that 16 traits allow; noise, whose singular values are all alike, would need thousands.
 START_COLUMNS, START_COLUMNS_PER_COMPONENT = 128, 24
 
-# --- Choice of the blend ---
-
-# Inner halvings of the customers, each judged both ways. Two at first, then three; no range.
-N_INNER_SPLITS = 3
-# Customers who take part: at most so many, or as many as have so many events. For speed; no range.
-MAX_CHOICE_CUSTOMERS = 4000
-MAX_CHOICE_EVENTS = 60_000
-# Tokens that take part, the most common: a sample of customers has each of a large range's tokens too seldom. Simulated
-# shop of 60,000 items: recovery .38 with all tokens, .68 with 5,000.
-MAX_CHOICE_TOKENS = 5000
-# A rival must be more reliable than the default by this fraction and by so many standard errors. Without these the
-# best of noisy splits changed with each refit. No range.
-CLEAR_GAIN = 0.03
-CLEAR_ERRORS = 2.0
-# Stopping of the inner fits, where the model's own is not looser. For speed; no range.
-CHOICE_MAX_ITER = 80
-CHOICE_TOL = 1e-3
-
 # --- Rates and names ---
 
 # A token last seen k sessions ago counts RATE_DECAY ** k in a trait's rates. Retail: recall@20 .084 with 1, .093 with
 # .5; rates from the last session alone lose on RetailRocket (.040).
 RATE_DECAY = 0.5
+# A token gives this share of its count to its item's other tokens in the rates: who viewed an item may buy it.
+RATE_TIE = 0.5
 # Weights are raised to this power before lifts are taken: otherwise a few customers whose short history one trait
-# explains whole would name it. Shops: better names at equal diversity than 1; .8 at first, then .75, the
-# middle of what other halvings of both shops ask for.
-LIFT_POWER = 0.75
-# Average customers added to each token's, and customers a naming token must have. Shops: smoothing of 20 to 50 with 10
-# customers or more was the most robust; the NPMI of RetailRocket depends on the least number of customers.
+# explains whole would name it. Coherence of names is the same to .005 from .3 to .75 and falls above.
+LIFT_POWER = 0.5
+# Average customers added to each token's. Shops: smoothing of 20 to 50 was the most robust.
 LIFT_SMOOTHING = 20.0
-LIFT_MIN_DF = 5
-# A category names a trait from this share of the trait's events on. Not measured; no range.
-CATEGORY_MIN_SHARE = 0.05
-# Words that at least so many descriptions share name a trait. Not measured; no range.
-MIN_TEXTS_PER_WORD = 3
+# Customers a naming token needs: sqrt(customers / LIFT_OF_PAIRS), for the reason that `least_customers` gives; at least
+# LIFT_MIN_DF. Tokens of a trait typically meet a few times as often as by chance.
+LIFT_OF_PAIRS, LIFT_MIN_DF = 4.0, 5
+# No token of a trait this much more common among its customers: the trait is background.
+BACKGROUND_LIFT = 1.25
+# A category names a trait from this share of the trait's events and this lift on.
+CATEGORY_MIN_SHARE, CATEGORY_MIN_LIFT = 0.05, 1.3
 # Lifts of actions from which on a name says how a trait's customers act. Not measured; no range.
 SELDOM_BUYS_BELOW, BUYS_READILY_ABOVE, PUTS_BACK_ABOVE = 0.7, 1.4, 1.5

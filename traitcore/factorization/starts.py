@@ -75,6 +75,7 @@ def nndsvd_start(
     Each of the k = len(S) pairs gives its positive or its negative part, whichever is larger. Entries below `smallest`
     become `fill`, as do the components past k. U is of rows multiplied by `row_roots`, W is not; U is overwritten then.
     """
+    U, V = np.ascontiguousarray(U), np.ascontiguousarray(V)
     k, dtype = len(S), U.dtype.type
     scales = _part_scales(_part_norms(U, k, workers), _part_norms(V, k, workers), S)
     if row_roots is not None:

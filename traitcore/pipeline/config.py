@@ -69,7 +69,7 @@ class PipelineConfig:
     customers: str = "auto"
     pooling: str = "tfidf"
     n_traits: int = 16
-    trait_method: str = "joint"
+    trait_method: str = "spectral"
     recent: int = 20
     workers: int = 1
     parallel: str = "reproducible"

@@ -42,6 +42,7 @@ from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table, with_next_model
+from .trait_versions import PublishedTraits, carry_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,7 @@ def fit_pipeline(
     catalogue: Catalogue | None = None,
     store: str | os.PathLike[str] | TableStore | None = None,
     force: tuple[str, str] | None = None,
+    trait_names: Mapping[int, str] | None = None,
     progress: ProgressLike = None,
     **options: Any,
 ) -> PipelineResult:
@@ -111,6 +113,8 @@ def fit_pipeline(
         guardrails use their differences. The sessions held out from the first refit choose how next items are ranked,
         by context vectors or by cosine (`metadata["next"]` of tokens and items, used by `traitcore similar --next` and
         `recommend --next`).
+    trait_names : names of your own for traits, by row. Traits continue those published before: a trait that is matched
+        keeps its row, and the name it was given then, unless another is given here.
     force : (who, why): publish although the guardrails fail; both are recorded.
     progress : True draws a bar; or a callback `progress(stage, done, total)`.
 
@@ -150,7 +154,10 @@ def fit_pipeline(
         embedder = make_embedder(config, corpus.window)
         embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.stage_progress(config.method))
         kept["report"] = getattr(embedder, "report_", None)
-    learned = _learn_customers(corpus, embedder, config, catalogue, run) if with_customers(config, log) else None
+    learned = None
+    if with_customers(config, log):
+        published = PublishedTraits.of(store)
+        learned = _learn_customers(corpus, embedder, config, catalogue, run, published, dict(trait_names or {}))
     with run.stage("tables") as kept:
         result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
     if store is not None:
@@ -206,7 +213,8 @@ class _Learned:
 
 
 def _learn_customers(
-    corpus: TokenizedLog, embedder: Embedder, config: PipelineConfig, catalogue: Catalogue | None, run: Run
+    corpus: TokenizedLog, embedder: Embedder, config: PipelineConfig, catalogue: Catalogue | None, run: Run,
+    published: PublishedTraits | None, names: dict[int, str],
 ) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     attention = None
@@ -223,16 +231,38 @@ def _learn_customers(
         pooled, n_empty = pool_customers(sequences, vectors, vocabulary, config, attention)
         kept["report"] = f"{len(pooled):,} customers, {n_empty:,} without known tokens"
     with run.stage("traits") as kept:
-        model, sample, drawn = fit_traits(sequences, vocabulary, vectors, config, run.stage_progress("traits"))
+        model, sample, drawn = fit_traits(
+            sequences, vocabulary, vectors, config, run.stage_progress("traits"),
+            None if published is None else published.loadings_of(vocabulary.tokens),
+        )
         if drawn is not None:
             read_traits(model, sequences)
-            kept["report"] = f"shaped by {len(drawn):,} customers drawn at random, read for all"
-    with run.stage("descriptions"):
+        told = [] if drawn is None else [f"shaped by {len(drawn):,} customers drawn at random, read for all"]
+        told += [] if model.history_ is None else [str(model.history_)]
+        kept["report"] = "\n".join(told) or None
+    with run.stage("descriptions") as kept:
         categories = None
         if catalogue is not None and catalogue.categories is not None:
             categories = [name or "" for name in catalogue.of(vocabulary.item_ids, "categories")]
-        traits = describe(model, sample, drawn, vocabulary, categories)
+        found = describe(model, sample, drawn, vocabulary, categories)
+        traits = carry_names(found, names, published, model.history_)
+        kept["report"] = pointed_out(traits)
     return _Learned(pooled, model, traits)
+
+
+def pointed_out(traits: tuple[TraitDescription, ...]) -> str | None:
+    """What a reader of the traits should know: background traits, and tokens that are charges rather than goods."""
+    background = [str(trait.trait) for trait in traits if trait.background]
+    charges = {token.row: token.text for trait in traits for token in trait.tokens if token.row in trait.charges}
+    lines = []
+    if background:
+        lines.append(f"background, what most customers do: trait {', '.join(background)}")
+    if charges:
+        lines.append(
+            f"charges rather than goods among the traits' tokens: {', '.join(list(charges.values())[:5])}. They say "
+            "how an order was sent or paid; leave their rows out of the log if they should shape no trait"
+        )
+    return "\n".join(lines) or None
 
 
 def _as_tables(

@@ -110,16 +110,19 @@ def pool_customers(
 
 def fit_traits(
     sequences: Sequences, vocabulary: Vocabulary, vectors: NDArray[np.float32], config: PipelineConfig,
-    progress: Progress | None,
+    progress: Progress | None, previous: NDArray[np.float32] | None = None,
 ) -> tuple[TraitModel, Sequences, NDArray[np.int64] | None]:
-    """(the model, the customers who shaped it, which these are of all: None where they are all)."""
+    """(the model, the customers who shaped it, which these are of all: None where they are all).
+
+    previous : (k, n_tokens) loadings of the traits published before, which these continue.
+    """
     n, sample, drawn = sequences.n_owners, sequences, None
     if n > SAMPLE:
         drawn = np.sort(np.random.default_rng([config.seed, 17]).permutation(n)[:SAMPLE])
         sample = take_owners(sequences, drawn)
     model = TraitModel(
         config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
-    ).fit(sample, vocabulary, item_vectors=vectors, progress=progress)
+    ).fit(sample, vocabulary, item_vectors=vectors, previous=previous, progress=progress)
     return model, sample, drawn
 
 

@@ -22,7 +22,7 @@ from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary, as_vocabulary
 from .name_coherence import npmi_coherence, presence
-from .trait_coherence import Embed, NamingRules, with_blend_chosen
+from .trait_coherence import Embed
 from .trait_prediction import take_sequences
 
 CHECK = Checks("choose_n_traits")
@@ -144,8 +144,6 @@ def choose_n_traits(
         active = np.sort(rng.permutation(active)[: CHECK.integer("max_customers", max_customers, 4)])
     pairs = [split_halves(sequences, active, rng) for _ in range((n_refits + 1) // 2)]
     sides = [side for a, b in pairs for side in ((a, b), (b, a))][:n_refits]
-    halfway = type(template)(**template.get_params()).set_params(n_traits=tried[len(tried) // 2])
-    template = with_blend_chosen(halfway, take_owners(sequences, active), vocabulary, NamingRules())
     figures = np.zeros((len(tried), 4))
     for row, k in enumerate(tried):
         figures[row] = _judged(template, k, sequences, vocabulary, embed, sides, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from scipy import sparse
 from scipy.special import stdtrit
 
 from .._rows import rows_to_shares
-from ..customers.blend_selection import choose_blend
 from ..customers.counts import count_tokens
 from ..customers.customer_subsets import split_halves, take_owners
 from ..customers.describe import token_lift
@@ -57,18 +56,6 @@ def fit_and_name(
     counts = count_tokens(known, n_tokens=len(vocabulary))
     lift = token_lift(fresh.raw_profiles_, counts, smoothing=naming.smoothing, min_df=naming.min_df)
     return NamedFit(fresh, lift.top(naming.k), counts, lift.eligible, lift.document_frequencies)
-
-
-def with_blend_chosen(
-    model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules
-) -> TraitModel:
-    """The same model with parameters "auto" of the joint recipe chosen on these customers, for refits to share.
-    """
-    if model.method != "joint":
-        return model
-    known = drop_rare(sequences, len(vocabulary), naming.min_count)
-    blend = choose_blend(known, vocabulary.token_item, model._options(None))
-    return type(model)(**model.get_params()).set_params(**asdict(blend))
 
 
 def drop_rare(sequences: Sequences, n_tokens: int, min_count: int) -> Sequences:

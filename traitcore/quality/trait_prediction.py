@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.svd import randomized_svd
 from .name_coherence import presence
-from .trait_coherence import Embed, NamingRules, with_blend_chosen
+from .trait_coherence import Embed
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,28 +46,38 @@ def take_sequences(sequences: Sequences, kept: NDArray[np.bool_]) -> Sequences:
     return sequences.keep(np.repeat(kept, np.diff(sequences.offsets)))
 
 
-def recall_at(
-    scores: NDArray[Any], past: sparse.csr_array, future: sparse.csr_array, k: int = 20
-) -> tuple[float, int]:
+Scores = Callable[[slice], NDArray[Any]]
+"""A range of customers -> (n, n_tokens) scores. By ranges, for all customers' scores at once would dwarf the fit."""
+
+_BLOCK = 256
+
+
+def recall_at(scores: Scores, past: sparse.csr_array, future: sparse.csr_array, k: int = 20) -> tuple[float, int]:
     """Mean share of a customer's new tokens (future, not past) among the k best-scored tokens not in their past.
 
     Ties at the cut count by the share of the tied places inside it. Returns the mean and the number of customers with
     new tokens.
     """
-    found = []
-    for row in range(len(scores)):
-        old = past.indices[past.indptr[row] : past.indptr[row + 1]]
-        new = np.setdiff1d(future.indices[future.indptr[row] : future.indptr[row + 1]], old)
-        if not len(new) or not len(old):
-            continue
-        line = np.array(scores[row], dtype=np.float64)
-        line[old] = -np.inf
-        cut = np.partition(line, len(line) - k)[len(line) - k] if k < len(line) else -np.inf
-        above = line > cut
-        tied = line == cut
-        free = (k - above.sum()) / max(int(tied.sum()), 1)
-        found.append(float((above[new] + tied[new] * min(free, 1.0)).mean()))
+    found: list[float] = []
+    for start in range(0, past.shape[0], _BLOCK):
+        block = slice(start, min(start + _BLOCK, past.shape[0]))
+        lines = scores(block)
+        for row in range(block.start, block.stop):
+            old = past.indices[past.indptr[row] : past.indptr[row + 1]]
+            new = np.setdiff1d(future.indices[future.indptr[row] : future.indptr[row + 1]], old)
+            if len(new) and len(old):
+                found.append(_recall_of(lines[row - start], old, new, k))
     return (float(np.mean(found)) if found else float("nan")), len(found)
+
+
+def _recall_of(scores: NDArray[Any], old: NDArray[Any], new: NDArray[Any], k: int) -> float:
+    line = np.array(scores, dtype=np.float64)
+    line[old] = -np.inf
+    cut = np.partition(line, len(line) - k)[len(line) - k] if k < len(line) else -np.inf
+    above = line > cut
+    tied = line == cut
+    free = (k - above.sum()) / max(int(tied.sum()), 1)
+    return float((above[new] + tied[new] * min(free, 1.0)).mean())
 
 
 def judge_prediction(
@@ -76,6 +87,7 @@ def judge_prediction(
     embed: Embed | None,
     item_category: NDArray[np.integer] | None,
     seeds: list[int],
+    progress: Callable[[int], None] = lambda done: None,
     k: int = 20,
 ) -> dict[str, float]:
     """Recall@k of the unseen tokens of each customer's last sequence, from the ones before.
@@ -91,24 +103,26 @@ def judge_prediction(
     past = count_tokens(periods.past, n_tokens=n_tokens)
     item_past, item_future = (_by_item(c, vocabulary) for c in (past, periods.future))
     vectors = None if embed is None else embed(periods.past)
-    model = with_blend_chosen(model, periods.past, vocabulary, NamingRules())
+    item_map = _item_map(vocabulary) if len(vocabulary.actions) else None
     recalls, item_recalls, hits = [], [], []
-    for seed in seeds:
+    for place, seed in enumerate(seeds):
         fresh = type(model)(**model.get_params()).set_params(random_state=seed)
         fresh.fit(periods.past, vocabulary, item_vectors=vectors)
-        scores = fresh.profiles_ @ fresh.token_rates_
+        scores = _product(fresh.profiles_, fresh.token_rates_)
         recalls.append(recall_at(scores, past, periods.future, k)[0])
-        if len(vocabulary.actions):
-            item_recalls.append(recall_at(scores @ _item_map(vocabulary), item_past, item_future, k)[0])
+        if item_map is not None:
+            by_item = _product(fresh.profiles_, np.asarray(fresh.token_rates_ @ item_map))
+            item_recalls.append(recall_at(by_item, item_past, item_future, k)[0])
         if item_category is not None:
             hits.append(_category_hit(scores, periods.future, vocabulary, item_category))
+        progress(place + 1)
     figures = {"recall": float(np.mean(recalls))} | _baselines(past, periods, vectors, model.n_traits, k, seeds[0])
     figures["price"] = figures["recall"] / figures["recall_pca"] if figures["recall_pca"] > 0 else float("nan")
     if item_recalls:
         figures["recall_items"] = float(np.mean(item_recalls))
     if hits and item_category is not None:
         figures["category_hit"] = float(np.mean(hits))
-        popular = np.broadcast_to(presence(past).sum(axis=0), past.shape)
+        popular = _same_for_all(presence(past).sum(axis=0))
         figures["category_hit_popular"] = _category_hit(popular, periods.future, vocabulary, item_category)
     return figures
 
@@ -126,16 +140,29 @@ def _baselines(
     scale = np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
     unit = sparse.csr_array(rows @ sparse.csr_array(sparse.diags(scale)))
     figures: dict[str, float] = {}
-    popular = np.broadcast_to(popularity, past.shape)
-    figures["recall_popular"], evaluated = recall_at(popular, past, periods.future, k)
-    figures["recall_pca"] = recall_at((svd.U * svd.singular_values) @ svd.Vt, past, periods.future, k)[0]
-    figures["recall_counts"] = recall_at((unit @ (unit.T @ unit)).toarray(), past, periods.future, k)[0]
+    figures["recall_popular"], evaluated = recall_at(_same_for_all(popularity), past, periods.future, k)
+    pca = _product(svd.U * svd.singular_values, svd.Vt)
+    figures["recall_pca"] = recall_at(pca, past, periods.future, k)[0]
+    columns_of = sparse.csr_array(unit.T)
+
+    def through_customers(block: slice) -> NDArray[Any]:
+        return np.asarray(((unit[block] @ columns_of) @ unit).todense())
+
+    figures["recall_counts"] = recall_at(through_customers, past, periods.future, k)[0]
     if vectors is not None:
         pooled = customer_vectors(periods.past, vectors, method="tfidf").vectors
-        direct = pooled @ unit_float32_rows(vectors).T
+        direct = _product(pooled, unit_float32_rows(vectors).T)
         figures["recall_vectors"] = recall_at(direct, past, periods.future, k)[0]
     figures["customers_asked"] = float(evaluated)
     return figures
+
+
+def _product(left: NDArray[Any], right: NDArray[Any]) -> Scores:
+    return lambda block: np.asarray(left[block] @ right)
+
+
+def _same_for_all(scores: NDArray[Any]) -> Scores:
+    return lambda block: np.broadcast_to(scores, (block.stop - block.start, len(scores)))
 
 
 def _item_map(vocabulary: Vocabulary) -> sparse.csr_array:
@@ -151,7 +178,7 @@ def _by_item(counts: sparse.csr_array, vocabulary: Vocabulary) -> sparse.csr_arr
 
 
 def _category_hit(
-    scores: NDArray[Any], future: sparse.csr_array, vocabulary: Vocabulary, item_category: NDArray[np.integer]
+    scores: Scores, future: sparse.csr_array, vocabulary: Vocabulary, item_category: NDArray[np.integer]
 ) -> float:
     """Share of customers whose best-scored category occurs in their future (among purchases, where known)."""
     category = np.asarray(item_category)[vocabulary.token_item]
@@ -164,5 +191,6 @@ def _category_hit(
     spread = sparse.csr_array((np.ones(len(tokens), np.float32), (tokens, category[tokens])), shape=shape)
     wanted = np.asarray((future @ spread).todense()) > 0
     asked = wanted.any(axis=1)
-    best = np.asarray(scores @ spread).argmax(axis=1)
+    blocks = (slice(a, min(a + _BLOCK, len(wanted))) for a in range(0, len(wanted), _BLOCK))
+    best = np.concatenate([np.asarray(scores(block) @ spread).argmax(axis=1) for block in blocks])
     return float(wanted[np.arange(len(best)), best][asked].mean()) if asked.any() else float("nan")

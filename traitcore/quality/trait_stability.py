@@ -16,7 +16,7 @@ from ..customers.reliability import halve_histories, split_half_reliability
 from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
-from .trait_coherence import Embed, NamedFit, NamingRules, fit_and_name, with_blend_chosen
+from .trait_coherence import Embed, NamedFit, NamingRules, fit_and_name
 
 REFIT_SHARE = 0.8
 
@@ -71,9 +71,8 @@ def judge_stability(
     bootstrap_ari: adjusted Rand index of each customer's strongest trait, with its chance level (one side shuffled);
     bootstrap_jaccard: overlap of the names; seed_cosine: the same cosine for two seeds on all customers (near 1 by
     construction when a fit starts from the SVD: read the bootstrap); reliability: correlation of the shares read from
-    two halves of the history of a customer whom a refit hasn't seen. What is "auto" is chosen once, on all.
+    two halves of the history of a customer whom a refit hasn't seen.
     """
-    model = with_blend_chosen(model, sequences, vocabulary, naming)
     rng = np.random.default_rng([seed, 2])
     n = sequences.n_owners
     fits: list[NamedFit] = []

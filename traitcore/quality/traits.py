@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from ..customers.traits import TraitModel, resolve_recipe
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary, as_vocabulary
 from .name_coherence import npmi_coherence
-from .trait_coherence import Embed, NamingRules, fit_and_name, interval, judge_coherence, with_blend_chosen
+from .trait_coherence import Embed, NamingRules, fit_and_name, interval, judge_coherence
 from .trait_prediction import judge_prediction
 from .trait_stability import judge_stability, matched_correlation, matched_cosine
 
@@ -46,9 +46,14 @@ class TraitEvaluation:
     def __getitem__(self, name: str) -> float:
         return self.figures[name]
 
+    @property
+    def statement(self) -> str:
+        """What the coherence says in a sentence; "" where it wasn't checked."""
+        return support_statement(self.figures)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, for JSON."""
-        return {"figures": dict(self.figures), "protocol": dict(self.protocol)}
+        return {"figures": dict(self.figures), "protocol": dict(self.protocol), "statement": self.statement}
 
     def to_frame(self, library: str | None = None) -> Any:
         """figure, value: a data frame of "pandas" or "polars" (None: by what is there)."""
@@ -61,7 +66,30 @@ class TraitEvaluation:
         fixed = ", ".join(f"{name} {value}" for name, value in self.protocol.items())
         width = max((len(name) for name in self.figures), default=0)
         lines = [f"  {name:{width}s}  {value:10.4f}" for name, value in self.figures.items()]
-        return "\n".join([f"Traits judged with {fixed}:", *lines])
+        return "\n".join([f"Traits judged with {fixed}:", *lines, *filter(None, [self.statement])])
+
+
+def support_statement(figures: Mapping[str, float]) -> str:
+    """Whether the log supports traits: their names must cohere better than popular tokens do, on customers who took no
+    part, also without those of the longest histories. "" without these figures."""
+    if "npmi" not in figures:
+        return ""
+    light, popular = figures["npmi_without_heavy"], figures["npmi_popular_without_heavy"]
+    if light > popular and figures["npmi"] > figures["npmi_popular"]:
+        return (
+            f"The log supports traits: without the longest 5% of histories their names cohere at {light:.3f}, "
+            f"popular tokens at {popular:.3f}."
+        )
+    if figures["npmi"] > figures["npmi_popular"]:
+        return (
+            f"The log can't support traits for most customers: without the longest 5% of histories their names cohere "
+            f"at {light:.3f}, no better than popular tokens ({popular:.3f}). Fewer traits, items grouped into "
+            "categories, or a longer log may."
+        )
+    return (
+        f"The log can't support traits: their names cohere at {figures['npmi']:.3f}, no better than popular tokens "
+        f"({figures['npmi_popular']:.3f}). Fewer traits, items grouped into categories, or a longer log may."
+    )
 
 
 def evaluate_traits(
@@ -82,6 +110,7 @@ def evaluate_traits(
     max_customers: int | None = 10_000,
     random_state: int = 0,
     progress: Progress | None = None,
+    partial: Callable[[dict[str, float]], None] | None = None,
 ) -> TraitEvaluation:
     """Judge a trait method on data that were used neither to fit nor to name the traits.
 
@@ -114,12 +143,7 @@ def evaluate_traits(
     max_customers : judge a larger corpus on a random sample of this many; None: on all.
     random_state : int, the seed of all random choices.
     progress : callback `progress(stage, done, total)`.
-
-    Notes
-    -----
-    Parameters "auto" of a joint model are chosen once, on the customers that a figure is fitted on, never on held-out
-    ones: for coherence and nulls on each fitting half, for stability and invariance on the whole corpus (all refits
-    share the choice), for prediction on the past.
+    partial : callback, given the figures of each check as soon as it is made.
 
     Returns
     -------
@@ -180,18 +204,25 @@ def evaluate_traits(
         return lambda done: None if progress is None else progress(stage, done, total)
 
     figures: dict[str, float] = {}
-    if "coherence" in checks:
-        figures |= judge_coherence(*common, n_splits, seed, of_stage("coherence", n_splits))
-    if "stability" in checks:
-        figures |= judge_stability(*common, n_refits, seed, of_stage("stability", n_refits))
-    if "support" in checks or truth is not None:
-        figures |= _judge_whole(*common, truth, seed)
-    if "prediction" in checks:
-        figures |= judge_prediction(model, sequences, vocabulary, embed, item_category, [seed, seed + 1, seed + 2])
-    if "invariance" in checks:
-        figures |= _judge_invariance(*common, seed)
-    if "nulls" in checks:
-        figures |= _judge_nulls(*common, n_splits, seed, of_stage("nulls", n_splits))
+    seeds = [seed, seed + 1, seed + 2]
+    makes: dict[str, Callable[[], dict[str, float]]] = {
+        "coherence": lambda: judge_coherence(*common, n_splits, seed, of_stage("coherence", n_splits)),
+        "stability": lambda: judge_stability(*common, n_refits, seed, of_stage("stability", n_refits)),
+        "support": lambda: _judge_whole(*common, truth, seed),
+        "prediction": lambda: judge_prediction(
+            model, sequences, vocabulary, embed, item_category, seeds, of_stage("prediction", len(seeds))
+        ),
+        "invariance": lambda: _judge_invariance(*common, seed),
+        "nulls": lambda: _judge_nulls(*common, n_splits, seed, of_stage("nulls", n_splits)),
+    }
+    for check, make in makes.items():
+        if check in checks or (check == "support" and truth is not None):
+            found = make()
+            figures |= found
+            if check in ("support", "invariance"):  # the others tell of their parts
+                of_stage(check, 1)(1)
+            if partial is not None:
+                partial(found)
     protocol = asdict(naming) | {
         "method": recipe.name, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
         "customers": sequences.n_owners, "tokens": len(vocabulary), "random_state": seed,
@@ -230,7 +261,6 @@ def _judge_whole(
         "support": float((profiles > naming.support_weight).sum(axis=0).min()),
         "activity": float(max(activity)),
     }
-    figures |= fitted.model.chosen_
     if truth is not None:
         figures["recovery"] = matched_correlation(truth, profiles)
     return figures
@@ -240,7 +270,6 @@ def _judge_invariance(
     model: TraitModel, sequences: Sequences, vocabulary: Vocabulary, naming: NamingRules, embed: Embed | None, seed: int
 ) -> dict[str, float]:
     rng = np.random.default_rng([seed, 3])
-    model = with_blend_chosen(model, sequences, vocabulary, naming)
     first = fit_and_name(model, sequences, vocabulary, naming, embed, seed).model.raw_profiles_
     order = rng.permutation(sequences.n_owners)
     moved = fit_and_name(model, take_owners(sequences, order), vocabulary, naming, embed, seed).model.raw_profiles_
@@ -274,9 +303,8 @@ def _judge_nulls(
             replace(half, tokens=shuffle.permutation(half.tokens)),
             replace(half, tokens=half.tokens[_shuffled_within_owners(half, shuffle)]),
         )
-        chosen = with_blend_chosen(model, half, vocabulary, naming)
         for column, corpus in enumerate(shuffled):
-            fit = fit_and_name(chosen, corpus, vocabulary, naming, embed, seed + split)
+            fit = fit_and_name(model, corpus, vocabulary, naming, embed, seed + split)
             scores[split, column] = npmi_coherence(fit.tops, judges).mean()
         progress(split + 1)
     gain = (scores[:, 0] - scores[:, 2]).tolist()

@@ -41,8 +41,8 @@ class LiveCustomers:
     method : "mean", "tfidf" (needs `document_frequencies` (n_tokens,) and `n_documents`), or "recency" by elapsed time
         (needs `half_life_days`, and a timestamp with each event).
     token_action, action_weights : as in `customer_vectors`: factors of an event's weight by its token's action.
-    traits : a fitted `TraitModel` of method "joint" (its default) or "counts", or the `TraitBasis` of one: traits are
-        then what `TraitModel.transform_raw` gives for all the customer's events so far, in any order.
+    traits : a fitted `TraitModel` of method "spectral" (its default) or "counts", or the `TraitBasis` of one: traits
+        are then what `TraitModel.transform_raw` gives for all the customer's events so far, in any order.
     components : for the recipes over vectors, in place of `traits`: (k, d) float32 of any sign, or (k, 2d) with
         `split`: traits are the weights W >= 0 that minimise ||(vector - offset) - W components||. None: no traits.
     offset : (d,) subtracted before; None: nothing. split : fold in [C+, C-] in place of C.

@@ -22,14 +22,14 @@ from ..customers.traits import TraitModel
 from ..factorization.fold_in import WeightSolver
 from .table import EmbeddingTable
 
-METHODS = ("joint", "counts")
+METHODS = ("spectral", "counts")
 _PREFIX = "live_"
 _FIRST_PLACES = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
 class TraitBasis:
-    """The part of a fitted recipe that live traits need: "joint" or "counts" of `TraitModel`.
+    """The part of a fitted recipe that live traits need: "spectral" or "counts" of `TraitModel`.
 
     weights : (n_tokens,) float32, what a token weighs in a customer's row (its idf).
     basis : (n_tokens, k) float32, what one unit of a token adds to the customer's sums.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,7 @@ class Evaluation:
                 f"{self.traits['method']} traits, judged on customers that neither fitted nor named them",
                 f"  ({fixed})",
                 text_table(list(self.traits["figures"].items()), ("figure", "value"), indent=2), "", "In words",
+                *([f"  {self.traits['statement']}"] if self.traits.get("statement") else []),
             ]
             for f in trait_figures(self.traits["figures"]):
                 control = "" if f.control is None else f" ({f.control_name}: {f.control:.3f})"
@@ -88,8 +89,9 @@ def _items_text(found: dict[str, Any]) -> list[str]:
         for name, f in found["scorers"].items()
     ]
     heads = ("scorer", f"Recall@{k}", "95%", f"MRR@{k}", f"NDCG@{k}", "coverage", "popularity bias")
+    asked = "Items, given the others of their basket, whose order isn't known," if found["baskets"] else "Next item"
     return [
-        f"Next item of {found['sessions']:,} held-out sessions (by {found['by']}), {found['queries']:,} queries over "
+        f"{asked} of {found['sessions']:,} held-out sessions (by {found['by']}), {found['queries']:,} queries over "
         f"{found['n_items']:,} items", text_table(rows, heads, indent=2), f"  {RETRIEVAL.format(k=k)}",
     ]
 
@@ -101,8 +103,12 @@ def judge_items(
     """Next items of held-out sessions by vectors and counts of the other sessions; popularity as control."""
     corpus = prepare_corpus(log, config.with_options({"tokens": "item", "customers": "auto"}))
     n_items = len(corpus.vocabulary)
+    # Given sessions without times or places have no known order: "next" would ask for a shuffled one.
+    untimed = log.session is not None and log.timestamp_us is None and log.position is None and config.ties != "row"
     by = by or ("session" if corpus.sequences.timestamps_us is None else "time")
     train, test = split_sequences(corpus.sequences, by=by, test_share=test_share, random_state=config.seed)
+    if untimed:  # one time for all: a set, of which each item is asked for given the others
+        test = replace(test, timestamps_us=np.zeros(test.n_tokens, dtype=np.int64))
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
     counts = train.token_counts(n_items)
     popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
@@ -133,7 +139,8 @@ def judge_items(
         for name, scorer in scorers.items()
     }
     return {
-        "by": by, "sessions": len(test), "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
+        "by": by, "baskets": untimed, "sessions": len(test),
+        "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
         "scorers": {name: report.as_dict() for name, report in reports.items()},
     }
 

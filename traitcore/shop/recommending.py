@@ -89,11 +89,9 @@ def _next_items(
     items, by = tables.items, recorded_choice(tables.items, "recommend")
     denied = np.zeros(0, np.int64) if options["exclude"] is None else options["exclude"]
     model = next_model_of(items) if by == "model" else None
-    if model is not None:
-        # A session that says nothing has no next items: popularity is what a fallback is for.
-        silent = not len(session) and options["fallback"] is None
-        allowed = np.zeros(0, np.int64) if silent else options["allowed"]
-        options = options | {"exclude": np.concatenate([bought, denied]), "allowed": allowed}
+    # A session that says nothing has no next items, though the model knows what is popular: that is for a fallback.
+    if model is not None and len(session):
+        options = options | {"exclude": np.concatenate([bought, denied])}
         return next_items(session, model=model, **options), by
     without_events = np.flatnonzero(items.arrays["counts"] == 0)  # without events they have no context
     options = options | {"exclude": np.concatenate([without_events, bought, denied])}

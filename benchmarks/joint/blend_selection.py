@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..events.sequences import Sequences
-from ..factorization.fold_in import fold_in
+from traitcore.customers.components import factorize
+from traitcore.customers.counts import count_tokens, weigh_counts
+from traitcore.customers.customer_subsets import split_halves, take_owners
+from traitcore.customers.recipes import TraitFitOptions
+from traitcore.customers.reliability import halve_histories, split_half_reliability
+from traitcore.events.sequences import Sequences
+from traitcore.factorization.fold_in import fold_in
+
 from . import tuning
-from .components import factorize
-from .counts import count_tokens, weigh_counts
-from .customer_subsets import split_halves, take_owners
-from .recipes import TraitFitOptions
-from .reliability import halve_histories, split_half_reliability
-from .views import BLEND, Blend, JointViews, density_weight, refine_loadings, stack_views
+from .views import Blend, JointViews, density_weight, refine_loadings, stack_views
 
 _WINDOWS_WEIGHT, _LOW_WINDOWS_WEIGHT = tuning.WINDOWS_WEIGHTS
 _POWER = tuning.LOADING_POWERS[0]
@@ -34,14 +35,14 @@ def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], options: T
     trait is noise. On simulated shops this agreement (`split_half_reliability`), which needs no truth, ranked blends
     almost as the recovery of the planted traits did; predicting one half's tokens from the other did not.
 
-    The views are chosen first, then the power. What `options` fixes stays. MAX_CHOICE_CUSTOMERS customers (or as many
+    The views are chosen first, then the power. MAX_CHOICE_CUSTOMERS customers (or as many
     as have MAX_CHOICE_EVENTS events) and the MAX_CHOICE_TOKENS most common tokens take part, so that the choice costs
     the same on any log.
     """
     suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
     rivals = BLENDS if suggested < tuning.HIGH_PPMI_RIVAL_BELOW * tuning.HIGH_PPMI_WEIGHT else BLENDS[:2]
-    blends = list(dict.fromkeys(_with_fixed(blend, options) for blend in rivals))
-    powers = tuning.LOADING_POWERS if options.loading_power is None else (options.loading_power,)
+    blends = list(rivals)
+    powers = tuning.LOADING_POWERS
     chosen = blends[0]
     common = _with_common_tokens(sequences, len(token_item))
     active = np.unique(common.owners()[np.diff(common.offsets) > 0])
@@ -58,10 +59,6 @@ def _with_common_tokens(sequences: Sequences, n_tokens: int) -> Sequences:
     common = np.zeros(n_tokens, dtype=bool)
     common[np.argsort(-sequences.token_counts(n_tokens), kind="stable")[:tuning.MAX_CHOICE_TOKENS]] = True
     return sequences.keep(common[sequences.tokens])
-
-
-def _with_fixed(blend: Blend, options: TraitFitOptions) -> Blend:
-    return replace(blend, **{name: getattr(options, name) for name in BLEND if getattr(options, name) is not None})
 
 
 def _reliabilities(

@@ -1,23 +1,25 @@
-"""The default trait recipe: customers, session windows and PPMI rows factored together."""
+"""The joint trait recipe: customers, session windows and PPMI rows factored together."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..events.sequences import Sequences
-from ..factorization.fold_in import fold_in
+from traitcore._rows import cosines, unit_rows
+from traitcore.customers.components import Start, factorize
+from traitcore.customers.counts import count_tokens, weigh_counts
+from traitcore.customers.counts_recipe import CountsRecipe
+from traitcore.customers.customer_subsets import take_owners
+from traitcore.customers.recipes import RecipeResult, TraitFitOptions
+from traitcore.customers.reliability import halve_histories, split_half_reliability
+from traitcore.events.sequences import Sequences
+from traitcore.factorization.fold_in import fold_in
+
 from . import tuning
 from .blend_selection import choose_blend
-from .components import Start, factorize, merge_components
-from .counts import count_tokens, weigh_counts
-from .counts_recipe import CountsRecipe
-from .customer_subsets import take_owners
-from .recipes import RecipeResult, TraitFitOptions
-from .reliability import halve_histories, split_half_reliability
 from .views import JointViews, refine_loadings, stack_views
 
 
@@ -44,7 +46,7 @@ class JointRecipe(CountsRecipe):
         ]
         components = found[pick_more_reliable(found, sequences, token_item, views.idf, options)]
         raw = fold_in(views.plain, components, workers=options.workers)
-        return RecipeResult(components, raw, {"idf": views.idf}, chosen=asdict(blend), tie=options.tie)
+        return RecipeResult(components, raw, {"idf": views.idf})
 
 
 def merged_start(matrix: sparse.csr_array, views: JointViews, options: TraitFitOptions) -> Start:
@@ -75,3 +77,24 @@ def pick_more_reliable(
         for loadings in found
     )
     return int(second > (1.0 + tuning.START_GAIN) * max(first, 0.0))
+
+
+def merge_components(W: NDArray[np.float32], H: NDArray[np.float32], n_components: int) -> NDArray[np.float32]:
+    """(n_components, m) float32 unit rows: of the components of W H, pairs merged until so many are left.
+
+    Each time the pair whose rows of H have the largest cosine is merged into h_a + h_b, each as strong as it is in W H;
+    the merged weights are w_a + w_b.
+
+    """
+    lengths = np.linalg.norm(H, axis=1).astype(np.float64)
+    patterns = unit_rows(H.astype(np.float64))
+    weights = W.astype(np.float64) * lengths
+    while len(patterns) > n_components:
+        close = cosines(patterns, patterns)
+        np.fill_diagonal(close, -np.inf)
+        a, b = np.unravel_index(int(np.argmax(close)), close.shape)
+        kept = np.setdiff1d(np.arange(len(patterns)), (a, b))
+        one = sum(np.linalg.norm(weights[:, j]) * patterns[j] for j in (a, b))
+        patterns = np.vstack([patterns[kept], unit_rows(one[None])])
+        weights = np.hstack([weights[:, kept], (weights[:, a] + weights[:, b])[:, None]])
+    return np.ascontiguousarray(patterns, dtype=np.float32)

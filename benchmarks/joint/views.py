@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..events.sequences import Sequences
-from ..factorization.fold_in import fold_in
+from traitcore._rows import unit_sparse_rows
+from traitcore.customers.components import unit_components
+from traitcore.customers.counts import count_tokens, scale_rows, tie_tokens, token_idf, weigh_counts
+from traitcore.customers.recipes import TraitFitOptions
+from traitcore.events.sequences import Sequences
+from traitcore.factorization.fold_in import fold_in
+from traitcore.items.cooccurrence import count_cooccurrences
+from traitcore.items.ppmi import positive_pmi
+
 from . import tuning
-from .components import unit_components
-from .counts import count_tokens, count_windows, ppmi_rows, scale_rows, tie_tokens, token_idf, weigh_counts
-from .recipes import TraitFitOptions
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,6 @@ class Blend:
     windows_weight: float
     ppmi_weight: float | None
     loading_power: float
-
-
-BLEND = tuple(field.name for field in fields(Blend))
 
 
 @dataclass
@@ -53,15 +54,15 @@ class JointViews:
         counts = count_tokens(sequences, n_tokens=len(token_item))
         idf = token_idf(counts)
         plain = weigh_counts(counts, idf)
-        tied = tie_rows(plain, token_item, options.tie)
+        tied = tie_rows(plain, token_item, tuning.TIE)
         windows = count_windows(
-            sequences, n_tokens=len(token_item), length=options.window, stride=max(1, options.window // 2)
+            sequences, n_tokens=len(token_item), length=tuning.WINDOW, stride=max(1, tuning.WINDOW // 2)
         )
         return cls(
             counts, idf, plain, tied,
             weighted=scale_rows(tied, np.diff(counts.indptr) ** tuning.HISTORY_POWER),
             windows=scale_rows(weigh_counts(windows, idf), np.diff(windows.indptr)),
-            ppmi=ppmi_rows(sequences, counts, window=options.ppmi_window, workers=options.workers),
+            ppmi=ppmi_rows(sequences, counts, window=tuning.PPMI_WINDOW, workers=options.workers),
         )
 
     def stacked(self, windows_weight: float, ppmi_weight: float, seed: int) -> sparse.csr_array:
@@ -126,3 +127,27 @@ def density_weight(counts: sparse.csr_array) -> float:
     n_customers = int((np.diff(counts.indptr) > 0).sum())
     n_tokens = len(np.unique(counts.indices))
     return tuning.DENSITY * n_tokens**2 / (n_customers * counts.nnz) if counts.nnz else 0.0
+
+
+def count_windows(sequences: Sequences, *, n_tokens: int, length: int, stride: int) -> sparse.csr_array:
+    """(n_windows, n_tokens) CSR float32: token counts of windows of `length` consecutive events, inside a sequence.
+
+    Windows begin every `stride` events; the last one of a sequence is the first that reaches its end.
+    """
+    sizes = np.diff(sequences.offsets)
+    n_windows = np.where(sizes > 0, 1 + np.maximum(0, -(-(sizes - length) // stride)), 0)
+    nth = np.arange(int(n_windows.sum())) - np.repeat(np.cumsum(n_windows) - n_windows, n_windows)
+    start = np.repeat(sequences.offsets[:-1], n_windows) + nth * stride
+    held = np.minimum(length, np.repeat(sequences.offsets[1:], n_windows) - start)
+    events = np.arange(int(held.sum())) - np.repeat(np.cumsum(held) - held, held) + np.repeat(start, held)
+    windows = sequences.tokens[events]
+    cuts = np.concatenate(([0], np.cumsum(held)))
+    return count_tokens(Sequences(windows, cuts), n_tokens=n_tokens)
+
+
+def ppmi_rows(sequences: Sequences, counts: sparse.csr_array, *, window: int, workers: int) -> sparse.csr_array:
+    """(n_tokens, n_tokens) CSR: PPMI within sessions, rows of length df ** PPMI_DF_POWER with mean square 1."""
+    pairs = count_cooccurrences(sequences, n_items=counts.shape[1], window=window, workers=workers)
+    ppmi = positive_pmi(pairs, context_smoothing=1.0, discount=tuning.PAIR_DISCOUNT, workers=workers)
+    df = np.bincount(counts.indices, minlength=counts.shape[1])
+    return scale_rows(unit_sparse_rows(sparse.csr_array(ppmi)), df**tuning.PPMI_DF_POWER)

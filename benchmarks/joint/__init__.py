@@ -1,0 +1,1 @@
+"""The joint recipe, the default before "spectral": customers, session windows and PPMI rows factored together."""
