@@ -42,7 +42,7 @@ def train(
             end = b == len(lists) and a < b
             one = model.train(
                 tokens=block.tokens, offsets=block.offsets, epoch=epoch, first_sequence=a,
-                global_context=None if bought is None else np.array(bought[a:b], np.int32),
+                targets=None, global_context=None if bought is None else np.array(bought[a:b], np.int32),
                 schedule_first=epoch * n + before, schedule_stop=(epoch + 1) * n, schedule_total=epochs * n,
                 last=end, workers=workers, update=True, progress=None,
             )
