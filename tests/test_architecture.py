@@ -163,7 +163,7 @@ TESTED_IN = {
     "items/sgns_report.py": "test_sgns.py",
     "customers/counts_recipe.py": "test_traits.py",
     "customers/recipes.py": "test_traits.py",
-    "customers/tuning.py": "test_views.py",
+    "customers/tuning.py": "test_spectral.py",
     "serving/manifest.py": "test_store_corruption.py",
     "serving/next_model.py": "../pipeline/test_next_choice.py",
     "serving/publication.py": "test_store.py",

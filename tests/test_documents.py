@@ -115,7 +115,7 @@ def test_fifteen_minutes(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    for words in ("kept ", "kettle", "4 traits of", "popularity (control)"):
+    for words in ("kept ", "mini toys doll", "4 traits of", "popularity (control)"):
         assert words in done.stdout
     assert {p.name for p in tmp_path.iterdir()} == {"traits.png", "report.html", "store"}
 

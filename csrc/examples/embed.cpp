@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -112,20 +113,20 @@ Corpus sessions_of(const Log& log) {
   return corpus;
 }
 
-traitcore::SgnsModel trained(const Corpus& corpus) {
+std::unique_ptr<traitcore::SgnsModel> trained(const Corpus& corpus) {
   constexpr int epochs = 5;
   traitcore::SgnsOptions options;
   options.vector_size = 32;
   options.sample = 0;
   options.rounds = epochs;
-  traitcore::SgnsModel model(options, corpus.counts.data(), corpus.counts.size());
+  auto model = std::make_unique<traitcore::SgnsModel>(options, corpus.counts.data(), corpus.counts.size());
   for (int epoch = 0; epoch < epochs; ++epoch) {
     traitcore::SgnsBlock block;
     block.sequences = {corpus.tokens.data(), corpus.offsets.data(), static_cast<std::int64_t>(corpus.offsets.size()) - 1};
     block.epoch = static_cast<std::uint64_t>(epoch);
-    const auto n_tokens = static_cast<std::int64_t>(tokens.size());
+    const auto n_tokens = static_cast<std::int64_t>(corpus.tokens.size());
     block.schedule = {epoch * n_tokens, (epoch + 1) * n_tokens, epochs * n_tokens};
-    const auto stats = model.train(block, /*workers=*/1);
+    const auto stats = model->train(block, /*workers=*/1);
     if (stats.pairs == 0) refuse("no pair of items to learn from");
     std::cout << "epoch " << epoch + 1 << ": loss " << stats.loss / static_cast<double>(stats.pairs) << " over "
               << stats.pairs << " pairs\n";
@@ -139,11 +140,11 @@ int main(int argc, char** argv) try {
   if (argc != 3) refuse("usage: embed LOG VECTORS");
   const Log log = read_log(argv[1]);
   const Corpus corpus = sessions_of(log);
-  traitcore::SgnsModel model = trained(corpus);
+  const auto model = trained(corpus);
   std::ofstream out(argv[2]);
   for (std::size_t i = 0; i < corpus.items.size(); ++i) {
     out << log.items[corpus.items[i]];
-    for (std::size_t k = 0; k < model.options().vector_size; ++k) out << ' ' << model.items().row(i)[k];
+    for (std::size_t k = 0; k < model->options().vector_size; ++k) out << ' ' << model->items().row(i)[k];
     out << '\n';
   }
   if (!out.flush()) refuse(std::string("cannot write ") + argv[2]);

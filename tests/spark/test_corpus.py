@@ -116,7 +116,8 @@ def test_an_older_vocabulary_numbers_new_sequences(spark: Any, shop: pd.DataFram
 def test_bad_rows_are_counted_by_reason_or_refused(spark: Any, shop: pd.DataFrame) -> None:
     bad = shop.head(400).astype({"timestamp": str}).reset_index(drop=True)
     bad.loc[3, "user_id"], bad.loc[5, "item_id"], bad.loc[8, "timestamp"] = None, "", "soon"
-    frame = spark.createDataFrame(bad)
+    # Spark takes pandas' missing text for "NaN".
+    frame = spark.createDataFrame(bad.astype(object).where(bad.notna(), None))
     got = ts.sessions(frame, timestamp_unit="iso", on_bad_rows="set_aside", partitions=3)
     assert {reason: aside.count for reason, aside in got.log_report.set_aside.items()} == {
         "column 'user_id' is null": 1, "column 'item_id' is null": 1, "column 'timestamp' is not an ISO 8601 time": 1,
