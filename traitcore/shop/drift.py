@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._assignment import best_assignment
 from .._errors import TableError
 from .._rows import unit_float32_rows
 from ..report.facts import Drift
@@ -41,15 +42,13 @@ def drift_of(tables: Tables, record: dict[str, Any]) -> Drift | None:
 
 def matched_traits(before: Tables, now: Tables) -> tuple[tuple[str, str, float, float, float], ...]:
     """(name before, name now, share before, share now, cosine of their loadings) of the traits matched one to one."""
-    from scipy.optimize import linear_sum_assignment
-
     common = np.flatnonzero(before.tokens.rows(now.tokens.ids, missing="mark") >= 0)
     if not len(common):
         return ()
     old = before.tokens.arrays["loadings"][before.tokens.rows(now.tokens.ids[common])]
     new = now.tokens.arrays["loadings"][common]
     alike = unit_float32_rows(np.ascontiguousarray(old.T)) @ unit_float32_rows(np.ascontiguousarray(new.T)).T
-    pairs = sorted(zip(*linear_sum_assignment(-alike)), key=lambda pair: -now.traits[pair[1]]["prevalence"])
+    pairs = sorted(zip(*best_assignment(alike)), key=lambda pair: -now.traits[pair[1]]["prevalence"])
     return tuple(
         (before.traits[a]["name"], now.traits[b]["name"], before.traits[a]["prevalence"], now.traits[b]["prevalence"],
          float(alike[a, b]))
