@@ -17,12 +17,18 @@ run() {  # run SOURCE NAME FLAGS...
   source=$1 name=$2
   shift 2
   ${CXX:-g++} $common $flags "$@" "$source" -o "$build/$name"
-  echo "$mode $name: $("$build/$name")"
+  said=$("$build/$name") || { echo "$mode $name failed: $said" >&2; exit 1; }
+  echo "$mode $name: $said"
 }
-for source in "$here"/test_*.cpp; do
-  run "$source" "$(basename "$source" .cpp)"
-done
-if [ "$mode" = tsan ]; then
-  run "$here/test_sgns.cpp" test_sgns_atomics -DTRAITCORE_RELAXED_ATOMICS
-  run "$here/concurrent_calls.cpp" concurrent_calls
+if [ $# -gt 2 ]; then  # one of the tests, for the line below
+  shift 2
+  run "$@"
+  exit
 fi
+{
+  for source in "$here"/test_*.cpp; do echo "$source $(basename "$source" .cpp)"; done
+  if [ "$mode" = tsan ]; then
+    echo "$here/test_sgns.cpp test_sgns_atomics -DTRAITCORE_RELAXED_ATOMICS"
+    echo "$here/concurrent_calls.cpp concurrent_calls"
+  fi
+} | xargs -P "$(nproc)" -L 1 sh "$0" "$mode" "$build"
