@@ -7,6 +7,8 @@ import errno
 import gzip
 import io
 import os
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, read_events
+from traitcore.events.csv_source import LineEnds
 
 LINES = """user_id,timestamp,action,item_id
 u1,1430623510,view,6768
@@ -38,8 +41,7 @@ def write(tmp_path: Path) -> Any:
     return to
 
 
-# No carriage returns: in a file whose lines end in line feeds, one within quotes is not kept yet.
-ids = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",), exclude_characters="\r"), min_size=1, max_size=8)
+ids = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=8)
 
 
 @given(
@@ -420,3 +422,16 @@ def test_without_duckdb_it_is_named(parquet: Any, monkeypatch: Any) -> None:
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
     with pytest.raises(ImportError, match="pip install duckdb"):
         read_events(path)
+
+
+@given(st.lists(st.sampled_from(["a", '"', ",", "::", "\r", "\n", "\r\n"]), max_size=12), st.data())
+def test_line_ends_change_outside_quotes_alone(marks: list[str], data: Any) -> None:
+    delimiter = data.draw(st.sampled_from([",", "::"]))
+    text, ends, got = "".join(marks), LineEnds(delimiter.encode(), b'"'), b""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
+    for start, stop in pairwise([0, *cuts, len(text)]):
+        got += ends.replaced(text[start:stop].encode())
+    got += ends.replaced(b"", last=True)
+    # A quote opens at the start of a field, and within quotes closes, unless doubled.
+    fields = rf'((?:^|(?<=[\r\n])|(?<={delimiter}))"(?:[^"]|"")*"?)|\r\n|\r'
+    assert got.decode() == re.sub(fields, lambda found: found[1] or "\n", text)

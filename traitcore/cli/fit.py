@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import getpass
 import shlex
 import tempfile
@@ -12,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._files import csv_writer
 from .options import WITH_WARNINGS, add_common, add_learning_options, config_of, learning_flags
 from .prepare import add_memory_options, log_or_corpus
 from .progress import ProgressLine
@@ -89,7 +89,7 @@ def run_simulate(args: argparse.Namespace) -> None:
     if args.catalogue is not None:
         truth = sim.truth
         with open(args.catalogue, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv_writer(file)
             writer.writerow(("item_id", "text", "category", "price"))
             writer.writerows(zip(truth.item_ids, truth.item_text, truth.item_category, truth.item_price))
     if args.quiet and not args.json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import signal
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .._files import csv_writer
 from .options import add_common, mapped_actions
 from .progress import ProgressLine
 from .reading import (
@@ -141,7 +141,7 @@ def _follow_all(
 
     with ExitStack() as stack:
         rejects = stack.enter_context(rejects_file(args.rejects, keep=True))
-        writer = None if rejects is None else csv.writer(rejects, lineterminator="\n")
+        writer = None if rejects is None else csv_writer(rejects)
         if writer is not None:
             writer.writerow(["file", "line or row", "reason", "record"])
         for row, event in read_stream(published, config, args):

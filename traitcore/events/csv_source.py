@@ -44,6 +44,40 @@ def _count(chunk: bytes, one: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(chunk, dtype=np.uint8) == one[0]))
 
 
+class LineEnds:
+    """Turns the line ends of a CSV, given in pieces, into line feeds; what stands in quotes stays as it is."""
+
+    def __init__(self, delimiter: bytes, quote: bytes) -> None:
+        self.quote, self.left, self.widest = quote, b"", max(2, len(delimiter))
+        self.marks = re.compile(b"|".join(re.escape(one) for one in (quote, delimiter, b"\r\n", b"\r", b"\n") if one))
+        self.inside = False
+        self.opens = 0  # the place in the next piece at which a quote opens a field, or is one of a doubled pair
+
+    def replaced(self, piece: bytes, *, last: bool = False) -> bytes:
+        """The piece, less what may be part of a mark that the next one ends."""
+        text = self.left + piece
+        stop = len(text) if last else max(0, len(text) - self.widest + 1)
+        out, done = [], 0
+        for mark in self.marks.finditer(text):
+            start, end = mark.span()
+            if start >= stop:
+                break
+            if mark[0] == self.quote:
+                if self.inside:
+                    self.inside, self.opens = False, end
+                elif start == self.opens:
+                    self.inside = True
+            elif not self.inside:
+                if b"\r" in mark[0]:
+                    out += [text[done:start], b"\n"]
+                    done = end
+                self.opens = end
+            stop = max(stop, end)
+        out.append(text[done:stop])
+        self.left, self.opens = text[stop:], self.opens - stop
+        return b"".join(out)
+
+
 class CsvFile:
     """One plain CSV file in UTF-8, opened for reading."""
 
@@ -104,13 +138,11 @@ class CsvFile:
     def _with_line_feeds(self, path: str, scratch: str) -> str:
         """A copy whose lines all end in line feeds: of mixed ends, DuckDB takes those in quotes only."""
         target = os.path.join(tempfile.mkdtemp(dir=scratch), "log.csv")
+        ends = LineEnds(self.delimiter.encode(), self.quote.encode())
         with open(path, "rb") as file, open(target, "wb") as out:
-            carry = b""
             while chunk := file.read(_CHUNK):
-                chunk = carry + chunk
-                carry = b"\r" if chunk.endswith(b"\r") else b""
-                out.write(chunk[: len(chunk) - len(carry)].replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
-            out.write(b"\n" if carry else b"")
+                out.write(ends.replaced(chunk))
+            out.write(ends.replaced(b"", last=True))
         return target
 
     def _read_header(self) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
 import os
 import tempfile
@@ -11,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .._errors import InputError
+from .._files import csv_writer
 from .source_files import SourceFile
 
 
@@ -46,7 +46,7 @@ def sheets_as_csv(file: SourceFile, sheet: str | None) -> Iterator[SourceFile]:
 def _written(file: SourceFile, name: str, rows: list[list[Any]]) -> SourceFile:
     path = os.path.join(tempfile.mkdtemp(dir=file.scratch), "sheet.csv")
     with open(path, "w", encoding="utf-8", newline="") as out:
-        csv.writer(out, lineterminator="\n").writerows([[_text(cell) for cell in row] for row in rows])
+        csv_writer(out).writerows([[_text(cell) for cell in row] for row in rows])
     return replace(file, path=path, name=f"{file.name}/{name}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._files import whole_file
+from .._files import csv_writer, whole_file
 from .._looks import html_facts
 from .._validate import Checks
 from . import ids as coding
@@ -236,7 +235,7 @@ class EventLog:
         if self.timestamp_us is not None:
             columns["timestamp"] = format_us(self.timestamp_us)
         with whole_file(path) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv_writer(file)
             writer.writerow(columns)
             for start in range(0, len(self), 65_536):
                 writer.writerows(zip(*(c[start : start + 65_536].tolist() for c in columns.values())))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
@@ -10,6 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import csv_writer
 from .log_report import RejectedRows
 
 _FIRST_PLACES = 5
@@ -47,7 +47,7 @@ class SetAside:
         self.notes: list[str] = []
         self._numbers: dict[str, int] = {}
         self._first: dict[str, list[tuple[str, int]]] = {}
-        self._writer = None if rejects is None else csv.writer(rejects, lineterminator="\n")
+        self._writer = None if rejects is None else csv_writer(rejects)
         if self._writer is not None:
             self._writer.writerow(["file", "line or row", "reason", "record"])
 

@@ -5,7 +5,6 @@ Every file is written under a temporary name and renamed, so a reader never sees
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from datetime import datetime
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .._files import whole_file
+from .._files import csv_writer, whole_file
 from .._validate import Checks
 from .frames import arrow_ids, fixed_size_lists, pyarrow
 from .table import EmbeddingTable
@@ -74,7 +73,7 @@ def write_parquet(table: EmbeddingTable, path: str | os.PathLike[str], *, versio
 def write_csv(table: EmbeddingTable, path: str | os.PathLike[str]) -> None:
     """CSV with columns id, v0, v1, ...: numbers as the shortest text that gives the same float32 again."""
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(["id", *(f"v{i}" for i in range(table.dimension))])
         for start in range(0, len(table), 8192):
             part = slice(start, start + 8192)

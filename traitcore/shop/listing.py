@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import os
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import whole_file
+from .._files import csv_writer, whole_file
 from .._frames import frame_of
 from .._looks import html_table, text_table
 from .._validate import Checks
@@ -52,7 +51,7 @@ class Listing:
 
     def _csv(self, path: Path) -> None:
         with open(path, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv_writer(file)
             writer.writerow(self.columns)
             writer.writerows(self._rows())
 
