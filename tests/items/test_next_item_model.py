@@ -201,7 +201,7 @@ def test_scores_ranks_lists_and_reasons_agree() -> None:
         assert total == pytest.approx(scores[i, target], abs=1e-4)
         assert all(sequences[i][reason.position] == reason.item for reason in reasons)
     found = model.queries(sequences) @ model.search_vectors().T
-    row, item, bonus = model._repeats(sequences)
+    row, item, bonus = model._encoder.repeats(sequences)
     found[row, item] += bonus
     np.testing.assert_allclose(found, scores, atol=1e-4)
 

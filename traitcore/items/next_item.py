@@ -18,6 +18,7 @@ from ..events.sequences import Sequences
 from .cooccurrence import check_n_items, weighted_counts
 from .count_parts import csr_of
 from .next_item_queries import held_out_queries, latest_held_out
+from .next_item_ranking import check_targets
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Found by a search on the last 6% of Diginetica's training sessions; RetailRocket agrees with it.
@@ -281,10 +282,7 @@ class NextItemCounts(ParamsMixin):
         """
         check = Checks(f"{type(self).__name__}.rank")
         sequences, _ = self._sessions(sessions)
-        wanted = check.array("targets", targets, dtype=np.int32, shape=(len(sequences),))
-        if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n_items_):
-            got = f"values from {wanted.min()} to {wanted.max()}"
-            raise check.value_error("targets", f"items in [0, {self.n_items_ - 1}]", got)
+        wanted = check_targets(check, targets, len(sequences), self.n_items_)
         ranks = np.empty(len(sequences))
 
         def part(start: int, stop: int) -> None:

@@ -16,7 +16,7 @@ from ..events.sequences import Sequences
 from .next_item import Contribution, NextItemCounts
 from .next_item_model import BONUSES, NextItemModel
 from .next_item_queries import held_out_queries, latest_held_out
-from .next_item_ranking import BLOCK, dense_ranks, list_best, may_list
+from .next_item_ranking import BLOCK, check_targets, dense_ranks, list_best, may_list
 
 # Weights of the counts, and the shares of a session's counts below which they hardly matter, that are tried.
 _WEIGHTS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.4, 2.0)
@@ -112,7 +112,7 @@ class NextItemBlend(ParamsMixin):
         row = np.repeat(np.arange(len(sequences)), np.diff(shares.indptr))
         scores[row, shares.indices] += self._bonus(shares.data, row, len(sequences))
         if self.repeat_:
-            row, item, _ = self.model_._repeats(sequences)
+            row, item, _ = self.model_._encoder.repeats(sequences)
             scores[row, item] += np.float32(self.repeat_)
         return scores
 
@@ -120,10 +120,7 @@ class NextItemBlend(ParamsMixin):
         """Rank of each session's target among all n_items_ items, from 1; tied items share the mean of their ranks."""
         check = Checks(f"{type(self).__name__}.rank")
         sequences, _ = self._sessions(sessions)
-        wanted = check.array("targets", targets, dtype=np.int32, shape=(len(sequences),))
-        if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n_items_):
-            got = f"values from {wanted.min()} to {wanted.max()}"
-            raise check.value_error("targets", f"items in [0, {self.n_items_ - 1}]", got)
+        wanted = check_targets(check, targets, len(sequences), self.n_items_)
         return dense_ranks(self.score, sequences, wanted, check.workers(self.workers))
 
     def recommend(
@@ -203,7 +200,7 @@ def _candidates(
     logits, shares = model.score(asked), counts.score(asked).toarray()
     shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.float32(1e-30))
     own = np.zeros(logits.shape, dtype=bool)
-    row, item, _ = model._repeats(asked)
+    row, item, _ = model._encoder.repeats(asked)
     own[row, item] = True
     width = min(_BEST, logits.shape[1])
     chosen = own.copy()

@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from .. import _core
 from .._kernels import ranks as kernels
@@ -19,17 +18,17 @@ from .._validate import Checks
 from ..events.sequences import Sequences
 from .cooccurrence import check_n_items
 from .next_item import Contribution
-from .next_item_queries import held_out_queries, latest_held_out, next_places, prefixes
-from .next_item_ranking import BLOCK, dense_ranks, may_list, merge_lists
+from .next_item_encoder import SessionEncoder
+from .next_item_queries import held_out_queries, latest_held_out
+from .next_item_ranking import BLOCK, check_targets, dense_ranks, may_list, merge_lists
+from .next_item_training import age_weights, batch_size, falling_order, restore, watched_queries
 
 # The defaults were chosen on the last 4,000 next items of the training sessions of Diginetica and RetailRocket, by
 # Recall@20 / MRR@20 with the best bonus of repeats. Epochs 3 and 5: 55.6 / 20.1 and 56.4 / 20.2; 60.3 / 34.1 and
 # 60.5 / 34.1. With 3 epochs: scale 16 54.6 / 19.9; scale 10 and alpha .2 55.6 / 20.0 and 59.9 / 34.1; alpha .05 54.9 /
 # 20.0; 128 components 55.9 / 20.1 in 1.7 times the time. Other sets were not looked at.
-_BATCH, _MOVES = 96, 500  # examples that move together; fewer where an epoch would have fewer moves than these
 _LOWEST_ALPHA = 0.02  # share of alpha to which the learning rate falls
 _DECAY = 0.6  # the weights of a session's items start at this power of the steps back; they are learned
-_WATCHED = 2000  # held-out prefixes ranked after each epoch
 _FINISH = 0.25  # of alpha, for one pass over sessions that were held out to choose by
 # What may be added to the learned bonus of a session's own items. Training meets its sessions several times and grows
 # too sure of their targets, so that repeats seem rarer than they are in new sessions.
@@ -189,7 +188,7 @@ class NextItemModel(ParamsMixin):
         def part(start: int, stop: int) -> None:
             some = asked.take(np.arange(start, stop))
             scores = self.score(some)
-            row, item, _ = self._repeats(some)
+            row, item, _ = self._encoder.repeats(some)
             for b, bonus in enumerate(BONUSES):
                 scores[row, item] += np.float32(bonus - (BONUSES[b - 1] if b else 0.0))
                 above, equal = (np.empty(stop - start, dtype=np.int64) for _ in range(2))
@@ -236,7 +235,7 @@ class NextItemModel(ParamsMixin):
         """
         sequences, single = self._sessions(sessions)
         found = np.ones((len(sequences), self.vectors_.shape[1] + 1), dtype=np.float32)
-        found[:, :-1] = self._encode(sequences)
+        found[:, :-1] = self._encoder.queries(sequences)
         return found[0] if single else found
 
     def search_vectors(self) -> NDArray[np.float32]:
@@ -247,9 +246,9 @@ class NextItemModel(ParamsMixin):
     def score(self, sessions: Any) -> NDArray[np.float32]:
         """Scores of every item: (n_sessions, n_items) float32. They are logits: their softmax is a probability."""
         sequences, _ = self._sessions(sessions)
-        scores = self._encode(sequences) @ self.vectors_.T
+        scores = self._encoder.queries(sequences) @ self.vectors_.T
         scores += self.biases_
-        row, item, bonus = self._repeats(sequences)
+        row, item, bonus = self._encoder.repeats(sequences)
         scores[row, item] += bonus
         return np.asarray(scores)
 
@@ -257,10 +256,7 @@ class NextItemModel(ParamsMixin):
         """Rank of each session's target among all n_items_ items, from 1; tied items share the mean of their ranks."""
         check = Checks(f"{type(self).__name__}.rank")
         sequences, _ = self._sessions(sessions)
-        wanted = check.array("targets", targets, dtype=np.int32, shape=(len(sequences),))
-        if len(wanted) and (wanted.min() < 0 or wanted.max() >= self.n_items_):
-            got = f"values from {wanted.min()} to {wanted.max()}"
-            raise check.value_error("targets", f"items in [0, {self.n_items_ - 1}]", got)
+        wanted = check_targets(check, targets, len(sequences), self.n_items_)
         return dense_ranks(self.score, sequences, wanted, check.workers(self.workers))
 
     def recommend(
@@ -299,14 +295,7 @@ class NextItemModel(ParamsMixin):
         if len(sequences) != 1:
             raise check.value_error("session", "one session", f"{len(sequences)} of them")
         wanted = check.integer("item", item, 0, self.n_items_ - 1)
-        tokens = sequences[0][-len(self.step_weights_) :]
-        weights = self.step_weights_[len(tokens) - 1 :: -1] if len(tokens) else np.zeros(0, np.float32)
-        parts = weights[:, None] * self.vectors_[tokens]
-        norm = float(np.linalg.norm(parts.sum(axis=0)))
-        shares = parts @ self.vectors_[wanted] * (self.scale / norm if norm > 1e-6 else 0.0)
-        first = len(sequences[0]) - len(tokens)
-        order = np.argsort(-shares, kind="stable")
-        return [Contribution(int(p) + first, int(tokens[p]), float(shares[p])) for p in order]
+        return self._encoder.contributions(sequences[0], wanted)
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -344,15 +333,15 @@ class NextItemModel(ParamsMixin):
     ) -> None:
         size, workers = len(before), Checks(type(self).__name__).workers(self.workers)
         counts = before + sequences.token_counts(size)
-        order = _falling(sequences, counts)
+        order = falling_order(sequences, counts)
         place = np.empty(size, dtype=np.int32)
         place[order] = np.arange(size, dtype=np.int32)
         settings = self._settings() | {"alpha": alpha, "min_alpha": alpha * _LOWEST_ALPHA}
-        model = _core.NextItemModel(counts=counts[order], batch=self._batch(sequences), decay=_DECAY, **settings)
-        _restore(model, state, order, before)
-        tokens, weights = place[sequences.tokens], self._weights(len(sequences))
+        model = _core.NextItemModel(counts=counts[order], batch=batch_size(sequences), decay=_DECAY, **settings)
+        restore(model, state, order, before)
+        tokens, weights = place[sequences.tokens], age_weights(len(sequences), self.age_scale)
         losses, recalls = [], []
-        watched = None if held_out is None else _watched(held_out, size)
+        watched = None if held_out is None else watched_queries(held_out, size)
         for epoch in range(epochs):
             def tell(share: float, epoch: int = epoch) -> None:
                 if progress is not None:
@@ -378,18 +367,6 @@ class NextItemModel(ParamsMixin):
             _LOG.info("next-item model: epoch %d, loss %.4f, held-out Recall@20 %s", epoch + 1, losses[-1], recalls)
         self._keep(model, order, counts)
         self.loss_, self.held_out_recall_ = tuple(losses), tuple(recalls)
-
-    @staticmethod
-    def _batch(sequences: Sequences) -> int:
-        """Examples that move together: few where there are few, lest the vectors make too few moves."""
-        examples = int(np.maximum(np.diff(sequences.offsets) - 1, 0).sum())
-        return max(12, min(_BATCH, examples // _MOVES))
-
-    def _weights(self, n: int) -> NDArray[np.float32] | None:
-        if self.age_scale is None:
-            return None
-        age = np.arange(n - 1, -1, -1) / max(1, n)
-        return np.exp(-age / self.age_scale).astype(np.float32)
 
     def _keep(self, model: Any, order: NDArray[np.int64], counts: NDArray[np.int64]) -> None:
         """Copies of what the native model has learned, rows as the caller numbers them."""
@@ -417,43 +394,16 @@ class NextItemModel(ParamsMixin):
 
     # -- ranking -------------------------------------------------------------------------------------------------------
 
-    def _encode(self, sequences: Sequences) -> NDArray[np.float32]:
-        """(n_sessions, d) queries without the entry for the bias."""
-        if len(sequences) == 1:  # the live case: scipy's set-up would take longer than the work
-            latest = sequences.tokens[-len(self.step_weights_) :][::-1]
-            total = self.step_weights_[: len(latest)] @ self.vectors_[latest]
-            norm = float(np.sqrt(total @ total))
-            return np.asarray(total * np.float32(self.scale / norm if norm > 1e-6 else 0.0))[None]
-        back = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets)) - 1 - np.arange(sequences.n_tokens)
-        window = len(self.step_weights_)
-        weights = np.where(back < window, self.step_weights_[np.minimum(back, window - 1)], np.float32(0))
-        sums = sparse.csr_array(
-            (weights, sequences.tokens, sequences.offsets), shape=(len(sequences), self.n_items_)
-        ) @ self.vectors_
-        norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        return np.asarray(np.divide(self.scale * sums, norms, out=np.zeros_like(sums), where=norms > 1e-6))
-
-    def _repeats(self, sequences: Sequences) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-        """(session, item, bonus) of each session's different items within the window, by rising session and item."""
-        if len(sequences) == 1:
-            items, places = np.unique(sequences.tokens[-len(self.repeat_bonus_) :][::-1], return_index=True)
-            return np.zeros(len(items), dtype=np.int64), items, self.repeat_bonus_[places]
-        back = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets)) - 1 - np.arange(sequences.n_tokens)
-        row = np.repeat(np.arange(len(sequences)), np.diff(sequences.offsets))
-        near = back < len(self.repeat_bonus_)
-        row, back, item = row[near], back[near], sequences.tokens[near]
-        order = np.lexsort((back, item, row))
-        row, back, item = row[order], back[order], item[order]
-        latest = np.ones(len(row), dtype=bool)
-        latest[1:] = (np.diff(row) != 0) | (np.diff(item) != 0)
-        return row[latest], item[latest], self.repeat_bonus_[back[latest]]
+    @property
+    def _encoder(self) -> SessionEncoder:
+        return SessionEncoder(self.vectors_, self.step_weights_, self.repeat_bonus_, self.scale)
 
     def _search(
         self, sequences: Sequences, k: int, bias: NDArray[np.float32], skip: bool, workers: int
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The best of the other items by the native search, merged with the session's own."""
-        m, queries = len(sequences), self._encode(sequences)
-        row, item, bonus = self._repeats(sequences)
+        m, queries = len(sequences), self._encoder.queries(sequences)
+        row, item, bonus = self._encoder.repeats(sequences)
         if skip:  # also what lies before the window
             row, item = np.repeat(np.arange(m), np.diff(sequences.offsets)), sequences.tokens
             order = np.lexsort((item, row))
@@ -487,44 +437,3 @@ class NextItemModel(ParamsMixin):
         if largest >= self.n_items_:
             raise check.value_error("sessions", f"of items in [0, {self.n_items_ - 1}], those of the fit", largest)
         return sessions, single
-
-
-def _watched(held_out: Sequences, size: int) -> tuple[Sequences, NDArray[np.int32]]:
-    check = Checks("NextItemModel")
-    if not isinstance(held_out, Sequences):
-        raise check.type_error("held_out", "a Sequences or None", held_out)
-    if held_out.largest_token() >= size:
-        raise check.value_error("held_out", f"of items in [0, {size - 1}]", held_out.largest_token())
-    places = next_places(held_out)
-    if not len(places):
-        raise check.value_error("held_out", "with at least one session of two items or more", repr(held_out))
-    if len(places) > _WATCHED:
-        places = np.sort(np.random.default_rng(0).choice(places, _WATCHED, replace=False))
-    return prefixes(held_out, places)
-
-
-def _falling(sequences: Sequences, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Items in order of falling count, those of one count as they first occur, the others by row.
-
-    Rows that are used together then lie together; and since random numbers go by this order, renumbering the items only
-    renumbers the vectors.
-    """
-    first = np.full(len(counts), sequences.n_tokens, dtype=np.int64)
-    items, places = np.unique(sequences.tokens, return_index=True)
-    first[items] = places
-    return np.lexsort((first, -counts))
-
-
-def _restore(
-    model: Any, state: dict[str, NDArray[np.float32]], order: NDArray[np.int64], before: NDArray[np.int64]
-) -> None:
-    """Write what an earlier training left into a new native model: rows of items that it had met."""
-    if not state:
-        return
-    known = np.flatnonzero(before[order] > 0)
-    for name, values in state.items():
-        target = getattr(model, name)()
-        if name in ("steps", "repeats", "step_squares", "repeat_squares"):
-            target[: len(values)] = values[: len(target)]
-        else:
-            target[known] = values[order[known]]

@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from ..events.sequences import Sequences
 
 
+def steps_back(sequences: Sequences) -> NDArray[np.int64]:
+    """(n_tokens,) how many events of its sequence come after each."""
+    return np.repeat(sequences.offsets[1:], np.diff(sequences.offsets)) - 1 - np.arange(sequences.n_tokens)
+
+
 def next_places(sequences: Sequences) -> NDArray[np.int64]:
     """Places of `sequences.tokens` that have something before them in their sequence."""
     inside = np.ones(sequences.n_tokens, dtype=bool)

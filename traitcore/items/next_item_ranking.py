@@ -38,6 +38,15 @@ def may_list(check: Checks, n_items: int, allowed: Any, exclude: Any) -> NDArray
     return may
 
 
+def check_targets(check: Checks, targets: Any, n: int, n_items: int) -> NDArray[np.int32]:
+    """(n,) int32 items to be ranked, one for each session."""
+    wanted = check.array("targets", targets, dtype=np.int32, shape=(n,))
+    if len(wanted) and (wanted.min() < 0 or wanted.max() >= n_items):
+        got = f"values from {wanted.min()} to {wanted.max()}"
+        raise check.value_error("targets", f"items in [0, {n_items - 1}]", got)
+    return wanted
+
+
 def list_best(scores: NDArray[np.float32], items: NDArray[np.int32], listed: NDArray[np.float32]) -> None:
     """The best of each row of scores (m, n) into items and listed (m, k), best first, of equals the smaller item.
 

@@ -20,6 +20,7 @@ from .._rows import unit_float32_rows
 from .._validate import Checks
 from ..events.sequences import Sequences
 from ..items.next_item import NextItemCounts
+from ..items.next_item_queries import steps_back
 
 FALLBACKS = ("popular",)
 _BLOCK = 2_000_000  # scores held at once, about 8 MB
@@ -288,7 +289,7 @@ def next_items(
     decay = check.real("decay", decay, 0.0, 1.0)
     single = not isinstance(sessions, Sequences)
     batch = sessions if isinstance(sessions, Sequences) else Sequences.from_lists([sessions])  # type: ignore[list-item]
-    back = np.repeat(batch.offsets[1:], np.diff(batch.offsets)) - 1 - np.arange(batch.n_tokens)
+    back = steps_back(batch)
     if model is not None:
         if item_vectors is not None or context_vectors is not None or counts is not None:
             raise check.value_error("model", "given alone, without vectors and counts", type(model).__name__)
