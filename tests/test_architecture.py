@@ -208,17 +208,7 @@ TESTED_IN = {
     "spark/session_task.py": "test_tasks.py",
     "spark/vocabularies.py": "test_tasks.py",
     "spark/wire.py": "test_tasks.py",
-    "cli/admin.py": "test_cli.py",
-    "cli/evaluate.py": "test_cli.py",
-    "cli/fit.py": "test_cli.py",
-    "cli/options.py": "test_cli.py",
-    "cli/prepare.py": "test_cli.py",
-    "cli/progress.py": "test_cli.py",
-    "cli/query.py": "test_cli.py",
-    "cli/reading.py": "test_cli.py",
-    "cli/render.py": "test_cli.py",
     "cli/verify.py": "../pipeline/test_verify.py",
-    "cli/report.py": "test_cli.py",
 }
 TESTS = Path(__file__).parent
 
