@@ -37,6 +37,9 @@ def test_rows_and_given_names_are_kept(shop: tc.EventLog, tmp_path: Path) -> Non
     assert rows.tolist() == [0, 1, 2]
     assert cosine.min() > 0.95
     assert second.traits[1].name == "Gardeners"
+    third = tc.fit_pipeline(shop, store=tmp_path, trait_names={1: ""}, force=("me", "test"), **OPTIONS)
+    assert third.traits[1].given_name == ""
+    assert third.traits[1].name not in ("", "Gardeners")
     report = next(stage.report for stage in second.stages if stage.name == "traits")
     assert "3 traits continue" in str(report)
 
@@ -46,6 +49,8 @@ def test_names_that_fit_no_trait_are_refused(shop: tc.EventLog) -> None:
         tc.fit_pipeline(shop, trait_names={3: "none"}, **OPTIONS)
     with pytest.raises(TypeError, match="'trait_names'"):
         tc.fit_pipeline(shop, trait_names={0: 7}, **OPTIONS)  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="makes no customers"):
+        tc.fit_pipeline(shop, trait_names={0: "Gardeners"}, customers="none", **OPTIONS)
 
 
 def test_background_and_charges_are_pointed_out() -> None:

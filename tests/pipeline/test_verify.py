@@ -54,6 +54,26 @@ def test_a_run_is_verified_and_a_change_found(shop: tc.EventLog, tmp_path: Path)
     assert "items: vectors" in str(found)
 
 
+def test_traits_that_continue_earlier_ones_do_so_again(shop: tc.EventLog, tmp_path: Path) -> None:
+    small = OPTIONS | {"method": "ppmi", "trait_method": "counts"}
+    tc.fit_pipeline(shop, store=tmp_path, trait_names={1: "Gardeners", 2: "Anglers"}, **small)
+    more = tc.simulate_events(n_users=170, n_items=80, n_traits=4, seed=2).log
+    second = tc.fit_pipeline(more, store=tmp_path, trait_names={2: ""}, force=("me", "test"), **small)
+    assert second.model is not None
+    assert second.model.history_ is not None
+    for log, release in ((shop, "r000001"), (more, "r000002")):
+        found = verify_run(log, tmp_path, release=release)
+        assert found.same, found
+    # By chance the same bytes? Not from a start of its own.
+    alone = tc.fit_pipeline(more, **small)
+    assert alone.customers is not None
+    assert second.customers is not None
+    assert alone.customers.vectors.tobytes() != second.customers.vectors.tobytes()
+    tc.TableStore(tmp_path).releases.prune(keep=1)
+    with pytest.raises(tc.TableError, match="continue those of tokens v000001"):
+        verify_run(more, tmp_path)
+
+
 def test_what_cannot_be_verified(shop: tc.EventLog, tmp_path: Path) -> None:
     tc.fit_pipeline(shop, store=tmp_path, method="ppmi", **OPTIONS)
     other = tc.simulate_events(n_users=50, n_items=30, n_traits=3, seed=1).log

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError
-from .._progress import ProgressLike, as_progress
+from .._progress import Progress, ProgressLike, as_progress
 from .._protocols import Embedder
 from ..customers.attention import AttentionPooling
 from ..customers.describe import TraitDescription
@@ -42,7 +42,8 @@ from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table, with_next_model
-from .trait_versions import PublishedTraits, carry_names
+from .trait_versions import KEY as CONTINUES
+from .trait_versions import PublishedTraits, carry_names, check_names
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class PipelineResult:
     customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without
         customers.
     traits : descriptions of the traits, () without customers. model : the TraitModel.
-    coverage : what of the log is in the corpus, what is not and why.
+    coverage : what of the log is in the corpus, what is not and why; None of a PreparedCorpus.
     verdict : the guardrails', against the items published before; None without a store. release : the Release that was
         published, None without a store. published : its version by table.
     """
@@ -113,8 +114,8 @@ def fit_pipeline(
         guardrails use their differences. The sessions held out from the first refit choose how next items are ranked,
         by context vectors or by cosine (`metadata["next"]` of tokens and items, used by `traitcore similar --next` and
         `recommend --next`).
-    trait_names : names of your own for traits, by row. Traits continue those published before: a trait that is matched
-        keeps its row, and the name it was given then, unless another is given here.
+    trait_names : {row: name}, names of your own for traits. Traits continue those published before: a trait that is
+        matched keeps its row, and the name it was given then, unless another is given here; "" takes it back.
     force : (who, why): publish although the guardrails fail; both are recorded.
     progress : True draws a bar; or a callback `progress(stage, done, total)`.
 
@@ -141,9 +142,24 @@ def fit_pipeline(
     if isinstance(log, PreparedCorpus):
         config = settings_of(log, config, options)
     config.check()
+    names, published = dict(trait_names or {}), None
     if store is not None and not isinstance(store, TableStore):
         store = TableStore(store)
-    run = Run(as_progress(progress))
+    if with_customers(config, log):
+        check_names(names, config.n_traits)
+        published = PublishedTraits.of(store)
+    elif names:
+        raise CHECK.value_error("trait_names", "left out: this run makes no customers, so no traits", names)
+    return run_pipeline(log, config, catalogue, store, force, published, names, as_progress(progress))
+
+
+def run_pipeline(
+    log: EventLog | PreparedCorpus, config: PipelineConfig, catalogue: Catalogue | None, store: TableStore | None,
+    force: tuple[str, str] | None, published: PublishedTraits | None, names: Mapping[int, str],
+    progress: Progress | None,
+) -> PipelineResult:
+    """`fit_pipeline` of checked arguments; the traits continue `published`, which needn't be of the same store."""
+    run = Run(progress)
     corpus = corpus_of(log, config, run) if isinstance(log, PreparedCorpus) else prepare_corpus(log, config, run)
     corpus = replace(corpus, vocabulary=with_texts(corpus.vocabulary, catalogue))
     if catalogue is not None and config.content != "none":
@@ -156,8 +172,7 @@ def fit_pipeline(
         kept["report"] = getattr(embedder, "report_", None)
     learned = None
     if with_customers(config, log):
-        published = PublishedTraits.of(store)
-        learned = _learn_customers(corpus, embedder, config, catalogue, run, published, dict(trait_names or {}))
+        learned = _learn_customers(corpus, embedder, config, catalogue, run, published, names)
     with run.stage("tables") as kept:
         result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
     if store is not None:
@@ -169,7 +184,11 @@ def publish_result(
     result: PipelineResult, log: EventLog, store: str | os.PathLike[str] | TableStore, *,
     catalogue: Catalogue | None = None, force: tuple[str, str] | None = None, progress: ProgressLike = None,
 ) -> PipelineResult:
-    """Publish what `fit_pipeline` made of `log` (with that `catalogue`) without a store, as it would have with one."""
+    """Publish what `fit_pipeline` made of `log` (with that `catalogue`) without a store.
+
+    What is published is what it would have published itself, but for the traits: they were learned before the store was
+    known, and don't continue those published there.
+    """
     run = Run(as_progress(progress))
     run.stages = list(result.stages)
     report = next(stage.report for stage in result.stages if stage.name == "sessions")
@@ -210,11 +229,12 @@ class _Learned:
     vectors: NDArray[np.float32]
     model: TraitModel
     traits: tuple[TraitDescription, ...]
+    continues: str | None  # the version of the tokens whose traits these continue
 
 
 def _learn_customers(
     corpus: TokenizedLog, embedder: Embedder, config: PipelineConfig, catalogue: Catalogue | None, run: Run,
-    published: PublishedTraits | None, names: dict[int, str],
+    published: PublishedTraits | None, names: Mapping[int, str],
 ) -> _Learned:
     sequences, vocabulary, vectors = corpus.sequences, corpus.vocabulary, embedder.item_vectors_
     attention = None
@@ -247,7 +267,7 @@ def _learn_customers(
         found = describe(model, sample, drawn, vocabulary, categories)
         traits = carry_names(found, names, published, model.history_)
         kept["report"] = pointed_out(traits)
-    return _Learned(pooled, model, traits)
+    return _Learned(pooled, model, traits, None if published is None else published.version)
 
 
 def pointed_out(traits: tuple[TraitDescription, ...]) -> str | None:
@@ -267,8 +287,7 @@ def pointed_out(traits: tuple[TraitDescription, ...]) -> str | None:
 
 def _as_tables(
     corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig,
-    log: EventLog | PreparedCorpus,
-    catalogue: Catalogue | None, run: Run,
+    log: EventLog | PreparedCorpus, catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
     metadata = {"config": config.recorded()}
@@ -285,7 +304,7 @@ def _as_tables(
         history = trait_history(sequences, vocabulary, learned.model, prices)
         customers = customer_table(
             sequences, vocabulary, learned.vectors, learned.model, learned.traits, config,
-            metadata | {HISTORY: history}, items, corpus.bought, corpus.left_out,
+            metadata | {HISTORY: history, CONTINUES: learned.continues}, items, corpus.bought, corpus.left_out,
         )
         if corpus.bought is None:
             there = f": {', '.join(map(repr, log.actions[:10]))}" if log.actions else ""

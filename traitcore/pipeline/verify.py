@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .._errors import InputError
-from .._progress import Progress
+from .._errors import InputError, TableError
+from .._progress import ProgressLike, as_progress
 from .._validate import Checks
 from ..events.log import EventLog
 from ..events.prepared import PreparedCorpus
@@ -19,8 +19,10 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
-from .fit import fit_pipeline
+from .fit import run_pipeline
 from .publish import log_fingerprint
+from .trait_versions import KEY as CONTINUES
+from .trait_versions import PublishedTraits, given_names
 
 CHECK = Checks("verify_run")
 
@@ -57,12 +59,13 @@ def verify_run(
     release: str = "latest",
     catalogue: Catalogue | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
 ) -> RunComparison:
     """Run again what made a release, with its recorded settings, and compare the tables byte by byte.
 
     The same log, settings, version and instruction set give the same bytes on any number of threads, so `workers` may
-    be another than that of the run. Nothing is published.
+    be another than that of the run. Traits that continued those of an earlier version continue them again. Nothing is
+    published.
 
     Parameters
     ----------
@@ -71,8 +74,8 @@ def verify_run(
 
     Raises
     ------
-    InputError : another log than that of the run. TableError : no such release, or tables of it are gone. TypeError,
-        ValueError : an option.
+    InputError : another log than that of the run. TableError : no such release; tables of it, or the tokens whose
+        traits it continued, are gone. TypeError, ValueError : an option.
 
     See Also
     --------
@@ -100,17 +103,33 @@ def verify_run(
     if not isinstance(recorded, dict):
         raise InputError(f"Release {found.name} has no record of its settings: it is not of fit_pipeline.")
     config = PipelineConfig().with_options(recorded | {"workers": CHECK.workers(workers)})
+    continued, names = _traits_before(published, tables.get("customers"))
     with tempfile.TemporaryDirectory(prefix="traitcore-verify-") as folder:
-        again = fit_pipeline(
-            log, config=config, catalogue=catalogue, store=folder, force=("verify_run", "only compared"),
-            progress=progress,
-        )
         there = TableStore(folder)
+        again = run_pipeline(
+            log, config, catalogue, there, ("verify_run", "only compared"), continued, names, as_progress(progress)
+        )
         differences = {
             name: tuple(_differences(table, there.open(name)) if name in again.published else ["not made again"])
             for name, table in tables.items()
         }
     return RunComparison(found.name, differences)
+
+
+def _traits_before(
+    store: TableStore, customers: EmbeddingTable | None
+) -> tuple[PublishedTraits | None, dict[int, str]]:
+    """The traits that a run continued, and the names that its own were given in the end."""
+    if customers is None:
+        return None, {}
+    names, version = given_names(customers), customers.metadata.get(CONTINUES)
+    if version is None:
+        return None, names
+    try:
+        return PublishedTraits.of_version(store, version, {}), names
+    except TableError as error:
+        raise TableError(f"{error} The traits of the release continue those of tokens {version}, so it can't be run "
+                         "again without them.") from error
 
 
 def _differences(old: EmbeddingTable, new: EmbeddingTable) -> Iterator[str]:

@@ -117,7 +117,8 @@ class Fitted:
     def publish(
         self, store: str | os.PathLike[str], *, force: tuple[str, str] | None = None, progress: ProgressLike = None
     ) -> Shop:
-        """Publish the tables as new versions in a store, behind the guardrails, and open it; see `fit_pipeline`."""
+        """Publish the tables as new versions in a store, behind the guardrails, and open it; see `fit_pipeline`, which,
+        given the store, also continues the traits published there."""
         self.result = publish_result(
             self.result, self.log, TableStore(store), catalogue=self._catalogue, force=force, progress=progress
         )
