@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,24 @@ def test_every_event_is_kept_or_has_a_reason(ints: bool) -> None:
     assert out.why(who["joe"]) == (3, "all of them in sessions that were left out as too short or too busy")
     assert out.why(who["ann"]) is None
     assert out.why(99 if ints else "zoe") is None
+
+
+def test_sessions_that_were_found_are_no_share_of_the_users() -> None:
+    """Three users of four sessions each: twelve customers, which are not 400% of anything."""
+    rows = [(user, 1_600_000_000 + 86_400 * day + 60 * k, f"i{k}")
+            for user in "abc" for day in range(4) for k in range(5)]
+    columns = dict(zip(("user_id", "timestamp", "item_id"), zip(*rows)))
+    log = tc.EventLog.from_columns(columns, action=None, timestamp_unit="s")
+    small: dict[str, Any] = FAST | {"n_traits": 1, "vector_size": 2}
+    found = tc.fit_pipeline(log, customers="sessions", **small)
+    assert found.customers is not None
+    assert found.coverage is not None
+    assert len(found.customers) == 12
+    assert "customers" not in found.coverage.kept
+    assert all(found.coverage.share(what) <= 1.0 for what in found.coverage.kept)
+    plain = tc.fit_pipeline(log, **small).coverage
+    assert plain is not None
+    assert (plain.kept["customers"], plain.total["customers"]) == (3, 3)
 
 
 def test_ids_of_any_text_come_back() -> None:

@@ -31,7 +31,12 @@ class Loss:
 
 @dataclass(frozen=True)
 class Coverage:
-    """kept, total : counts by what is counted: "events", "customers", "items", "purchases", where the log has them.
+    """What of a log is in the corpus of a run.
+
+    Attributes
+    ----------
+    kept, total : counts, by what is counted: "events", "items"; "customers" where they are the log's users or sessions
+        (not where each session that was found is its own customer); "purchases" where an action means buying.
     losses : the reasons, most events first.
     """
 
@@ -72,7 +77,7 @@ def coverage_of(
     """Compare a log with the corpus made of it."""
     kept = {"events": sequences.n_tokens, "items": len(np.unique(vocabulary.token_item))}
     total = {"events": len(log), "items": _distinct(log.item)}
-    if log.user is not None:
+    if log.user is not None and sequences.owner is not None:
         kept["customers"], total["customers"] = sequences.n_owners, _distinct(log.user)
     buys = [log.actions.index(name) for name in buying(log.actions, config.action_map)]
     own_buys = [vocabulary.actions.index(name) for name in buying(vocabulary.actions, None)]
