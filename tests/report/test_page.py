@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from traitcore.pipeline.coverage import Loss
 from traitcore.report.colours import of_action, of_trait
 from traitcore.report.facts import (
     Card,
@@ -19,7 +20,6 @@ from traitcore.report.facts import (
     Facts,
     Figure,
     Kept,
-    Left,
     Lists,
     Point,
     Product,
@@ -47,7 +47,7 @@ def facts() -> Facts:
         everyone_by_period=(5.0, 9.0, 4.0), points=points, map_method="t-SNE", items_off_map=3,
         largest_shares=(0, 0, 10, 40, 100, 200, 100, 30, 15, 5), overlaps=((1.0, 0.3), (0.4, 1.0)),
         figures=(Figure("coherence", 0.48, 0.05, "popular", "What it is.", "good"),), lists=lists,
-        kept=(Kept("events", 9000, 12000),), left=(Left("too rare", 3000, "min_count=1"),),
+        kept=(Kept("events", 9000, 12000),), left=(Loss("too rare", 3000, "min_count=1"),),
         drift=Drift("r000001", ("40 products.",), (("before", "now", 0.2, 0.3, 0.9),)), warnings=(ODD,),
         settings={"n_traits": 2},
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..pipeline.coverage import Loss
+
 
 @dataclass(frozen=True)
 class Product:
@@ -72,15 +74,6 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Left:
-    """What was left out for one reason, and the option that keeps it."""
-
-    reason: str
-    events: int
-    option: str
-
-
-@dataclass(frozen=True)
 class Suggestion:
     """An item recommended to a customer."""
 
@@ -135,7 +128,7 @@ class Facts:
     figures: tuple[Figure, ...] = ()
     lists: Lists | None = None
     kept: tuple[Kept, ...] = ()
-    left: tuple[Left, ...] = ()
+    left: tuple[Loss, ...] = ()
     drift: Drift | None = None
     warnings: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from scipy import sparse
 from ..pipeline.coverage import KEY as COVERAGE
 from ..pipeline.coverage import Coverage
 from ..pipeline.history import KEY as HISTORY
-from ..report.facts import Card, Facts, Figure, Kept, Left, Lists, Point, Product, Suggestion
+from ..report.facts import Card, Facts, Figure, Kept, Lists, Point, Product, Suggestion
 from ..report.glossary import retrieval_figures, trait_figures
 from ..report.layout import map_layout
 from ..serving.recommend import recommend_products
@@ -56,7 +56,7 @@ def survey(tables: Tables, *, quality: Mapping[str, Any] | None = None, title: s
         figures=figures,
         lists=_lists(tables) if tables.has_customers else None,
         kept=() if coverage is None else tuple(Kept(w, n, coverage.total[w]) for w, n in coverage.kept.items()),
-        left=() if coverage is None else tuple(Left(x.reason, x.events, x.option) for x in coverage.losses),
+        left=() if coverage is None else coverage.losses,
         drift=drift_of(tables, record),
         warnings=warnings,
         settings={name: config[name] for name in _SHOWN if config.get(name) is not None},
