@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
@@ -13,7 +14,11 @@ from .recipes import RecipeResult, TraitFitOptions
 
 
 class CountsRecipe:
-    """NMF of the tf-idf weighted customer x token counts: the simple baseline."""
+    """NMF of the tf-idf weighted customer x token counts: the simple baseline.
+
+    A recipe that only weighs tokens otherwise, or finds the loadings in another way, overrides `token_weights` or
+    `components`.
+    """
 
     name = "counts"
     needs_vectors = False
@@ -23,13 +28,22 @@ class CountsRecipe:
         options: TraitFitOptions,
     ) -> RecipeResult:
         counts = count_tokens(sequences, n_tokens=len(token_item))
-        idf = token_idf(counts)
-        rows = weigh_counts(counts, idf)
-        start = None if options.previous is None else (
-            fold_in(rows, options.previous, workers=options.workers), options.previous
-        )
-        components = factorize(rows, options, start=start)
-        return RecipeResult(components, fold_in(rows, components, workers=options.workers), {"idf": idf})
+        weights = self.token_weights(counts)
+        rows = weigh_counts(counts, weights)
+        components = self.components(counts, rows, options)
+        return RecipeResult(components, fold_in(rows, components, workers=options.workers), {"idf": weights})
+
+    def token_weights(self, counts: sparse.csr_array) -> NDArray[np.float32]:
+        """(n_tokens,) what a token weighs in the customers' rows."""
+        return token_idf(counts)
+
+    def components(
+        self, counts: sparse.csr_array, rows: sparse.csr_array, options: TraitFitOptions
+    ) -> NDArray[np.float32]:
+        """(n_traits, n_tokens) unit loadings, of the counts and of the customers' rows that were made of them."""
+        H = options.previous
+        start = None if H is None else (fold_in(rows, H, workers=options.workers), H)
+        return factorize(rows, options, start=start)
 
     def encode(self, sequences: Sequences, result: RecipeResult, options: TraitFitOptions) -> NDArray[np.float32]:
         counts = count_tokens(sequences, n_tokens=result.components.shape[1])

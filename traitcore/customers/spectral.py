@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from .._rows import unit_sparse_rows
-from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
 from ..factorization.varimax import varimax_rotation
 from . import tuning
 from .components import Start, converged_svd, factorize, unit_components
-from .counts import count_tokens, scale_rows, weigh_counts
+from .counts import scale_rows
 from .counts_recipe import CountsRecipe
-from .recipes import RecipeResult, TraitFitOptions
+from .recipes import TraitFitOptions
 
 
 class SpectralRecipe(CountsRecipe):
@@ -28,13 +27,12 @@ class SpectralRecipe(CountsRecipe):
 
     name = "spectral"
 
-    def fit(
-        self, sequences: Sequences, token_item: NDArray[np.int32], item_vectors: NDArray[np.float32] | None,
-        options: TraitFitOptions,
-    ) -> RecipeResult:
-        counts = count_tokens(sequences, n_tokens=len(token_item))
-        weights = laplacian_weights(counts)
-        rows = weigh_counts(counts, weights)
+    def token_weights(self, counts: sparse.csr_array) -> NDArray[np.float32]:
+        return laplacian_weights(counts)
+
+    def components(
+        self, counts: sparse.csr_array, rows: sparse.csr_array, options: TraitFitOptions
+    ) -> NDArray[np.float32]:
         short = mean_history(counts) < tuning.SHORT_HISTORY
         matrix = token_pairs(counts, options.seed) if short else sampled_rows(rows, tuning.MAX_FIT_ROWS, options.seed)
         if options.previous is None:
@@ -42,9 +40,7 @@ class SpectralRecipe(CountsRecipe):
         else:
             H = unit_components(options.previous ** (1.0 / tuning.LOADING_POWER))
             start = fold_in(matrix, H, workers=options.workers), H
-        components = unit_components(factorize(matrix, options, start=start) ** tuning.LOADING_POWER)
-        raw = fold_in(rows, components, workers=options.workers)
-        return RecipeResult(components, raw, {"idf": weights})
+        return unit_components(factorize(matrix, options, start=start) ** tuning.LOADING_POWER)
 
 
 def laplacian_weights(counts: sparse.csr_array) -> NDArray[np.float32]:
