@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..pipeline.coverage import Loss
+if TYPE_CHECKING:  # a page needs no tables, and nothing that makes them
+    from ..pipeline.coverage import Loss
 
 
 @dataclass(frozen=True)
