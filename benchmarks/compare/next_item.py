@@ -26,7 +26,8 @@ import traitcore as tc
 from benchmarks.neighbours_next_item import SessionNeighbours
 from traitcore.items.next_item_queries import next_places, prefixes
 from traitcore.items.next_item_ranking import dense_ranks
-from traitcore.quality.retrieval import RetrievalReport, VectorScorer, oldest_first, split_sequences
+from traitcore.quality.retrieval import VectorScorer, oldest_first, split_sequences
+from traitcore.quality.retrieval_report import RetrievalReport
 
 BARS = {
     "diginetica": {"counts": (52.0, 18.3), "model": (54.7, 19.1)},

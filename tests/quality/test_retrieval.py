@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -363,29 +362,3 @@ def test_a_scorer_that_reads_its_neighbours_is_refused() -> None:
     for scorer in (leaky, centred):
         with pytest.raises(ValueError, match="scores of a prefix don't depend on the other prefixes"):
             evaluate_retrieval(sessions, scorer, n_items=8)
-
-
-def test_intervals_are_by_session() -> None:
-    rng = np.random.default_rng(0)
-    lists = [[int(rng.integers(0, 50))] * 12 for _ in range(200)]
-    ranks = np.repeat(rng.choice([1.0, 100.0], 200), 11)  # a session's queries have one fate
-    report = evaluate_retrieval(Sequences.from_lists(lists), scorer_of(50), n_items=50)
-    report = replace(report, ranks=ranks, recall=float((ranks <= 20).mean()))
-    low, high = report.interval("recall")
-    assert low < report.recall < high
-    error = np.sqrt(report.recall * (1 - report.recall) / 200)  # of 200 fates, not of 2,200 queries
-    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.2)
-    assert report.interval("recall") == report.interval("recall")
-    assert report.interval("mrr", level=0.5)[0] > report.interval("mrr", level=0.99)[0]
-    better = replace(report, ranks=np.where(np.arange(len(ranks)) % 11 == 0, 1.0, ranks))
-    low, high = better.difference(report)
-    assert 0 < low < better._worth("recall").mean() - report.recall < high
-    assert report.difference(report) == (0.0, 0.0)
-    short = evaluate_retrieval(Sequences.from_lists(lists[:5]), scorer_of(50), n_items=50)
-    with pytest.raises(ValueError, match="a report on the same queries"):
-        report.difference(short)
-    with pytest.raises(ValueError, match="'figure'"):
-        report.interval("precision")
-    assert set(report.as_dict()) >= {"recall_low", "recall_high", "mrr_low", "mrr_high"}
-    with pytest.raises(ValueError, match="doesn't know its sessions"):
-        replace(report, sessions=None).interval()

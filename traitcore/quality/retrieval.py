@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from .._frames import frame_of
-from .._looks import html_facts
 from .._parallel import run_blocks
 from .._progress import Progress
 from .._rows import order_within, unit_float32_rows
 from .._validate import COUNT_MAX, Checks
 from ..events.sequences import Sequences
+from .retrieval_report import RetrievalReport
 
 CHECK = Checks("evaluate_retrieval")
 _BLOCK = 128
@@ -24,117 +23,6 @@ _ASKED_AGAIN = 16  # queries that are scored in company and alone
 
 Scorer = Callable[[Sequences], Any]
 """Sequences (m prefixes) -> (m, n_items) scores of the next item, larger is better."""
-
-
-@dataclass(frozen=True, eq=False)
-class RetrievalReport:
-    """What `evaluate_retrieval` found; shares are in [0, 1].
-
-    Attributes
-    ----------
-    k, n_queries : length of the lists and number of queries.
-    recall, mrr, ndcg : hit rate, mean reciprocal rank and NDCG at k. Each query has one right answer, so recall is the
-        hit rate and the ideal DCG is 1. Tied items share the mean of their ranks.
-    coverage : share of the items that are in at least one list of k. A list is shorter where fewer may be listed.
-    popularity_bias : mean popularity percentile of the items listed minus that of the right answers; above 0, popular
-        items are listed too often. None without `popularity`, or if no item may be listed.
-    ranks : (n_queries,) float64 rank of each right answer, infinite if it could not be listed.
-    n_unknown : right answers without a row in the model, counted as misses.
-    sessions : (n_queries,) int64, the test sequence that each query comes from, for `interval` and `difference`.
-    """
-
-    k: int
-    n_queries: int
-    recall: float
-    mrr: float
-    ndcg: float
-    coverage: float
-    popularity_bias: float | None
-    ranks: NDArray[np.float64]
-    n_unknown: int = 0
-    sessions: NDArray[np.int64] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The figures and their intervals without the ranks, for JSON."""
-        plain = {key: value for key, value in vars(self).items() if key not in ("ranks", "sessions")}
-        if self.sessions is not None:
-            for figure in ("recall", "mrr"):
-                plain[f"{figure}_low"], plain[f"{figure}_high"] = self.interval(figure)
-        return plain
-
-    def interval(
-        self, figure: str = "recall", *, level: float = 0.95, n_resamples: int = 1000, random_state: int = 0
-    ) -> tuple[float, float]:
-        """(low, high) of "recall", "mrr" or "ndcg", by bootstrap over sessions: queries of one session are alike, so
-        drawing queries would claim too much."""
-        worth = self._worth(figure)
-        drawn = _bootstrap(worth, self._groups(), level, n_resamples, random_state, "RetrievalReport.interval")
-        share = len(self.ranks) / self.n_queries
-        return drawn[0] * share, drawn[1] * share
-
-    def difference(
-        self, other: RetrievalReport, figure: str = "recall", *, level: float = 0.95, n_resamples: int = 1000,
-        random_state: int = 0,
-    ) -> tuple[float, float]:
-        """(low, high) of this report's figure minus that of `other`, over the same queries: sessions are drawn for both
-        at once. The difference is more than chance where 0 lies outside.
-
-        Raises ValueError where the other report has other queries.
-        """
-        check = Checks("RetrievalReport.difference")
-        check.instance("other", other, RetrievalReport)
-        groups = self._groups()
-        if len(other.ranks) != len(self.ranks) or (other._groups() != groups).any():
-            raise check.value_error("other", "a report on the same queries", f"{other.n_queries:,} queries")
-        worth = self._worth(figure) - other._worth(figure)
-        low, high = _bootstrap(worth, groups, level, n_resamples, random_state, check.caller)
-        share = len(self.ranks) / self.n_queries
-        return low * share, high * share
-
-    def _groups(self) -> NDArray[np.int64]:
-        if self.sessions is None:
-            raise ValueError("This RetrievalReport doesn't know its sessions: evaluate_retrieval makes one that does.")
-        return self.sessions
-
-    def _worth(self, figure: str) -> NDArray[np.float64]:
-        """(n_queries,) what each query adds to a figure."""
-        Checks("RetrievalReport.interval").choice("figure", figure, ("recall", "mrr", "ndcg"))
-        gain = np.ones(len(self.ranks))
-        if figure != "recall":
-            gain = 1.0 / (self.ranks if figure == "mrr" else np.log2(1.0 + self.ranks))
-        return np.where(self.ranks <= self.k, gain, 0.0)
-
-    def to_frame(self, library: str | None = None) -> Any:
-        """The figures as a data frame of one row, of "pandas" or "polars" (None: by what is there)."""
-        return frame_of({name: [value] for name, value in self.as_dict().items()}, library)
-
-    def _repr_html_(self) -> str:
-        return html_facts("RetrievalReport", self.as_dict())
-
-    def __str__(self) -> str:
-        bias = "" if self.popularity_bias is None else f", popularity bias {self.popularity_bias:+.3f}"
-        return (
-            f"Recall@{self.k} {self.recall:.4f}, MRR@{self.k} {self.mrr:.4f}, NDCG@{self.k} {self.ndcg:.4f}, "
-            f"coverage {self.coverage:.3f}{bias} ({self.n_queries:,} queries)"
-        )
-
-
-def _bootstrap(
-    worth: NDArray[np.float64], groups: NDArray[np.int64], level: Any, n_resamples: Any, random_state: Any, caller: str
-) -> tuple[float, float]:
-    """Percentiles of the mean of `worth` (n,) when whole groups (n,) are drawn with replacement."""
-    check = Checks(caller)
-    level = check.real("level", level, 0.0, 1.0)
-    rounds = check.integer("n_resamples", n_resamples, 1)
-    rng = np.random.default_rng(check.seed("random_state", random_state))
-    _, group = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(group, weights=worth), np.bincount(group)
-    means = np.empty(rounds)
-    for i in range(rounds):
-        drawn = np.bincount(rng.integers(0, len(sums), len(sums)), minlength=len(sums))
-        means[i] = (drawn @ sums) / (drawn @ sizes)
-    low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
-    return float(low), float(high)
 
 
 class VectorScorer:
@@ -427,9 +315,10 @@ def _check_alone(scorer: Scorer, prefixes: Sequences, n_items: int) -> None:
         alone = _checked_scores(scorer(prefixes.take([i])), (1, n_items))[0]
         both = np.stack((alone, together[i])).astype(np.float64)
         finite = np.isfinite(both)
-        slack = 1e-4 * max(1e-30, float(np.abs(both[finite]).max(initial=0.0)))
-        if (finite[0] != finite[1]).any() or (np.abs(np.where(finite, both, 0.0)[0] - np.where(finite, both, 0.0)[1])
-                                              > slack).any():
+        numbers = np.where(finite, both, 0.0)
+        # Float32 sums in another order differ by far less; a neighbour's answer in the scores, by far more.
+        slack = 1e-4 * max(1e-30, float(np.abs(numbers).max()))
+        if (finite[0] != finite[1]).any() or (np.abs(numbers[0] - numbers[1]) > slack).any():
             rule = "a callable whose scores of a prefix don't depend on the other prefixes of the call"
             raise CHECK.value_error("scorer", rule, f"others for {prefixes[i].tolist()[:10]} alone")
 
