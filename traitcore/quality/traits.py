@@ -110,7 +110,6 @@ def evaluate_traits(
     max_customers: int | None = 10_000,
     random_state: int = 0,
     progress: Progress | None = None,
-    partial: Callable[[dict[str, float]], None] | None = None,
 ) -> TraitEvaluation:
     """Judge a trait method on data that were used neither to fit nor to name the traits.
 
@@ -143,7 +142,6 @@ def evaluate_traits(
     max_customers : judge a larger corpus on a random sample of this many; None: on all.
     random_state : int, the seed of all random choices.
     progress : callback `progress(stage, done, total)`.
-    partial : callback, given the figures of each check as soon as it is made.
 
     Returns
     -------
@@ -217,12 +215,9 @@ def evaluate_traits(
     }
     for check, make in makes.items():
         if check in checks or (check == "support" and truth is not None):
-            found = make()
-            figures |= found
+            figures |= make()
             if check in ("support", "invariance"):  # the others tell of their parts
                 of_stage(check, 1)(1)
-            if partial is not None:
-                partial(found)
     protocol = asdict(naming) | {
         "method": recipe.name, "n_traits": model.n_traits, "n_splits": n_splits, "n_refits": n_refits,
         "customers": sequences.n_owners, "tokens": len(vocabulary), "random_state": seed,
