@@ -221,6 +221,13 @@ def test_fusing_weighs_content_more_for_rare_items(shop: Simulation) -> None:
     assert set(fused.source[:40].tolist()) == {"fused"}
 
 
+def test_what_costs_nothing_has_a_known_price() -> None:
+    catalogue = Catalogue(np.array([7, 8, 9]), texts=["a", "", None], prices=[0.0, 2.5, np.nan])
+    asked = np.array([8, 7, 9, 1])
+    assert catalogue.of(asked, "texts") == [None, "a", None, None]
+    np.testing.assert_array_equal(np.array(catalogue.of(asked, "prices"), np.float64), [2.5, 0.0, np.nan, np.nan])
+
+
 def test_catalogue_from_csv(tmp_path: Path) -> None:
     path = tmp_path / "items.csv"
     path.write_text('item_id,text,category,price\n7,"a, b",garden,1.5\n8,,,\n', encoding="utf-8")

@@ -71,9 +71,10 @@ class Catalogue:
         return content_features(**self.fields(), random_state=seed)
 
     def of(self, item_ids: NDArray[Any], name: str) -> list[Any]:
-        """The field `name` of these items, None where unknown."""
+        """The field `name` of these items, None where unknown. A price of 0 is known."""
         known = dict(zip(self.item_ids.tolist(), getattr(self, name)))
-        return [known.get(key) or None for key in item_ids.tolist()]
+        values = map(known.get, item_ids.tolist())
+        return [None if isinstance(value, str) and not value else value for value in values]
 
     def category_codes(self) -> NDArray[np.int64] | None:
         """(n,) code of each item's category, -1 where unknown; None without categories."""
@@ -95,7 +96,7 @@ def read_catalogue(
     item, text, category, brand, price : columns or SQL expressions. Those not given are the columns "text",
         "category", "brand" and "price" where the file has them.
     integer_ids : the log's ids are integers, so must be these. null : texts that mean "no value". reading : how the
-        file is written.
+        file is written. where : an SQL condition on the file's columns, that rows must meet.
 
     Raises InputError (with file, line, column) for a missing column, an id that repeats or isn't an integer like the
     log's, a price that isn't a number; FileNotFoundError.

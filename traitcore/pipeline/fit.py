@@ -299,8 +299,7 @@ def _as_tables(
     if learned is not None:
         prices = None
         if catalogue is not None and catalogue.prices is not None:
-            known = dict(zip(catalogue.item_ids.tolist(), np.asarray(catalogue.prices, dtype=np.float64).tolist()))
-            prices = np.array([known.get(key, np.nan) for key in vocabulary.item_ids.tolist()], dtype=np.float64)
+            prices = np.array(catalogue.of(vocabulary.item_ids, "prices"), dtype=np.float64)
         history = trait_history(sequences, vocabulary, learned.model, prices)
         customers = customer_table(
             sequences, vocabulary, learned.vectors, learned.model, learned.traits, config,
