@@ -14,7 +14,11 @@ from ..events.sequences import Sequences
 
 @dataclass(frozen=True)
 class TraitFitOptions:
-    """The checked parameters of a fit, and the (n_traits, n_tokens) loadings to start from, if any."""
+    """The checked parameters of a fit.
+
+    previous : (n_traits, n_tokens) float32 >= 0 loadings of an earlier fit to start from, or None. A recipe may ignore
+    it; the traits are put in the order of the earlier ones in any case.
+    """
 
     n_traits: int
     n_restarts: int = 1
@@ -32,7 +36,8 @@ class RecipeResult:
 
     components : (n_traits, n_tokens) float32 loadings of the tokens.
     raw_profiles : (n_customers, n_traits) float32 weights >= 0 of the customers; a zero row without known tokens.
-    arrays : what `encode` needs for other customers, without objects.
+    arrays : what `encode` needs for other customers, without objects. Traits may be put in another order (`fit` with
+        `previous`): "H" has a row for each of them and follows; no other array may depend on their order.
     """
 
     components: NDArray[np.float32]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._rows import paired_cosines
 from .components import match_rows
 from .recipes import RecipeResult
 
@@ -72,10 +73,8 @@ def in_order(found: RecipeResult, order: NDArray[np.int64]) -> RecipeResult:
 def history_of(previous: NDArray[np.float32], components: NDArray[np.float32]) -> TraitHistory:
     """What became of the traits `previous` in `components`, ordered by `order_as_before`."""
     common = min(len(previous), len(components))
-    a, b = previous[:common].astype(np.float64), components[:common].astype(np.float64)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    same = np.divide((a * b).sum(axis=1), norms, out=np.zeros(common), where=norms > 0)
-    cosine = np.concatenate([same, np.full(len(components) - common, np.nan)])
+    cosine = np.full(len(components), np.nan)
+    cosine[:common] = paired_cosines(previous[:common], components[:common])
     kept = np.flatnonzero(cosine >= SAME_TRAIT)
     return TraitHistory(
         tuple(kept.tolist()), tuple(np.setdiff1d(np.arange(len(components)), kept).tolist()),
