@@ -17,8 +17,8 @@ from .recipes import RecipeResult, TraitFitOptions
 
 SHIFT_WARNING = (
     "method='shift' is the recipe as first written: it adds a constant to make vectors non-negative, so its traits "
-    "depend on the coordinates of the embedding and are named hardly better than chance. Compare it in the README's "
-    "table of trait methods; method='spectral' is the default."
+    "depend on the coordinates of the embedding and are named hardly better than chance. `benchmarks/versus.py traits` "
+    "compares it (docs/traits.md); method='spectral' is the default."
 )
 
 
