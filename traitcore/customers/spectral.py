@@ -63,11 +63,11 @@ def token_pairs(counts: sparse.csr_array, seed: int) -> sparse.csr_array:
     many loose ties and less of few tight ones (a view and a cart of one item), which in short histories outweigh all
     else.
 
-    Histories of more than ten times the mean are left out: bots, mostly, whose pairs would take all the time. A random
-    part of the customers stands for those with more than MAX_PAIRS pairs.
+    Histories of more than LONGEST_HISTORY times the mean are left out: bots, mostly, whose pairs would take all the
+    time. A random part of the customers stands for those with more than MAX_PAIRS pairs.
     """
     lengths = np.diff(counts.indptr).astype(np.float64)
-    used = np.flatnonzero((lengths > 0) & (lengths <= 10.0 * mean_history(counts)))
+    used = np.flatnonzero((lengths > 0) & (lengths <= tuning.LONGEST_HISTORY * mean_history(counts)))
     pairs = (lengths[used] ** 2).sum()
     if pairs > tuning.MAX_PAIRS:
         drawn = np.random.default_rng([seed, 11]).permutation(used)

@@ -13,7 +13,7 @@ from .components import match_rows
 from .recipes import RecipeResult
 
 # A trait whose loadings have at least this cosine with an earlier one's is the same trait: nearer to it than to
-# something orthogonal.
+# something orthogonal. Not measured; no range.
 SAME_TRAIT = 0.7
 
 

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+# None of the numbers below was measured.
 # A phrase is looked for among this many descriptions, evenly spread over a larger catalogue.
 MAX_CATALOGUE_TEXTS = 20_000
 # A phrase names a trait if it is so much more common in the trait's descriptions than in the catalogue.

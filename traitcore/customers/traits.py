@@ -41,8 +41,9 @@ class TraitModel(ParamsMixin):
     n_traits : traits to find.
     method : "spectral" (default): NMF of the customers' tokens, each weighing 1 / sqrt(df + mean df), or, where
         customers have few tokens, of which tokens customers have together; from singular vectors rotated by varimax, so
-        that traits are the same for every seed and much the same for other customers. "counts": NMF of tf-idf weighted
-        customers x tokens, the simple baseline. "shift": the recipe first proposed (C - min, NMF, cosines), which warns
+        that traits hardly change with the seed (which draws the sample that shapes them where there are more than
+        100,000 customers) or with the customers. "counts": NMF of tf-idf weighted customers x tokens, the simple
+        baseline. "shift": the recipe first proposed (C - min, NMF, cosines), which warns
         (ShiftWarning): its traits depend on the coordinate system. Or a recipe of your own: an object with the methods
         of `traitcore.customers.recipes.Recipe`.
     n_restarts : runs whose consensus is taken ("spectral", "counts").
