@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from traitcore.customers.trait_names import Phrasebook, distinct, is_charge, phrases_of, shortened
+from traitcore.customers.trait_names import Phrasebook, distinct, is_charge, phrases_of, shortened, words_of
 
 CATALOGUE = [
     "JUMBO BAG PINK POLKADOT", "JUMBO BAG RED", "JUMBO BAG OWLS", "JUMBO STORAGE", "LUNCH BAG RED", "CAKE TINS",
@@ -20,6 +20,22 @@ def test_phrases_keep_the_order_of_words_and_end_at_numbers_and_function_words()
     assert not any("3" in word for phrase in found for word in phrase)
     assert ("cake", "tins", "pantry-design") not in found
     assert phrases_of("jam of berries") == {("jam",), ("berries",), ("jam", "of", "berries")}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("चाय का कप", ["चाय", "का", "कप"]),  # vowels are marks
+        ("ถ้วยชา", ["ถ้วยชา"]),
+        ("Cafe\u0301-Tasse fu\u0308r 2", ["café-tasse", "für"]),  # accents written apart
+        ("می\u200cخواهم", ["می\u200cخواهم"]),
+        ("急須 2個", ["急須", "個"]),
+        ("T-shirt, men's", ["t-shirt", "men's"]),
+    ],
+)
+def test_words_of_any_script_are_whole(text, words):
+    assert words_of(text) == words
+    assert {word for phrase in phrases_of(text) for word in phrase} <= set(words)
 
 
 def test_the_phrase_that_sets_texts_apart_is_best():
@@ -43,4 +59,5 @@ def test_charges_are_known_by_their_words(text, charge):
 def test_names_are_distinct():
     assert distinct([["tea", "tea, cups"], ["tea", "tea, pots"], ["jam"]]) == ["tea, cups", "tea, pots", "jam"]
     assert distinct([["tea"], ["tea"]]) == ["tea", "tea (2)"]
+    assert distinct([["tea"], ["tea"], ["tea (2)"], ["tea"]]) == ["tea", "tea (2)", "tea (2) (2)", "tea (3)"]
     assert shortened("a " * 40).endswith("…")

@@ -112,7 +112,7 @@ class TraitDescription:
     ----------
     trait : row of the trait.
     name : its category, the phrases that its tokens' descriptions share and the catalogue seldom has, or its first
-        tokens; then how its customers act. No two traits have the same.
+        tokens; then how its customers act. No two traits have the same, but for names that users gave.
     prevalence : mean share of the trait in the customers' profiles.
     customers : customers with a share above the threshold.
     tokens : the tokens of highest lift, best first.

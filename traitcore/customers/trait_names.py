@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import count
 
 # None of the numbers below was measured.
 # A phrase is looked for among this many descriptions, evenly spread over a larger catalogue.
@@ -16,7 +19,6 @@ LEAST_RATIO = 1.5
 LONGER_SHARE = 0.7
 # A phrase has at most so many words, a text in a name at most so many characters.
 _MAX_WORDS, _MAX_CHARACTERS = 3, 40
-_WORD = re.compile(r"[^\W\d_](?:[^\W_]|['’&.-](?=[^\W_]))*")
 # A phrase neither begins nor ends with one of these, which say nothing alone.
 _FUNCTION_WORDS = frozenset(
     "a an and at by for from in into it its no not of off on or our per pc pcs pack set size so the this that to up "  # noqa: SIM905
@@ -41,9 +43,19 @@ def is_charge(text: str) -> bool:
     return 0 < len(words) <= _MAX_CHARGE_WORDS and any(word in _CHARGES for word in words)
 
 
+@cache
+def _word() -> re.Pattern[str]:
+    """A letter, then letters and digits, with hyphens, apostrophes and the like between them.
+
+    And with marks, which `\\w` leaves out: the vowels of Hindi or Thai, accents that no letter includes.
+    """
+    marks = "".join(c for c in map(chr, range(0x300, 0x10000)) if unicodedata.category(c).startswith("M"))
+    return re.compile(rf"[^\W\d_](?:[^\W_]|[{marks}\u200c\u200d]|['’&.-](?=[^\W_]))*")
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text in lower case; numbers are none."""
-    return [word.lower() for word in _WORD.findall(text)]
+    return [word.lower() for word in _word().findall(unicodedata.normalize("NFC", text))]
 
 
 def phrases_of(text: str) -> set[tuple[str, ...]]:
@@ -51,8 +63,9 @@ def phrases_of(text: str) -> set[tuple[str, ...]]:
 
     Punctuation, but for hyphens and apostrophes within a word, and numbers end a run.
     """
+    text = unicodedata.normalize("NFC", text)
     found, run, last = set(), list[str](), 0
-    for match in [*_WORD.finditer(text), None]:
+    for match in [*_word().finditer(text), None]:
         if match is None or text[last : match.start()].strip():
             found |= _runs(run)
             run = []
@@ -117,8 +130,8 @@ def distinct(heads: Sequence[Sequence[str]]) -> list[str]:
             break
         for i in clash:
             depth[i] += 1
-    seen: Counter[str] = Counter()
-    for i, name in enumerate(names):
-        seen[name] += 1
-        names[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return names
+    taken: dict[str, None] = {}
+    for name in names:
+        numbered = (f"{name} ({n})" for n in count(2))
+        taken[name if name not in taken else next(one for one in numbered if one not in taken)] = None
+    return list(taken)
