@@ -35,18 +35,15 @@ def choose_blend(sequences: Sequences, token_item: NDArray[np.int32], options: T
     trait is noise. On simulated shops this agreement (`split_half_reliability`), which needs no truth, ranked blends
     almost as the recovery of the planted traits did; predicting one half's tokens from the other did not.
 
-    The views are chosen first, then the power. MAX_CHOICE_CUSTOMERS customers (or as many
-    as have MAX_CHOICE_EVENTS events) and the MAX_CHOICE_TOKENS most common tokens take part, so that the choice costs
-    the same on any log.
+    The views are chosen first, then the power. MAX_CHOICE_CUSTOMERS customers (or as many as have MAX_CHOICE_EVENTS
+    events) and the MAX_CHOICE_TOKENS most common tokens take part, so that the choice costs the same on any log.
     """
     suggested = density_weight(count_tokens(sequences, n_tokens=len(token_item)))
-    rivals = BLENDS if suggested < tuning.HIGH_PPMI_RIVAL_BELOW * tuning.HIGH_PPMI_WEIGHT else BLENDS[:2]
-    blends = list(rivals)
-    powers = tuning.LOADING_POWERS
-    chosen = blends[0]
+    blends = BLENDS if suggested < tuning.HIGH_PPMI_RIVAL_BELOW * tuning.HIGH_PPMI_WEIGHT else BLENDS[:2]
+    powers, chosen = tuning.LOADING_POWERS, blends[0]
     common = _with_common_tokens(sequences, len(token_item))
     active = np.unique(common.owners()[np.diff(common.offsets) > 0])
-    if len(blends) * len(powers) > 1 and len(active) >= 4:
+    if len(active) >= 4:
         reliable = _reliabilities(common, active, token_item, options, blends, powers)
         best = clearly_best(reliable[:, :, 0])
         chosen = replace(blends[best], loading_power=powers[clearly_best(reliable[:, best])])
@@ -63,7 +60,7 @@ def _with_common_tokens(sequences: Sequences, n_tokens: int) -> Sequences:
 
 def _reliabilities(
     sequences: Sequences, active: NDArray[np.integer], token_item: NDArray[np.int32], options: TraitFitOptions,
-    blends: list[Blend], powers: tuple[float, ...],
+    blends: tuple[Blend, ...], powers: tuple[float, ...],
 ) -> NDArray[np.float64]:
     """(N_INNER_SPLITS, n_blends, n_powers) split-half reliability over unseen customers, mean of both directions."""
     inner = replace(

@@ -23,10 +23,18 @@ _UNITS = (("day", "D", 14), ("week", "W", 16), ("month", "M", _MAX_PERIODS), ("y
 def trait_history(
     sequences: Sequences, vocabulary: Vocabulary, model: TraitModel, prices: NDArray[np.float64] | None
 ) -> dict[str, Any]:
-    """{"unit", "periods", "everyone", "traits", "revenue"}: events of each trait by period, and its share of revenue.
+    """Events of each trait by period, and its share of revenue, for the metadata: plain lists and numbers.
 
     An event is divided among the traits by how likely each makes it: the customer's share of the trait times the
-    trait's rate of the token. prices (n_items,) of the vocabulary's items, NaN where unknown.
+    trait's rate of the token; of customers without a profile it is nobody's.
+
+    prices : (n_items,) of the vocabulary's items, NaN where unknown; or None. A purchase counts as one piece.
+
+    Returns
+    -------
+    "unit" : "day", "week", "month" or "year" ("" without times). "periods" : as numpy writes their dates, "2020-01"
+    for a month. "everyone" : events by period. "traits" : the same for each trait, which add up to it. "revenue" : shares that add
+    up to 1, None where nothing was paid. "purchases_without_price" : left out of it; None without prices.
     """
     owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n_traits = len(model.components_)

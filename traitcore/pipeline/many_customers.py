@@ -58,10 +58,8 @@ def owner_blocks(sequences: Sequences) -> Iterator[tuple[int, int, Sequences]]:
         return
     first = np.arange(n + 1) if owner is None else np.searchsorted(owner, np.arange(n + 1, dtype=np.int32))
     ends = offsets[first]
-    edges = np.searchsorted(ends, np.arange(0, sequences.n_tokens, _AT_ONCE)[1:])
-    for low, high in zip([0, *np.unique(edges).tolist()], [*np.unique(edges).tolist(), n]):
-        if low == high:
-            continue
+    edges = np.searchsorted(ends, np.arange(0, sequences.n_tokens, _AT_ONCE))
+    for low, high in pairwise(np.unique([0, *edges.tolist(), n]).tolist()):
         a, z, begin, end = int(first[low]), int(first[high]), int(ends[low]), int(ends[high])
         times = sequences.timestamps_us
         yield low, high, Sequences(
