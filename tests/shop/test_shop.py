@@ -93,6 +93,16 @@ def test_recommendations_say_how_many_times_as_likely(shop: tc.Shop) -> None:
         shop.recommend(who, by="magic")
 
 
+def test_how_many_times_as_likely_is_not_said_of_what_all_together_put_back(
+    shop: tc.Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = shop.recommend("cust_00007", 2)
+    everyone = shop.tables.everyone.copy()
+    everyone[shop.tables.items.row(first.item)] *= -1
+    monkeypatch.setitem(vars(shop.tables), "everyone", everyone)
+    assert [one.times for one in shop.recommend("cust_00007", 2)] == [None, second.times]
+
+
 def test_a_customer_of_the_log_without_a_profile_is_told_why(shop: tc.Shop) -> None:
     for who, events, why in (("once", 3, "too short"), ("rare", 2, "too rare for vectors")):
         view = shop.customer(who)
