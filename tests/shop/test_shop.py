@@ -175,6 +175,17 @@ def test_a_shop_turns_to_what_is_published_next(store: str, tmp_path: Path) -> N
     assert tc.open_shop(own, "v000001").tables.items.version == "v000001"
 
 
+def test_a_shop_without_customers_turns_to_the_first_that_has_some(tmp_path: Path) -> None:
+    own, log = str(tmp_path / "store"), simulated().log
+    shop = tc.fit(log, customers="none", **FAST).publish(own)
+    with_customers = tc.fit(log, **FAST).publish(own, force=("a test", "customers"))
+    assert "customers" not in repr(shop)  # those are of another run
+    assert shop.refresh()
+    assert repr(shop) == repr(with_customers)
+    assert shop.traits() == with_customers.traits()
+    assert not shop.refresh()
+
+
 def test_live_customers_start_from_what_was_saved(store: str, tmp_path: Path) -> None:
     own = str(tmp_path / "store")
     shutil.copytree(store, own)
