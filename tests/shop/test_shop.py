@@ -118,6 +118,19 @@ def test_a_customer_of_the_log_without_a_profile_is_told_why(shop: tc.Shop) -> N
         shop.customer("nobody")
 
 
+def test_rows_asked_for_are_at_least_one(shop: tc.Shop) -> None:
+    for name, ask in (
+        ("similar", lambda k: shop.similar("prod_0003", k)), ("find", lambda k: shop.find("kettle", k)),
+        ("traits", shop.traits), ("customer", lambda k: shop.customer("cust_00007", k)),
+        ("recommend", lambda k: shop.recommend("cust_00007", k)), ("after", lambda k: shop.after(["prod_0003"], k)),
+    ):
+        for k in (0, -1):
+            with pytest.raises(ValueError, match=rf"'k' parameter of Shop\.{name} must be an int in \[1, inf\)"):
+                ask(k)
+    with pytest.raises(ValueError, match=r"'index' parameter of Shop\.similar must be None with following=True"):
+        shop.similar("prod_0003", following=True, index="exact")
+
+
 def test_a_customer_is_shown_as_the_tables_have_them(shop: tc.Shop) -> None:
     customers = shop.tables.customers
     view, row = shop.customer("cust_00007", 3), customers.row("cust_00007")

@@ -79,7 +79,7 @@ class Shop:
         what : a token gives tokens, an item items. Of the items whose description holds all the words, the one of most
             events is meant; the answer's `title` says which.
         k : rows listed. following : what tends to come next instead, ranked as held-out sessions preferred.
-        index : name of an index built beside the table, for approximate search.
+        index : name of an index built beside the table, for approximate search; not with `following`.
 
         Scores are cosines (of what comes next, possibly a product of vectors). KeyError where nothing matches.
         """
