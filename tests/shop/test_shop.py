@@ -199,6 +199,21 @@ def test_a_shop_without_customers_turns_to_the_first_that_has_some(tmp_path: Pat
     assert not shop.refresh()
 
 
+def test_a_forgotten_customer_without_a_profile_is_nobody(store: str, tmp_path: Path) -> None:
+    own = str(tmp_path / "store")
+    shutil.copytree(store, own)
+    shop = tc.open_shop(own)
+    assert shop.customer("once").events == 3
+    done = tc.forget_customers(tc.TableStore(own), "once")
+    assert done.rows_removed == {"customers": 1}
+    assert shop.refresh()
+    with pytest.raises(KeyError, match="no row for 'once'"):
+        shop.customer("once")
+    assert shop.customer("rare").events == 2
+    files = [path for path in Path(own).rglob("*") if path.is_file()]
+    assert not any(b"once" in path.read_bytes() for path in files if "left_out" in path.name)
+
+
 def test_live_customers_start_from_what_was_saved(store: str, tmp_path: Path) -> None:
     own = str(tmp_path / "store")
     shutil.copytree(store, own)
