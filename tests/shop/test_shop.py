@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -197,6 +199,18 @@ def test_a_shop_without_customers_turns_to_the_first_that_has_some(tmp_path: Pat
     assert repr(shop) == repr(with_customers)
     assert shop.traits() == with_customers.traits()
     assert not shop.refresh()
+
+
+def test_threads_may_share_a_shop(store: str) -> None:
+    alone, shared = tc.open_shop(store), tc.open_shop(store)
+    who = alone.tables.customers.ids[:24].tolist()
+    asked = list(zip(who, alone.tables.items.ids[:24].tolist()))
+
+    def ask(shop: tc.Shop, pair: tuple[str, str]) -> Any:
+        return shop.customer(pair[0]).to_dict(), shop.similar(pair[1], 3), shop.similar(pair[1], 3, following=True)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda pair: ask(shared, pair), asked)) == [ask(alone, pair) for pair in asked]
 
 
 def test_a_forgotten_customer_without_a_profile_is_nobody(store: str, tmp_path: Path) -> None:

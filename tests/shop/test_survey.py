@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.data.small_store import FAST, simulated
 from traitcore.pipeline.coverage import Coverage, Loss
 from traitcore.report.facts import Facts
 from traitcore.shop.cautions import warnings_of
-from traitcore.shop.survey import survey
+from traitcore.shop.survey import STRONG, survey
 from traitcore.shop.tables import Tables
 
 
@@ -49,6 +50,10 @@ def test_customers_lists_and_map(facts: Facts, shop: tc.Shop) -> None:
     assert facts.lists.catalogue == pytest.approx(len(shown) / len(items))
     assert {p.id for p in facts.points} == set(items.ids[items.arrays["counts"] > 0].tolist())
     assert all(0 <= p.x <= 1 and 0 <= p.y <= 1 for p in facts.points)
+
+
+def test_strong_means_the_same_in_a_report_and_in_the_descriptions() -> None:
+    assert inspect.signature(tc.describe_traits).parameters["threshold"].default == STRONG
 
 
 def test_coverage_names_what_brings_it_back(facts: Facts, fitted: tc.Fitted) -> None:
