@@ -11,8 +11,9 @@ from ..customers.trait_names import is_charge
 from ..pipeline.coverage import Coverage
 from .tables import Tables
 
-_ACTIVITY, _FEW, _LOST = 0.3, 20, 0.5
-_BASKET = 0.5
+# From where on a reader is warned: a correlation, customers, shares of the log and of neighbouring events. These are by
+# judgement; no data set chose them.
+_ACTIVITY, _FEW, _LOST, _BASKET = 0.3, 20, 0.5, 0.5
 
 
 def warnings_of(tables: Tables, coverage: Coverage | None, record: dict[str, Any]) -> tuple[str, ...]:
