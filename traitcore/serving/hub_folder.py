@@ -36,7 +36,11 @@ def write_folder(table: EmbeddingTable, path: str | os.PathLike[str], *, card: s
 
 
 def read_folder(path: str | os.PathLike[str]) -> EmbeddingTable:
-    """The table that `write_folder` wrote, whole; TableError where files are missing, damaged or not of one table."""
+    """The table that `write_folder` wrote, whole.
+
+    TableError where files are missing or cut short, or where ids or vectors aren't those of the fingerprint. That isn't
+    of further arrays and metadata: `TableStore` checks every byte.
+    """
     folder = Path(path)
     try:
         config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

@@ -219,6 +219,7 @@ class TableStore:
 
         The damaged files stay where they are. What was done is added to the table's "repairs.jsonl", with the time and
         `by`, who did it. Where no version is whole there is no latest any more, and the next publication starts anew.
+        TableError where there is no such table, or it can't be written.
         """
         with as_table_error(f"{name!r} was not repaired"):
             folder, before = self._folder(name), None
