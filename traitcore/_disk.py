@@ -202,6 +202,28 @@ def _flock(fd: int, *, wait: bool) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike[str], what: str) -> Iterator[Path]:
+    """A folder that takes the name `path` at the end; nothing is left of it after an error.
+
+    TableError where there is something of that name (`what` is never overwritten), or where it can't be written.
+    """
+    target = Path(path)
+    if os.path.lexists(target):
+        raise TableError(f"{target} exists: {what} is never overwritten.")
+    temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
+    try:
+        os.makedirs(temporary)
+        yield temporary
+        sync_directory(temporary)
+        os.rename(temporary, target)
+        sync_directory(target.parent)
+    except OSError as error:
+        raise TableError(f"{target} was not written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 class Workspace:
     """A temporary folder locked by its publisher, so that others can tell a leftover from work in progress."""
 

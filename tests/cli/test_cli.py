@@ -22,8 +22,8 @@ def test_usage_errors_are_2_and_help_is_0(capsys: pytest.CaptureFixture[str]) ->
     assert main(["fit", "x.csv", "--epochs", "many"]) == 2
     assert main(["--version"]) == 0
     capsys.readouterr()
-    for command in ("demo", "simulate", "fit", "similar", "traits", "customer", "recommend", "evaluate", "store",
-                    "index"):
+    for command in ("demo", "simulate", "fit", "prepare", "verify-run", "similar", "traits", "customer", "recommend",
+                    "report", "follow", "evaluate", "store", "index", "export", "forget"):
         assert main([command, "--help"]) == 0
         assert command in capsys.readouterr().out
 

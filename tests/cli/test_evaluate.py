@@ -8,12 +8,20 @@ import numpy as np
 import pytest
 
 from tests.data.command_line import answer, refused, said
+from traitcore.cli import build_parser, evaluate
 from traitcore.events.readers import read_events
 from traitcore.events.sequences import Sequences
 from traitcore.items.next_item import NextItemCounts
 from traitcore.pipeline import PipelineConfig, prepare_corpus
 from traitcore.quality.retrieval import evaluate_retrieval, split_sequences
-from traitcore.shop.evaluation import next_item_scorer
+from traitcore.shop.evaluation import CHECKS, DEFAULT_CHECKS, next_item_scorer
+
+
+def test_the_checks_that_help_names_are_those_there_are() -> None:
+    """They are written out in cli/evaluate.py, so that --help doesn't import the library."""
+    assert evaluate.CHECKS == CHECKS
+    args = build_parser().parse_args(["evaluate", "x.csv"])
+    assert tuple(args.checks.split(",")) == DEFAULT_CHECKS
 
 
 def test_evaluate_judges_items_and_traits_beside_their_controls(

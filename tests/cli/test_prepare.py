@@ -31,6 +31,7 @@ def test_prepare_then_fit(folder: Path, capsys: pytest.CaptureFixture[str], tmp_
     assert "--user can't change it" in refused(capsys, "fit", out, "--user", "customer", code=2)
     assert "--memory can't change it" in refused(capsys, "fit", out, "--memory", "1GB", code=2)
     assert "prepared with min_count=3" in refused(capsys, "fit", out, "--min-count", "9")
+    assert "prepared with action_map=" in refused(capsys, "fit", out, "--map-action", "view=look")
     assert "name a new folder" in refused(capsys, "prepare", log, "--out", out)
     assert "memory must be at least" in refused(capsys, "prepare", log, "--out", out + "2", "--memory", "9MB")
     assert "--scratch needs --memory" in refused(capsys, "fit", log, "--scratch", out, code=2)

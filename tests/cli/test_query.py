@@ -187,3 +187,13 @@ def test_words_find_an_item_and_scores_are_explained(folder: Path, capsys: pytes
     found = answer(capsys, "traits", "--store", store)["traits"][0]
     assert all(isinstance(who, str) for who in found["exemplars"])
     assert "row" not in found["tokens"][0]
+
+
+def test_a_session_is_asked_without_what_only_customers_have(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    how = ("recommend", "--session", "prod_0012, prod_0003", "--store", str(folder / "store"))
+    assert answer(capsys, *how)["session"] == ["prod_0012", "prod_0003"]
+    for flag in ("--next", "--keep-bought"):
+        assert f"{flag} is for a customer's ID" in refused(capsys, *how, flag, code=2)
+    assert "a customer's ID or --session" in refused(capsys, *how, "cust_00007", code=2)

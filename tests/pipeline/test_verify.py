@@ -92,4 +92,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     small = ["--method", "ppmi", "--vector-size", "8", "--n-traits", "3", "--trait-method", "counts"]
     assert main(["fit", str(path), "--store", store, "--quiet", *small]) in (0, 4)
     assert main(["verify-run", str(path), "--store", store, "--workers", "2", "--quiet", "--json"]) == 0
+    assert main(["verify-run", str(path), "--store", store, "--map-action", "view=look"]) == 2
     assert '"same": true' in capsys.readouterr().out

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -107,6 +108,13 @@ def test_the_page_is_well_formed_offline_and_named() -> None:
     assert "<b>" not in text.replace("<b>500</b>", "").replace("<b>40</b>", "").replace("<b>9,000</b>", "").replace(
         "<b>2</b>", ""
     )
+
+
+@pytest.mark.parametrize("odd", ["&", "<", '"', "é"])
+def test_a_long_name_is_cut_between_letters(odd: str) -> None:
+    whole = facts()
+    cards = tuple(replace(card, name="x" * 39 + odd + "y" * 9) for card in whole.cards)
+    assert f"{'x' * 39}{escape(odd)}</button>" in page(replace(whole, cards=cards))
 
 
 def test_what_is_not_known_is_left_out() -> None:

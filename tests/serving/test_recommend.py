@@ -10,6 +10,7 @@ from scipy import sparse
 
 import traitcore as tc
 from traitcore.quality.retrieval import VectorScorer
+from traitcore.serving import recommend
 from traitcore.serving.recommend import product_affinity
 
 
@@ -220,6 +221,32 @@ def test_big_batches_equal_small_ones():
     whole = tc.recommend_products(profiles, affinity, k=4)
     for row in (0, 399, 400, 401, 899):
         np.testing.assert_array_equal(tc.recommend_products(profiles[row], affinity, k=4).rows, whole.rows[row])
+
+
+def test_models_rank_a_batch_in_blocks_as_they_rank_one(monkeypatch):
+    rng = np.random.default_rng(0)
+    sessions = tc.Sequences.from_lists([rng.integers(0, 12, rng.integers(0, 6)) for _ in range(40)])
+    fitted = tc.NextItemModel(vector_size=4, epochs=1).fit(sessions, n_items=12)
+    blend = tc.NextItemBlend(model=tc.NextItemModel(vector_size=4, epochs=1)).fit(sessions, n_items=12)
+    how = {"k": 4, "exclude_seen": True, "exclude": [3], "fallback": "popular", "popularity": np.arange(12)}
+    for model in (fitted, blend, tc.NextItemCounts().fit(sessions, n_items=12)):
+        monkeypatch.setattr(recommend, "_BLOCK", 2_000_000)
+        alone = [tc.next_items(session, model=model, **how) for session in sessions]
+        monkeypatch.setattr(recommend, "_BLOCK", 7 * 12)  # seven sessions at once
+        batch = tc.next_items(sessions, model=model, **how)
+        for row, one in enumerate(alone):
+            assert batch.rows[row].tolist() == one.rows.tolist()
+            assert batch.fallback[row].tolist() == one.fallback.tolist()
+            np.testing.assert_allclose(batch.scores[row], one.scores, rtol=1e-5)
+        scores = model.score(sessions)
+        want = scores if isinstance(scores, np.ndarray) else scores.toarray()
+        for row, session in enumerate(sessions):
+            listed_ = batch.rows[row][~batch.fallback[row]].tolist()
+            closed = {3, *session.tolist()}
+            assert listed_ == ranked(want[row], 4, closed, signed=scores is want)
+        assert len(tc.next_items(sessions.take([]), model=model, k=4).rows) == 0
+    with pytest.raises(tc.NotFittedError):
+        tc.next_items([0], model=tc.NextItemModel())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,25 @@ def test_options_go_where_they_belong_or_are_refused(tmp_path: Path) -> None:
     for catalogue, told in ((3, "must be a Catalogue"), ({"sku": [1]}, "with the column 'item_id'")):
         with pytest.raises((TypeError, ValueError), match=told):
             tc.fit(log, catalogue=catalogue, **FAST)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_catalogue_may_have_gaps(library: str, tmp_path: Path) -> None:
+    shop = simulated()
+    n = len(shop.truth.item_ids)
+    columns = {
+        "item_id": shop.truth.item_ids.tolist(), "text": [None, *shop.truth.item_text[1:].tolist()],
+        "category": [*shop.truth.item_category[: n - 1].tolist(), None],
+        "price": [None, *np.asarray(shop.truth.item_price)[1:].tolist()],
+    }
+    frame = importlib.import_module(library).DataFrame(columns)  # pandas has NaN for None
+    gaps = {name: ["" if one is None and name != "price" else one for one in column]
+            for name, column in columns.items()}
+    expected, found = tc.fit(shop.log, catalogue=gaps, **FAST), tc.fit(shop.log, catalogue=frame, **FAST)
+    assert found.result.items.fingerprint == expected.result.items.fingerprint
+    assert found.result.items.metadata["texts"] == expected.result.items.metadata["texts"]
+    assert [t.categories for t in found.result.traits] == [t.categories for t in expected.result.traits]
+    assert len(found.publish(tmp_path / "store").tables.items) == n
 
 
 def test_published_as_the_pipeline_publishes(fitted: tc.Fitted, store: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,16 @@ def test_files_hold_what_the_list_holds(shop: tc.Shop, tmp_path: Path, ending: s
     assert read["customer"].tolist() == segments["customer"].tolist()
     assert read["trait"].tolist() == segments["trait"].tolist()
     np.testing.assert_allclose(read["share"], segments["share"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("ending", "module"), [(".parquet", "pyarrow"), (".xlsx", "openpyxl")])
+def test_without_the_library(
+    shop: tc.Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"needs {module}: pip install 'traitcore\[io\]'"):
+        shop.profiles().write(tmp_path / f"profiles{ending}")
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_endings_and_looks(shop: tc.Shop, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,6 +95,16 @@ def test_recommendations_say_how_many_times_as_likely(shop: tc.Shop) -> None:
         shop.recommend(who, by="magic")
 
 
+def test_how_many_times_as_likely_is_not_said_of_what_all_together_put_back(
+    shop: tc.Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = shop.recommend("cust_00007", 2)
+    everyone = shop.tables.everyone.copy()
+    everyone[shop.tables.items.row(first.item)] *= -1
+    monkeypatch.setitem(vars(shop.tables), "everyone", everyone)
+    assert [one.times for one in shop.recommend("cust_00007", 2)] == [None, second.times]
+
+
 def test_a_customer_of_the_log_without_a_profile_is_told_why(shop: tc.Shop) -> None:
     for who, events, why in (("once", 3, "too short"), ("rare", 2, "too rare for vectors")):
         view = shop.customer(who)
@@ -106,6 +118,19 @@ def test_a_customer_of_the_log_without_a_profile_is_told_why(shop: tc.Shop) -> N
         assert len(shop.recommend(who, 4, fallback="popular")) == 4
     with pytest.raises(KeyError, match="no row for 'nobody'"):
         shop.customer("nobody")
+
+
+def test_rows_asked_for_are_at_least_one(shop: tc.Shop) -> None:
+    for name, ask in (
+        ("similar", lambda k: shop.similar("prod_0003", k)), ("find", lambda k: shop.find("kettle", k)),
+        ("traits", shop.traits), ("customer", lambda k: shop.customer("cust_00007", k)),
+        ("recommend", lambda k: shop.recommend("cust_00007", k)), ("after", lambda k: shop.after(["prod_0003"], k)),
+    ):
+        for k in (0, -1):
+            with pytest.raises(ValueError, match=rf"'k' parameter of Shop\.{name} must be an int in \[1, inf\)"):
+                ask(k)
+    with pytest.raises(ValueError, match=r"'index' parameter of Shop\.similar must be None with following=True"):
+        shop.similar("prod_0003", following=True, index="exact")
 
 
 def test_a_customer_is_shown_as_the_tables_have_them(shop: tc.Shop) -> None:
@@ -163,6 +188,44 @@ def test_a_shop_turns_to_what_is_published_next(store: str, tmp_path: Path) -> N
     assert not shop.refresh()
     assert repr(shop).endswith("release r000002)")
     assert tc.open_shop(own, "v000001").tables.items.version == "v000001"
+
+
+def test_a_shop_without_customers_turns_to_the_first_that_has_some(tmp_path: Path) -> None:
+    own, log = str(tmp_path / "store"), simulated().log
+    shop = tc.fit(log, customers="none", **FAST).publish(own)
+    with_customers = tc.fit(log, **FAST).publish(own, force=("a test", "customers"))
+    assert "customers" not in repr(shop)  # those are of another run
+    assert shop.refresh()
+    assert repr(shop) == repr(with_customers)
+    assert shop.traits() == with_customers.traits()
+    assert not shop.refresh()
+
+
+def test_threads_may_share_a_shop(store: str) -> None:
+    alone, shared = tc.open_shop(store), tc.open_shop(store)
+    who = alone.tables.customers.ids[:24].tolist()
+    asked = list(zip(who, alone.tables.items.ids[:24].tolist()))
+
+    def ask(shop: tc.Shop, pair: tuple[str, str]) -> Any:
+        return shop.customer(pair[0]).to_dict(), shop.similar(pair[1], 3), shop.similar(pair[1], 3, following=True)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda pair: ask(shared, pair), asked)) == [ask(alone, pair) for pair in asked]
+
+
+def test_a_forgotten_customer_without_a_profile_is_nobody(store: str, tmp_path: Path) -> None:
+    own = str(tmp_path / "store")
+    shutil.copytree(store, own)
+    shop = tc.open_shop(own)
+    assert shop.customer("once").events == 3
+    done = tc.forget_customers(tc.TableStore(own), "once")
+    assert done.rows_removed == {"customers": 1}
+    assert shop.refresh()
+    with pytest.raises(KeyError, match="no row for 'once'"):
+        shop.customer("once")
+    assert shop.customer("rare").events == 2
+    files = [path for path in Path(own).rglob("*") if path.is_file()]
+    assert not any(b"once" in path.read_bytes() for path in files if "left_out" in path.name)
 
 
 def test_live_customers_start_from_what_was_saved(store: str, tmp_path: Path) -> None:

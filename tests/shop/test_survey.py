@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from tests.data.small_store import FAST, simulated
 from traitcore.pipeline.coverage import Coverage, Loss
 from traitcore.report.facts import Facts
 from traitcore.shop.cautions import warnings_of
-from traitcore.shop.survey import survey
+from traitcore.shop.survey import STRONG, survey
 from traitcore.shop.tables import Tables
 
 
@@ -49,6 +49,10 @@ def test_customers_lists_and_map(facts: Facts, shop: tc.Shop) -> None:
     assert facts.lists.catalogue == pytest.approx(len(shown) / len(items))
     assert {p.id for p in facts.points} == set(items.ids[items.arrays["counts"] > 0].tolist())
     assert all(0 <= p.x <= 1 and 0 <= p.y <= 1 for p in facts.points)
+
+
+def test_strong_means_the_same_in_a_report_and_in_the_descriptions() -> None:
+    assert inspect.signature(tc.describe_traits).parameters["threshold"].default == STRONG
 
 
 def test_coverage_names_what_brings_it_back(facts: Facts, fitted: tc.Fitted) -> None:
@@ -88,11 +92,13 @@ def test_what_asks_for_caution(fitted: tc.Fitted, shop: tc.Shop) -> None:
     assert customers is not None
     traits = [dict(t) for t in customers.metadata["traits"]]
     traits[0] |= {"activity": 0.6, "customers": 3}
-    traits[0]["tokens"] = [dict(traits[0]["tokens"][0]) | {"text": "DOTCOM POSTAGE"}]
+    first = dict(traits[0]["tokens"][0])
+    traits[0]["tokens"] = [first | {"text": "DOTCOM POSTAGE"}, first | {"text": "RED DELIVERY VAN MONEY BOX"}]
     metadata = customers.metadata | {"traits": traits}
     made = tc.EmbeddingTable(customers.ids, customers.vectors, arrays=dict(customers.arrays), metadata=metadata)
     told = warnings_of(Tables(fitted.result.tokens, fitted.result.items, made), calm, {})
     assert any("DOTCOM POSTAGE" in w and "invoice line" in w for w in told)
+    assert not any("VAN" in w for w in told)
     assert any("follows how much customers do (correlation +0.60)" in w for w in told)
     assert any("strong in fewer than 20 customers" in w for w in told)
 
@@ -103,6 +109,7 @@ def test_a_run_without_customers(tmp_path: Path) -> None:
     assert (facts.n_customers, facts.cards, facts.lists) == (0, (), None)
     assert "made no customers" in facts.verdict[0]
     fitted.report(tmp_path / "report.html")
-    assert replace(facts, points=()).map_method
+    assert facts.points
+    assert facts.map_method
     with pytest.raises(tc.TableError, match="made no customers"):
         fitted.shop.customer("x")

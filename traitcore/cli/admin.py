@@ -101,13 +101,9 @@ def add_commands(commands: Any) -> None:
 
 def _open(args: argparse.Namespace) -> tuple[TableStore, list[str]]:
     """The store, and the names of the tables to use."""
-    from .._errors import TableError
-    from ..serving.store import TableStore
+    from ..serving.store import existing_store
 
-    store = TableStore(args.store)
-    if not store.root.is_dir():
-        quoted = shlex.quote(args.store)
-        raise TableError(f"There is no store at {args.store!r}: `traitcore fit LOG --store {quoted}` makes one.")
+    store = existing_store(args.store)
     names = list(dict.fromkeys(info.name for info in store.list()))
     wanted = getattr(args, "name", None)
     return store, [wanted] if wanted else names

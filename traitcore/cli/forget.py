@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from typing import Any
 
 from .options import add_common
@@ -29,15 +28,11 @@ def add_commands(commands: Any) -> None:
 
 
 def run_forget(args: argparse.Namespace) -> None:
-    from .._errors import TableError
     from ..events.id_text import as_integer
     from ..pipeline.forget import forget_customers
-    from ..serving.store import TableStore
+    from ..serving.store import existing_store
 
-    store = TableStore(args.store)
-    if not store.root.is_dir():
-        quoted = shlex.quote(args.store)
-        raise TableError(f"There is no store at {args.store!r}: `traitcore fit LOG --store {quoted}` makes one.")
+    store = existing_store(args.store)
     numbers = [number for text in args.customers if (number := as_integer(text)) is not None]
     done = forget_customers(store, [*args.customers, *numbers], tables=args.also)
     if args.json:

@@ -112,7 +112,8 @@ def log_or_corpus(
             named = ", ".join([*given, *(f"--{name}" for name in ("memory", "scratch") if getattr(args, name))])
             raise UsageError(f"{args.log[0]} is a prepared corpus: {named} can't change it.")
         corpus = PreparedCorpus.open(args.log[0])
-        settings_of(corpus, config, {name: getattr(config, name) for name in LEARNING if hasattr(args, name)})
+        asked = [*(name for name in LEARNING if hasattr(args, name)), *(["action_map"] if args.map_action else [])]
+        settings_of(corpus, config, {name: getattr(config, name) for name in asked})
         return corpus
     if args.memory is None:
         if args.scratch is not None:

@@ -166,6 +166,9 @@ def run_recommend(args: argparse.Namespace) -> None:
     if (args.id is None) == (args.session is None):
         raise UsageError("recommend takes a customer's ID or --session A,B,C.")
     if args.session is not None:
+        for flag, given in (("--next", args.next), ("--keep-bought", args.keep_bought)):
+            if given:
+                raise UsageError(f"{flag} is for a customer's ID: --session lists next items, and nothing is bought.")
         run_session(args)
         return
     shop = _shop(args)

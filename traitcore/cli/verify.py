@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .options import add_common
+from .options import UsageError, add_common
 from .progress import ProgressLine
 from .reading import add_log_options, in_flags, read_items, read_log
 from .render import write_json
@@ -30,6 +30,8 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_verify(args: argparse.Namespace) -> int:
     from ..pipeline import verify_run
 
+    if args.map_action:
+        raise UsageError("--map-action is as the release's run had it: leave it out.")
     progress = ProgressLine(args.quiet or None)
     try:
         log = read_log(args, progress)

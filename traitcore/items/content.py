@@ -273,14 +273,15 @@ WEIGHT_OF = {
 }
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a column says that there is nothing: None, NaN, pandas' nulls, a masked one."""
     if value is None or value is np.ma.masked or type(value).__name__ in ("NAType", "NaTType"):  # pandas' nulls
         return True
     return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
 
 
 def _check_text(name: str, check: Checks, place: int, value: Any) -> str:
-    if _is_missing(value):
+    if is_missing(value):
         return ""
     if not isinstance(value, str):
         raise check.type_error(name, "str, or None where there is none", f"{value!r} at {place}")
@@ -288,7 +289,7 @@ def _check_text(name: str, check: Checks, place: int, value: Any) -> str:
 
 
 def _check_labels(name: str, check: Checks, place: int, value: Any) -> tuple[str, ...]:
-    if _is_missing(value):
+    if is_missing(value):
         return ()
     values = value if isinstance(value, (list, tuple, np.ndarray)) else (value,)
     for label in values:
@@ -302,7 +303,7 @@ def _check_prices(value: Any, check: Checks) -> NDArray[np.float64]:
     if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "iuf":
         value = np.where(np.ma.getmaskarray(value), np.nan, value.data)
     elif isinstance(value, Iterable) and not isinstance(value, (str, bytes, np.ndarray)):  # lists and columns of frames
-        value = [np.nan if _is_missing(price) else price for price in getattr(value, "to_pylist", lambda: value)()]
+        value = [np.nan if is_missing(price) else price for price in getattr(value, "to_pylist", lambda: value)()]
     prices = check.array("prices", value, dtype=np.float64, shape=(None,), finite=False)
     bad = np.flatnonzero((prices < 0) | np.isinf(prices))
     if len(bad):

@@ -12,8 +12,8 @@ _MIN_FOR_TSNE = 30
 
 
 def map_layout(vectors: ArrayLike, *, random_state: int = 0) -> tuple[NDArray[np.float64], str]:
-    """(n, 2) coordinates in [0, 1], and how they were found: "t-SNE" by scikit-learn (the extra `report`), by cosine;
-    without it, or for fewer than 30 rows, "principal axes"."""
+    """(n, 2) float64 coordinates in [0, 1] of (n, d) vectors, and how they were found: "t-SNE" by scikit-learn (the
+    extra `report`), by cosine; without it, or for fewer than 30 rows, "principal axes". ValueError for NaN."""
     check = Checks("map_layout")
     unit = unit_float32_rows(check.array("vectors", vectors, dtype=np.float32, shape=(None, None)))
     seed = check.seed("random_state", random_state)
@@ -36,14 +36,16 @@ def map_layout(vectors: ArrayLike, *, random_state: int = 0) -> tuple[NDArray[np
             # One thread: its threads wait busily for one another, which on a machine at work costs more than they do.
             with threadpool_limits(1):
                 found, method = np.asarray(tsne.fit_transform(unit), dtype=np.float64), "t-SNE"
-    low, high = found.min(axis=0, initial=0.0), found.max(axis=0, initial=1.0)
-    if len(found):
-        low, high = found.min(axis=0), found.max(axis=0)
+    if not len(found):
+        return found, method
+    low, high = found.min(axis=0), found.max(axis=0)
     return (found - low) / np.maximum(high - low, 1e-12), method
 
 
 def _principal_axes(unit: NDArray[np.float32]) -> NDArray[np.float64]:
-    centred = unit.astype(np.float64) - unit.mean(axis=0, dtype=np.float64) if len(unit) else unit.astype(np.float64)
+    centred = unit.astype(np.float64)
+    if len(unit):
+        centred -= centred.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)
     top = axes[:, ::-1][:, :2]
     top = top * np.where(top[np.abs(top).argmax(axis=0), np.arange(top.shape[1])] < 0, -1.0, 1.0)  # one sign for ever

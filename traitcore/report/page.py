@@ -130,7 +130,7 @@ def _map(facts: Facts) -> str:
     names = {card.trait: card.name for card in facts.cards}
     buttons = "".join(
         f'<button type="button" data-trait="{trait}" aria-pressed="false"><span class="chip" style="width:.65rem;'
-        f'height:.65rem;background:{of_trait(trait)}"></span> {trait} {escape(names.get(trait, ""))[:40]}</button>'
+        f'height:.65rem;background:{of_trait(trait)}"></span> {trait} {escape(names.get(trait, "")[:40])}</button>'
         for trait in sorted({p.trait for p in facts.points if p.trait >= 0})
     )
     off = f" {facts.items_off_map:,} products of fewer events are not shown." if facts.items_off_map else ""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +24,23 @@ def write_folder(table: EmbeddingTable, path: str | os.PathLike[str], *, card: s
     It holds the whole table: ids, vectors, context vectors, arrays and metadata. `card` : the text of README.md, in
     Markdown; None writes a short one. TableError where `path` exists or can't be written.
     """
-    target = Path(path)
-    if os.path.lexists(target):
-        raise TableError(f"{target} exists: a folder is never overwritten.")
     config = {
         "library_name": "traitcore", "library_version": __version__, "format": FORMAT, "model_type": "embedding_table",
         "n_rows": len(table), "dimension": table.dimension, "id_kind": table.id_kind,
         "fingerprint": table.fingerprint, "table": table.name, "version": table.version, "metadata": table.metadata,
     }
-    temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
-    try:
-        os.makedirs(temporary)
-        (temporary / CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False) + "\n", encoding="ascii")
-        (temporary / CARD).write_text(_card(table) if card is None else card, encoding="utf-8")
-        write_safetensors(table, temporary / TENSORS, arrays=True)
-        disk.sync_directory(temporary)
-        os.rename(temporary, target)
-        disk.sync_directory(target.parent)
-    except OSError as error:
-        raise TableError(f"{target} was not written: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with disk.whole_folder(path, "a folder") as folder:
+        (folder / CONFIG).write_text(json.dumps(config, indent=1, allow_nan=False) + "\n", encoding="ascii")
+        (folder / CARD).write_text(_card(table) if card is None else card, encoding="utf-8")
+        write_safetensors(table, folder / TENSORS, arrays=True)
 
 
 def read_folder(path: str | os.PathLike[str]) -> EmbeddingTable:
-    """The table that `write_folder` wrote, whole; TableError where files are missing, damaged or not of one table."""
+    """The table that `write_folder` wrote, whole.
+
+    TableError where files are missing or cut short, or where ids or vectors aren't those of the fingerprint. That isn't
+    of further arrays and metadata: `TableStore` checks every byte.
+    """
     folder = Path(path)
     try:
         config: Any = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

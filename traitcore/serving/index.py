@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import secrets
-import shutil
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -156,23 +154,11 @@ class Index:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the index as a new folder `path`, completely or not at all; TableError where it exists."""
-        target = Path(path)
-        if os.path.lexists(target):
-            raise TableError(f"{target} exists: an index is never overwritten.")
-        temporary = target.with_name(f".{target.name}-{secrets.token_hex(8)}")
-        try:
-            os.makedirs(temporary)
+        with disk.whole_folder(path, "an index") as folder:
             raw = b"" if self._native is None else _faiss().serialize_index(self._native).tobytes()
-            sha, size = disk.write_file(temporary / _DATA, [raw])
+            sha, size = disk.write_file(folder / _DATA, [raw])
             fields = {"format": _FORMAT, "kind": "traitcore index", "sha256": sha, "size": size}
-            disk.write_file(temporary / _META, [manifest.encode(fields | {"info": asdict(self.info)})])
-            disk.sync_directory(temporary)
-            os.rename(temporary, target)
-            disk.sync_directory(target.parent)
-        except OSError as error:
-            raise TableError(f"{target} was not written: {error.strerror or error}.") from error
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            disk.write_file(folder / _META, [manifest.encode(fields | {"info": asdict(self.info)})])
 
 
 def build_index(

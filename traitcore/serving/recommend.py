@@ -20,6 +20,8 @@ from .._rows import unit_float32_rows
 from .._validate import Checks
 from ..events.sequences import Sequences
 from ..items.next_item import NextItemCounts
+from ..items.next_item_blend import NextItemBlend
+from ..items.next_item_model import NextItemModel
 from ..items.next_item_queries import steps_back
 
 FALLBACKS = ("popular",)
@@ -256,7 +258,8 @@ def next_items(
     item_vectors, context_vectors : (n_items, d) float32.
     counts : (n_items, n_items) sparse weights, row i -> what follows i; instead of the vectors.
     model : a fitted `NextItemModel`, `NextItemBlend` or `NextItemCounts` (or that of a published table,
-        `next_model_of`), instead of vectors and counts; it has its own decay.
+        `next_model_of`), instead of vectors and counts; it has its own decay. But for counts it ranks after an empty
+        session, too.
     k : number of items listed.
     decay : in [0, 1].
     exclude_seen : leave out the session's own items. Kept by default: shoppers come back to them.
@@ -289,20 +292,12 @@ def next_items(
     decay = check.real("decay", decay, 0.0, 1.0)
     single = not isinstance(sessions, Sequences)
     batch = sessions if isinstance(sessions, Sequences) else Sequences.from_lists([sessions])  # type: ignore[list-item]
-    back = steps_back(batch)
     if model is not None:
         if item_vectors is not None or context_vectors is not None or counts is not None:
             raise check.value_error("model", "given alone, without vectors and counts", type(model).__name__)
-        if not hasattr(model, "score"):
+        if not isinstance(model, (NextItemModel, NextItemBlend, NextItemCounts)):
             raise check.type_error("model", "a NextItemModel, NextItemBlend or NextItemCounts, or None", model)
-        scores = sparse.csr_array(model.score(batch))
-        eligible = _eligible(check, scores.shape[1], allowed, exclude)
-        popular = _popular(check, scores.shape[1], fallback, popularity)
-        hidden = None
-        if check.boolean("exclude_seen", exclude_seen):
-            ones = np.ones(batch.n_tokens, dtype=np.float32)
-            hidden = sparse.csr_array((ones, batch.tokens, batch.offsets), shape=scores.shape)
-        found = _rank(scores, None, k, eligible, hidden, popular, signed=not isinstance(model, NextItemCounts))
+        found = _by_model(check, batch, model, k, exclude_seen, allowed, exclude, fallback, popularity)
         return found[0] if single else found
     if counts is None:
         left = check.array("item_vectors", item_vectors, dtype=np.float32, shape=(None, None))
@@ -318,9 +313,8 @@ def next_items(
     if batch.n_tokens and batch.tokens.max() >= n_items:
         rule = f"items in [0, {n_items - 1}]"
         raise check.value_error("sessions", rule, f"item {batch.tokens.max()}")
-    weights = sparse.csr_array(
-        (np.float32(decay) ** back.astype(np.float32), batch.tokens, batch.offsets), shape=(len(batch), n_items)
-    )
+    weight = np.float32(decay) ** steps_back(batch).astype(np.float32)
+    weights = sparse.csr_array((weight, batch.tokens, batch.offsets), shape=(len(batch), n_items))
     eligible, popular = _eligible(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
     excluded = weights if check.boolean("exclude_seen", exclude_seen) else None  # also at weight 0
     scores = weights @ left
@@ -328,6 +322,29 @@ def next_items(
         scores = unit_float32_rows(scores)
     found = _rank(scores, table, k, eligible, excluded, popular, signed=counts is None)
     return found[0] if single else found
+
+
+def _by_model(
+    check: Checks, batch: Sequences, model: NextItemModel | NextItemBlend | NextItemCounts, k: int, exclude_seen: bool,
+    allowed: Any, exclude: Any, fallback: Any, popularity: Any,
+) -> Recommendations:
+    """`next_items` by a fitted model. Dense scores are made for so many sessions at once as `_BLOCK` allows."""
+    model._check_fitted("n_items_")
+    n_items, dense = model.n_items_, not isinstance(model, NextItemCounts)
+    eligible, popular = _eligible(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
+    hide = check.boolean("exclude_seen", exclude_seen)
+    step, parts = max(1, _BLOCK // max(1, n_items) if dense else len(batch)), []
+    for start in range(0, max(1, len(batch)), step):
+        part = batch.take(np.arange(start, min(start + step, len(batch))))
+        hidden = None
+        if hide:
+            ones = np.ones(part.n_tokens, dtype=np.float32)
+            hidden = sparse.csr_array((ones, part.tokens, part.offsets), shape=(len(part), n_items))
+        parts.append(_rank(model.score(part), None, k, eligible, hidden, popular, signed=dense))
+    return Recommendations(
+        np.concatenate([part.rows for part in parts]), np.concatenate([part.scores for part in parts]),
+        fallback=None if popular is None else np.concatenate([part.fallback for part in parts]),  # type: ignore[misc]
+    )
 
 
 def _eligible(check: Checks, n_items: int, allowed: Any, exclude: Any) -> NDArray[np.bool_]:
@@ -370,7 +387,8 @@ def _rank(
 ) -> Recommendations:
     """The `k` best columns of rows @ table (of rows where table is None) that are eligible and not excluded.
 
-    Only scores above 0 count, or with `signed` scores other than 0. `popular` fills the places left.
+    Only scores above 0 count, or with `signed` scores other than 0. `popular` fills the places left. Dense rows without
+    a table are written over.
     """
     n_queries, n_columns = rows.shape[0], (rows if table is None else table).shape[1]
     found = np.full((n_queries, k), -1, dtype=np.int64)
@@ -379,7 +397,10 @@ def _rank(
     step = max(1, _BLOCK // max(1, n_columns))
     for start in range(0, n_queries, step):
         part = rows[start : start + step]
-        scores = part.toarray() if table is None else part @ table
+        if table is not None:
+            scores = part @ table
+        else:
+            scores = part.toarray() if sparse.issparse(part) else part
         if signed:
             scores[scores == 0] = -np.inf
         for q, row in enumerate(scores, start):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -218,6 +219,7 @@ class TableStore:
 
         The damaged files stay where they are. What was done is added to the table's "repairs.jsonl", with the time and
         `by`, who did it. Where no version is whole there is no latest any more, and the next publication starts anew.
+        TableError where there is no such table, or it can't be written.
         """
         with as_table_error(f"{name!r} was not repaired"):
             folder, before = self._folder(name), None
@@ -390,6 +392,14 @@ class TableStore:
         if not _is_name(text):
             raise TableError(f"{self.root / name / 'LATEST'} is damaged: it holds {text!r}.")
         return text
+
+
+def existing_store(path: str | os.PathLike[str]) -> TableStore:
+    """The store in a folder; TableError where there is no such folder."""
+    store, text = TableStore(path), os.fspath(path)
+    if not store.root.is_dir():
+        raise TableError(f"There is no store at {text!r}: `traitcore fit LOG --store {shlex.quote(text)}` makes one.")
+    return store
 
 
 def _is_name(value: str) -> bool:

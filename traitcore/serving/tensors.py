@@ -52,7 +52,8 @@ def write_safetensors(table: EmbeddingTable, path: str | os.PathLike[str], *, ar
 def read_safetensors(path: str | os.PathLike[str]) -> EmbeddingTable:
     """The table that `write_safetensors` wrote.
 
-    TableError where the file is none, is damaged, or holds ids or vectors other than its fingerprint says.
+    TableError where the file is none, is cut short, or holds ids or vectors other than its fingerprint says. The
+    fingerprint isn't of further arrays: a changed number in one of them is not noticed.
     """
     tensors, labels = _read(Path(path))
     ids: Any = tensors.get("ids")

@@ -3,23 +3,17 @@ else, thin support."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 
+from ..customers.trait_names import is_charge
 from ..pipeline.coverage import Coverage
 from .tables import Tables
 
-# Words of invoice lines that are no products, in the languages whose receipts we have seen.
-_NO_PRODUCT = re.compile(
-    r"\b(postage|shipping|delivery|carriage|freight|versand\w*|livraison|frais de port|discount|rabatt|gutschein|"
-    r"voucher|gift ?card|bank charges|commission|adjust(ment)?|manual|samples?|deposit|pfand|fees?|handling|"
-    r"surcharge)\b",
-    re.IGNORECASE,
-)
-_ACTIVITY, _FEW, _LOST = 0.3, 20, 0.5
-_BASKET = 0.5
+# From where on a reader is warned: a correlation, customers, shares of the log and of neighbouring events. These are by
+# judgement; no data set chose them.
+_ACTIVITY, _FEW, _LOST, _BASKET = 0.3, 20, 0.5, 0.5
 
 
 def warnings_of(tables: Tables, coverage: Coverage | None, record: dict[str, Any]) -> tuple[str, ...]:
@@ -50,12 +44,12 @@ def _lost(coverage: Coverage) -> list[str]:
 
 
 def _no_products(tables: Tables) -> list[str]:
-    """Lines such as postage among the first three products of a trait."""
+    """Lines such as postage among the first three products of a trait: charges, as `describe_traits` tells them."""
     named: dict[str, list[int]] = {}
     for trait in tables.traits:
         for token in trait["tokens"][:3]:
             text = str(token["text"] or token["token"])
-            if token["row"] in trait.get("charges", ()) or _NO_PRODUCT.search(text):
+            if is_charge(text):
                 named.setdefault(text, []).append(trait["trait"])
     return [
         f"\"{text}\" looks like an invoice line, not a product, and characterises trait {', '.join(map(str, traits))}: "

@@ -15,7 +15,9 @@ from .._progress import ProgressLike, as_progress
 from .._validate import Checks
 from ..events.log import EventLog
 from ..events.readers import read_events
+from ..items.content import is_missing
 from ..pipeline import Catalogue, PipelineResult, fit_pipeline, publish_result, read_catalogue
+from ..pipeline.catalogue import FIELDS
 from ..pipeline.config import PipelineConfig
 from ..report.page import write_report
 from ..serving.store import TableStore
@@ -28,7 +30,6 @@ from .tables import Tables
 
 CHECK = Checks("fit")
 _ROLES = {"user": "user_id", "timestamp": "timestamp", "action": "action", "item": "item_id"}
-_FIELDS = ("text", "category", "brand", "price")
 
 
 class Fitted:
@@ -206,11 +207,17 @@ def _catalogue(given: Any, item: str, log: EventLog) -> Catalogue | None:
     if labels is None:
         rule = "a Catalogue, a frame, a mapping of columns or a path"
         raise CHECK.type_error("catalogue", rule, type(given).__name__)
-    if item not in labels or not set(labels) & set(_FIELDS):
-        rule = f"with the column {item!r} and any of {', '.join(_FIELDS)}"
+    if item not in labels or not set(labels) & set(FIELDS):
+        rule = f"with the column {item!r} and any of {', '.join(FIELDS)}"
         raise CHECK.value_error("catalogue", rule, labels)
-    columns = {name: np.asarray(given[name]) for name in _FIELDS if name in labels}
+    missing = dict.fromkeys(FIELDS) | {"price": float("nan")}
+    columns = {name: _known(given[name], missing[name]) for name in FIELDS if name in labels}
     return Catalogue(
         np.asarray(given[item]), texts=columns.get("text"), categories=columns.get("category"),
         brands=columns.get("brand"), prices=columns.get("price"),
     )
+
+
+def _known(column: Any, missing: Any) -> list[Any]:
+    """The values of a frame's column, `missing` in place of its nulls and NaN."""
+    return [missing if is_missing(one) else one for one in np.asarray(column).tolist()]

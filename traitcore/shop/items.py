@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._looks import Rows, show
+from .._validate import Checks
 from ..pipeline import recorded_choice
 from ..serving.next_model import next_model_of
 from ..serving.table import EmbeddingTable
@@ -16,6 +17,10 @@ from .tables import Tables, parse_id
 
 def similar(tables: Tables, what: Any, k: int, following: bool, index: str | None) -> Rows[Neighbour]:
     """See `Shop.similar`."""
+    check = Checks("Shop.similar")
+    k = check.integer("k", k, 1)
+    if index is not None and following:
+        raise check.value_error("index", "None with following=True: an index finds what is similar", index)
     source, row, note = meant(tables, what)
     counts, text_of, own = source.arrays["counts"], texts_of(tables, source), source.ids[row]
     by = recorded_choice(source, "similar") if following else "cosine"
@@ -48,6 +53,7 @@ def _next_by_model(items: EmbeddingTable, own: int, k: int) -> list[tuple[Any, f
 
 def find(tables: Tables, text: str, k: int) -> Rows[Neighbour]:
     """See `Shop.find`."""
+    k = Checks("Shop.find").integer("k", k, 1)
     items, counts = tables.items, tables.items.arrays["counts"]
     rows = sorted(matching(tables.item_texts, text), key=lambda row: (-int(counts[row]), row))[:k]
     return Rows(Neighbour, [

@@ -15,6 +15,7 @@ from .._files import csv_writer, whole_file
 from .._frames import frame_of
 from .._looks import html_table, text_table
 from .._validate import Checks
+from ..serving.frames import pyarrow
 from .tables import Tables, parse_id
 
 _SHOWN = 10
@@ -39,7 +40,10 @@ class Listing:
         return frame_of(self.columns, library)
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write .csv, .parquet (pyarrow, extra `io`) or .xlsx (openpyxl, extra `io`); whole or not at all."""
+        """Write .csv, .parquet (pyarrow, extra `io`) or .xlsx (openpyxl, extra `io`); whole or not at all.
+
+        ValueError for another ending, or more rows than a sheet holds. ImportError without the library.
+        """
         ending = Path(path).suffix.lower()
         if ending not in ENDINGS:
             raise Checks("Listing.write").value_error("path", f"a name that ends in {', '.join(ENDINGS)}", str(path))
@@ -56,7 +60,7 @@ class Listing:
             writer.writerows(self._rows())
 
     def _parquet(self, path: Path) -> None:
-        arrow, parquet = _module("pyarrow", "Parquet"), _module("pyarrow.parquet", "Parquet")
+        arrow, parquet = pyarrow("Writing Parquet"), pyarrow("Writing Parquet", "pyarrow.parquet")
         columns = {name: arrow.array(column.tolist()) for name, column in self.columns.items()}
         parquet.write_table(arrow.table(columns), path)
 
@@ -64,7 +68,11 @@ class Listing:
         if len(self) >= _EXCEL_ROWS:
             rule = f".csv or .parquet: a sheet holds at most {_EXCEL_ROWS - 1:,} rows"
             raise Checks("Listing.write").value_error("path", rule, f"{len(self):,} rows")
-        book = _module("openpyxl", "Excel").Workbook(write_only=True)
+        try:
+            openpyxl = importlib.import_module("openpyxl")
+        except ImportError as error:
+            raise ImportError("Writing Excel needs openpyxl: pip install 'traitcore[io]'.") from error
+        book = openpyxl.Workbook(write_only=True)
         sheet = book.create_sheet("customers")
         sheet.append(list(self.columns))
         for row in self._rows():
@@ -81,13 +89,6 @@ class Listing:
 
     def _repr_html_(self) -> str:
         return html_table(self._head(), list(self.columns), caption=f"{len(self):,} customers")
-
-
-def _module(name: str, what: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(f"Writing {what} needs {name.split('.')[0]}: pip install 'traitcore[io]'.") from error
 
 
 def trait_columns(tables: Tables) -> list[str]:

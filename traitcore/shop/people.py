@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._looks import Rows
+from .._validate import Checks
 from ..serving.recommend import find_similar_customers
 from .answers import CustomerView, LatestEvent, SimilarCustomer, Trait, TraitShare
 from .recommending import recommended
@@ -21,6 +22,7 @@ class NoProfile(KeyError):
 
 def traits(tables: Tables, k: int) -> Rows[Trait]:
     """See `Shop.traits`."""
+    k = Checks("Shop.traits").integer("k", k, 1)
     ids, rows = tables.customers.ids, []
     for trait in tables.traits:
         lifts = trait["action_lifts"]

@@ -24,26 +24,13 @@ def recommended(
     exclude: Any = None, fallback: str | None = None,
 ) -> Rows[Recommended]:
     """Products for a customer (`row` None: one who isn't in the tables)."""
-    items, counts = tables.items, tables.items.arrays["counts"]
     bought = np.zeros(0, np.int64)
     if row is not None and not keep_bought:
         start, stop = tables.customers.arrays["bought_offsets"][row : row + 2]
         bought = tables.customers.arrays["bought_items"][start:stop].astype(np.int64)
-    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
-    for name, ids in (("allowed", allowed), ("exclude", exclude)):
-        options[name] = None if ids is None else items.rows([parse_id(items, one) for one in ids])
+    options = _options(tables, k, allowed, exclude, fallback)
     found, why = (_by_events if by == "latest" else _by_traits)(tables, row, bought, options)
-    popular = [False] * k if found.fallback is None else found.fallback.tolist()
-    return Rows(Recommended, [
-        Recommended(
-            item=items.ids[r],
-            description=tables.text_of_item(r),
-            times=None if filled or by == "latest" else float(s / tables.everyone[r]),
-            score=None if filled else s,
-            why=f"popular: {int(counts[r]):,} events" if filled else why(place),
-        )
-        for place, (r, s, filled) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), popular)) if r >= 0
-    ])
+    return _listed(tables, found, why, tables.everyone if by == "traits" else None)
 
 
 def after_session(
@@ -52,24 +39,46 @@ def after_session(
 ) -> tuple[Rows[Recommended], str]:
     """Next items of a session (ids, the oldest first), each with the item of it that spoke most for it; and how they
     are ranked."""
-    items, counts = tables.items, tables.items.arrays["counts"]
+    items = tables.items
     rows = items.rows([parse_id(items, one) for one in session])
-    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": None if fallback is None else counts}
-    for name, ids in (("allowed", allowed), ("exclude", exclude)):
-        options[name] = None if ids is None else items.rows([parse_id(items, one) for one in ids])
+    options = _options(tables, k, allowed, exclude, fallback)
     found, by = _next_items(tables, rows, np.zeros(0, np.int64), options)
     model = next_model_of(items) if by == "model" else None
 
-    def why(row: int) -> str:
-        spoke = [] if model is None else model.explain(rows, row)
+    def why(place: int) -> str:
+        spoke = [] if model is None else model.explain(rows, int(found.rows[place]))
         return f"after {items.ids[spoke[0].item]}" if spoke else "the session"
 
-    popular = [False] * k if found.fallback is None else found.fallback.tolist()
+    return _listed(tables, found, why, None), by
+
+
+def _options(tables: Tables, k: int, allowed: Any, exclude: Any, fallback: str | None) -> dict[str, Any]:
+    """What `recommend_products` and `next_items` take, ids of items as rows."""
+    items = tables.items
+    popularity = None if fallback is None else items.arrays["counts"]
+    options: dict[str, Any] = {"k": k, "fallback": fallback, "popularity": popularity}
+    for name, ids in (("allowed", allowed), ("exclude", exclude)):
+        options[name] = None if ids is None else items.rows([parse_id(items, one) for one in ids])
+    return options
+
+
+def _listed(
+    tables: Tables, found: Recommendations, why: Reason, everyone: NDArray[np.float32] | None
+) -> Rows[Recommended]:
+    """The products found, each with its reason; `everyone`: the scores of all customers together, if by traits."""
+    items, counts = tables.items, tables.items.arrays["counts"]
+    filled = np.zeros(found.rows.shape, dtype=bool) if found.fallback is None else found.fallback
     return Rows(Recommended, [
-        Recommended(items.ids[r], tables.text_of_item(r), None, None if filled else s,
-                    f"popular: {int(counts[r]):,} events" if filled else why(r))
-        for r, s, filled in zip(found.rows.tolist(), found.scores.tolist(), popular) if r >= 0
-    ]), by
+        Recommended(
+            item=items.ids[r],
+            description=tables.text_of_item(r),
+            times=None if popular or everyone is None or everyone[r] <= 0 else float(s / everyone[r]),
+            score=None if popular else s,
+            why=f"popular: {int(counts[r]):,} events" if popular else why(place),
+        )
+        for place, (r, s, popular) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), filled.tolist()))
+        if r >= 0
+    ])
 
 
 def _by_events(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from .._errors import TableError
 from .._looks import Rows, html_facts
@@ -39,14 +38,11 @@ class Shop:
 
     Examples
     --------
-    >>> import tempfile
     >>> import traitcore as tc
-    >>> store = tempfile.mkdtemp()
     >>> log = tc.simulate_events(n_users=80, n_items=40, n_traits=3, seed=0).log
-    >>> _ = tc.fit_pipeline(log, store=store, method="ppmi", vector_size=8, n_traits=3, trait_method="counts")
-    >>> shop = tc.open_shop(store)
+    >>> shop = tc.fit(log, method="ppmi", vector_size=8, n_traits=3, trait_method="counts").shop
     >>> shop
-    Shop(39 items, 80 customers, 3 traits, release r000001)
+    Shop(39 items, 80 customers, 3 traits)
     >>> shop.similar("prod_0004", k=2)[0].id in shop.tables.items
     True
     >>> shop.recommend("cust_00007", k=2).to_frame("pandas").columns.tolist()
@@ -83,7 +79,7 @@ class Shop:
         what : a token gives tokens, an item items. Of the items whose description holds all the words, the one of most
             events is meant; the answer's `title` says which.
         k : rows listed. following : what tends to come next instead, ranked as held-out sessions preferred.
-        index : name of an index built beside the table, for approximate search.
+        index : name of an index built beside the table, for approximate search; not with `following`.
 
         Scores are cosines (of what comes next, possibly a product of vectors). KeyError where nothing matches.
         """
@@ -196,10 +192,8 @@ class Shop:
         store = self.tables.store
         if store is not None and (store.root / LIVE / "LATEST").exists():
             saved = store.open(LIVE)
-            try:
+            with contextlib.suppress(TableError):  # saved with an earlier fit: nothing of it is taken
                 live.restore(saved)
-            except TableError:  # saved with an earlier fit
-                return live_customers(self.tables.tokens, max_customers=max_customers)
         return live
 
     def refresh(self) -> bool:
@@ -208,8 +202,7 @@ class Shop:
         if not isinstance(tables, Published):
             return False
         newest = Published(tables.store.root, customers=None)
-        name = "customers" if newest.has_customers else "items"
-        if getattr(newest, name).version == getattr(tables, name).version:
+        if newest.versions == tables.versions:
             return False
         self.tables = newest
         return True
@@ -241,6 +234,6 @@ def open_shop(store: str | os.PathLike[str], version: str = "latest") -> Shop:
     >>> len(shop.traits()), shop.customer("cust_00007").events > 0, shop.refresh()
     (3, True, False)
     """
-    shop = Shop(Published(store, version, customers=None))
-    _ = shop.tables.items, np.shape(shop.tables.tokens.vectors)  # a damaged store is told of now
-    return shop
+    tables = Published(store, version, customers=None)
+    _ = tables.items, tables.tokens  # a damaged store is told of now
+    return Shop(tables)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +16,7 @@ from ..events.vocabulary import Vocabulary
 from ..pipeline import LeftOut, vocabulary_of
 from ..serving.index import KINDS, Index, open_index
 from ..serving.recommend import product_affinity
-from ..serving.store import TableStore
+from ..serving.store import TableStore, existing_store
 from ..serving.table import EmbeddingTable
 
 
@@ -119,7 +118,8 @@ class Tables:
 
 class Published(Tables):
     """The tables of a store, all of one run: tokens and items are the versions that the customers' table names. Where
-    `version` is of the items (`customers` False), the tokens are those that the items' table names.
+    `version` is of the items (`customers` False), the tokens are those that the items' table names. `customers` None:
+    with customers if the store has any now.
     """
 
     store: TableStore
@@ -127,17 +127,20 @@ class Published(Tables):
     def __init__(
         self, store: str | os.PathLike[str], version: str = "latest", *, customers: bool | None = True
     ) -> None:
-        self.store = TableStore(store)
+        self.store = existing_store(store)
         self.version = version
-        if not self.store.root.is_dir():
-            text = os.fspath(store)
-            quoted = shlex.quote(text)
-            raise TableError(f"There is no store at {text!r}: `traitcore fit LOG --store {quoted}` makes one.")
-        self._with_customers = self.has_customers if customers is None else customers
+        # Said once: what another run publishes meanwhile is not of these tables.
+        there = (self.store.root / "customers" / "LATEST").exists()
+        self._with_customers = there if customers is None else customers
 
     @property
     def has_customers(self) -> bool:
-        return (self.store.root / "customers" / "LATEST").exists()
+        return self._with_customers
+
+    @property
+    def versions(self) -> tuple[str | None, str | None]:
+        """The versions of items and customers; None for customers where these tables have none."""
+        return self.items.version, self.customers.version if self.has_customers else None
 
     @cached_property
     def customers(self) -> EmbeddingTable:
@@ -145,12 +148,12 @@ class Published(Tables):
 
     @cached_property
     def tokens(self) -> EmbeddingTable:
-        of = self.customers if self._with_customers else self.items
+        of = self.customers if self.has_customers else self.items
         return self._open("tokens", self._named_by(of, "tokens"), "tokens")
 
     @cached_property
     def items(self) -> EmbeddingTable:
-        version = self._named_by(self.customers, "items") if self._with_customers else self.version
+        version = self._named_by(self.customers, "items") if self.has_customers else self.version
         return self._open("items", version, "items")
 
     def _named_by(self, table: EmbeddingTable, name: str) -> str:
