@@ -225,11 +225,7 @@ def _check_split(names: Mapping[str, str], **split: Any) -> None:
     """The checks of `split_sessions` that need no log."""
     if split["ties"] == "row":
         raise CHECK.value_error("ties", "'shuffle' or 'content': the rows of a DataFrame have no order", "row")
-    SessionRules.checked(
-        split["gap_seconds"], split["min_length"], split["max_events_per_session"], split["max_events_per_minute"],
-        split["max_events_per_day"], split["merge_repeats"], split["drop_duplicates"], split["ties"],
-        split["seed"], workers=1,
-    )
+    SessionRules.checked(**split, workers=1)
     if "user" not in names and "session" not in names:
         raise InputError("The DataFrame has neither users nor sessions: name the column of one or the other.")
     if "timestamp" not in names and "order" not in names:

@@ -172,16 +172,11 @@ def plan(config: PipelineConfig, with_customers: bool, trait_tokens: int, path: 
 
 def _session_options(config: PipelineConfig, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `sessions`, as `fit_pipeline` hands them to `split_sessions` and `tokenize`."""
-    times = columns.get("timestamp", "timestamp") is not None
-    users = columns.get("user", "user_id") is not None
-    return {
-        "gap_seconds": config.gap_seconds if columns.get("session") is None and times else None,
-        "min_length": config.min_length, "max_events_per_session": config.max_events_per_session,
-        "max_events_per_minute": config.max_events_per_minute if times else None,
-        "max_events_per_day": config.max_events_per_day if times and users else None,
-        "merge_repeats": config.merge_repeats, "drop_duplicates": config.drop_duplicates, "ties": config.ties,
-        "seed": config.seed, "action_map": config.action_map, "tokens": config.tokens, "min_count": config.min_count,
-    }
+    split = config.session_options(
+        times=columns.get("timestamp", "timestamp") is not None, users=columns.get("user", "user_id") is not None,
+        sessions=columns.get("session") is not None,
+    )
+    return split | {"action_map": config.action_map, "tokens": config.tokens, "min_count": config.min_count}
 
 
 def _embedder(
