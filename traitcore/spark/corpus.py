@@ -20,7 +20,7 @@ from ..events.sessions import GAP_SECONDS, SessionRules
 from ..events.tokens import Corpus, TokenReport
 from ..events.vocabulary import Vocabulary
 from . import engine
-from .encode_task import encoded_schema
+from .encode_task import encoded_schema, sequences_of
 from .events import Events
 from .session_task import history_schema
 from .vocabularies import action_names, ids_of, ranked_vocabulary, vocabulary_options
@@ -56,9 +56,8 @@ class SparkCorpus:
         import pyarrow as pa
 
         names = self.vocabulary.tokens
-        user = pa.string() if dict(self.frame.dtypes)["user"] == "string" else pa.int64()
         schema = pa.schema([
-            ("user", user), ("session", pa.int32()),
+            ("user", engine.user_type(self.frame)), ("session", pa.int32()),
             ("tokens", pa.list_(pa.string() if names.dtype.kind == "O" else pa.int64())),
             ("times", pa.list_(pa.int64())),
         ])
@@ -91,18 +90,11 @@ class SparkCorpus:
 
 
 def sequences_of_table(table: Any) -> Sequences:
-    """Rows of a corpus' frame as Sequences, owners in rising order of their ids."""
+    """Rows of a corpus' frame, one at least, as Sequences, owners in rising order of their ids."""
     ids = ids_of(table.column("user").combine_chunks())
     order = np.argsort(ids, kind="stable")
-    table = table.take(order).combine_chunks()
-    lengths, times = table.column("lengths").combine_chunks(), table.column("times").combine_chunks()
-    return Sequences(
-        table.column("tokens").combine_chunks().flatten().to_numpy(),
-        np.concatenate(([0], np.cumsum(lengths.flatten().to_numpy(), dtype=np.int64))),
-        np.repeat(np.arange(len(ids), dtype=np.int32), np.diff(lengths.offsets.to_numpy())),
-        None if times.null_count else times.flatten().to_numpy(),
-        ids[order],
-    )
+    (batch,) = table.take(order).combine_chunks().to_batches()
+    return replace(sequences_of(batch), owner_ids=ids[order])
 
 
 def sessions(

@@ -32,7 +32,7 @@ from . import engine
 from .corpus import SparkCorpus, sessions
 from .counts import count_cooccurrences
 from .customer_task import customer_schema
-from .customers import POOLING, model_options, pooling_options, user_type
+from .customers import POOLING, model_options, pooling_options
 from .vocabularies import ids_of
 
 CHECK = Checks("traitcore.spark.fit")
@@ -210,7 +210,8 @@ def _customers(
         "table": EmbeddingTable(corpus.vocabulary.tokens, embedder.item_vectors_), "recent": config.recent,
         "pooling": pooling_options(corpus.vocabulary, config.pooling), "bought": _items_bought(corpus),
     }
-    table = engine.collected(engine.run(corpus.frame, "customers", customer_schema(user_type(corpus)), options))
+    schema = customer_schema(engine.user_type(corpus.frame))
+    table = engine.collected(engine.run(corpus.frame, "customers", schema, options))
     order = np.argsort(ids_of(table.column("user").combine_chunks()), kind="stable")
     table = table.take(order).combine_chunks()
 
