@@ -177,25 +177,28 @@ def sessions(
     histories = engine.kept(
         engine.run(grouped.sortWithinPartitions(key), "sessions", schema, options), path and f"{path}/histories"
     )
-    found = engine.reports(histories)
-    log_report = events.report(found.get("log", {"rows": 0, "set_aside": {}}))
-    session_report = _session_report(found, min_length)
-    rare = 0
-    if vocabulary is None:
-        names_kept = () if kind == "item" else action_names(found["log"]["actions"], action_map)
-        made, rare = _count_vocabulary(histories, events.id_types[1], names_kept, min_count)
-    else:
-        made = vocabulary
-    encoded = engine.kept(
-        engine.run(
-            engine.data_rows(histories).drop("counts", "documents"), "encode", encoded_schema(events.id_types[0]),
-            vocabulary_options(made),
-        ), path and f"{path}/sequences",
-    )
-    lost = engine.reports(encoded)
-    histories.unpersist()
+    try:
+        found = engine.reports(histories)
+        log_report = events.report(found.get("log", {"rows": 0, "set_aside": {}}))
+        session_report = _session_report(found, min_length)
+        rare = 0
+        if vocabulary is None:
+            names_kept = () if kind == "item" else action_names(found["log"]["actions"], action_map)
+            made, rare = _count_vocabulary(histories, events.id_types[1], names_kept, min_count)
+        else:
+            made = vocabulary
+        encoded = engine.kept(
+            engine.run(
+                engine.data_rows(histories).drop("counts", "documents"), "encode", encoded_schema(events.id_types[0]),
+                vocabulary_options(made),
+            ), path and f"{path}/sequences",
+        )
+        lost = engine.reports(encoded)
+    finally:
+        histories.unpersist()
     if not lost.get("tokens"):
-        raise InputError(f"No token is left of {session_report.events_kept:,} events: lower min_count.")
+        encoded.unpersist()
+        raise InputError(f"No token is left of {session_report.events_kept:,} events: the vocabulary has none of them.")
     if vocabulary is None:
         made = replace(made, n_documents=lost["customers"])
     dropped = found.get("tokens", {})

@@ -100,7 +100,10 @@ def kept(frame: Any, path: str | None) -> Any:
 
 
 def reports(frame: Any) -> dict[str, Any]:
-    """The reports of all partitions summed; the fault of a worker is raised here, as one sentence."""
+    """The reports of all partitions summed; the fault of a worker is raised here, as one sentence.
+
+    Spark then forgets the frame, if it kept it: nobody gets it.
+    """
     try:
         rows = told(lambda: frame.where(f"{REPORT} is not null").select(REPORT).collect())
         for row in rows:
