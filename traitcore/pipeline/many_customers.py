@@ -147,10 +147,17 @@ def describe(
     if drawn is None:
         return tuple(describe_traits(model.raw_profiles_, sample, vocabulary, item_category=categories))
     found = describe_traits(model.raw_profiles_[drawn], sample, vocabulary, item_category=categories)
+    return told_of_all(found, drawn, model.profiles_)
+
+
+def told_of_all(
+    found: Sequence[TraitDescription], drawn: NDArray[np.int64], profiles: NDArray[np.float32]
+) -> tuple[TraitDescription, ...]:
+    """Traits described by some customers, told of all: `drawn` are their rows among all, whose profiles are given."""
     return tuple(
         replace(one, prevalence=float(share.mean()), customers=int((share > _SHARE).sum()),
                 exemplars=tuple(int(drawn[row]) for row in one.exemplars))
-        for one, share in zip(found, model.profiles_.T)
+        for one, share in zip(found, profiles.T)
     )
 
 
