@@ -126,7 +126,7 @@ def main() -> int:
             command = [python, __file__, "--child", kind, "--events", str(args.events)]
             command += [] if args.data is None else ["--data", str(args.data)]
             env = {**os.environ, "PYSPARK_PYTHON": python, "SPARK_LOCAL_IP": "127.0.0.1", "PYTHONPATH": str(ROOT)}
-            wrong += subprocess.run(command, env=env).returncode
+            wrong += abs(subprocess.run(command, env=env).returncode)  # negative where a signal ended it
     return wrong
 
 

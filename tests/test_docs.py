@@ -21,6 +21,11 @@ def test_the_blocks_of_a_page_run_in_order(page: str, tmp_path: Path, monkeypatc
         exec(compile(block, page, "exec"), names)
 
 
+def test_every_page_is_in_the_sites_menu() -> None:
+    listed = re.findall(r": (\w+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in DOCS.glob("*.md"))
+
+
 def test_pages_name_each_other_rightly() -> None:
     """Every path in backquotes that looks like one of ours is there."""
     root = DOCS.parent

@@ -5,8 +5,6 @@ Each contender runs in a process of its own, so that its peak memory is its own;
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.processes import in_fresh_process
+
 N_EVENTS = 10_000_000
 
 
@@ -107,8 +106,8 @@ CONTENDERS: dict[str, Callable[..., tuple[Any, dict[str, float]]]] = {
 }
 
 
-def child(name: str, n: int, workers: int) -> None:
-    """Run one contender here and print its figures as JSON."""
+def contend(name: str, n: int, workers: int) -> dict[str, Any]:
+    """The figures of one contender, run here."""
     ours(shop_events(1000), workers)  # compiles or loads the kernels; the peers' memory isn't judged
     columns = shop_events(n)
     input_mb = sum(c.nbytes for c in columns.values()) / 2**20
@@ -117,20 +116,16 @@ def child(name: str, n: int, workers: int) -> None:
     before = peak_mb()  # the interpreter, its libraries and the input arrays
     size, figures = CONTENDERS[name](columns, workers)
     peak = peak_mb()
-    print(json.dumps({"size": size, **figures, "peak_mb": peak, "peak_x_input": (peak - before + input_mb) / input_mb}))
+    return {"size": size, **figures, "peak_mb": peak, "peak_x_input": (peak - before + input_mb) / input_mb}
 
 
 def measure(name: str, n: int, workers: int) -> dict[str, Any]:
     """A contender's figures, from a fresh process with `workers` threads."""
-    code = f"from benchmarks.compare.events import child; child({name!r}, {n}, {workers})"
-    env = {"POLARS_MAX_THREADS": str(workers), "OMP_NUM_THREADS": str(workers), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}, cwd=ROOT
+    found: dict[str, Any] = in_fresh_process(
+        "benchmarks.compare.events:contend", name, n, workers, POLARS_MAX_THREADS=str(workers),
+        OMP_NUM_THREADS=str(workers),
     )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return found
 
 
 def run(bench: Any) -> None:

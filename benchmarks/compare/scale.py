@@ -7,10 +7,8 @@ same events; where they fail, the failure is the row. TRAITCORE_SCALE sets the m
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -20,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.processes import in_fresh_process
+
 PART = 1_000_000
 THREADS = 2
 SESSIONS = "sessions and tokens"
@@ -170,21 +169,20 @@ def polars(parts: Path, work: Path, n: int) -> dict[str, dict[str, float]]:
 CONTENDERS = {"traitcore": ours, "traitcore, in memory": in_memory, "DuckDB": duckdb, "polars, streaming": polars}
 
 
-def child(name: str, parts: str, work: str, n: int) -> None:
-    """Run a contender here and print its figures as JSON."""
-    print(json.dumps(CONTENDERS[name](Path(parts), Path(work), n)))
+def contend(name: str, parts: str, work: str, n: int) -> dict[str, dict[str, float]]:
+    """The figures of one contender, run here."""
+    return CONTENDERS[name](Path(parts), Path(work), n)
 
 
 def measure(name: str, parts: Path, n: int) -> dict[str, dict[str, float]]:
     """A contender's figures, from a process of its own with two threads; its failure as {"failed: ...": {}}."""
     with tempfile.TemporaryDirectory(dir=parts.parent) as work:
-        code = f"from benchmarks.compare.scale import child; child({name!r}, {str(parts)!r}, {work!r}, {n})"
-        env = {**os.environ, "POLARS_MAX_THREADS": str(THREADS), "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=ROOT)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"killed by signal {-done.returncode}"]
-        return {f"failed: {lines[-1][:120]}": {}}
-    found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+        try:
+            found: dict[str, dict[str, float]] = in_fresh_process(
+                "benchmarks.compare.scale:contend", name, str(parts), work, n, POLARS_MAX_THREADS=str(THREADS)
+            )
+        except RuntimeError as error:
+            return {f"failed: {str(error).splitlines()[-1][:120]}": {}}
     return found
 
 

@@ -6,15 +6,12 @@ on a busy machine these say more than the clock. `--only overhead`, `--only Word
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +21,8 @@ from numpy.typing import NDArray
 import traitcore as tc
 from benchmarks.compare.events import shop_events
 from benchmarks.compare.sgns_quality import precision
+from benchmarks.processes import in_fresh_process
 
-ROOT = Path(__file__).resolve().parents[2]
 N_EVENTS = 5_000_000
 MIN_COUNT = 5
 
@@ -47,7 +44,7 @@ def run(bench: Any) -> None:
 
 
 def session(folder: Path, memory: str = "2g") -> Any:
-    """A local Spark of two cores."""
+    """A local Spark of two cores, started and tried."""
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -58,29 +55,20 @@ def session(folder: Path, memory: str = "2g") -> Any:
         "spark.local.dir": str(folder), "spark.log.level": "ERROR", "spark.sql.session.timeZone": "UTC",
     }.items():
         builder = builder.config(name, value)
-    return builder.getOrCreate()
+    spark = builder.getOrCreate()
+    spark.range(10).count()
+    return spark
 
 
 def measure(job: str, *arguments: Any) -> dict[str, Any]:
     """A function of this module in a fresh process: its figures, and the CPU seconds of its tree."""
-    code = f"from benchmarks.compare.spark import child; child({job!r}, {', '.join(map(repr, arguments))})"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    found: dict[str, Any] = in_fresh_process(f"benchmarks.compare.spark:{job}", *arguments)
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-3000:])
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found | {"process_cpu": cpu, "process_seconds": wall}
-
-
-def child(job: str, *arguments: Any) -> None:
-    print(json.dumps(JOBS[job](*arguments)))
 
 
 class Clock:
@@ -121,7 +109,6 @@ def on_spark(path: str, folder: str) -> dict[str, Any]:
 
     clock = Clock()
     spark = session(Path(folder))
-    spark.range(10).count()
     clock("start")
     corpus = ts.sessions(spark.read.parquet(path), min_count=MIN_COUNT)
     clock("sessions")
@@ -135,7 +122,6 @@ def engine_alone(path: str, folder: str) -> dict[str, Any]:
     """What Spark needs before a kernel of ours runs: reading, shuffle and sort, Arrow to Python and back."""
     clock = Clock()
     spark = session(Path(folder))
-    spark.range(10).count()
     clock("start")
     frame = spark.read.parquet(path)
     frame.write.format("noop").mode("overwrite").save()
@@ -248,8 +234,3 @@ def word2vec(bench: Any, folder: Path, n_tokens: int) -> None:
         first = next(iter(found.values()))["seconds"]
         bench.row(title, name, **found[name], ratio=found[name]["seconds"] / first,
                   same_cluster=precision(vectors, planted.cluster, queries), bar="" if job == "ours" else "10x")
-
-
-JOBS: dict[str, Callable[..., dict[str, Any]]] = {
-    "alone": alone, "on_spark": on_spark, "engine_alone": engine_alone, "mllib": mllib, "ours": ours,
-}

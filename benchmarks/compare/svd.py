@@ -7,10 +7,6 @@ each figure comes from a process of its own.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,25 +16,28 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import linalg
 
 import traitcore as tc
+from benchmarks.processes import in_fresh_process
 from benchmarks.suite.synthetic import Corpus, clustered_sessions, hard_sessions
 from traitcore.factorization.products import sparse_dense
 
 SYSTEMS = ("traitcore", "PROPACK", "sklearn n_iter=4")
 
 
-def solve(system: str, matrix: sparse.csr_array, k: int, threads: int) -> tuple[float, list[float]]:
-    """Seconds, and singular values falling."""
+def solve(system: str, path: str, k: int, threads: int) -> tuple[float, list[float]]:
+    """Seconds, and singular values falling, of the matrix in a file."""
+    matrix = sparse.csr_array(sparse.load_npz(path))
     if system == "traitcore":
         tc.randomized_svd(sparse.csr_array(matrix[:600, :600]), 8, workers=threads)
     start = time.perf_counter()
     if system == "traitcore":
         values = tc.randomized_svd(matrix, k, workers=threads).singular_values
     elif system == "PROPACK":
-        values = sparse.linalg.svds(matrix, k, solver="propack", random_state=0)[1]
+        values = linalg.svds(matrix, k, solver="propack", random_state=0)[1]
     elif system == "ARPACK tol=0":
-        values = np.abs(sparse.linalg.eigsh(matrix.astype(np.float64), k, tol=0)[0])
+        values = np.abs(linalg.eigsh(matrix.astype(np.float64), k, tol=0)[0])
     else:
         from sklearn.utils.extmath import randomized_svd
 
@@ -48,18 +47,11 @@ def solve(system: str, matrix: sparse.csr_array, k: int, threads: int) -> tuple[
 
 
 def solve_apart(system: str, path: Path, k: int, threads: int) -> tuple[float, np.ndarray]:
-    code = (
-        "import json, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from scipy import sparse; import scipy.sparse.linalg; from benchmarks.compare.svd import solve\n"
-        "A = sparse.csr_array(sparse.load_npz(sys.argv[2]))\n"
-        "print(json.dumps(solve(sys.argv[3], A, int(sys.argv[4]), int(sys.argv[5]))))"
+    """`solve` in a process of its own, where BLAS has so many threads."""
+    seconds, values = in_fresh_process(
+        "benchmarks.compare.svd:solve", system, str(path), k, threads, OPENBLAS_NUM_THREADS=str(threads),
+        OMP_NUM_THREADS=str(threads),
     )
-    root = str(Path(__file__).resolve().parents[2])
-    out = subprocess.run(
-        [sys.executable, "-c", code, root, str(path), system, str(k), str(threads)], capture_output=True, text=True,
-        check=True, env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)},
-    )
-    seconds, values = json.loads(out.stdout)
     return seconds, np.array(values)
 
 

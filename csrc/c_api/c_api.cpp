@@ -7,6 +7,7 @@
 #include <traitcore/topk.hpp>
 #include <traitcore/version.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <exception>

@@ -47,11 +47,7 @@ def on_disk(
 ) -> PreparedCorpus:
     asked = LogFiles.checked(Checks("prepare_log"), path, **reading)
     how = Preparing(
-        SessionRules.checked(
-            rules["gap_seconds"], rules["min_length"], rules["max_events_per_session"], rules["max_events_per_minute"],
-            rules["max_events_per_day"], rules["merge_repeats"], rules["drop_duplicates"], rules["ties"],
-            rules["seed"], 1,
-        ), "auto", DEFAULT_ACTION_MAP, min_count, min_length, {},
+        SessionRules.checked(**rules, workers=1), "auto", DEFAULT_ACTION_MAP, min_count, min_length, {},
     )
     return prepare_files(asked, out, how, memory=MEMORY, scratch=out.parent, progress=None, n_buckets=n_buckets)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import warnings
@@ -66,6 +67,26 @@ def assert_same(got: ts.SparkCorpus, expected: Any) -> None:
     assert (got.log_report.rows_read, got.log_report.rows_kept) == (log.report.rows_read, log.report.rows_kept)
 
 
+def nothing_is_kept(spark: Any) -> bool:
+    """Whether Spark's memory holds no frame of ours."""
+    return bool(spark._jsparkSession.sharedState().cacheManager().isEmpty())
+
+
+def test_the_options_that_one_machine_has_too_are_the_same() -> None:
+    """Their defaults and types, so that a change there can't be forgotten here; min_length is `split_sessions`'."""
+    ours = inspect.signature(ts.sessions).parameters
+    shared = 0
+    for function, own in (
+        (tc.EventLog.from_columns, {"data", "item_text", "id_types", "null"}),
+        (tc.split_sessions, {"log", "workers", "progress"}), (tc.tokenize, {"sessions", "min_length", "workers"}),
+    ):
+        for name, theirs in inspect.signature(function).parameters.items():
+            if name not in own:
+                assert (ours[name].default, ours[name].annotation) == (theirs.default, theirs.annotation), name
+                shared += 1
+    assert shared == len(ours) - len(("df", "vocabulary", "partitions", "path"))
+
+
 @pytest.mark.parametrize("partitions", [1, 7, 50])
 def test_a_log_of_texts_is_that_of_one_machine(spark: Any, shop: pd.DataFrame, partitions: int) -> None:
     expected = single(shop, RULES, {"min_count": 5})
@@ -111,6 +132,9 @@ def test_an_older_vocabulary_numbers_new_sequences(spark: Any, shop: pd.DataFram
     np.testing.assert_array_equal(got.collect().sequences.tokens, known[known >= 0])
     assert got.report.events_rare == (known < 0).sum() > 0
     got.unpersist()
+    with pytest.raises(InputError, match=r"No token is left of [\d,]+ events: the vocabulary has none of them"):
+        ts.sessions(spark.createDataFrame(shop[shop["item_id"] >= "prod_0030"]), vocabulary=old)
+    assert nothing_is_kept(spark)
 
 
 def test_bad_rows_are_counted_by_reason_or_refused(spark: Any, shop: pd.DataFrame) -> None:
@@ -123,8 +147,10 @@ def test_bad_rows_are_counted_by_reason_or_refused(spark: Any, shop: pd.DataFram
         "column 'user_id' is null": 1, "column 'item_id' is null": 1, "column 'timestamp' is not an ISO 8601 time": 1,
     }
     assert_same(got, single(bad, {}, {}, timestamp_unit="iso", on_bad_rows="set_aside"))
+    got.unpersist()
     with pytest.raises(InputError, match=r"3 of 400 rows of the DataFrame are bad \(column .*user_id.* is null: 1"):
         ts.sessions(frame, timestamp_unit="iso", partitions=2)
+    assert nothing_is_kept(spark)
 
 
 def test_wrong_columns_and_types_are_one_sentence(spark: Any, shop: pd.DataFrame, numbers: pd.DataFrame) -> None:
@@ -143,6 +169,7 @@ def test_wrong_columns_and_types_are_one_sentence(spark: Any, shop: pd.DataFrame
     ):
         with pytest.raises(InputError, match=said):
             ts.sessions(odd, **options)
+    assert nothing_is_kept(spark)
     with pytest.raises(InputError, match="The DataFrame has no event to learn from: it has no rows"):
         ts.sessions(frame.where("user_id = 'nobody'"))
     with pytest.raises(ValueError, match=r"'ties' parameter of traitcore\.spark\.sessions must be 'shuffle' or 'con"):

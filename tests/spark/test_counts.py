@@ -108,6 +108,27 @@ def test_the_whole_way_is_published(spark: Any, shop: pd.DataFrame, tmp_path: Pa
     for name in ("embeddings", "events", "recent"):
         np.testing.assert_array_equal(opened["customers"].arrays[name], alone.customers.arrays[name])
     assert [trait.name for trait in result.traits] == [trait.name for trait in alone.traits]
+    assert opened["items"].metadata["config"] == alone.items.metadata["config"]
+    result.corpus.unpersist()
+
+
+def test_traits_shaped_by_some_customers_are_told_of_all(spark: Any, shop: pd.DataFrame) -> None:
+    steps: list[str] = []
+    result = ts.fit(
+        spark.createDataFrame(shop), trait_tokens=600, show=None, method="ppmi", vector_size=8, n_traits=3,
+        trait_method="counts", min_count=5, progress=lambda stage, done, total: steps.append(stage),
+    )
+    assert result.customers is not None
+    assert result.model is not None
+    shares = result.customers.vectors
+    assert 5 < len(result.model.profiles_) < len(shares)
+    for trait in result.traits:
+        assert trait.customers == (shares[:, trait.trait] > 0.3).sum()
+        assert trait.prevalence == pytest.approx(shares[:, trait.trait].mean(), abs=1e-6)
+        # The strongest of those who shaped it, by their rows among all.
+        best = np.sort(result.model.profiles_[:, trait.trait])[::-1][: len(trait.exemplars)]
+        np.testing.assert_allclose(shares[list(trait.exemplars), trait.trait], best, atol=1e-5)
+    assert set(steps) == {"sessions", "counts", "ppmi", "traits", "customers"}
     result.corpus.unpersist()
 
 

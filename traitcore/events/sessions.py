@@ -102,9 +102,9 @@ class SessionRules:
 
     @classmethod
     def checked(
-        cls, gap_seconds: float | None, min_length: int, per_session: int | None, per_minute: int | None,
-        per_day: int | None, merge_repeats: bool, drop_duplicates: bool, ties: str, seed: int,
-        workers: int,
+        cls, *, gap_seconds: float | None, min_length: int, max_events_per_session: int | None,
+        max_events_per_minute: int | None, max_events_per_day: int | None, merge_repeats: bool, drop_duplicates: bool,
+        ties: str, seed: int, workers: int,
     ) -> SessionRules:
         """The rules of these parameters of split_sessions."""
         gap_us = -1
@@ -114,9 +114,9 @@ class SessionRules:
         session, minute, day = (
             -1 if value is None else _CHECK.integer(name, value, 1)
             for name, value in (
-                ("max_events_per_session", per_session),
-                ("max_events_per_minute", per_minute),
-                ("max_events_per_day", per_day),
+                ("max_events_per_session", max_events_per_session),
+                ("max_events_per_minute", max_events_per_minute),
+                ("max_events_per_day", max_events_per_day),
             )
         )
         merge = _CHECK.boolean("merge_repeats", merge_repeats)
@@ -197,8 +197,9 @@ def split_sessions(
     if not isinstance(log, EventLog):
         raise _CHECK.type_error("log", "an EventLog", type(log).__name__)
     rules = SessionRules.checked(
-        gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
-        drop_duplicates, ties, seed, workers,
+        gap_seconds=gap_seconds, min_length=min_length, max_events_per_session=max_events_per_session,
+        max_events_per_minute=max_events_per_minute, max_events_per_day=max_events_per_day,
+        merge_repeats=merge_repeats, drop_duplicates=drop_duplicates, ties=ties, seed=seed, workers=workers,
     )
     if len(log) == 0:
         raise InputError("The log has no events: there is nothing to split.")

@@ -83,6 +83,23 @@ class PipelineConfig:
                 raise TypeError(f"{CHECK} has no option {name!r}. It has {', '.join(known)}.")
         return replace(self, **options)
 
+    def session_options(self, *, times: bool, users: bool, sessions: bool) -> dict[str, Any]:
+        """The parameters of `split_sessions`, by name, for a log that has times, users, sessions of its own or not.
+
+        A log that has its own sessions, or no times to cut at, is not cut again; limits that it can't answer are off.
+        """
+        return {
+            "gap_seconds": self.gap_seconds if times and not sessions else None,
+            "min_length": self.min_length,
+            "max_events_per_session": self.max_events_per_session,
+            "max_events_per_minute": self.max_events_per_minute if times else None,
+            "max_events_per_day": self.max_events_per_day if times and users else None,
+            "merge_repeats": self.merge_repeats,
+            "drop_duplicates": self.drop_duplicates,
+            "ties": self.ties,
+            "seed": self.seed,
+        }
+
     def recorded(self) -> dict[str, Any]:
         """The settings that shape a result, by name, as published with it: all but `workers`."""
         return {name: value for name, value in asdict(self).items() if name != "workers"}

@@ -49,24 +49,12 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
     run = Run(None) if run is None else run
     if config.customers == "sessions" and log.session is not None:
         log = replace(log, user=log.session, user_ids=log.session_ids)
-    has_times, has_users = log.timestamp_us is not None, log.user is not None
+    options = config.session_options(
+        times=log.timestamp_us is not None, users=log.user is not None, sessions=log.session is not None
+    )
     with run.stage("sessions") as kept, warnings.catch_warnings():
         warnings.simplefilter("ignore", TiedEventsWarning)  # the window follows the report, which has the same warning
-        sessions = split_sessions(
-            log,
-            # A log that has its own sessions, or no times to cut at, is not cut again.
-            gap_seconds=config.gap_seconds if log.session is None and has_times else None,
-            min_length=config.min_length,
-            max_events_per_session=config.max_events_per_session,
-            max_events_per_minute=config.max_events_per_minute if has_times else None,
-            max_events_per_day=config.max_events_per_day if has_times and has_users else None,
-            merge_repeats=config.merge_repeats,
-            drop_duplicates=config.drop_duplicates,
-            ties=config.ties,
-            seed=config.seed,
-            workers=config.workers,
-            progress=run.stage_progress("sessions"),
-        )
+        sessions = split_sessions(log, **options, workers=config.workers, progress=run.stage_progress("sessions"))
         kept["report"] = sessions.report
     with run.stage("tokens") as kept:
         corpus = tokenize(

@@ -147,10 +147,17 @@ def describe(
     found = describe_traits(weights, sample, vocabulary, item_category=categories, threshold=_SHARE)
     if drawn is None:
         return tuple(found)
+    return told_of_all(found, drawn, model.profiles_)
+
+
+def told_of_all(
+    found: Sequence[TraitDescription], drawn: NDArray[np.int64], profiles: NDArray[np.float32]
+) -> tuple[TraitDescription, ...]:
+    """Traits described by some customers, told of all: `drawn` are their rows among all, whose profiles are given."""
     return tuple(
         replace(one, prevalence=float(share.mean()), customers=int((share > _SHARE).sum()),
                 exemplars=tuple(int(drawn[row]) for row in one.exemplars))
-        for one, share in zip(found, model.profiles_.T)
+        for one, share in zip(found, profiles.T)
     )
 
 

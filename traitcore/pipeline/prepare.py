@@ -124,12 +124,9 @@ def _how(asked: LogFiles, config: PipelineConfig) -> tuple[LogFiles, Preparing]:
     if config.customers == "sessions" and "session" in names:
         names = {**names, "user": names["session"]}
         asked = replace(asked, names=names)
-    timed = "timestamp" in names
-    rules = SessionRules.checked(
-        config.gap_seconds if "session" not in names and timed else None, config.min_length,
-        config.max_events_per_session, config.max_events_per_minute if timed else None,
-        config.max_events_per_day if timed and "user" in names else None, config.merge_repeats,
-        config.drop_duplicates, config.ties, config.seed, config.workers,
+    options = config.session_options(
+        times="timestamp" in names, users="user" in names, sessions="session" in names
     )
+    rules = SessionRules.checked(**options, workers=config.workers)
     settings = {name: getattr(config, name) for name in PREPARED_BY}
     return asked, Preparing(rules, config.tokens, config.action_map, config.min_count, 1, settings)

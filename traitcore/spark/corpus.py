@@ -20,7 +20,7 @@ from ..events.sessions import GAP_SECONDS, SessionRules
 from ..events.tokens import Corpus, TokenReport
 from ..events.vocabulary import Vocabulary
 from . import engine
-from .encode_task import encoded_schema
+from .encode_task import encoded_schema, sequences_of
 from .events import Events
 from .session_task import history_schema
 from .vocabularies import action_names, ids_of, ranked_vocabulary, vocabulary_options
@@ -56,9 +56,8 @@ class SparkCorpus:
         import pyarrow as pa
 
         names = self.vocabulary.tokens
-        user = pa.string() if dict(self.frame.dtypes)["user"] == "string" else pa.int64()
         schema = pa.schema([
-            ("user", user), ("session", pa.int32()),
+            ("user", engine.user_type(self.frame)), ("session", pa.int32()),
             ("tokens", pa.list_(pa.string() if names.dtype.kind == "O" else pa.int64())),
             ("times", pa.list_(pa.int64())),
         ])
@@ -91,18 +90,11 @@ class SparkCorpus:
 
 
 def sequences_of_table(table: Any) -> Sequences:
-    """Rows of a corpus' frame as Sequences, owners in rising order of their ids."""
+    """Rows of a corpus' frame, one at least, as Sequences, owners in rising order of their ids."""
     ids = ids_of(table.column("user").combine_chunks())
     order = np.argsort(ids, kind="stable")
-    table = table.take(order).combine_chunks()
-    lengths, times = table.column("lengths").combine_chunks(), table.column("times").combine_chunks()
-    return Sequences(
-        table.column("tokens").combine_chunks().flatten().to_numpy(),
-        np.concatenate(([0], np.cumsum(lengths.flatten().to_numpy(), dtype=np.int64))),
-        np.repeat(np.arange(len(ids), dtype=np.int32), np.diff(lengths.offsets.to_numpy())),
-        None if times.null_count else times.flatten().to_numpy(),
-        ids[order],
-    )
+    (batch,) = table.take(order).combine_chunks().to_batches()
+    return replace(sequences_of(batch), owner_ids=ids[order])
 
 
 def sessions(
@@ -185,25 +177,28 @@ def sessions(
     histories = engine.kept(
         engine.run(grouped.sortWithinPartitions(key), "sessions", schema, options), path and f"{path}/histories"
     )
-    found = engine.reports(histories)
-    log_report = events.report(found.get("log", {"rows": 0, "set_aside": {}}))
-    session_report = _session_report(found, min_length)
-    rare = 0
-    if vocabulary is None:
-        names_kept = () if kind == "item" else action_names(found["log"]["actions"], action_map)
-        made, rare = _count_vocabulary(histories, events.id_types[1], names_kept, min_count)
-    else:
-        made = vocabulary
-    encoded = engine.kept(
-        engine.run(
-            engine.data_rows(histories).drop("counts", "documents"), "encode", encoded_schema(events.id_types[0]),
-            vocabulary_options(made),
-        ), path and f"{path}/sequences",
-    )
-    lost = engine.reports(encoded)
-    histories.unpersist()
+    try:
+        found = engine.reports(histories)
+        log_report = events.report(found.get("log", {"rows": 0, "set_aside": {}}))
+        session_report = _session_report(found, min_length)
+        rare = 0
+        if vocabulary is None:
+            names_kept = () if kind == "item" else action_names(found["log"]["actions"], action_map)
+            made, rare = _count_vocabulary(histories, events.id_types[1], names_kept, min_count)
+        else:
+            made = vocabulary
+        encoded = engine.kept(
+            engine.run(
+                engine.data_rows(histories).drop("counts", "documents"), "encode", encoded_schema(events.id_types[0]),
+                vocabulary_options(made),
+            ), path and f"{path}/sequences",
+        )
+        lost = engine.reports(encoded)
+    finally:
+        histories.unpersist()
     if not lost.get("tokens"):
-        raise InputError(f"No token is left of {session_report.events_kept:,} events: lower min_count.")
+        encoded.unpersist()
+        raise InputError(f"No token is left of {session_report.events_kept:,} events: the vocabulary has none of them.")
     if vocabulary is None:
         made = replace(made, n_documents=lost["customers"])
     dropped = found.get("tokens", {})
@@ -225,11 +220,7 @@ def _check_split(names: Mapping[str, str], **split: Any) -> None:
     """The checks of `split_sessions` that need no log."""
     if split["ties"] == "row":
         raise CHECK.value_error("ties", "'shuffle' or 'content': the rows of a DataFrame have no order", "row")
-    SessionRules.checked(
-        split["gap_seconds"], split["min_length"], split["max_events_per_session"], split["max_events_per_minute"],
-        split["max_events_per_day"], split["merge_repeats"], split["drop_duplicates"], split["ties"],
-        split["seed"], workers=1,
-    )
+    SessionRules.checked(**split, workers=1)
     if "user" not in names and "session" not in names:
         raise InputError("The DataFrame has neither users nor sessions: name the column of one or the other.")
     if "timestamp" not in names and "order" not in names:

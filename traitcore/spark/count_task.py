@@ -14,6 +14,7 @@ from .._csr import rows_of
 from ..events.sequences import Sequences
 from ..items.cooccurrence import count_cooccurrences
 from .encode_task import sequences_of
+from .session_task import as_lists
 
 _ENTRIES = 1 << 24  # pairs that a part may have before it is counted: a few hundred MB of matrix
 _TOGETHER = 8  # matrices added in one go
@@ -112,11 +113,11 @@ def _finished(part: int, rows: sparse.csr_array, options: Mapping[str, Any]) -> 
         yield _as_bytes(part, rows)
         return
     filled = np.flatnonzero(np.diff(rows.indptr))
-    edges = np.append(rows.indptr[filled], rows.nnz).astype(np.int32)
+    edges = np.append(rows.indptr[filled], rows.nnz)
     yield {
         "row": pa.array((filled + options["edges"][part]).astype(np.int32)),
-        "columns": pa.ListArray.from_arrays(pa.array(edges), pa.array(rows.indices.astype(np.int32))),
-        "values": pa.ListArray.from_arrays(pa.array(edges), pa.array(rows.data)),
+        "columns": as_lists(edges, pa.array(rows.indices.astype(np.int32))),
+        "values": as_lists(edges, pa.array(rows.data)),
     }
 
 

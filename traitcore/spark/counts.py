@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from .._csr import stacked
 from .._errors import on_behalf_of
 from .._parallel import balanced_blocks
 from .._validate import Checks
@@ -123,14 +124,7 @@ def _merged(corpus: SparkCorpus, options: dict[str, Any]) -> Any:
 def _joined(
     parts: dict[int, sparse.csr_array], edges: NDArray[np.int64], n_items: int, dtype: np.dtype[Any]
 ) -> sparse.csr_array:
-    """All parts, one below the other; each is let go once it is copied."""
-    lengths = np.zeros(n_items, dtype=np.int64)
-    for part, rows in parts.items():
-        lengths[edges[part] : edges[part + 1]] = np.diff(rows.indptr)
-    indptr = np.concatenate(([0], np.cumsum(lengths)))
-    indices, data = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=dtype)
-    for part in sorted(parts):
-        rows = parts.pop(part)
-        place = slice(indptr[edges[part]], indptr[edges[part + 1]])
-        indices[place], data[place] = rows.indices, rows.data
-    return csr_of(data, indices, indptr, (n_items, n_items))
+    """All parts, one below the other, rows of zeros where there is none; each is let go once it is copied."""
+    heights = enumerate(np.diff(edges).tolist())
+    whole = stacked([parts.pop(part, sparse.csr_array((height, n_items), dtype=dtype)) for part, height in heights])
+    return csr_of(whole.data, whole.indices, whole.indptr, (n_items, n_items))

@@ -81,5 +81,4 @@ def make_customers(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]
 
 def _as_rows(matrix: NDArray[Any]) -> pa.ListArray:
     n, width = matrix.shape
-    edges = np.arange(n + 1, dtype=np.int64) * width
-    return pa.ListArray.from_arrays(pa.array(edges.astype(np.int32)), pa.array(matrix.reshape(-1)))
+    return as_lists(np.arange(n + 1) * width, pa.array(matrix.reshape(-1)))

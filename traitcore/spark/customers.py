@@ -49,7 +49,8 @@ def customer_vectors(
             if half_life_days is not None:
                 pooling["half_life_days"] = check.real("half_life_days", half_life_days, 0.0, open_low=True)
         table = _table_of_tokens(item_vectors, vocabulary, check)
-    return engine.run(corpus.frame, "pool", vector_schema(user_type(corpus)), {"table": table, "pooling": pooling})
+    schema = vector_schema(engine.user_type(corpus.frame))
+    return engine.run(corpus.frame, "pool", schema, {"table": table, "pooling": pooling})
 
 
 def customer_traits(corpus: SparkCorpus, model: TraitModel) -> Any:
@@ -67,7 +68,7 @@ def customer_traits(corpus: SparkCorpus, model: TraitModel) -> Any:
     if options["tokens"] != corpus.vocabulary.tokens.tolist():
         rule = "a TraitModel fitted on the corpus' own vocabulary (sessions(vocabulary=...) tokenizes by an older one)"
         raise check.value_error("model", rule, f"one of {len(options['tokens'])} tokens")
-    return engine.run(corpus.frame, "fold_in", profile_schema(user_type(corpus)), options)
+    return engine.run(corpus.frame, "fold_in", profile_schema(engine.user_type(corpus.frame)), options)
 
 
 def model_options(model: TraitModel) -> dict[str, Any]:
@@ -93,9 +94,3 @@ def _table_of_tokens(given: Any, vocabulary: Vocabulary, check: Checks) -> Embed
         return given
     vectors = check.array("item_vectors", given, dtype=np.float32, shape=(len(vocabulary), None))
     return EmbeddingTable(vocabulary.tokens, vectors)
-
-
-def user_type(corpus: SparkCorpus) -> Any:
-    import pyarrow as pa
-
-    return pa.string() if dict(corpus.frame.dtypes)["user"] == "string" else pa.int64()

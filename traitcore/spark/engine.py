@@ -69,6 +69,18 @@ def id_type(role: str, name: str, kind: str) -> str:
     )
 
 
+def arrow_ids(kind: str) -> Any:
+    """pyarrow's type of ids that are "bigint" or "string" on Spark."""
+    import pyarrow as pa
+
+    return pa.string() if kind == "string" else pa.int64()
+
+
+def user_type(frame: Any) -> Any:
+    """pyarrow's type of the users of a corpus' frame."""
+    return arrow_ids(dict(frame.dtypes)["user"])
+
+
 def run(frame: Any, name: str, schema: Any, options: Mapping[str, Any]) -> Any:
     """The DataFrame of what a task makes of another one's rows, reports among them."""
     return frame.mapInArrow(task(name, schema, options), ddl(schema))
@@ -88,7 +100,10 @@ def kept(frame: Any, path: str | None) -> Any:
 
 
 def reports(frame: Any) -> dict[str, Any]:
-    """The reports of all partitions summed; the fault of a worker is raised here, as one sentence."""
+    """The reports of all partitions summed; the fault of a worker is raised here, as one sentence.
+
+    Spark then forgets the frame, if it kept it: nobody gets it.
+    """
     try:
         rows = told(lambda: frame.where(f"{REPORT} is not null").select(REPORT).collect())
         for row in rows:
@@ -147,7 +162,7 @@ def collected(frame: Any) -> Any:
     batches: list[Any] = []
     for (data,) in rows:
         with pa.ipc.open_stream(bytes(data)) as stream:
-            batches += stream
+            batches += [batch for batch in stream if batch.num_rows]
     return pa.Table.from_batches(batches) if batches else None
 
 

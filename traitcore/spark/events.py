@@ -35,8 +35,6 @@ class Events:
         cls, df: Any, names: Mapping[str, str], unit: str | None, form: str | None, action_value: str | None,
         on_bad_rows: str,
     ) -> Events:
-        import pyarrow as pa
-
         df = engine.as_frame("df", df, CHECK)
         kinds = engine.column_types(df, names)
         F = engine.functions(df)
@@ -65,8 +63,8 @@ class Events:
             "names": dict(names), "key": key, "timestamp_unit": unit, "timestamp_format": form,
             "action_value": action_value,
         }
-        arrow = {"bigint": pa.int64(), "string": pa.string()}
-        return cls(frame, options, (arrow[types[key]], arrow[types["item"]]), on_bad_rows, detected, odd)
+        id_types = engine.arrow_ids(types[key]), engine.arrow_ids(types["item"])
+        return cls(frame, options, id_types, on_bad_rows, detected, odd)
 
     def report(self, found: Mapping[str, Any]) -> LogReport:
         """The report of the rows read; InputError where there are none, or bad ones that are not to be set aside."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -11,15 +12,19 @@ from typing import Any
 import numpy as np
 
 from .._errors import InputError
-from .._progress import Progress
+from .._progress import Progress, ProgressLike, as_progress
 from .._protocols import Embedder
 from .._validate import Checks
 from ..customers.describe import TraitDescription, describe_traits
 from ..customers.traits import TraitModel
 from ..events.action_names import buying
+from ..events.sequences import Sequences
+from ..events.session_report import TiedEventsWarning
 from ..items.item2vec import Item2Vec
 from ..items.ppmi_embedder import PPMIEmbedder
 from ..pipeline.config import PipelineConfig
+from ..pipeline.fit import make_embedder
+from ..pipeline.many_customers import told_of_all
 from ..pipeline.publish import TABLES, LogSource, publish_tables
 from ..pipeline.stages import Run, Stage
 from ..pipeline.tables import item_table, token_table
@@ -32,7 +37,7 @@ from . import engine
 from .corpus import SparkCorpus, sessions
 from .counts import count_cooccurrences
 from .customer_task import customer_schema
-from .customers import POOLING, model_options, pooling_options, user_type
+from .customers import POOLING, model_options, pooling_options
 from .vocabularies import ids_of
 
 CHECK = Checks("traitcore.spark.fit")
@@ -49,7 +54,8 @@ class SparkFit:
     ----------
     config, stages : as of `PipelineResult`. corpus : the SparkCorpus.
     tokens, items, customers : EmbeddingTables; customers is None without users.
-    traits, model : their descriptions, and the TraitModel. verdict, release : None without a store.
+    traits, model : their descriptions, and the TraitModel, whose profiles are those of the customers who shaped it.
+    verdict, release : None without a store.
     """
 
     config: PipelineConfig
@@ -75,7 +81,7 @@ def fit(
     partitions: int | None = None,
     path: str | None = None,
     show: Callable[[str], None] | None = print,
-    progress: Progress | None = None,
+    progress: ProgressLike = None,
     **options: Any,
 ) -> SparkFit:
     """Token, item and customer tables of a log on Spark, published if a store is given: `fit_pipeline` on a cluster.
@@ -89,7 +95,8 @@ def fit(
     df : as of `sessions`; columns : its arguments of the columns, such as {"user": "customer", "action": None}.
     config, options : PipelineConfig and changes to it. method is "item2vec" or "ppmi", pooling "mean", "tfidf" or
         "recency", customers "auto", "users" or "none".
-    store, force, progress : as of `fit_pipeline`. The guardrails know one refit, with another seed.
+    store, force, progress : as of `fit_pipeline`. The guardrails know one refit, with another seed; traits are learned
+        anew, so their rows and names are not those that were published before.
     partitions, path : as of `sessions`.
     show : gets the plan, line by line; None: nobody does.
 
@@ -111,8 +118,9 @@ def fit(
     tell = show or (lambda line: None)
     for line in plan(config, with_customers, trait_tokens, path):
         tell(line)
-    run = Run(progress)
-    with run.stage("sessions") as kept:
+    run = Run(as_progress(progress))
+    with run.stage("sessions") as kept, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TiedEventsWarning)  # the window follows the report, as in `fit_pipeline`
         corpus = sessions(df, **given, **_session_options(config, given), partitions=partitions, path=path)
         kept["report"] = f"{corpus.session_report}\n{corpus.report}"
     window = config.window or corpus.session_report.advised_window
@@ -126,15 +134,15 @@ def fit(
     with run.stage(config.method) as kept:
         embedder = _embedder(config, window, corpus, counts, run.stage_progress(config.method))
         kept["report"] = getattr(embedder, "report_", None)
-    metadata = {"config": asdict(config)}
+    metadata = {"config": config.recorded()}
     model, customers = None, None
     traits: tuple[TraitDescription, ...] = ()
     items, _ = item_table(corpus.vocabulary, embedder, metadata, config, None)
     if with_customers:
         with run.stage("traits"):
-            model, traits = _traits(corpus, embedder, config, trait_tokens, run)
+            model, part = _shaped(corpus, embedder, config, trait_tokens, run)
         with run.stage("customers"):
-            customers = _customers(corpus, embedder, model, traits, config, metadata)
+            customers, traits = _customers(corpus, embedder, model, part, config, metadata)
     result = SparkFit(
         config, tuple(run.stages), corpus, token_table(corpus.vocabulary, embedder, model, metadata), items, customers,
         traits, model,
@@ -172,60 +180,61 @@ def plan(config: PipelineConfig, with_customers: bool, trait_tokens: int, path: 
 
 def _session_options(config: PipelineConfig, columns: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `sessions`, as `fit_pipeline` hands them to `split_sessions` and `tokenize`."""
-    times = columns.get("timestamp", "timestamp") is not None
-    users = columns.get("user", "user_id") is not None
-    return {
-        "gap_seconds": config.gap_seconds if columns.get("session") is None and times else None,
-        "min_length": config.min_length, "max_events_per_session": config.max_events_per_session,
-        "max_events_per_minute": config.max_events_per_minute if times else None,
-        "max_events_per_day": config.max_events_per_day if times and users else None,
-        "merge_repeats": config.merge_repeats, "drop_duplicates": config.drop_duplicates, "ties": config.ties,
-        "seed": config.seed, "action_map": config.action_map, "tokens": config.tokens, "min_count": config.min_count,
-    }
+    split = config.session_options(
+        times=columns.get("timestamp", "timestamp") is not None, users=columns.get("user", "user_id") is not None,
+        sessions=columns.get("session") is not None,
+    )
+    return split | {"action_map": config.action_map, "tokens": config.tokens, "min_count": config.min_count}
 
 
 def _embedder(
     config: PipelineConfig, window: int, corpus: SparkCorpus, counts: Any, progress: Progress | None
 ) -> Embedder:
-    common: dict[str, Any] = {
-        "vector_size": config.vector_size, "window": window, "workers": config.workers, "seed": config.seed
-    }
-    if config.method == "ppmi":
-        return PPMIEmbedder(**common).fit_counts(counts, progress=progress)
-    model = Item2Vec(negative=config.negative, epochs=config.epochs or 15, parallel=config.parallel, **common)
-    return model.fit_counts(counts, item_counts=corpus.vocabulary.counts, progress=progress)
+    embedder = make_embedder(config, window)
+    if isinstance(embedder, Item2Vec):
+        return embedder.fit_counts(counts, item_counts=corpus.vocabulary.counts, progress=progress)
+    assert isinstance(embedder, PPMIEmbedder)
+    return embedder.fit_counts(counts, progress=progress)
 
 
-def _traits(
+def _shaped(
     corpus: SparkCorpus, embedder: Embedder, config: PipelineConfig, most_tokens: int, run: Run
-) -> tuple[TraitModel, tuple[TraitDescription, ...]]:
+) -> tuple[TraitModel, Sequences]:
+    """The model of traits, and the sequences of the customers who shaped it."""
     part = corpus.collect(most_tokens=most_tokens).sequences
     model = TraitModel(
         config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
     ).fit(part, corpus.vocabulary, item_vectors=embedder.item_vectors_, progress=run.stage_progress("traits"))
-    return model, tuple(describe_traits(model.raw_profiles_, part, corpus.vocabulary))
+    return model, part
 
 
 def _customers(
-    corpus: SparkCorpus, embedder: Embedder, model: TraitModel, traits: tuple[TraitDescription, ...],
-    config: PipelineConfig, metadata: dict[str, Any],
-) -> EmbeddingTable:
-    """All customers' table, as `pipeline.tables.customer_table` makes it; bought is what is among their tokens."""
+    corpus: SparkCorpus, embedder: Embedder, model: TraitModel, part: Sequences, config: PipelineConfig,
+    metadata: dict[str, Any],
+) -> tuple[EmbeddingTable, tuple[TraitDescription, ...]]:
+    """All customers' table, as `pipeline.tables.customer_table` makes it, with the traits in words; bought is what is
+    among their tokens."""
     options = model_options(model) | {
         "table": EmbeddingTable(corpus.vocabulary.tokens, embedder.item_vectors_), "recent": config.recent,
         "pooling": pooling_options(corpus.vocabulary, config.pooling), "bought": _items_bought(corpus),
     }
-    table = engine.collected(engine.run(corpus.frame, "customers", customer_schema(user_type(corpus)), options))
+    schema = customer_schema(engine.user_type(corpus.frame))
+    table = engine.collected(engine.run(corpus.frame, "customers", schema, options))
     order = np.argsort(ids_of(table.column("user").combine_chunks()), kind="stable")
     table = table.take(order).combine_chunks()
 
     def rows(name: str) -> Any:
         return table.column(name).combine_chunks().flatten().to_numpy().reshape(len(table), -1)
 
+    ids, profiles = ids_of(table.column("user").combine_chunks()), rows("profile")
+    traits = tuple(describe_traits(model.raw_profiles_, part, corpus.vocabulary))
+    assert part.owner_ids is not None
+    if len(part.owner_ids) < len(ids):
+        traits = told_of_all(traits, np.searchsorted(ids, part.owner_ids), profiles)
     bought = table.column("bought").combine_chunks()
-    return EmbeddingTable(
-        ids_of(table.column("user").combine_chunks()),
-        rows("profile"),
+    customers = EmbeddingTable(
+        ids,
+        profiles,
         arrays={
             "raw_profiles": rows("raw_profile"), "embeddings": rows("vector"), "recent": rows("recent"),
             "events": table.column("events").to_numpy(),
@@ -233,6 +242,7 @@ def _customers(
         },
         metadata=metadata | {"kind": "customers", "traits": [asdict(trait) for trait in traits]},
     )
+    return customers, traits
 
 
 def _items_bought(corpus: SparkCorpus) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..events.array_likes import read_column
+from ..events.columns import code_column
 from ..events.ids import text_array
 from ..events.log_builder import FUNNEL
 from ..events.tokens import _map_actions
@@ -32,22 +34,13 @@ def ranked_vocabulary(
     documents: NDArray[np.int64], n_documents: int,
 ) -> Vocabulary:
     """The vocabulary of these tokens by falling count, ties by the item's id, then by the action along the funnel."""
-    item, item_ids = _coded(items)
+    item, item_ids = code_column("item", read_column("item", items))
     place = {name: i for i, name in enumerate(names)}
     action = np.array([place[one] if one is not None else -1 for one in actions], dtype=np.int32)
     order = np.lexsort((action, item, -counts))
     return Vocabulary(
         item_ids, names, item[order], action[order], counts[order], documents[order], n_documents
     )
-
-
-def _coded(values: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[Any]]:
-    """(codes, distinct values in rising order)."""
-    distinct = np.array(sorted(set(values.tolist())), dtype=values.dtype)
-    if values.dtype.kind == "O":
-        distinct = text_array(distinct.tolist())
-    code = {one: i for i, one in enumerate(distinct.tolist())}
-    return np.array([code[one] for one in values.tolist()], dtype=np.int32), distinct
 
 
 def vocabulary_options(vocabulary: Vocabulary) -> dict[str, Any]:
