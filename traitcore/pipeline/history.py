@@ -32,8 +32,8 @@ def trait_history(
 
     Returns
     -------
-    "unit" : "day", "week", "month" or "year" ("" without times). "periods" : as numpy writes their dates, "2020-01" for a
-    month. "everyone" : events by period. "traits" : the same for each trait, which add up to it. "revenue" : shares
+    "unit" : "day", "week", "month" or "year" ("" without times). "periods" : as numpy writes their dates, "2020-01" for
+    a month. "everyone" : events by period. "traits" : the same for each trait, which add up to it. "revenue" : shares
     that add up to 1, None where nothing was paid. "purchases_without_price" : left out of it; None without prices.
     """
     owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))

@@ -343,7 +343,7 @@ def _by_model(
         parts.append(_rank(model.score(part), None, k, eligible, hidden, popular, signed=dense))
     return Recommendations(
         np.concatenate([part.rows for part in parts]), np.concatenate([part.scores for part in parts]),
-        fallback=None if popular is None else np.concatenate([part.fallback for part in parts]),  # type: ignore[misc]
+        fallback=None if popular is None else np.concatenate([part.fallback for part in parts]),
     )
 
 
