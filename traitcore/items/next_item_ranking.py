@@ -18,24 +18,26 @@ BLOCK = 256  # sessions scored at a time
 
 def may_list(check: Checks, n_items: int, allowed: Any, exclude: Any) -> NDArray[np.bool_]:
     """(n_items,) whether an item may be listed, by rows or masks of those allowed and of those excluded."""
-    may = np.ones(n_items, dtype=bool)
-    for name, given in (("allowed", allowed), ("exclude", exclude)):
-        if given is None:
-            continue
-        listed = np.asarray(check.plain(name, given))
-        if listed.dtype == np.bool_:
-            if listed.shape != (n_items,):
-                rule = f"items in [0, {n_items - 1}], or a bool mask of shape ({n_items},)"
-                raise check.value_error(name, rule, f"a mask of shape {listed.shape}")
-            flags = listed
-        else:
-            listed = check.array(name, np.atleast_1d(listed), dtype=np.int64, shape=(None,))
-            if len(listed) and (listed.min() < 0 or listed.max() >= n_items):
-                raise check.value_error(name, f"items in [0, {n_items - 1}]", f"{listed.min()} ... {listed.max()}")
-            flags = np.zeros(n_items, dtype=bool)
-            flags[listed] = True
-        may &= flags if name == "allowed" else ~flags
+    may = np.ones(n_items, dtype=bool) if allowed is None else item_flags(check, "allowed", allowed, n_items)
+    if exclude is not None:
+        may &= ~item_flags(check, "exclude", exclude, n_items)
     return may
+
+
+def item_flags(check: Checks, name: str, given: Any, n_items: int) -> NDArray[np.bool_]:
+    """(n_items,) bool, a new array, from rows of items or from such a mask."""
+    listed = check.plain(name, given)
+    if listed.dtype == np.bool_:
+        if listed.shape != (n_items,):
+            rule = f"items in [0, {n_items - 1}], or a bool mask of shape ({n_items},)"
+            raise check.value_error(name, rule, f"a mask of shape {listed.shape}")
+        return listed.copy()
+    listed = check.array(name, np.atleast_1d(listed), dtype=np.int64, shape=(None,))
+    if len(listed) and (listed.min() < 0 or listed.max() >= n_items):
+        raise check.value_error(name, f"items in [0, {n_items - 1}]", f"{listed.min()} ... {listed.max()}")
+    flags = np.zeros(n_items, dtype=bool)
+    flags[listed] = True
+    return flags
 
 
 def check_targets(check: Checks, targets: Any, n: int, n_items: int) -> NDArray[np.int32]:
@@ -52,12 +54,20 @@ def list_best(scores: NDArray[np.float32], items: NDArray[np.int32], listed: NDA
 
     What is there stays where fewer are above -inf.
     """
-    k = min(items.shape[1], scores.shape[1])
     for row, own in enumerate(scores):
-        cut = np.partition(own, len(own) - k)[len(own) - k]
-        places = np.flatnonzero((own >= cut) & (own > -np.inf))
-        best = places[np.argsort(-own[places], kind="stable")][:k]
+        best = top_places(own, items.shape[1])
         items[row, : len(best)], listed[row, : len(best)] = best, own[best]
+
+
+def top_places(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Places of the `k` highest finite scores, best first, ties by place."""
+    if k < len(scores):
+        cut = np.partition(scores, len(scores) - k)[len(scores) - k]
+        places = np.flatnonzero(scores >= cut)
+    else:
+        places = np.arange(len(scores))
+    places = places[scores[places] > -np.inf]
+    return places[np.argsort(-scores[places], kind="stable")][:k]
 
 
 def dense_ranks(score: Any, sequences: Sequences, targets: NDArray[np.int32], workers: int) -> NDArray[np.float64]:

@@ -23,6 +23,7 @@ from ..items.next_item import NextItemCounts
 from ..items.next_item_blend import NextItemBlend
 from ..items.next_item_model import NextItemModel
 from ..items.next_item_queries import steps_back
+from ..items.next_item_ranking import item_flags, may_list, top_places
 
 FALLBACKS = ("popular",)
 _BLOCK = 2_000_000  # scores held at once, about 8 MB
@@ -218,7 +219,7 @@ def recommend_products(
     single = np.ndim(profiles) == 1
     rows = check.array("profiles", np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
     n_items = table.shape[1]
-    eligible = _eligible(check, n_items, allowed, exclude)
+    eligible = may_list(check, n_items, allowed, exclude)
     popular = _popular(check, n_items, fallback, popularity)
     if categories is not None:
         if item_category is None:
@@ -315,7 +316,7 @@ def next_items(
         raise check.value_error("sessions", rule, f"item {batch.tokens.max()}")
     weight = np.float32(decay) ** steps_back(batch).astype(np.float32)
     weights = sparse.csr_array((weight, batch.tokens, batch.offsets), shape=(len(batch), n_items))
-    eligible, popular = _eligible(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
+    eligible, popular = may_list(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
     excluded = weights if check.boolean("exclude_seen", exclude_seen) else None  # also at weight 0
     scores = weights @ left
     if counts is None and context_vectors is None:
@@ -331,7 +332,7 @@ def _by_model(
     """`next_items` by a fitted model. Dense scores are made for so many sessions at once as `_BLOCK` allows."""
     model._check_fitted("n_items_")
     n_items, dense = model.n_items_, not isinstance(model, NextItemCounts)
-    eligible, popular = _eligible(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
+    eligible, popular = may_list(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
     hide = check.boolean("exclude_seen", exclude_seen)
     step, parts = max(1, _BLOCK // max(1, n_items) if dense else len(batch)), []
     for start in range(0, max(1, len(batch)), step):
@@ -345,13 +346,6 @@ def _by_model(
         np.concatenate([part.rows for part in parts]), np.concatenate([part.scores for part in parts]),
         fallback=None if popular is None else np.concatenate([part.fallback for part in parts]),
     )
-
-
-def _eligible(check: Checks, n_items: int, allowed: Any, exclude: Any) -> NDArray[np.bool_]:
-    flags = np.ones(n_items, dtype=bool) if allowed is None else _flags("allowed", check, allowed, n_items)
-    if exclude is not None:
-        flags &= ~_flags("exclude", check, exclude, n_items)
-    return flags
 
 
 def _popular(check: Checks, n_items: int, fallback: Any, popularity: Any) -> NDArray[np.int64] | None:
@@ -371,7 +365,7 @@ def _popular(check: Checks, n_items: int, fallback: Any, popularity: Any) -> NDA
 def _seen(check: Checks, seen: Any, n_rows: int, n_items: int, single: bool) -> sparse.csr_array:
     """What not to recommend: the stored entries of a CSR without zeros."""
     if single and not sparse.issparse(seen):
-        flags = np.flatnonzero(_flags("seen", check, seen, n_items))
+        flags = np.flatnonzero(item_flags(check, "seen", seen, n_items))
         ends = np.array([0, len(flags)])
         return sparse.csr_array((np.ones(len(flags), np.float32), flags, ends), shape=(1, n_items))
     if not sparse.issparse(seen) and np.asarray(seen).dtype == np.bool_:
@@ -410,7 +404,7 @@ def _rank(
             row[hidden] = -np.inf
             if eligible is not None:
                 row[~eligible] = -np.inf
-            top = _top(row, k)
+            top = top_places(row, k)
             top = top if signed else top[row[top] > 0]
             n_found = len(top)
             found[q, :n_found], best[q, :n_found] = top, row[top]
@@ -424,34 +418,6 @@ def _rank(
         listed = ((found >= 0) & ~filled)[:, :, None]
         by_trait = np.where(listed, rows[:, None, :] * table.T[found], np.float32(0))
     return Recommendations(found, best, by_trait, None if popular is None else filled)
-
-
-def _top(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Places of the `k` highest finite scores, best first, ties by place."""
-    if k < len(scores):
-        cut = np.partition(scores, len(scores) - k)[len(scores) - k]
-        places = np.flatnonzero(scores >= cut)
-    else:
-        places = np.arange(len(scores))
-    places = places[scores[places] > -np.inf]
-    return places[np.argsort(-scores[places], kind="stable")][:k]
-
-
-def _flags(name: str, check: Checks, rows: Any, n_items: int) -> NDArray[np.bool_]:
-    """(n_items,) bool from rows or from such a mask."""
-    mask = np.asarray(rows)
-    if mask.dtype == np.bool_:
-        if mask.shape != (n_items,):
-            rule = f"rows of products in [0, {n_items - 1}], or a bool mask of shape ({n_items},)"
-            raise check.value_error(name, rule, f"a mask of shape {mask.shape}")
-        return mask.copy()
-    listed = check.array(name, np.atleast_1d(rows), dtype=np.int64, shape=(None,))
-    if len(listed) and (listed.min() < 0 or listed.max() >= n_items):
-        rule = f"rows of products in [0, {n_items - 1}]"
-        raise check.value_error(name, rule, f"{listed.min()} ... {listed.max()}")
-    flags = np.zeros(n_items, dtype=bool)
-    flags[listed] = True
-    return flags
 
 
 def _one_each(columns: NDArray[np.int64], width: int) -> sparse.csr_array:
