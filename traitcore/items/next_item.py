@@ -17,7 +17,7 @@ from .._validate import Checks
 from ..events.sequences import Sequences
 from .cooccurrence import check_n_items, weighted_counts
 from .count_parts import csr_of
-from .next_item_queries import held_out_queries, latest_held_out
+from .next_item_queries import asked_sessions, held_out_queries, latest_held_out
 from .next_item_ranking import check_targets
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -356,13 +356,4 @@ class NextItemCounts(ParamsMixin):
         """The sessions, and whether it was a single one."""
         self._check_fitted("scores_")
         self._trust()
-        check = Checks(type(self).__name__)
-        single = not isinstance(sessions, Sequences)
-        if single:
-            tokens = check.array("sessions", sessions, dtype=np.int32, shape=(None,))
-            sessions = Sequences(tokens=tokens, offsets=np.array([0, len(tokens)]))
-        largest = sessions.largest_token()
-        if largest >= self.n_items_:
-            rule = f"of items in [0, {self.n_items_ - 1}], those of the fit"
-            raise check.value_error("sessions", rule, largest)
-        return sessions, single
+        return asked_sessions(Checks(type(self).__name__), sessions, self.n_items_)

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from .._validate import Checks
 from ..events.sequences import Sequences
+
+
+def asked_sessions(check: Checks, sessions: Any, n_items: int) -> tuple[Sequences, bool]:
+    """Sessions of items in [0, n_items), and whether it was a single one, given as a 1-D array or list."""
+    single = not isinstance(sessions, Sequences)
+    if single:
+        tokens = check.array("sessions", sessions, dtype=np.int32, shape=(None,))
+        sessions = Sequences(tokens=tokens, offsets=np.array([0, len(tokens)]))
+    largest = sessions.largest_token()
+    if largest >= n_items:
+        raise check.value_error("sessions", f"of items in [0, {n_items - 1}], those of the fit", largest)
+    return sessions, single
 
 
 def steps_back(sequences: Sequences) -> NDArray[np.int64]:
