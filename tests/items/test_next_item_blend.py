@@ -1,4 +1,4 @@
-"""Vectors and counts together: chosen on sessions that neither saw, never worse than what it is made of."""
+"""Vectors and counts together: chosen on sessions that neither saw, about as good as the better of the two."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import traitcore as tc
+from traitcore.items import next_item_blend
 from traitcore.items.next_item_queries import held_out_queries, latest_held_out
 
 N = 120
@@ -108,6 +109,32 @@ def test_few_sessions_are_fitted_without_a_choice() -> None:
     blend = tc.NextItemBlend(model=tc.NextItemModel(**MODEL)).fit(TRAIN.take(np.arange(60)))
     assert blend.chosen_by_[0] == 0
     assert blend.recommend([1, 2], k=3)[0].shape == (3,)
+
+
+@pytest.mark.parametrize("where", ["_choose", "NextItemModel.fit", "NextItemModel._finish", "NextItemCounts.fit"])
+def test_an_interrupted_fit_leaves_what_was_learned_before(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    blend = tc.NextItemBlend(model=tc.NextItemModel(**MODEL)).fit(TRAIN.take(np.arange(60)), n_items=N)
+    kept = {name: value for name, value in vars(blend).items() if name.endswith("_")}
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{next_item_blend.__name__}.{where}", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            blend.fit(TRAIN, n_items=N)
+    assert all(getattr(blend, name) is value for name, value in kept.items())
+
+
+def test_a_model_interrupted_in_its_last_pass_has_its_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tc.NextItemModel(**MODEL).fit(shop(2000, 2, loyal=0.9), n_items=N)
+    cut = tc.NextItemModel(**MODEL)
+    with monkeypatch.context() as patch:
+        patch.setattr(tc.NextItemModel, "_finish", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            cut.fit(shop(2000, 2, loyal=0.9), n_items=N)
+    assert cut._shift == whole._shift != 0
+    np.testing.assert_allclose(cut.repeat_bonus_, whole.repeat_bonus_, atol=0.5)
+
+
+def _interrupted(*args: object, **options: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_errors_are_named() -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,19 @@ from .next_item_ranking import BLOCK, check_targets, dense_ranks, list_best, may
 _WEIGHTS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0, 1.4, 2.0)
 _FLOORS = (1e-4, 1e-3, 1e-2)
 _BEST = 100  # of each scorer, among which a query's target is ranked while weights are tried
+
+
+class _Choice(NamedTuple):
+    """What `NextItemBlend.fit` chooses, and by what."""
+
+    weight: float
+    floor: float
+    repeat: float
+    by: tuple[int, float, float]
+
+
+# Where the latest sessions are too few to choose by: from the middle of what is tried. No data spoke for it.
+_NO_CHOICE = _Choice(0.3, 1e-3, 0.0, (0, float("nan"), float("nan")))
 
 
 class NextItemBlend(ParamsMixin):
@@ -91,17 +104,20 @@ class NextItemBlend(ParamsMixin):
         older, latest = latest_held_out(sequences)
         if latest is None:
             model.fit(sequences, n_items=size, progress=progress)
-            self.weight_, self.floor_, self.repeat_, self.chosen_by_ = 0.3, 1e-3, 0.0, (0, float("nan"), float("nan"))
+            chosen = _NO_CHOICE
         else:
             free = model.repeat is None
             model.set_params(repeat=0.0 if free else model.repeat).fit(older, n_items=size, progress=progress)
-            alone = self._choose(model, counts.fit(older, n_items=size), latest, BONUSES if free else (0.0,))
+            counts.fit(older, n_items=size)
+            chosen, alone = _choose(model, counts, latest, BONUSES if free else (0.0,))
             model._finish(latest)
             if free:  # the model by itself is then what its own `fit` makes
                 model.set_params(repeat=None)
                 model._lift_repeats(alone)
-                self.repeat_ -= alone
-        self.model_, self.counts_, self.n_items_ = model, counts.fit(sequences, n_items=size), size
+                chosen = chosen._replace(repeat=chosen.repeat - alone)
+        counts.fit(sequences, n_items=size)
+        self.weight_, self.floor_, self.repeat_, self.chosen_by_ = chosen  # all at once: Ctrl-C leaves nothing half new
+        self.model_, self.counts_, self.n_items_ = model, counts, size
         return self
 
     def score(self, sessions: Any) -> NDArray[np.float32]:
@@ -156,39 +172,39 @@ class NextItemBlend(ParamsMixin):
         total = np.bincount(row, weights=values, minlength=n)
         return np.asarray(self.weight_ * np.log1p(values / (self.floor_ * total[row])), dtype=np.float32)
 
-    def _choose(
-        self, model: NextItemModel, counts: NextItemCounts, latest: Sequences, repeats: tuple[float, ...]
-    ) -> float:
-        """Weight, floor and repeat by the next items of sessions that neither scorer has seen; the repeat that is best
-        for the model alone."""
-        asked, targets = held_out_queries(latest)
-        parts = [
-            _candidates(model, counts, asked.take(np.arange(a, b)), targets[a:b])
-            for a, b in even_blocks(len(targets), -(-len(targets) // BLOCK))
-        ]
-        logit, share, own, valid = (np.concatenate([part[i] for part in parts]) for i in range(4))
-        best = alone = -1.0
-        own_repeat = 0.0
-        for floor in _FLOORS:
-            by_counts = np.log1p(share / floor)
-            for weight in _WEIGHTS:
-                together = np.where(valid, logit + weight * by_counts, -np.inf)
-                for repeat in repeats:
-                    scores = together + repeat * own
-                    wanted = scores[:, :1]  # the target comes first
-                    ranks = (scores > wanted).sum(axis=1) + ((scores == wanted).sum(axis=1) + 1) / 2
-                    recall = float((ranks <= 20).mean())
-                    mrr = float(np.where(ranks <= 20, 1 / ranks, 0.0).mean())
-                    if recall + mrr > best:
-                        best, self.chosen_by_ = recall + mrr, (len(targets), recall, mrr)
-                        self.weight_, self.floor_, self.repeat_ = weight, floor, repeat
-                    if weight == 0 and recall + mrr > alone:
-                        alone, own_repeat = recall + mrr, repeat
-        return own_repeat
-
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
         self._check_fitted("model_")
         return self.model_._sessions(sessions)
+
+
+def _choose(
+    model: NextItemModel, counts: NextItemCounts, latest: Sequences, repeats: tuple[float, ...]
+) -> tuple[_Choice, float]:
+    """The choice by the next items of sessions that neither scorer has seen, and the repeat that is best for the model
+    alone."""
+    asked, targets = held_out_queries(latest)
+    parts = [
+        _candidates(model, counts, asked.take(np.arange(a, b)), targets[a:b])
+        for a, b in even_blocks(len(targets), -(-len(targets) // BLOCK))
+    ]
+    logit, share, own, valid = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    best = alone = -1.0
+    chosen, own_repeat = _NO_CHOICE, 0.0
+    for floor in _FLOORS:
+        by_counts = np.log1p(share / floor)
+        for weight in _WEIGHTS:
+            together = np.where(valid, logit + weight * by_counts, -np.inf)
+            for repeat in repeats:
+                scores = together + repeat * own
+                wanted = scores[:, :1]  # the target comes first
+                ranks = (scores > wanted).sum(axis=1) + ((scores == wanted).sum(axis=1) + 1) / 2
+                recall = float((ranks <= 20).mean())
+                mrr = float(np.where(ranks <= 20, 1 / ranks, 0.0).mean())
+                if recall + mrr > best:
+                    best, chosen = recall + mrr, _Choice(weight, floor, repeat, (len(targets), recall, mrr))
+                if weight == 0 and recall + mrr > alone:
+                    alone, own_repeat = recall + mrr, repeat
+    return chosen, own_repeat
 
 
 def _candidates(

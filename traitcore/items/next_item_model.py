@@ -19,7 +19,7 @@ from ..events.sequences import Sequences
 from .cooccurrence import check_n_items
 from .next_item import Contribution
 from .next_item_encoder import SessionEncoder
-from .next_item_queries import held_out_queries, latest_held_out
+from .next_item_queries import asked_sessions, held_out_queries, latest_held_out
 from .next_item_ranking import BLOCK, check_targets, dense_ranks, may_list, merge_lists
 from .next_item_training import age_weights, batch_size, falling_order, restore, watched_queries
 
@@ -47,7 +47,8 @@ class NextItemModel(ParamsMixin):
     Parameters
     ----------
     vector_size : d. window : latest items of a session that count.
-    negative : items drawn as negatives, shared by 96 sessions; n_items or more: all of them, the full softmax.
+    negative : items drawn as negatives, shared by a batch (96 next items; as few as 12 where there are few sessions);
+        n_items or more: all of them, the full softmax.
     ns_exponent : negatives are drawn by count**ns_exponent; what this changes in the loss is corrected.
     scale : length of a query, the inverse temperature of the softmax.
     repeat : added to the learned bonus of what the session has already. None: chosen to rank the next items of the
@@ -139,7 +140,7 @@ class NextItemModel(ParamsMixin):
         held_out : sessions whose next items are ranked after each epoch (2,000 prefixes of them); they teach nothing.
 
         Ctrl-C raises KeyboardInterrupt within a second and leaves the vectors as they were (with `held_out`, as they
-        were after the last whole epoch).
+        were after the last whole epoch; once `repeat` is being chosen, as the older sessions taught them).
 
         Raises
         ------
@@ -153,9 +154,8 @@ class NextItemModel(ParamsMixin):
         self._shift = 0.0 if self.repeat is None else float(self.repeat)
         self._train(older, np.zeros(size, dtype=np.int64), {}, self.epochs, self.alpha, held_out, progress)
         if latest is not None:
-            shift = self._choose_repeat(latest)
+            self._lift_repeats(self._choose_repeat(latest))
             self._finish(latest)
-            self._lift_repeats(shift)
         return self
 
     def _lift_repeats(self, shift: float) -> None:
@@ -168,11 +168,18 @@ class NextItemModel(ParamsMixin):
     ) -> Self:
         """A model that ranks by what another one learned, e.g. of a published table; it can't be trained on.
 
-        vectors : (n_items, d). biases : (n_items,). step_weights, repeat_bonus : (window,).
+        vectors : (n_items, d). biases : (n_items,). step_weights, repeat_bonus : (window,), all numbers; window >= 1.
+        scale : > 0, the length of a query.
+
+        Raises
+        ------
+        TypeError, ValueError : an array of the wrong shape or kind, or one that isn't finite.
         """
         check = Checks(f"{cls.__name__}.from_arrays")
         rows = check.array("vectors", vectors, dtype=np.float32, shape=(None, None))
         weights = check.array("step_weights", step_weights, dtype=np.float32, shape=(None,))
+        if not len(weights):
+            raise check.value_error("step_weights", "of one weight or more", "none")
         model = cls(vector_size=rows.shape[1], window=len(weights), scale=scale)
         model.vectors_, model.n_items_, model.step_weights_ = rows, len(rows), weights
         model.biases_ = check.array("biases", biases, dtype=np.float32, shape=(len(rows),))
@@ -195,7 +202,8 @@ class NextItemModel(ParamsMixin):
                 kernels.count_above(0, stop - start, scores, targets[start:stop], above, equal)
                 ranks[start:stop, b] = above + (equal + 1) / 2
 
-        run_blocks(part, even_blocks(len(targets), -(-len(targets) // BLOCK)), Checks("").workers(self.workers))
+        workers = Checks(type(self).__name__).workers(self.workers)
+        run_blocks(part, even_blocks(len(targets), -(-len(targets) // BLOCK)), workers)
         return BONUSES[int(np.where(ranks <= 20, 1 + 1 / ranks, 0.0).mean(axis=0).argmax())]
 
     def _finish(self, latest: Sequences) -> None:
@@ -216,6 +224,10 @@ class NextItemModel(ParamsMixin):
         """Go on from what was learned, with more sessions, at half the learning rate; new items may come.
 
         The first call is a `fit`. `epochs` : passes over the new sessions.
+
+        Raises
+        ------
+        TypeError, ValueError : as `fit`; a model made by `from_arrays`; a `vector_size` other than the fit's.
         """
         if not hasattr(self, "vectors_"):
             return self.fit(sequences, n_items=n_items, progress=progress)
@@ -224,6 +236,7 @@ class NextItemModel(ParamsMixin):
             raise ValueError("A NextItemModel made by from_arrays can't be trained on: fit one.")
         self._settings()
         epochs = check.integer("epochs", epochs, 1)
+        check.integer("vector_size", self.vector_size, self.vectors_.shape[1], self.vectors_.shape[1])
         size = max(self.n_items_, self._size(sequences, n_items, check))
         counts = np.zeros(size, dtype=np.int64)
         counts[: self.n_items_] = self.counts_
@@ -428,12 +441,4 @@ class NextItemModel(ParamsMixin):
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
         """The sessions, and whether it was a single one."""
         self._check_fitted("vectors_")
-        check = Checks(type(self).__name__)
-        single = not isinstance(sessions, Sequences)
-        if single:
-            tokens = check.array("sessions", sessions, dtype=np.int32, shape=(None,))
-            sessions = Sequences(tokens=tokens, offsets=np.array([0, len(tokens)]))
-        largest = sessions.largest_token()
-        if largest >= self.n_items_:
-            raise check.value_error("sessions", f"of items in [0, {self.n_items_ - 1}], those of the fit", largest)
-        return sessions, single
+        return asked_sessions(Checks(type(self).__name__), sessions, self.n_items_)
