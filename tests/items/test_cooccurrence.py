@@ -232,6 +232,19 @@ def test_a_corpus_that_does_not_fit_is_counted_in_parts(cut: float, dtype: Any) 
     assert same_bytes(whole, parts)
 
 
+def test_a_limit_that_leaves_hardly_any_room_for_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    seqs = tc.Sequences(tokens=np.arange(400_000) % 7 % 4, offsets=np.arange(0, 400_001, 2000))
+    asked, fixed_bytes = [], cooccurrence._fixed_bytes
+    monkeypatch.setattr(cooccurrence, "_fixed_bytes", lambda task: asked.append(fixed_bytes(task)) or asked[-1])
+    count_cooccurrences(seqs, n_items=5000, memory_limit_mb=2)
+    least = min(asked)  # what no tokens at all need: room for two of it there must be
+    with pytest.raises(MemoryError):
+        count_cooccurrences(seqs, n_items=5000, memory_limit_mb=(2 * least - 1) / 2**20)
+    whole = count_cooccurrences(seqs, n_items=5000)
+    for more in (0, 1e-6, 1):
+        assert same_bytes(whole, count_cooccurrences(seqs, n_items=5000, memory_limit_mb=(2 * least + more) / 2**20))
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_memory_stays_below_a_limit_that_is_accepted(workers: int) -> None:
     rng = np.random.default_rng(0)

@@ -119,8 +119,8 @@ def _count_in_parts(task: CountTask, limit: float, progress: Progress | None) ->
     least = _fixed_bytes(empty)
     _refuse_above(limit, 2.0 * least, task)
     sequences = task.sequences
-    per_token = (_fixed_bytes(task) - least) / max(1, sequences.n_tokens)
-    n_parts = math.ceil(sequences.n_tokens * per_token / (limit * MEBI / 2 - least))
+    room = max(1.0, limit * MEBI / 2 - least)  # for what grows with the tokens
+    n_parts = min(len(sequences), math.ceil((_fixed_bytes(task) - least) / room))
     total: sparse.csr_array | None = None
     done = 0
     for first, stop in balanced_blocks(sequences.offsets, n_parts):
