@@ -20,3 +20,14 @@ def test_the_plan_estimates_memory_and_time() -> None:
     assert plan.kept_tokens == pytest.approx(result.report.kept_tokens, rel=0.05)
     assert plan.seconds > 0
     assert plan_sgns(corpus.sequences, patience=2).matrix_bytes == 4 * 600 * 64 * 4
+
+
+def test_tokens_that_wait_for_a_super_step_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traitcore.items.sgns_plan._TRIAL_TOKENS", 700)  # less than a super-step of this corpus
+    sequences = clustered_sessions(200_000, 2_000, 40, seed=1).sequences
+    plans = [
+        plan_sgns(sequences, SgnsOptions(vector_size=16, sample=0.0, parallel=parallel))
+        for parallel in ("reproducible", "hogwild")
+    ]
+    assert plans[0].pairs == plans[1].pairs > 0
+    assert plans[0].kept_tokens == plans[1].kept_tokens

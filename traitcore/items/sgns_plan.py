@@ -62,6 +62,7 @@ def plan_sgns(
     trial = _trial(sequences, rows)
     trainer = SgnsTrainer(sequences.token_counts(n_items)[:rows], options, epoch_tokens=sequences.n_tokens)
     trainer.train_block(trial)
+    trainer.end_epoch()  # in lanes, up to a super-step of tokens waits until then
     done = trainer.result().report
     tokens = sequences.n_tokens * options.epochs
     share = tokens / trial.n_tokens
