@@ -133,6 +133,10 @@ class PPMIEmbedder(ParamsMixin):
 
         counts : (n_items, n_items) sparse matrix, as of `count_cooccurrences`; `window`, `weighting` and `self_pairs`
         had their say when it was made. `partial_fit` goes on from them.
+
+        Raises
+        ------
+        TypeError, ValueError : counts that aren't square or have bad values; as `positive_pmi` and `svd_vectors`.
         """
         check = Checks(type(self).__name__)
         self._checked_decay()
