@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from .sgns import GOLDEN, MASK, alias_table, draw, mix64, stream_state, word
 
-SMALL = 1.0  # learning rate of biases, weights and repeats, in those of the rows
 START = 1e-6
 
 
@@ -106,7 +105,7 @@ def move(p: Parameters, g: dict[str, NDArray[np.float64]], alpha: float) -> None
     p.vectors /= np.linalg.norm(p.vectors, axis=1, keepdims=True)
     for name in ("biases", "steps", "repeats"):
         p.sums[name] += g[name] ** 2
-        getattr(p, name)[:] -= SMALL * alpha * g[name] / np.sqrt(p.sums[name])
+        getattr(p, name)[:] -= alpha * g[name] / np.sqrt(p.sums[name])
 
 
 def noise(counts: Any, negative: int, exponent: float, key: int, batch: int) -> dict[int, float]:

@@ -31,7 +31,6 @@ namespace traitcore {
 namespace detail {
 
 inline constexpr std::size_t kNextItemBlock = 12;  // rows of a block of examples or items: both levels' tiles divide it
-inline constexpr float kNextItemSmall = 1.0f;  // learning rate of bias, weights and repeats, in those of the rows
 
 /// The high half of a 64 x 64 bit product: a random word becomes a number below the other factor.
 inline std::uint64_t high_product(std::uint64_t a, std::uint64_t b) {
@@ -280,8 +279,7 @@ class NextItemModel {
         if (k >= 0) repeat[static_cast<std::size_t>(k)] += coefficient_.data()[x];
       }
     }
-    const float alpha = detail::kNextItemSmall * plan.alpha;
-    const auto move = [alpha](std::vector<float>& values, std::vector<float>& squares, const std::vector<float>& g) {
+    const auto move = [alpha = plan.alpha](std::vector<float>& values, std::vector<float>& squares, const std::vector<float>& g) {
       for (std::size_t k = 0; k < g.size(); ++k) {
         if (g[k] == 0) continue;
         squares[k] += g[k] * g[k];

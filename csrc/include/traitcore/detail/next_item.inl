@@ -236,7 +236,7 @@ inline void rows(const NextItemTask& t, std::int64_t task, std::int64_t tasks) {
       const float s = slope[r - begin];
       if (s != 0) {
         t.bias_square[item] += s * s;
-        t.bias[item] -= kNextItemSmall * plan.alpha * s / __builtin_sqrtf(t.bias_square[item]);
+        t.bias[item] -= plan.alpha * s / __builtin_sqrtf(t.bias_square[item]);
       }
     }
   }
