@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <string>
 #include <type_traits>
 
@@ -93,6 +94,23 @@ class Caller {
     return {indptr.shape[0] - 1, entries, nullptr, indptr.data, indices.data, data.data};
   }
 
+  struct Sequences {
+    const std::int32_t* tokens;
+    const std::int64_t* offsets;  ///< (n + 1,) the first >= 0, the last among the tokens; whether they rise the core asks
+    std::int64_t n;
+  };
+
+  /// Arguments `tokens` and `offsets`: sequences end to end.
+  Sequences sequences(Arg tokens, Arg offsets) const {
+    const auto t = array<const std::int32_t>("tokens", tokens, {{"n_tokens"}});
+    const auto o = array<const std::int64_t>("offsets", offsets, {{"n_sequences + 1"}});
+    const std::int64_t n = o.shape[0] - 1;
+    require(n >= 0, "offsets", "of a value or more", 0);
+    require(o.data[0] >= 0, "offsets", "of values >= 0", o.data[0]);
+    require(o.data[n] <= t.shape[0], "offsets", "at most the number of tokens", o.data[n]);
+    return {t.data, o.data, n};
+  }
+
   /// An int in [low, high].
   template <class Int = std::int64_t>
   Int integer(const char* name, Arg value, std::common_type_t<Int> low = 0,
@@ -161,6 +179,32 @@ inline void poll() {
   py::gil_scoped_acquire acquire;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
 }
+
+/// Asked now and then by a long training, without the GIL, whether to go on: looks for Ctrl-C and calls progress(done),
+/// unless that is None. What either raises is kept, to be handed to the caller beside what was trained until then.
+class Watch {
+ public:
+  explicit Watch(Arg progress) : progress_(progress) {}
+
+  template <class Number>
+  bool operator()(Number done) {
+    py::gil_scoped_acquire acquire;
+    try {
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (!progress_.is_none()) progress_(done);
+      return true;
+    } catch (py::error_already_set& e) {
+      error_ = std::make_unique<py::error_already_set>(std::move(e));
+      return false;
+    }
+  }
+
+  py::object raised() const { return error_ ? py::reinterpret_borrow<py::object>(error_->value()) : py::none(); }
+
+ private:
+  Arg progress_;
+  std::unique_ptr<py::error_already_set> error_;
+};
 
 /// work() while other Python threads run.
 template <class Work>

@@ -2,6 +2,7 @@
 
 #include <traitcore/next_item.hpp>
 
+#include <functional>
 #include <memory>
 
 namespace traitcore_bindings {
@@ -25,32 +26,14 @@ std::unique_ptr<NextItemModel> make_model(Arg counts, Arg vector_size, Arg windo
 py::tuple train(NextItemModel& model, Arg tokens, Arg offsets, Arg weights, Arg epoch, double schedule_start,
                 double schedule_stop, Arg workers, bool update, Arg progress) {
   const Caller of("NextItemModel.train");
-  const auto t = of.array<const std::int32_t>("tokens", tokens, {{"n_tokens"}});
-  const auto o = of.array<const std::int64_t>("offsets", offsets, {{"n_sequences + 1"}});
-  const std::int64_t n = o.shape[0] - 1;
-  of.require(n >= 0, "offsets", "of a value or more", 0);
-  of.require(o.data[0] >= 0, "offsets", "of values >= 0", o.data[0]);
-  of.require(o.data[n] <= t.shape[0], "offsets", "at most the number of tokens", o.data[n]);
-  const auto* w = of.data_or_null<const float>("weights", weights, {{"number of sequences", n}});
+  const Caller::Sequences s = of.sequences(tokens, offsets);
+  const auto* w = of.data_or_null<const float>("weights", weights, {{"number of sequences", s.n}});
   const traitcore::NextItemBlock block{
-      t.data, o.data, n, w, of.integer<std::uint64_t>("epoch", epoch), schedule_start, schedule_stop};
+      s.tokens, s.offsets, s.n, w, of.integer<std::uint64_t>("epoch", epoch), schedule_start, schedule_stop};
   const auto threads = of.integer<int>("workers", workers, 1);
-  // A signal's exception or the callback's own: kept, handed to the caller beside what was trained until then.
-  std::unique_ptr<py::error_already_set> error;
-  const auto look = [&](double done) {
-    py::gil_scoped_acquire acquire;
-    try {
-      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-      if (!progress.is_none()) progress(done);
-      return true;
-    } catch (py::error_already_set& e) {
-      error = std::make_unique<py::error_already_set>(std::move(e));
-      return false;
-    }
-  };
-  const traitcore::NextItemStats stats = without_gil([&] { return model.train(block, threads, update, look); });
-  const py::object raised = error ? py::reinterpret_borrow<py::object>(error->value()) : py::none();
-  return py::make_tuple(stats.loss, stats.weight, stats.examples, raised);
+  Watch watch(progress);
+  const traitcore::NextItemStats stats = without_gil([&] { return model.train(block, threads, update, std::ref(watch)); });
+  return py::make_tuple(stats.loss, stats.weight, stats.examples, watch.raised());
 }
 
 // Arrays over the model's own memory, kept alive by it.
