@@ -308,7 +308,7 @@ def test_errors_are_named() -> None:
         NextItemModel(scale=0).fit(given)
     with pytest.raises(ValueError, match=r"'vector_size' parameter of NextItemModel.partial_fit must be .* \[4, 4\]"):
         model.set_params(vector_size=8).partial_fit(given)
-    with pytest.raises(ValueError, match="'step_weights' .* must be of one weight or more"):
+    with pytest.raises(ValueError, match=r"'step_weights' .* must be of one weight or more"):
         NextItemModel.from_arrays(np.ones((2, 4)), np.zeros(2), [], [], scale=12.0)
 
 
