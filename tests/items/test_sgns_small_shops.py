@@ -69,6 +69,25 @@ def test_a_small_shop_finds_its_planted_groups(negative: int, negatives: str) ->
     assert (group[nearest] == group[:, None]).mean() == 1.0
 
 
+def test_next_items_of_a_small_shop_by_contexts_need_every_token() -> None:
+    rng = np.random.default_rng(1)
+    chances = 1.0 / np.arange(1, 16)
+    first = 15 * rng.integers(0, 4, 400)[:, None]  # of a session's group
+    tokens = first + rng.choice(15, (400, 9), p=chances / chances.sum())
+    train = Sequences(tokens[:300].ravel().astype(np.int32), np.arange(301) * 9)
+
+    def recall(scores: NDArray[np.floating]) -> float:  # of the last item, among the 10 best of 60 by the one before
+        best = np.argsort(-scores[tokens[300:, -2]], axis=1)[:, :10]
+        return float((best == tokens[300:, -1:]).any(axis=1).mean())
+
+    by_sample = {}
+    for sample in (1e-3, 0.0):
+        found = train_sgns(train, SgnsOptions(epochs=15, sample=sample))
+        by_sample[sample] = recall(found.item_vectors @ found.context_vectors.T)
+    popularity = recall(np.broadcast_to(train.token_counts(60), (60, 60)))
+    assert by_sample[1e-3] < popularity + 0.1 < by_sample[0.0] - 0.1
+
+
 def test_one_epoch_above_chance_is_a_divergence() -> None:
     far = np.full((10, 8), 6.0, dtype=np.float32)  # starts that say the contrary of what any corpus can
     options = SgnsOptions(epochs=1, vector_size=8, negative=5, alpha=1e-6, min_alpha=0.0)

@@ -28,7 +28,9 @@ class SgnsOptions:
         A noise item that equals the target is skipped.
     ns_exponent : noise is drawn in proportion to counts ** ns_exponent; any real number, 0 is uniform over the items
         that occur, negative favours the rare (Caselles-Dupre et al. 2018, "Word2vec applied to recommendation").
-    sample : subsampling of frequent items, as a frequency; 0 keeps every token.
+    sample : subsampling of frequent items, as a frequency; 0 keeps every token. Items of more than 2.6 times this share
+        of the tokens are thinned out, but not as noise, so that item @ context ranks them lower. In a shop of about a
+        hundred items these are most items: item @ context then finds next items far better with 0. Cosines may not.
     alpha, min_alpha : learning rate, linear from `alpha` to `min_alpha` over `epochs`.
     epochs : passes over the sequences.
     workers : threads; -1 for all cores.
