@@ -80,6 +80,11 @@ def map_actions(
     return names, np.array([-1 if name is None else names.index(name) for name in mapped], dtype=np.int16)
 
 
+def place_in_funnel(name: str) -> int:
+    """By which actions are ordered; those that are not in the funnel share the last place."""
+    return FUNNEL.index(name) if name in FUNNEL else len(FUNNEL)
+
+
 def in_funnel_order(
     codes: NDArray[np.int32], ids: NDArray[Any], column: str
 ) -> tuple[NDArray[np.int16], tuple[str, ...]]:
@@ -90,7 +95,7 @@ def in_funnel_order(
     if len(ids) > MAX_ACTIONS:
         raise InputError(f"{column} has {len(ids):,} distinct values, too many for actions. Is it the right column?")
     names = [str(i) for i in ids]
-    order = sorted(range(len(names)), key=lambda i: (FUNNEL.index(names[i]) if names[i] in FUNNEL else len(FUNNEL), i))
+    order = sorted(range(len(names)), key=lambda i: (place_in_funnel(names[i]), i))
     rank = np.empty(len(names), dtype=np.int16)
     rank[order] = np.arange(len(names), dtype=np.int16)
     return rank[codes], tuple(names[i] for i in order)
