@@ -104,7 +104,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 # Each native kernel has one Python module that calls it.
 CALLERS_OF_THE_CORE = {
-    "_csr.py", "events/arrow.py", "events/ids.py", "events/occurrences.py", "events/sessions.py",
+    "_csr.py", "events/arrow.py", "events/coded.py", "events/ids.py", "events/occurrences.py", "events/sessions.py",
     "events/timestamps.py", "events/tokens.py", "factorization/eigen.py", "factorization/engine.py",
     "factorization/products.py", "factorization/starts.py", "factorization/svd.py", "items/cooccurrence.py",
     "items/count_parts.py", "items/graph.py", "items/next_item_model.py", "items/ppmi.py", "items/sgns_trainer.py",
@@ -124,7 +124,9 @@ TESTED_IN = {
     "events/array_likes.py": "test_log.py",
     "events/arrow.py": "test_log.py",
     "events/buckets.py": "test_prepared.py",
+    "events/coded.py": "test_tokens.py",
     "events/columns.py": "test_log.py",
+    "events/corpus.py": "test_tokens.py",
     "events/csv_records.py": "test_readers.py",
     "events/csv_source.py": "test_readers.py",
     "events/disk_parts.py": "test_prepared.py",
@@ -134,6 +136,7 @@ TESTED_IN = {
     "events/followed.py": "../cli/test_follow.py",
     "events/id_coder.py": "test_readers.py",
     "events/id_text.py": "test_readers.py",
+    "events/item_texts.py": "test_log.py",
     "events/json_source.py": "test_readers.py",
     "events/ids.py": "test_log.py",
     "events/log_builder.py": "test_readers.py",

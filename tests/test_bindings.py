@@ -124,3 +124,11 @@ def test_texts_of_numbers_times_and_views_are_checked() -> None:
         _core.gather_views(view, 0, buffer, np.array([0, 20]), np.zeros(20, np.uint8))
     with pytest.raises(ValueError, match="'offsets' parameter of gather_views must be rising, within out"):
         _core.gather_views(view, 0, buffer, np.array([0, 21]), np.zeros(20, np.uint8))
+
+
+@pytest.mark.parametrize("name", ["invert_sequences", "label_places"])
+def test_offsets_without_a_first_are_refused(name: str) -> None:
+    none, few = np.zeros(0, np.int64), np.zeros(0, np.int32)
+    rest = (few, none, none, few, few) if name == "invert_sequences" else (none, few)
+    with pytest.raises(ValueError, match=rf"'offsets' parameter of {name} must be of length n \+ 1. Got 0"):
+        getattr(_core, name)(0, 0, *rest)

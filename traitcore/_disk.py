@@ -1,4 +1,7 @@
-"""File operations of the store. Each goes through `os`, so that tests can fail or kill the process at any of them."""
+"""File operations of the store and of scratch folders.
+
+Each goes through `os`, so that tests can fail or kill the process at any of them.
+"""
 
 from __future__ import annotations
 
@@ -180,9 +183,8 @@ def sync_directory(path: Path) -> None:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`; the system frees it when the process dies. Waits for other holders."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
+    fd = hold(path)
     try:
-        _flock(fd, wait=True)
         yield
     finally:
         os.close(fd)
@@ -234,8 +236,7 @@ class Workspace:
         self.path = parent / f"{self.PREFIX}{secrets.token_hex(8)}"
         self.content = self.path / "table"
         os.mkdir(self.path)
-        self._fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
-        _flock(self._fd, wait=True)
+        self._fd = hold(self.path / "lock")
         os.mkdir(self.content)
 
     def close(self) -> None:
@@ -262,7 +263,11 @@ class Workspace:
 def hold(path: Path) -> int:
     """A descriptor of the lock file `path`, held until it is closed or the process dies."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | _NOFOLLOW, 0o666)
-    _flock(fd, wait=True)
+    try:
+        _flock(fd, wait=True)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 

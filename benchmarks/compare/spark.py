@@ -187,7 +187,7 @@ def ours(path: str, folder: str, n_items: int, epochs: int) -> dict[str, Any]:
     items = np.arange(n_items)
     counts = sequences.token_counts(n_items)
     vocabulary = tc.Vocabulary(items, (), items.astype(np.int32), np.full(n_items, -1, np.int32), counts, counts, 1)
-    report: Any = tc.events.tokens.TokenReport(0, sequences.n_tokens, len(sequences), n_items, None, "item")
+    report: Any = tc.events.corpus.TokenReport(0, sequences.n_tokens, len(sequences), n_items, None, "item")
     corpus = SparkCorpus(frame, vocabulary, None, None, report)  # type: ignore[arg-type]
     start = time.perf_counter()
     pairs = count_cooccurrences(corpus, weighting="linear")

@@ -11,14 +11,6 @@ namespace {
 // Lists of texts are lists of pointers to objects all over memory: what comes soon is fetched ahead.
 constexpr Py_ssize_t kAhead = 48, kTogether = 16, kBetweenSignals = Py_ssize_t{1} << 20;
 
-void prefetch(const void* where) {
-#if defined(__GNUC__) || defined(__clang__)
-  __builtin_prefetch(where);
-#else
-  (void)where;
-#endif
-}
-
 // Python keeps each text in its narrowest form, so equal texts have equal bytes and width.
 traitcore::Text text_of(PyObject* object) {
   if (!PyUnicode_Check(object))
@@ -60,8 +52,8 @@ py::tuple encode_strings(const py::object& texts) {
     }
     PyObject* const* items = PySequence_Fast_ITEMS(texts.ptr()) + i;
     for (Py_ssize_t k = kAhead; k < kAhead + kTogether && i + k < n; ++k) {
-      prefetch(items[k]);
-      prefetch(reinterpret_cast<const char*>(items[k]) + 56);  // the characters, of which some lie on the next line
+      traitcore::prefetch(items[k]);
+      traitcore::prefetch(reinterpret_cast<const char*>(items[k]) + 56);  // the characters, of which some lie on the next line
     }
     encode_some(items, std::min(kTogether, n - i), table, distinct, out + i);
   }

@@ -68,6 +68,7 @@ void invert(Arg start, Arg stop, Arg tokens, Arg offsets, Arg cursor, Arg padded
   const auto flat = of.array<const std::int32_t>("tokens", tokens, {{"tokens"}});
   const auto ends = of.array<const std::int64_t>("offsets", offsets, {{"n + 1"}});
   const std::int64_t n = ends.shape[0] - 1;
+  of.require(n >= 0, "offsets", "of length n + 1", n + 1);
   auto* next = of.array<std::int64_t>("cursor", cursor, {{"kinds"}}).data;
   auto* copy = of.array<std::int32_t>("padded", padded, {{"tokens + n + 1", flat.shape[0] + n + 1}}).data;
   const auto end = of.integer("stop", stop, 0, n), begin = of.integer("start", start, 0, end);
@@ -81,6 +82,7 @@ void label(Arg start, Arg stop, Arg offsets, Arg sequence) {
   const Caller of("label_places");
   const auto ends = of.array<const std::int64_t>("offsets", offsets, {{"n + 1"}});
   const std::int64_t n = ends.shape[0] - 1;
+  of.require(n >= 0, "offsets", "of length n + 1", n + 1);
   auto* out = of.array<std::int32_t>("sequence", sequence, {{"tokens + n + 1", ends.data[n] + n + 1}}).data;
   const auto end = of.integer("stop", stop, 0, n), begin = of.integer("start", start, 0, end);
   without_gil([&] { label_places(ends.data, begin, end, out); });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import signal
@@ -15,6 +16,9 @@ import numpy as np
 import pytest
 
 from traitcore.cli import main
+from traitcore.events import followed as followed_rows
+from traitcore.events.followed import FollowedRow, follow_rows
+from traitcore.events.reading import Reading
 from traitcore.serving.store import TableStore
 
 FAST = ("--n-traits", "3", "--vector-size", "8", "--epochs", "2", "--quiet")
@@ -263,3 +267,50 @@ def test_options_without_effect_are_refused(shop: Path, capsys: pytest.CaptureFi
         assert words in capsys.readouterr().err
     assert main(["follow", "-", "--wait", "--store", str(shop / "store")]) == 1
     assert "--wait is for files" in capsys.readouterr().err
+
+
+NAMES = {"user": "user_id", "item": "item_id"}
+
+
+def of_stream(content: str, **how: Any) -> list[FollowedRow]:
+    stream = io.BytesIO(content.encode())
+    return list(follow_rows(["-"], NAMES, how.pop("where", None), Reading(**how), wait=False, stream=stream))
+
+
+@pytest.mark.parametrize("at", [0, 700, 2_999])
+def test_a_quote_that_is_never_closed_spoils_its_line_only(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it take a reading, or a search for the records' ends, for each line behind it."""
+    lines = [f"u{i},{i}" for i in range(3_000)]
+    lines[at] = '"' + lines[at]
+    calls = {"reading": 0, "searching": 0}
+    rows, ends = followed_rows._Batches._rows, followed_rows._Batches._record_ends
+
+    def counted(name: str, work: Any) -> Any:
+        def call(*args: Any) -> Any:
+            calls[name] += 1
+            return work(*args)
+
+        return call
+
+    monkeypatch.setattr(followed_rows._Batches, "_rows", counted("reading", rows))
+    monkeypatch.setattr(followed_rows._Batches, "_record_ends", counted("searching", ends))
+    found = of_stream("user_id,item_id\n" + "\n".join(lines) + "\n")
+    assert [row.place for row in found] == list(range(2, 3_002))
+    assert [row.place for row in found if row.fault] == [at + 2]
+    assert found[at].fault == "a quote is opened here and never closed"
+    assert found[at].record == lines[at]
+    assert calls["reading"] < 40
+    assert calls["searching"] < 40
+
+
+def test_a_record_of_several_lines_beside_one_that_spoils_the_batch() -> None:
+    content = 'user_id,item_id\na,1\n"b\nb",2\nc,x\nd,4\n'
+    found = of_stream(content, where="item_id::INT > 0")
+    assert [(row.place, row.texts.get("user"), bool(row.fault)) for row in found] == [
+        (2, "a", False), (3, "b\nb", False), (5, None, True), (6, "d", False),
+    ]
+
+
+def test_a_header_of_several_lines_after_a_byte_order_mark() -> None:
+    content = '\ufeff"user_id","item_id","more\nwords"\na,1,z\n'
+    assert [(row.place, row.texts["user"]) for row in of_stream(content)] == [(3, "a")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import codecs
+import csv
 import errno
 import gzip
 import io
@@ -14,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import events as reference
 from traitcore import EventLog, InputError, read_events
+from traitcore.events.csv_records import record_blocks
 from traitcore.events.csv_source import LineEnds
 
 LINES = """user_id,timestamp,action,item_id
@@ -422,6 +425,30 @@ def test_without_duckdb_it_is_named(parquet: Any, monkeypatch: Any) -> None:
     monkeypatch.setitem(__import__("sys").modules, "duckdb", None)
     with pytest.raises(ImportError, match="pip install duckdb"):
         read_events(path)
+
+
+@settings(max_examples=200)
+@given(
+    st.text(st.sampled_from('ab,"\n \u00e9'), max_size=40), st.sampled_from([",", "::"]),
+    st.sampled_from(["\n", "\r\n"]), st.sampled_from([b"", codecs.BOM_UTF8]),
+)
+def test_places_of_records_equal_those_of_the_csv_module(
+    tmp_path_factory: pytest.TempPathFactory, text: str, delimiter: str, end: str, mark: bytes
+) -> None:
+    def read(text: str) -> Any:
+        return csv.reader(io.StringIO(text.replace(delimiter, "\x1f"), newline=""), delimiter="\x1f")
+
+    text = text.replace(",", delimiter).replace("\n", end)
+    path = tmp_path_factory.mktemp("records") / "log.csv"
+    path.write_bytes(mark + text.encode())
+    blocks = record_blocks(str(path), delimiter, '"', carriage_returns=False, skip_blank=True)
+    starts, ends, lines = (np.concatenate(part).tolist() for part in zip(*blocks))
+    found = [next(read(path.read_bytes()[a:z].decode())) for a, z in zip(starts, ends)]
+    expected, line = [], 1
+    for record in (reader := read(text)):
+        expected += [(record, line)] if record else []
+        line = reader.line_num + 1
+    assert list(zip(found, lines)) == expected
 
 
 @given(st.lists(st.sampled_from(["a", '"', ",", "::", "\r", "\n", "\r\n"]), max_size=12), st.data())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import tracemalloc
+from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -245,15 +247,46 @@ def test_a_limit_that_leaves_hardly_any_room_for_tokens(monkeypatch: pytest.Monk
         assert same_bytes(whole, count_cooccurrences(seqs, n_items=5000, memory_limit_mb=(2 * least + more) / 2**20))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_memory_stays_below_a_limit_that_is_accepted(workers: int) -> None:
+def only_first(n: int, first: bool) -> int:
+    """How many of `n` ranges the worker takes."""
+    return n if first else 0
+
+
+def only_others(n: int, first: bool) -> int:
+    return 0 if first else n
+
+
+def one_falls_behind(n: int, first: bool) -> int:
+    return n if first else 2
+
+
+HALVES = np.full(4_000, 0.5)
+
+
+@pytest.mark.parametrize(("workers", "division", "weights"), [
+    (1, None, None), (2, None, None), (4, None, HALVES), (2, only_first, None), (2, only_others, None),
+    (3, only_others, HALVES), (2, one_falls_behind, None), (2, one_falls_behind, HALVES),
+])
+def test_memory_stays_below_a_limit_that_is_accepted(
+    workers: int, division: Callable[[int, bool], int] | None, weights: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However unevenly the workers share the rows: a busy machine may leave nearly all to one."""
     rng = np.random.default_rng(0)
     seqs = tc.Sequences(tokens=rng.integers(0, 2_000, 400_000), offsets=np.arange(0, 400_001, 100))
-    whole = count_cooccurrences(seqs, window=20)
+    whole = count_cooccurrences(seqs, window=20, sequence_weights=weights)
+    if division is not None:
+        take = count_parts.RangeQueue.take
+
+        def uneven(self: count_parts.RangeQueue, *, first: bool) -> Iterator[tuple[int, int]]:
+            return islice(take(self, first=first), division(len(self), first))
+
+        monkeypatch.setattr(count_parts.RangeQueue, "take", uneven)
     for limit in range(20, 200, 4):  # the first that is accepted
         tracemalloc.start()
         try:
-            counts = count_cooccurrences(seqs, window=20, memory_limit_mb=limit, workers=workers)
+            counts = count_cooccurrences(
+                seqs, window=20, sequence_weights=weights, memory_limit_mb=limit, workers=workers
+            )
         except MemoryError:
             continue
         finally:

@@ -1,8 +1,8 @@
 """Pairs drawn from counts by even steps: over an epoch each pair is drawn as often as its count says, to within one.
 
 The counts lie end to end on a line, each as long as its weight, and draws stand one apart on it, from a random start.
-Draws that are independent of each other meet a pair of count 1 never or twice as often as they meet it once, which
-costs rare items a tenth of their quality.
+Were each draw independent of the others, an epoch would leave a pair of count 1 out as often as it drew it once: rare
+items, whose pairs are few, would feel it most.
 """
 
 from __future__ import annotations

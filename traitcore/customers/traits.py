@@ -13,8 +13,8 @@ from .._params import ParamsMixin
 from .._progress import Progress, ProgressLike, as_progress
 from .._rows import rows_to_shares, unit_sparse_rows
 from .._validate import Checks, RandomSource
+from ..events.corpus import Corpus
 from ..events.sequences import Sequences
-from ..events.tokens import Corpus
 from ..events.vocabulary import Vocabulary, as_vocabulary
 from ..factorization.fold_in import fold_in
 from . import tuning

@@ -1,9 +1,19 @@
-"""What shops call their actions: other systems' names of viewing, carting, removing, buying and saving for later."""
+"""Actions: what shops call them, the names they are given, and their order along the funnel."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .._errors import InputError
+from .._validate import Checks
+
+# Order of actions within one instant, and of tokens' actions everywhere; others follow by name.
+FUNNEL = ("view", "add_cart", "cart", "remove_cart", "remove", "purchase", "buy")
+MAX_ACTIONS = 32_767
 # In lower case with underscores; known in the usual spellings of these: "Product Viewed", "addToCart", "PURCHASE".
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "view": (
@@ -53,3 +63,39 @@ def buying(actions: Iterable[str], action_map: Mapping[str, str | None] | None) 
         name for name in actions
         if any(DEFAULT_ACTION_MAP.get(one, one) == "buy" for one in (name, renamed.get(name)) if one is not None)
     ]
+
+
+def map_actions(
+    actions: tuple[str, ...], action_map: Mapping[str, str | None] | None
+) -> tuple[tuple[str, ...], NDArray[np.int16]]:
+    """(new names in order of first use, (n_actions,) int16 new code or -1)."""
+    if action_map is not None and not isinstance(action_map, Mapping):
+        raise Checks("tokenize").type_error("action_map", "a mapping of names, or None", action_map)
+    given = dict(action_map or {})
+    for old, new in given.items():
+        if not isinstance(old, str) or not (new is None or (isinstance(new, str) and new)):
+            raise Checks("tokenize").type_error("action_map", "a mapping of str to non-empty str", {old: new})
+    mapped = [given.get(action, action) for action in actions]
+    names = tuple(dict.fromkeys(name for name in mapped if name is not None))
+    return names, np.array([-1 if name is None else names.index(name) for name in mapped], dtype=np.int16)
+
+
+def place_in_funnel(name: str) -> int:
+    """By which actions are ordered; those that are not in the funnel share the last place."""
+    return FUNNEL.index(name) if name in FUNNEL else len(FUNNEL)
+
+
+def in_funnel_order(
+    codes: NDArray[np.int32], ids: NDArray[Any], column: str
+) -> tuple[NDArray[np.int16], tuple[str, ...]]:
+    """(codes, names) of actions along the funnel, others behind it in the order of `ids`.
+
+    column : whose codes and distinct values these are, for the InputError where there are too many.
+    """
+    if len(ids) > MAX_ACTIONS:
+        raise InputError(f"{column} has {len(ids):,} distinct values, too many for actions. Is it the right column?")
+    names = [str(i) for i in ids]
+    order = sorted(range(len(names)), key=lambda i: (place_in_funnel(names[i]), i))
+    rank = np.empty(len(names), dtype=np.int16)
+    rank[order] = np.arange(len(names), dtype=np.int16)
+    return rank[codes], tuple(names[i] for i in order)

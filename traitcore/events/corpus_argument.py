@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .corpus import Corpus
 from .sequences import Sequences
-from .tokens import Corpus
 
 
 def sequences_of(given: Sequences | Corpus, n_items: int | None) -> tuple[Sequences, int | None]:

@@ -18,11 +18,12 @@ from .. import _disk as disk
 from .._progress import Progress
 from .array_files import ArrayFile, map_array
 from .buckets import Buckets, TextIds
+from .coded import Coded
 from .ids import IntegerCoder, text_array
 from .partition import PartitionedLog
 from .session_report import SessionReport, sum_reports
 from .sessions import SessionRules, Sessions, split_bucket
-from .tokens import Coded, TokenRules
+from .tokens import TokenRules
 
 # A table of all pairs of item and action is worth its memory up to here; above it those that occur are numbered.
 _MOST_PAIRS = 1 << 22
@@ -32,7 +33,7 @@ _FIELDS = ("codes", "offsets", "owner", "times")
 
 
 class DiskParts:
-    """`tokens.Parts` of a partitioned log. `reports`, `sizes` and the others are whole once each part has been seen.
+    """`coded.Parts` of a partitioned log. `reports`, `sizes` and the others are whole once each part has been seen.
 
     folder, out : where the parts and, at the end, the arrays of the whole go: `files` are the latter, for a manifest.
     most_rows : events of a bucket that are split into sessions at once; a larger bucket is cut again, unless it is

@@ -75,13 +75,9 @@ def _read_file(
         builder.begin(source)
         if callable(names):
             names = names(reader.column_names)
-        query = reader.query(names, where)
-        roles = dict.fromkeys(names)
-        for special in (KEEP, TORN, ROW, FAULT):
-            if f" AS {duck.quoted(special)}" in query or f", {duck.quoted(special)}" in query:
-                roles[special] = None
+        found = connection.sql(reader.query(names, where))  # its columns: the roles and some of KEEP, TORN, ROW, FAULT
         expected = reader.n_rows() if file.format == "parquet" else _expected_rows(file.path)
-        for columns in ahead(read_stream(connection.sql(query), {role: role for role in roles})):
+        for columns in ahead(read_stream(found, {name: name for name in found.columns})):
             _add(builder, columns)
             yield min(source.n_rows / max(expected, 1), 1.0)
         if file.format == "csv":

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import os
+import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError, MissingColumnError
+from .._validate import Checks
 from . import duck
 from .columns import Column
 from .excel_source import sheets_as_csv
@@ -26,6 +30,7 @@ from .reading import Reading
 from .set_aside import RowSource
 from .source_files import STDIN, SourceFile, is_tabbed, open_sources
 
+_CHECK = Checks("follow")
 _CHUNK = 1 << 20
 _POLL_SECONDS = 0.2
 
@@ -56,10 +61,8 @@ class _Rows:
         torn: NDArray[np.bool_] | None = None,
     ) -> None:
         source = self.sources[-1]
-        n = len(next(iter(columns.values())))
-        numbers = range(source.n_rows, source.n_rows + n) if rows is None else rows.tolist()
-        source.n_rows += n if count is None else count
-        for k, number in enumerate(numbers):
+        numbers = source.numbered(len(next(iter(columns.values()))), rows, count)
+        for k, number in enumerate(numbers.tolist()):
             if torn is not None and torn[k]:
                 self.found.append((number, {}, source.reader.torn_reason))
             else:
@@ -79,7 +82,7 @@ def follow_rows(
     """The rows of the logs, in order. wait: the last line of the (one) file isn't the end, more will come; a file that
     was made anew is read from its start. stream: standard input, for "-".
     """
-    reading.check(_check())
+    reading.check(_CHECK)
     if list(paths) == [STDIN] and stream is not None:
         growing: Callable[[], Iterator[bytes | None]] = lambda: _of_stream(stream)  # noqa: E731
         name = "standard input"
@@ -95,23 +98,11 @@ def follow_rows(
     form = reading.format or ("json" if name.endswith((".json", ".jsonl", ".ndjson")) else "csv")
     if form not in ("csv", "json"):
         raise InputError(f"{name} can't be followed as {form}: only text grows line by line.")
-    with open_sources([], reading), duck.connected() as connection, _scratch() as folder:
+    with duck.connected() as connection, tempfile.TemporaryDirectory(prefix="traitcore-") as folder:
         batches = _Batches(connection, name, form, names, where, reading, folder)
         for lines in growing():
             yield from batches.rows_of(lines)
         yield from batches.rows_of(b"", last=True)
-
-
-def _check() -> Any:
-    from .._validate import Checks
-
-    return Checks("follow")
-
-
-def _scratch() -> Any:
-    import tempfile
-
-    return tempfile.TemporaryDirectory(prefix="traitcore-")
 
 
 def _of_files(
@@ -187,75 +178,85 @@ class _Batches:
         if not decoded and codecs.lookup(self.reading.encoding).name != "utf-8":
             chunk = self._decoder.decode(chunk, final=last).encode("utf-8", "surrogatepass")
         text = self._left + chunk
-        stop = len(text) if last else text.rfind(b"\n") + 1
-        while stop and not last and self._is_open(text[:stop]):
-            stop = text.rfind(b"\n", 0, stop - 1) + 1
+        stop = len(text) if last else self._last_end(text)
         whole, self._left = text[:stop], text[stop:]
         if self._header is None and whole.strip(b"\r\n"):
             skipped = len(whole) - len(whole.lstrip(b"\r\n"))
-            end = self._end_of_header(whole, skipped)
+            end = next((end for end in self._record_ends(whole) if end > skipped), len(whole))
             self._header = whole[:end]
             self._line += self._header.count(b"\n")
             whole = whole[end:]
             if not self._header.endswith(b"\n"):
                 self._header += b"\n"
-        if whole.strip(b"\r\n"):
-            yield from self._read(whole, self._line)
+        yield from self._read(whole, self._line)
         self._line += whole.count(b"\n")
 
-    def _end_of_header(self, text: bytes, start: int) -> int:
-        end = text.find(b"\n", start) + 1
-        while end and self._is_open(text[:end]):
-            end = text.find(b"\n", end) + 1
-        return end or len(text)
-
-    def _is_open(self, text: bytes) -> bool:
-        """Does the text end within quotes?"""
+    def _last_end(self, text: bytes) -> int:
+        """Where the last whole record ends."""
         quote = self.reading.quote
         if self.form != "csv" or quote is None or quote.encode() not in text:
-            return False
-        delimiter = self.reading.delimiter or ("\t" if is_tabbed(self.name) else ",")
-        plain = text.decode("latin-1")
-        if len(delimiter.encode()) > 1:
-            plain, delimiter = plain.replace(delimiter.encode().decode("latin-1"), "\x1f"), "\x1f"
-        reader = csv.reader(plain.splitlines(keepends=True), delimiter=delimiter, quotechar=quote, strict=True)
+            return text.rfind(b"\n") + 1
+        return max(self._record_ends(text), default=0)
+
+    def _record_ends(self, text: bytes) -> Iterator[int]:
+        """Where the records end, at line feeds outside quotes, in one pass.
+
+        Quotes that stay open for longer than csv's limit for a field are taken as closed: so much waits for their end.
+        """
+        at, quote = 3 if text.startswith(codecs.BOM_UTF8) else 0, self.reading.quote
+        if self.form != "csv":
+            yield from (found.end() for found in re.finditer(b"\n", text))
+            return
+        delimiter = (self.reading.delimiter or ("\t" if is_tabbed(self.name) else ",")).encode().decode("latin-1")
+        one = delimiter if len(delimiter) == 1 else "\x1f"
+
+        def lines() -> Iterator[str]:
+            nonlocal at
+            for line in io.StringIO(text[at:].decode("latin-1"), newline=""):
+                at += len(line)
+                yield line.replace(delimiter, one)
+
+        reader = csv.reader(lines(), delimiter=one, quotechar=quote, strict=True,
+                            quoting=csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL)
         while True:
             try:
                 next(reader)
             except StopIteration:
-                return False
+                return
             except csv.Error as error:
                 if "unexpected end" in str(error):
-                    return True
+                    return
+            if text[at - 1 : at] == b"\n":
+                yield at
 
-    def _read(self, lines: bytes, first: int) -> Iterator[FollowedRow]:
+    def _read(self, lines: bytes, first: int, *, part: bool = False) -> Iterator[FollowedRow]:
+        """Rows of whole records. Where one spoils the others, they are read by halves until it is alone."""
+        if not lines.strip(b"\r\n"):
+            return
         try:
             found = list(self._rows(lines, first))
+        except InputError as error:
+            # A key that no record of a later batch has, or of a part of one, is a fault of theirs; at first, the name
+            # is wrong.
+            if isinstance(error, MissingColumnError) and not (self.form == "json" and (part or self._read_any)):
+                raise
+            cuts = self._cuts(lines)
+            if len(cuts) == 1:
+                yield FollowedRow(self.name, first, {}, _reason(error), _shown(lines))
+                return
+            half = cuts[len(cuts) // 2 - 1]
+            yield from self._read(lines[:half], first, part=True)
+            yield from self._read(lines[half:], first + lines[:half].count(b"\n"), part=True)
+        else:
             self._read_any = True
             yield from found
-        except InputError as error:  # one record spoils the others
-            # A key that no record of a later batch has is a fault of theirs; at first, the name is wrong.
-            if isinstance(error, MissingColumnError) and not (self.form == "json" and self._read_any):
-                raise
-            closed = lines.rfind(b"\n") + 1
-            while closed and self._is_open(lines[:closed]):
-                closed = lines.rfind(b"\n", 0, closed - 1) + 1
-            if 0 < closed < len(lines):
-                yield from self._read(lines[:closed], first)
-                yield from self._each(lines[closed:], first + lines[:closed].count(b"\n"))
-            else:
-                yield from self._each(lines, first)
 
-    def _each(self, lines: bytes, first: int) -> Iterator[FollowedRow]:
-        """Every line by itself."""
-        for k, line in enumerate(lines.split(b"\n")):
-            if line.strip(b"\r"):
-                try:
-                    yield from list(self._rows(line + b"\n", first + k))
-                except InputError as error:
-                    if isinstance(error, MissingColumnError) and self.form == "csv":
-                        raise
-                    yield FollowedRow(self.name, first + k, {}, _reason(error), _shown(line))
+    def _cuts(self, lines: bytes) -> list[int]:
+        """Where the records end and, behind a quote that is never closed, the lines."""
+        ends = list(self._record_ends(lines))
+        last = ends[-1] if ends else 0
+        ends += [last + found.end() for found in re.finditer(b"\n", lines[last:])]
+        return ends if ends and ends[-1] == len(lines) else [*ends, len(lines)]
 
     def _rows(self, lines: bytes, first_line: int) -> Iterator[FollowedRow]:
         self._number += 1
@@ -281,7 +282,7 @@ class _Batches:
             records = dict(zip(bad.tolist(), reader.records(found[1][which], found[2][which])))
         out_rows = [FollowedRow(self.name, lines_of[number] + shift, texts, fault, records.get(number, ""))
                     for number, texts, fault in rows.found]
-        torn = reader.torn() if hasattr(reader, "torn") else None
+        torn = source.torn()
         for start, reason in [] if torn is None else zip(torn.starts.tolist(), torn.reasons):
             line = reader.line_at(start)
             record = (header + lines).split(b"\n")[line - 1] if b"\n" in header + lines else lines

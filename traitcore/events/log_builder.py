@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 from .._errors import InputError
 from . import ids as coding
 from . import timestamps
+from .action_names import in_funnel_order
 from .columns import Column, texts_of_integers
 from .id_coder import IdCoder
 from .id_text import as_integer
+from .item_texts import most_frequent_texts, text_counts
 from .log_report import InputWarning, LogReport
 from .set_aside import RowSource, SetAside
 from .time_column import Mark, TimeColumn
 
 ROLES = ("user", "session", "item", "action", "timestamp", "order", "item_text")
 CODED = ("user", "session", "item", "action")
-# Order of actions within one instant, and of tokens' actions everywhere; others follow by name.
-FUNNEL = ("view", "add_cart", "cart", "remove_cart", "remove", "purchase", "buy")
-MAX_ACTIONS = 32_767
 
 
 class LogBuilder:
@@ -184,10 +183,8 @@ class LogBuilder:
                 self.set_aside.add(source, numbers[these], reason, texts)
 
     def _refuse(self, source: RowSource, row: int, reason: str, got: str) -> None:
-        place, number = source.place, row + source.first
-        if source.reader is not None:
-            place, number, other = source.reader.place_of(row)
-            reason, got = (reason, got) if other is None else (other, "")
+        place, number, other = source.place_of(row)
+        reason, got = (reason, got) if other is None else (other, "")
         raise InputError(
             f"{source.name}, {place} {number}: {reason}.{got} "
             "(on_bad_rows='set_aside' leaves such rows out and reports them.)"
@@ -226,10 +223,12 @@ class LogBuilder:
         )
         self._refuse_empty(kept)
         if "action" in whole:
-            parts["action"], parts["actions"] = funnel_order(whole["action"], parts.pop("action_ids"), self)
+            parts["action"], parts["actions"] = in_funnel_order(
+                whole["action"], parts.pop("action_ids"), f"{self.source}: column {self.names['action']!r}"
+            )
         if "item_text" in whole:
             n_items = len(parts["item_ids"])
-            counted = _text_counts(whole["item"], whole["item_text"])
+            counted = text_counts(whole["item"], whole["item_text"])
             parts["item_texts"] = most_frequent_texts(*counted, self.texts.texts, n_items)
         parts["timestamp_us"], parts["position"] = whole.get("timestamp"), whole.get("order")
         roles = [role for role in ("user", "session", "item") if f"{role}_ids" in parts]
@@ -262,7 +261,7 @@ class LogBuilder:
 
     def _refuse_torn(self) -> None:
         for source in self.sources:
-            torn = source.reader.torn() if hasattr(source.reader, "torn") else None
+            torn = source.torn()
             if torn is not None and len(torn.starts):
                 source.n_torn = len(torn.starts)
                 if not self.aside:
@@ -402,48 +401,3 @@ def _positions(name: str, column: Column, faults: _Faults, decimal: str) -> NDAr
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts][len(parts) > 0 :])
-
-
-def funnel_order(
-    codes: NDArray[np.int32], ids: NDArray[Any], builder: LogBuilder
-) -> tuple[NDArray[np.int16], tuple[str, ...]]:
-    if len(ids) > MAX_ACTIONS:
-        raise InputError(
-            f"{builder.source}: column {builder.names['action']!r} has {len(ids):,} distinct values, too many for "
-            "actions. Is it the right column?"
-        )
-    names = [str(i) for i in ids]
-    order = sorted(range(len(names)), key=lambda i: (FUNNEL.index(names[i]) if names[i] in FUNNEL else len(FUNNEL), i))
-    rank = np.empty(len(names), dtype=np.int16)
-    rank[order] = np.arange(len(names), dtype=np.int16)
-    return rank[codes], tuple(names[i] for i in order)
-
-
-def _text_counts(
-    item: NDArray[np.int32], text: NDArray[np.int32]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(item, text, rows with both) of each pair that occurs; a text of -1 is none."""
-    has = text >= 0
-    pairs, counts = np.unique(item[has].astype(np.int64) << 32 | text[has], return_counts=True)
-    return pairs >> 32, pairs & 0xFFFFFFFF, counts
-
-
-def most_frequent_texts(
-    item: NDArray[np.int64], text: NDArray[np.int64], counts: NDArray[np.int64], texts: list[str], n_items: int
-) -> NDArray[Any]:
-    """The most frequent text of each item, the alphabetically first of a tie; "" where there is none.
-
-    item, text, counts : (n_pairs,) how many rows have this item with texts[text].
-    """
-    codes, distinct = coding.encode_strings([t.strip() or None for t in texts])
-    rank, ordered = coding.sort_ids(coding.text_array(distinct))
-    text = np.append(coding.recoded(codes, rank), np.int32(-1))[text].astype(np.int64)
-    has, n_texts = text >= 0, max(1, len(ordered))
-    pairs, where = np.unique(item[has] * n_texts + text[has], return_inverse=True)  # texts equal but for spaces are one
-    rows = np.bincount(where, weights=counts[has], minlength=len(pairs)).astype(np.int64)
-    best = pairs[np.lexsort((pairs, -rows, pairs // n_texts))]
-    lead = best[np.flatnonzero(np.diff(best // n_texts, prepend=-1))]
-    usual = coding.text_array([""] * n_items)
-    usual[lead // n_texts] = ordered[lead % n_texts]
-    usual.flags.writeable = False
-    return usual

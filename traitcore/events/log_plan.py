@@ -15,7 +15,8 @@ from .._errors import InputError
 from . import duck
 from .readers import LogFiles
 
-# Measured on 2 cores of an AMD EPYC, Parquet of integer ids; benchmarks/compare/scale.py shows how far off they are.
+# Measured on 2 cores of an AMD EPYC, on Parquet of integer ids alone. benchmarks/compare/scale.py prints `peak_mb` and
+# the seconds of such a log, which can be held against a plan.
 _BASE = 420 << 20  # the process with its libraries, DuckDB's buffers and a window of rows
 _EVENT = 96  # bytes of memory for each event of the bucket being split into sessions
 _ITEM = 400  # bytes for each item, with its tokens, in the vocabulary

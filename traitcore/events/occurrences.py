@@ -41,6 +41,14 @@ def count_occurrences(
     return counts.sum(axis=0), documents.sum(axis=0, dtype=np.int64)
 
 
+def add_counts(total: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sum of two tables of counts, the shorter one with zeros at its end; `total` may be changed."""
+    if len(more) > len(total):
+        total = np.concatenate((total, np.zeros(len(more) - len(total), dtype=np.int64)))
+    total[: len(more)] += more
+    return total
+
+
 def owners_seen(owner: NDArray[np.int32], n: int) -> NDArray[np.bool_]:
     """(n,) whether each owner occurs. In pieces: numpy makes an int64 of each index."""
     seen = np.zeros(n, dtype=np.bool_)

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError
+from .action_names import in_funnel_order
 from .buckets import Buckets, TextIds, bucket_of
 from .id_text import as_integer, is_canonical
 from .ids import IntegerCoder, code_integers, hashable_ids, sort_ids, text_array
+from .item_texts import most_frequent_texts
 from .log import EventLog
-from .log_builder import LogBuilder, funnel_order, most_frequent_texts
+from .log_builder import LogBuilder
 from .log_report import LogReport
+from .occurrences import add_counts
 from .set_aside import RowSource
 from .spilled_columns import ReadAgain, SpilledIds, SpilledTimes
 
@@ -78,11 +81,11 @@ class PartitionBuilder(LogBuilder):
         kept = {role: values if good is None else values[good] for role, values in coded.items()}
         for role in _CODED:
             if role in kept:
-                self.counts[role] = _added(self.counts[role], np.bincount(kept[role]))
+                self.counts[role] = add_counts(self.counts[role], np.bincount(kept[role]))
         if "item_text" in kept:
             has = kept["item_text"] >= 0
             pairs = self._pairs.code(kept["item"][has].astype(np.int64) << 32 | kept["item_text"][has])
-            self._pair_counts = _added(self._pair_counts, np.bincount(pairs))
+            self._pair_counts = add_counts(self._pair_counts, np.bincount(pairs))
         self._look_for_stray(kept["item"], source, rows)
         for role in self._waiting:
             if role != "timestamp":
@@ -169,7 +172,10 @@ class PartitionBuilder(LogBuilder):
         kinds = {role: "i" if one.integers else "O" for role, one in types.items()}
         actions: tuple[str, ...] = () if action_value is None else (action_value,)
         if "action" in ids:
-            to, actions = funnel_order(np.arange(len(ids["action"]), dtype=np.int32), ids["action"], self)
+            to, actions = in_funnel_order(
+                np.arange(len(ids["action"]), dtype=np.int32), ids["action"],
+                f"{self.source}: column {self.names['action']!r}",
+            )
             rank["action"] = to.astype(np.int32)[rank["action"]]
         texts = None
         if "item_text" in self.names:
@@ -238,14 +244,6 @@ def _settled(buckets: Buckets, role: str, ids: SpilledIds, n_rows: int) -> _Sett
         twice = len(written) < whole or any(is_canonical(one) and int(one) in written for one in every)
         return _Settled(not twice, n)
     return _Settled(False, n, odd if n >= 10 and 1 <= odd <= max(1, n // 100) else 0)
-
-
-def _added(total: NDArray[np.int64], more: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The sum of two tables of counts, the shorter one with zeros at its end."""
-    if len(more) > len(total):
-        total = np.concatenate((total, np.zeros(len(more) - len(total), dtype=np.int64)))
-    total[: len(more)] += more
-    return total
 
 
 @dataclass

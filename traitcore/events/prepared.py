@@ -33,6 +33,8 @@ from .array_files import (
     write_ids,
     write_manifest,
 )
+from .coded import keep
+from .corpus import TokenReport
 from .disk_parts import DiskParts
 from .log_plan import LogPlan, plan_files
 from .log_report import LogReport, RejectedRows
@@ -43,7 +45,7 @@ from .sequences import Sequences
 from .session_report import SessionReport
 from .sessions import SessionRules, check_sessions
 from .spilled_columns import ReadAgain
-from .tokens import TokenReport, TokenRules, keep
+from .tokens import TokenRules
 from .vocabulary import Vocabulary
 
 _KIND = "traitcore corpus"

@@ -15,6 +15,7 @@ from .. import _disk as disk
 from .._errors import TableError
 from .._validate import Checks
 from .array_files import map_array, map_ids, new_folder, read_manifest, write_array, write_ids, write_manifest
+from .occurrences import add_counts
 
 # Tokens that need a vocabulary larger than this, and mostly unused, are taken for raw ids.
 _LARGE_VOCABULARY, _SPARSE_VOCABULARY = 1 << 22, 64
@@ -277,10 +278,7 @@ class Sequences:
         self.largest_token()  # the arrays may have been changed
         counts = np.zeros(n_tokens, dtype=np.int64)
         for start in range(0, self.n_tokens, _PIECE):
-            part = np.bincount(self.tokens[start : start + _PIECE], minlength=n_tokens)
-            if len(part) > len(counts):
-                counts = np.concatenate((counts, np.zeros(len(part) - len(counts), dtype=np.int64)))
-            counts += part
+            counts = add_counts(counts, np.bincount(self.tokens[start : start + _PIECE], minlength=n_tokens))
         return counts
 
     def __repr__(self) -> str:

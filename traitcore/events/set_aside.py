@@ -38,6 +38,23 @@ class RowSource:
     reasons: list[NDArray[np.int32]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
+    def numbered(self, n: int, rows: NDArray[np.int64] | None, count: int | None) -> NDArray[np.int64]:
+        """The numbers of the next n rows: those given or, with None, counted on; they stand for `count`, or n, rows."""
+        start = self.n_rows
+        self.n_rows += n if count is None else count
+        return np.arange(start, start + n) if rows is None else rows
+
+    def place_of(self, row: int) -> tuple[str, int, str | None]:
+        """("line" or "row", its number, None) of a row; or of the torn record before it, with the reason."""
+        if self.reader is None:
+            return self.place, row + self.first, None
+        found: tuple[str, int, str | None] = self.reader.place_of(row)
+        return found
+
+    def torn(self) -> Any:
+        """The records that are no rows, as `csv_source.TornRecords`; None where the format has none."""
+        return self.reader.torn() if hasattr(self.reader, "torn") else None
+
 
 class SetAside:
     """All rows set aside; `rejects` is open for writing, or None."""
@@ -67,7 +84,7 @@ class SetAside:
 
     def settle(self, source: RowSource) -> None:
         """Find the rows of a source again, in their order, and write them."""
-        torn = source.reader.torn() if hasattr(source.reader, "torn") else None
+        torn = source.torn()
         torn_reasons = [] if torn is None else torn.reasons
         rows = np.concatenate([np.zeros(0, dtype=np.int64), *source.rows])
         if len(rows) + len(torn_reasons) == 0:

@@ -39,8 +39,7 @@ class TextTable:
         """Take a block of rows; a torn one is refused."""
         source = self.sources[-1]
         n = len(next(iter(columns.values())))
-        numbers = np.arange(source.n_rows, source.n_rows + n) if rows is None else rows
-        source.n_rows += n if count is None else count
+        numbers = source.numbered(n, rows, count)
         if torn is not None:
             self.reject(numbers[torn], source.reader.torn_reason)
         known = len(self)
@@ -53,7 +52,8 @@ class TextTable:
     def reject(self, rows: NDArray[np.int64], reason: str) -> None:
         """Refuse rows that hold no columns."""
         source = self.sources[-1]
-        raise InputError(f"{_placed(source, int(rows[0]))}: {reason}.")
+        place, number, other = source.place_of(int(rows[0]))
+        raise InputError(f"{source.name}, {place} {number}: {other or reason}.")
 
     def leave_out(self, rows: NDArray[np.int64], reason: str) -> None:
         """Rows without entries are nothing to a table."""
@@ -62,16 +62,11 @@ class TextTable:
         """The file and the line or row of a row."""
         for which, numbers in self._origin:
             if row < len(numbers):
-                return _placed(self.sources[which], int(numbers[row]))
+                source = self.sources[which]
+                kind, number, _ = source.place_of(int(numbers[row]))
+                return f"{source.name}, {kind} {number}"
             row -= len(numbers)
         raise IndexError(row)
-
-
-def _placed(source: RowSource, row: int) -> str:
-    if source.reader is None:
-        return f"{source.name}, {source.place} {row + source.first}"
-    place, number, _ = source.reader.place_of(row)
-    return f"{source.name}, {place} {number}"
 
 
 def read_table(
@@ -82,7 +77,7 @@ def read_table(
     with open_sources(paths, reading) as files, duck.connected() as connection:
         read_files(connection, files, names, where, reading, table, None)
         for source in table.sources:
-            torn = source.reader.torn() if hasattr(source.reader, "torn") else None
+            torn = source.torn()
             if torn is not None and len(torn.starts):
                 line = source.reader.line_at(int(torn.starts[0]))
                 raise InputError(f"{source.name}, line {line}: {torn.reasons[0]}.")

@@ -18,7 +18,7 @@ from .._parallel import balanced_blocks, run_tasks
 from .._progress import Progress, ProgressSteps
 from .._validate import Checks
 from ..events.sequences import Sequences
-from .count_parts import FIRST_ENTRIES, INT32_MAX, CountTask, RangeQueue, RowCounter, assemble
+from .count_parts import FIRST_ENTRIES, INT32_MAX, STEPS, CountTask, RangeQueue, RowCounter, assemble
 from .merge_counts import merge_counts
 
 _CHECK = Checks("count_cooccurrences")
@@ -79,7 +79,8 @@ def count_cooccurrences(
     Returns
     -------
     (n_items, n_items) CSR with sorted int32 columns (int64 from 2**31 entries on). Memory beyond it: 8 bytes a token,
-    and one dense row per worker; then, these being freed, one worker's share of the result. No list of pairs is made.
+    one dense row per worker, and the buffers' room to grow: an eighth of the result with several workers and
+    `memory_limit_mb`, else half of it at most. No list of pairs is made.
 
     Raises
     ------
@@ -292,14 +293,14 @@ def _count(task: CountTask, memory_limit_mb: float | None, progress: Progress | 
         sequence = np.zeros(len(padded), dtype=np.int32)
         _core.label_places(0, len(task.sequences), task.sequences.offsets, sequence)
     corpus = (starts, padded, places, sequence)
-    first = FIRST_ENTRIES
+    ranges = RangeQueue(_row_costs(task, starts), task.workers)
+    sizes: tuple[int, ...] = (FIRST_ENTRIES,)
     if limit is not None:
-        first = math.ceil(_predicted_entries(task, corpus, limit) * _largest_share(task.workers))
+        sizes = _buffer_sizes(task, corpus, ranges, limit)
     steps, stop = ProgressSteps("counts", int(starts[-1]), progress), threading.Event()
     lengths = np.zeros(task.n_items, dtype=np.int64)
-    ranges = RangeQueue(_row_costs(task, starts), task.workers)
     most = int(task.bounds(np.diff(starts)).sum())
-    counters = [RowCounter(task, *corpus, lengths, most, first) for _ in range(min(task.workers, len(ranges)))]
+    counters = [RowCounter(task, *corpus, lengths, most, *sizes) for _ in range(min(task.workers, len(ranges)))]
     del corpus, padded, places, sequence  # the counters hold the last references, which `fill` drops
     run_tasks(
         [partial(one.fill, ranges.take(first=one is counters[0]), steps, stop) for one in counters],
@@ -355,32 +356,33 @@ def _fixed_bytes(task: CountTask) -> int:
     return corpus + task.n_items * max(24 * task.workers + 16, row * task.workers + 40)
 
 
-def _predicted_entries(task: CountTask, corpus: _Corpus, limit: float) -> float:
-    """Entries of the result: all that are possible or, where these would not fit, estimated from a sample of rows.
+def _buffer_sizes(task: CountTask, corpus: _Corpus, ranges: RangeQueue, limit: float) -> tuple[int, int]:
+    """Entries with which each worker's buffers begin, and by which they grow, so that the work stays below `limit` MiB.
 
-    MemoryError where the work would exceed `limit` MiB.
+    By all entries that are possible or, where these would not fit, by an estimate from a sample of rows. MemoryError
+    where that does not fit either.
     """
     bounds = task.bounds(np.diff(corpus[0]))
-    fixed, entry = _fixed_bytes(task), task.entry_bytes
+    fixed, workers, largest = _fixed_bytes(task), task.workers, int(bounds.max(initial=0))
+    widest = max((int(bounds[a:b].sum()) for a, b in ranges.left), default=0)
+
+    def step(entries: float) -> int:
+        return math.ceil(entries / (STEPS * workers))
 
     def peak(entries: float) -> float:
-        # While the counters' rows are joined, the result and one counter are in memory together.
-        joining = 0.0 if task.workers == 1 else entries * _largest_share(task.workers)
-        return max(fixed, entry * joining) + entry * entries
+        # Whoever counts how much: beyond what it has counted, each worker has room for a step or for the longest row
+        # possible. A worker alone knows where it will end. When others' rows are joined to the first's, `fixed` is
+        # free, and a step or a range is in memory twice.
+        spare = largest if workers == 1 else workers * max(step(entries), largest)
+        twice = 0.0 if workers == 1 else min(entries, max(workers * step(entries), widest))
+        return max(fixed + task.entry_bytes * spare, task.entry_bytes * twice) + task.entry_bytes * entries
 
-    possible = float(bounds.sum())
-    if peak(possible) <= limit * MEBI:
-        return possible
-    largest = int(bounds.max(initial=0))  # a worker reserves memory for the longest row possible
-    _refuse_above(limit, fixed + task.workers * entry * largest, task)
-    entries = _sampled_entries(task, corpus, bounds)
-    _refuse_above(limit, peak(entries), task)
-    return entries
-
-
-def _largest_share(workers: int) -> float:
-    """Of the result's entries, about the most that one worker counts: ranges go to whoever is free."""
-    return min(1.02, 1.4 / workers)
+    entries = float(bounds.sum())
+    if peak(entries) > limit * MEBI:
+        _refuse_above(limit, peak(0.0), task)
+        entries = _sampled_entries(task, corpus, bounds)
+        _refuse_above(limit, peak(entries), task)
+    return (step(entries) if workers > 1 else math.ceil(entries) + largest), step(entries)
 
 
 def _refuse_above(limit: float, needed: float, task: CountTask) -> None:

@@ -27,6 +27,10 @@ _RANGES = 32
 # the start and seldom grows gets huge pages where the system has them: writing 4 KiB pages for the first time took a
 # tenth of the whole count.
 FIRST_ENTRIES = 1 << 24
+# The rows are joined in about so many steps, in each of which the result grows and the others' buffers shrink: so much
+# of the result is in memory twice. With a memory limit, all buffers together also grow in so many steps. More steps
+# save little, and where the system can't remap pages each step copies what there is.
+STEPS = 8
 
 
 @dataclass
@@ -108,8 +112,10 @@ class RowCounter:
     def __init__(
         self, task: CountTask, starts: NDArray[np.int64], padded: NDArray[np.int32], places: NDArray[Any],
         sequence: NDArray[np.int32], lengths: NDArray[np.int64], most: int, first: int = FIRST_ENTRIES,
+        step: int | None = None,
     ) -> None:
-        self.task, self.starts, self.lengths, self.most, self.first = task, starts, lengths, most, first
+        self.task, self.starts, self.lengths = task, starts, lengths
+        self.most, self.first, self.step = most, first, step
         self.corpus: tuple[Any, ...] = (places, padded)
         self.sequence = sequence
         self.indices = np.empty(0, dtype=np.int32)
@@ -168,7 +174,7 @@ class RowCounter:
             row = reached
 
     def _grow(self, row: int) -> None:
-        """Grow the buffers for the next row, by half at least; the OS remaps pages instead of copying where it can."""
+        """Make room for the next row, by a step or by half; the OS remaps pages instead of copying where it can."""
         bound = int(self.task.bounds(np.diff(self.starts[row : row + 2]))[0])
         if self.used + bound <= len(self.indices):
             return
@@ -176,7 +182,8 @@ class RowCounter:
             size = min(self.most, max(bound, self.first))
             self.indices, self.data = np.empty(size, dtype=np.int32), np.empty(size, dtype=self.task.dtype)
         else:
-            self.resize(min(self.most, max(self.used + bound, len(self.indices) * 3 // 2)))
+            step = len(self.indices) // 2 if self.step is None else self.step
+            self.resize(min(self.most, self.used + max(bound, step)))
 
     def resize(self, size: int) -> None:
         self.indices.resize(size, refcheck=False)
@@ -184,16 +191,30 @@ class RowCounter:
 
 
 def assemble(counters: list[RowCounter], lengths: NDArray[np.int64], task: CountTask) -> sparse.csr_array:
-    """All ranges in order; the first counter's buffers grow to take the others, each freed once copied."""
+    """All ranges in order: the first counter's buffers grow by a step of rows, and those they come from shrink by it.
+
+    So the result and a step, or a range that is larger, are in memory at most, however the counters shared the rows.
+    """
     indptr = np.zeros(task.n_items + 1, dtype=np.int64)
     np.cumsum(lengths, out=indptr[1:])
-    result = counters[0]
-    result.resize(int(indptr[-1]))
-    while len(counters) > 1:
-        counter = counters.pop()
-        copy = partial(_copy, counter, result, indptr)
-        run_tasks([partial(copy, *piece) for piece in counter.pieces], task.workers)
-        del copy
+    result, step = counters[0], int(indptr[-1]) // STEPS
+    pieces = [(*piece, counter) for counter in counters[1:] for piece in counter.pieces]
+    # By falling row, so that the next one is the last; being counted from the end, it is its counter's last as well.
+    pieces.sort(key=lambda piece: piece[0], reverse=True)
+    for counter in counters[1:]:
+        counter.resize(counter.used)
+    end = result.used
+    while pieces:
+        batch, begin = [pieces.pop()], end
+        end += batch[0][2] - batch[0][1]
+        while pieces and end + pieces[-1][2] - pieces[-1][1] - begin <= step:
+            batch.append(pieces.pop())
+            end += batch[-1][2] - batch[-1][1]
+        result.resize(end)
+        run_tasks([partial(_copy, counter, result, indptr, *piece) for *piece, counter in batch], task.workers)
+        for _, left, _, counter in batch:
+            counter.resize(left)
+    result.resize(end)
     return csr_of(result.data, result.indices, indptr, (task.n_items, task.n_items))
 
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 from .._errors import on_behalf_of
 from .._progress import ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus import Corpus
 from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
-from ..events.tokens import Corpus
 from .sgns import train
 from .sgns_counts import train_sgns_from_counts
 from .sgns_options import SgnsEmbedder

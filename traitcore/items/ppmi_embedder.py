@@ -12,9 +12,9 @@ from .._errors import on_behalf_of
 from .._params import ParamsMixin
 from .._progress import Progress, ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus import Corpus
 from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
-from ..events.tokens import Corpus
 from ..factorization.svd import svd_vectors
 from .cooccurrence import count_cooccurrences
 from .merge_counts import merge_counts

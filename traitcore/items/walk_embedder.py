@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from .._errors import on_behalf_of
 from .._progress import Progress, ProgressLike, as_progress
 from .._validate import Checks
+from ..events.corpus import Corpus
 from ..events.corpus_argument import sequences_of
 from ..events.sequences import Sequences
-from ..events.tokens import Corpus
 from .cooccurrence import count_cooccurrences
 from .graph import GraphReport, as_graph, build_item_graph
 from .sgns_options import SgnsEmbedder

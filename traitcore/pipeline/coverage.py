@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..events.action_names import buying
+from ..events.corpus import TokenReport
 from ..events.log import EventLog
 from ..events.sequences import Sequences
 from ..events.session_report import SessionReport
-from ..events.tokens import TokenReport
 from ..events.vocabulary import Vocabulary
 from .config import PipelineConfig
 

@@ -12,12 +12,12 @@ import numpy as np
 from .._errors import InputError, on_behalf_of
 from .._validate import Checks
 from ..events.action_names import DEFAULT_ACTION_MAP
+from ..events.corpus import Corpus, TokenReport
 from ..events.log import check_options, column_names
 from ..events.log_report import LogReport
 from ..events.sequences import Sequences
 from ..events.session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
 from ..events.sessions import GAP_SECONDS, SessionRules
-from ..events.tokens import Corpus, TokenReport
 from ..events.vocabulary import Vocabulary
 from . import engine
 from .encode_task import encoded_schema, sequences_of

@@ -13,10 +13,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from .._errors import InputError
+from ..events.corpus import Corpus
 from ..events.log import EventLog
 from ..events.session_report import NoSessionLeft, SessionReport, TiedEventsWarning
 from ..events.sessions import Sessions, split_sessions
-from ..events.tokens import Corpus, tokenize
+from ..events.tokens import tokenize
 from .log_chunks import log_chunks
 from .wire import sum_reports
 

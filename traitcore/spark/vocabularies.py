@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..events.action_names import map_actions, place_in_funnel
 from ..events.array_likes import read_column
 from ..events.columns import code_column
 from ..events.ids import text_array
-from ..events.log_builder import FUNNEL
-from ..events.tokens import _map_actions
 from ..events.vocabulary import Vocabulary
 
 
 def action_names(logged: Sequence[str], action_map: Mapping[str, str | None] | None) -> tuple[str, ...]:
     """The actions' names after `action_map`, in the order of a whole log's: along the funnel, then by name."""
-    place = {name: i for i, name in enumerate(FUNNEL)}
-    return _map_actions(tuple(sorted(logged, key=lambda name: (place.get(name, len(FUNNEL)), name))), action_map)[0]
+    return map_actions(tuple(sorted(logged, key=lambda name: (place_in_funnel(name), name))), action_map)[0]
 
 
 def ids_of(column: Any) -> NDArray[Any]:
