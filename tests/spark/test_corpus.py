@@ -20,7 +20,9 @@ from traitcore import spark as ts
 from traitcore._errors import InputError
 from traitcore.spark import engine, wire
 
-pytestmark = pytest.mark.filterwarnings("ignore:::pyspark", "ignore::ResourceWarning", "ignore::DeprecationWarning")
+from .conftest import QUIET, on_spark
+
+pytestmark = pytest.mark.filterwarnings(*QUIET)
 RULES: dict[str, Any] = {"max_events_per_session": 40, "merge_repeats": True, "drop_duplicates": True, "seed": 3}
 
 
@@ -90,7 +92,7 @@ def test_the_options_that_one_machine_has_too_are_the_same() -> None:
 @pytest.mark.parametrize("partitions", [1, 7, 50])
 def test_a_log_of_texts_is_that_of_one_machine(spark: Any, shop: pd.DataFrame, partitions: int) -> None:
     expected = single(shop, RULES, {"min_count": 5})
-    got = ts.sessions(spark.createDataFrame(shop), min_count=5, partitions=partitions, **RULES)
+    got = ts.sessions(on_spark(spark, shop), min_count=5, partitions=partitions, **RULES)
     assert_same(got, expected)
     if partitions == 7:
         rows = got.sequences().orderBy("user", "session").collect()
@@ -103,7 +105,7 @@ def test_a_log_of_texts_is_that_of_one_machine(spark: Any, shop: pd.DataFrame, p
 def test_numbers_epoch_times_and_items_alone(spark: Any, numbers: pd.DataFrame) -> None:
     columns = {"user": "who", "timestamp": "at", "item": "what", "action": None}
     expected = single(numbers, {"ties": "content", "gap_seconds": 900}, {"min_count": 3}, **columns)
-    frame = spark.createDataFrame(numbers)
+    frame = on_spark(spark, numbers)
     with pytest.warns(tc.events.session_report.TiedEventsWarning):
         got = ts.sessions(frame, ties="content", gap_seconds=900, min_count=3, **columns)
     assert_same(got, expected)
@@ -118,14 +120,14 @@ def test_sessions_that_the_log_has_with_and_without_users(spark: Any, numbers: p
         expected = single(numbers, {}, {}, user=user, **columns)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            got = ts.sessions(spark.createDataFrame(numbers), user=user, path=str(tmp_path / str(user)), **columns)
+            got = ts.sessions(on_spark(spark, numbers), user=user, path=str(tmp_path / str(user)), **columns)
         assert_same(got, expected)
         assert (tmp_path / str(user) / "sequences").is_dir()
 
 
 def test_an_older_vocabulary_numbers_new_sequences(spark: Any, shop: pd.DataFrame) -> None:
     old = single(shop[shop["item_id"] < "prod_0030"], {}, {})[2].vocabulary
-    got = ts.sessions(spark.createDataFrame(shop), vocabulary=old, partitions=3)
+    got = ts.sessions(on_spark(spark, shop), vocabulary=old, partitions=3)
     assert got.vocabulary is old
     corpus = single(shop, {}, {})[2]
     known = old.rows_from(corpus.vocabulary)[corpus.sequences.tokens]
@@ -154,7 +156,7 @@ def test_bad_rows_are_counted_by_reason_or_refused(spark: Any, shop: pd.DataFram
 
 
 def test_wrong_columns_and_types_are_one_sentence(spark: Any, shop: pd.DataFrame, numbers: pd.DataFrame) -> None:
-    frame = spark.createDataFrame(shop)
+    frame = on_spark(spark, shop)
     odd = frame.withColumn("half", frame["item_id"].isNull().cast("double")).withColumn("text", frame["user_id"])
     for options, said in (
         ({"user": "customer"}, "Column 'customer', wanted as user, is missing.*has: 'user_id', "),
@@ -185,7 +187,7 @@ def test_an_ancient_pyspark_and_a_worker_with_another_version(
 ) -> None:
     import pyspark
 
-    frame = spark.createDataFrame(shop.head(50))
+    frame = on_spark(spark, shop.head(50))
     with monkeypatch.context() as patch:
         patch.setattr(pyspark, "__version__", "3.3.2")
         with pytest.raises(ImportError, match=r"needs pyspark 3.5 or newer. Found 3.3.2: pip install 'traitcore"):
@@ -214,7 +216,7 @@ def test_a_worker_that_is_killed_changes_nothing(
         return fatal_run
 
     monkeypatch.setattr(engine, "task", fatal)
-    got = ts.sessions(spark.createDataFrame(shop), min_count=5, partitions=2, **RULES)
+    got = ts.sessions(on_spark(spark, shop), min_count=5, partitions=2, **RULES)
     assert_same(got, single(shop, RULES, {"min_count": 5}))
     counts = ts.count_cooccurrences(got)
     assert sorted(path.name for path in tmp_path.iterdir()) == [

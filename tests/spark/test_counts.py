@@ -14,7 +14,9 @@ import pytest
 import traitcore as tc
 from traitcore import spark as ts
 
-pytestmark = pytest.mark.filterwarnings("ignore:::pyspark", "ignore::ResourceWarning", "ignore::DeprecationWarning")
+from .conftest import QUIET, on_spark
+
+pytestmark = pytest.mark.filterwarnings(*QUIET)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def shop() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def corpora(spark: Any, shop: pd.DataFrame) -> Any:
     """The corpus on Spark, in five partitions, and on one machine."""
-    got = ts.sessions(spark.createDataFrame(shop), min_count=5, partitions=5)
+    got = ts.sessions(on_spark(spark, shop), min_count=5, partitions=5)
     yield got, tc.tokenize(tc.split_sessions(tc.EventLog.from_columns(shop)), min_count=5)
     got.unpersist()
 
@@ -94,7 +96,7 @@ def test_the_whole_way_is_published(spark: Any, shop: pd.DataFrame, tmp_path: Pa
     options: dict[str, Any] = {
         "method": "ppmi", "vector_size": 8, "n_traits": 3, "trait_method": "counts", "min_count": 5
     }
-    result = ts.fit(spark.createDataFrame(shop), store=tmp_path, partitions=3, show=lines.append, **options)
+    result = ts.fit(on_spark(spark, shop), store=tmp_path, partitions=3, show=lines.append, **options)
     alone = tc.fit_pipeline(tc.EventLog.from_columns(shop), **options)
     assert lines[0].startswith("shuffled: the events, once, by user")
     assert result.release is not None

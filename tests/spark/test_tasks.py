@@ -147,6 +147,27 @@ def test_counts_of_parts_are_the_bytes_of_the_whole(options: dict[str, Any]) -> 
         assert (row["columns"], row["values"]) == (line.indices.tolist(), line.data.tolist())
 
 
+def test_large_strings_change_nothing() -> None:
+    """As Spark hands texts over where spark.sql.execution.arrow.useLargeVarTypes is set."""
+
+    def large(table: pa.Table) -> list[pa.RecordBatch]:
+        kinds = {pa.string(): pa.large_string(), pa.list_(pa.string()): pa.list_(pa.large_string())}
+        fields = [(field.name, kinds.get(field.type, field.type)) for field in table.schema]
+        return table.cast(pa.schema(fields)).to_batches()
+
+    columns = events(80, 3, 2)
+    texts = pa.table(columns | {"user": [f"u{user}" for user in columns["user"]]}).sort_by("user")
+    schema, plain = history_schema(pa.string(), pa.string()), texts.to_batches()
+    histories = run("sessions", [plain], OPTIONS, schema)
+    assert run("sessions", [large(texts)], OPTIONS, schema).equals(histories)
+    rows, found = split_off_reports(histories)
+    options = vocabulary_options(vocabulary_of(histories, found, 1))
+    encoded = run("encode", [rows.to_batches()], options, encoded_schema(pa.string()))
+    assert run("encode", [large(rows)], options, encoded_schema(pa.string())).equals(encoded)
+    packed = run("pack", [large(encoded.combine_chunks())], {}, pa.schema([("data", pa.binary())]))
+    assert pa.ipc.open_stream(packed.column("data")[0].as_py()).read_all().equals(encoded)
+
+
 def test_pruning_keeps_the_smaller_column_of_equals() -> None:
     from scipy import sparse
 

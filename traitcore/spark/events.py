@@ -47,6 +47,8 @@ class Events:
             elif role == "action":
                 engine.id_type(role, name, kinds[role])
                 column = column.cast("string")
+            elif role == "timestamp" and kinds[role] in ("float", "double"):
+                column = F.when(~F.isnan(column), column)  # NaN is no time, and for Spark greater than all numbers
             columns[role] = column.alias(role)
         frame = df.select(*columns.values())
         detected = False

@@ -32,7 +32,7 @@ def run_task(
 ) -> Iterator[pa.RecordBatch]:
     """The batches that a task makes, with nulls for the columns that it leaves out; its error as a report."""
     try:
-        for columns in TASKS[name](batches, options):
+        for columns in TASKS[name](map(_plain, batches), options):
             yield _batch(columns, schema)
     except (ValueError, TypeError, MemoryError) as error:
         if schema.names[-1] != REPORT:
@@ -40,6 +40,21 @@ def run_task(
         for _ in batches:
             pass
         yield _batch({"report": pa.array([json.dumps({"fault": str(error), "kind": type(error).__name__})])}, schema)
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with plain strings: large ones come where spark.sql.execution.arrow.useLargeVarTypes is set."""
+    kinds = [_plain_type(field.type) for field in batch.schema]
+    if kinds == batch.schema.types:
+        return batch
+    columns = [column.cast(kind) for column, kind in zip(batch.columns, kinds)]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind):
+        return pa.list_(_plain_type(kind.value_type)) if pa.types.is_large_string(kind.value_type) else kind
+    return pa.string() if pa.types.is_large_string(kind) else kind
 
 
 def _batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
