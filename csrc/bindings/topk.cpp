@@ -1,6 +1,8 @@
 #include "bindings.hpp"
 
-#include <traitcore/topk.hpp>
+#include <memory>
+
+#include <traitcore/topk_codes.hpp>
 
 namespace traitcore_bindings {
 namespace {
@@ -30,9 +32,42 @@ void search(Arg queries, Arg q_begin, Arg q_end, Arg vectors, Arg begin, Arg end
   traitcore::search_top_k(block, {products + q_start * k, found.data + q_start * k}, threads, poll);
 }
 
+std::unique_ptr<traitcore::RowCodes> make_codes(Arg vectors) {
+  const Caller of("RowCodes");
+  const auto v = of.array<const float>("vectors", vectors, {{"n"}, {"d"}});
+  const auto n = static_cast<std::size_t>(v.shape[0]), d = static_cast<std::size_t>(v.shape[1]);
+  of.require(d <= traitcore::RowCodes::kWidest, "vectors", "of at most 65536 columns", v.shape[1]);
+  py::gil_scoped_release release;
+  return std::make_unique<traitcore::RowCodes>(v.data, n, d);
+}
+
+void search_coded(const traitcore::RowCodes& codes, Arg query, Arg vectors, Arg scale, Arg bias, Arg excluded, Arg rows,
+                  Arg scores) {
+  const Caller of("RowCodes.search");
+  const auto n = static_cast<std::int64_t>(codes.rows()), d = static_cast<std::int64_t>(codes.width());
+  const Axis of_rows{"rows of the codes", n}, of_columns{"columns of the codes", d};
+  const auto found = of.array<std::int64_t>("rows", rows, {{"k"}});
+  const auto banned = of.array<const std::int64_t>("excluded", excluded, {{"excluded rows"}});
+  const std::int64_t first[2] = {0, banned.shape[0]};
+  const traitcore::TopKBlock block{
+      of.array<const float>("query", query, {of_columns}).data, 1,
+      of.array<const float>("vectors", vectors, {of_rows, of_columns}).data, codes.width(), 0, codes.rows(),
+      of.array<const float>("scale", scale, {of_rows}).data, of.array<const float>("bias", bias, {of_rows}).data,
+      banned.data, first, static_cast<std::size_t>(found.shape[0])};
+  float* products = of.array<float>("scores", scores, {{"length of rows", found.shape[0]}}).data;
+  py::gil_scoped_release release;
+  traitcore::search_top_k(block, codes, {products, found.data}, poll);
+}
+
 }  // namespace
 
 void bind_topk(py::module_& m) {
+  py::class_<traitcore::RowCodes>(m, "RowCodes", "Rows as 8-bit codes, (n, d) float32 and finite: for single queries.")
+      .def(py::init(&make_codes), py::arg("vectors"))
+      .def("search", &search_coded, py::kw_only(), py::arg("query"), py::arg("vectors"), py::arg("scale"),
+           py::arg("bias"), py::arg("excluded"), py::arg("rows"), py::arg("scores"),
+           "search_top_k of one query, the same bytes. vectors: those of the codes; scale >= 0; excluded: rising rows; "
+           "rows and scores (k,) are written into.");
   define(m, "search_top_k", &search,
          "Best k of rows [begin, end) for queries [q_begin, q_end), written into rows and scores (both (m, k)).",
          "queries", "q_begin", "q_end", "vectors", "begin", "end", "scale", "bias", "first", "excluded", "rows",

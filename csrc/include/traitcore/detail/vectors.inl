@@ -11,10 +11,16 @@
 //   scale2(p, y)                    p * 2^r, with r = y - 1.5 * 2^23 read from y's low bits
 //   reciprocal(x)                   1 / x, to a rounding or two
 //   add_rounded(p, v), floats_of(p) nearest integers of v, below 2^31, added to int32s; int32s as floats
+//
+// and of as many int32s (i32): set1_int(x), floats_of(v), and
+//
+//   add_products(sum, codes, four)  sum[r] + codes[4 r] * four[0] + ... + codes[4 r + 3] * four[3]; each two products
+//                                   in a row add up to less than 2^15
 
 #if TRAITCORE_LANES == 16
 using f32 = __m512;
 using f64 = __m512d;
+using i32 = __m512i;
 // Intrinsics are called with a full mask where their plain form starts from an "undefined" register, which gcc 12 takes
 // for a use of an uninitialised one.
 inline constexpr __mmask16 kAll = 0xFFFF;
@@ -46,7 +52,15 @@ TRAITCORE_INLINE f32 reciprocal(f32 x) {  // one Newton step from 14 bits; short
 TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
   _mm512_storeu_si512(p, _mm512_add_epi32(_mm512_loadu_si512(p), _mm512_maskz_cvtps_epi32(kAll, v)));
 }
-TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) { return _mm512_maskz_cvtepi32_ps(kAll, _mm512_loadu_si512(p)); }
+TRAITCORE_INLINE i32 set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }
+TRAITCORE_INLINE f32 floats_of(i32 v) { return _mm512_maskz_cvtepi32_ps(kAll, v); }
+TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) { return floats_of(_mm512_loadu_si512(p)); }
+TRAITCORE_INLINE i32 add_products(i32 sum, const std::uint8_t* codes, const std::int8_t* four) {
+  std::int32_t same;
+  __builtin_memcpy(&same, four, 4);
+  const __m512i pairs = _mm512_maddubs_epi16(_mm512_loadu_si512(codes), _mm512_set1_epi32(same));
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
 // The 4 floats at rows 0, 4, 8 and 12 from p, side by side.
 TRAITCORE_INLINE f32 load_quarters(const float* p, std::size_t stride) {
   f32 x = _mm512_maskz_broadcast_f32x4(kAll, _mm_loadu_ps(p));
@@ -70,6 +84,7 @@ TRAITCORE_INLINE void load_columns(f32& x0, f32& x1, f32& x2, f32& x3, const flo
 #elif TRAITCORE_LANES == 8
 using f32 = __m256;
 using f64 = __m256d;
+using i32 = __m256i;
 
 TRAITCORE_INLINE f32 set1(float x) { return _mm256_set1_ps(x); }
 TRAITCORE_INLINE f64 set1(double x) { return _mm256_set1_pd(x); }
@@ -102,8 +117,17 @@ TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
   __m256i* const to = reinterpret_cast<__m256i*>(p);
   _mm256_storeu_si256(to, _mm256_add_epi32(_mm256_loadu_si256(to), _mm256_cvtps_epi32(v)));
 }
+TRAITCORE_INLINE i32 set1_int(std::int32_t x) { return _mm256_set1_epi32(x); }
+TRAITCORE_INLINE f32 floats_of(i32 v) { return _mm256_cvtepi32_ps(v); }
 TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) {
-  return _mm256_cvtepi32_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+  return floats_of(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+TRAITCORE_INLINE i32 add_products(i32 sum, const std::uint8_t* codes, const std::int8_t* four) {
+  std::int32_t same;
+  __builtin_memcpy(&same, four, 4);
+  const __m256i rows = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes));
+  const __m256i pairs = _mm256_maddubs_epi16(rows, _mm256_set1_epi32(same));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 // The 4 floats at rows 0 and 4 from p, side by side.
 TRAITCORE_INLINE f32 load_halves(const float* p, std::size_t stride) {
@@ -186,6 +210,7 @@ TRAITCORE_INLINE void store(float* p, f32 v) { __builtin_memcpy(p, &v, sizeof v)
 #endif
 TRAITCORE_INLINE f32 set1(float x) { return f32{x, x, x, x}; }
 TRAITCORE_INLINE f64 set1(double x) { return f64{x, x}; }
+TRAITCORE_INLINE i32 set1_int(std::int32_t x) { return i32{x, x, x, x}; }
 TRAITCORE_INLINE float sum(f32 v) { return (v[0] + v[2]) + (v[1] + v[3]); }
 TRAITCORE_INLINE void load_columns(f32& x0, f32& x1, f32& x2, f32& x3, const float* p, std::size_t stride) {
 #if defined(__SSE2__)
@@ -207,10 +232,27 @@ TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
   __m128i* const to = reinterpret_cast<__m128i*>(p);
   _mm_storeu_si128(to, _mm_add_epi32(_mm_loadu_si128(to), _mm_cvtps_epi32(v)));
 }
+TRAITCORE_INLINE f32 floats_of(i32 v) { return _mm_cvtepi32_ps((__m128i)v); }
 TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) {
   return _mm_cvtepi32_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
+TRAITCORE_INLINE i32 add_products(i32 sum, const std::uint8_t* codes, const std::int8_t* four) {
+  const __m128i rows = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes)), zero = _mm_setzero_si128();
+  const __m128i same = _mm_set_epi16(four[3], four[2], four[1], four[0], four[3], four[2], four[1], four[0]);
+  const __m128 low = _mm_castsi128_ps(_mm_madd_epi16(_mm_unpacklo_epi8(rows, zero), same));
+  const __m128 high = _mm_castsi128_ps(_mm_madd_epi16(_mm_unpackhi_epi8(rows, zero), same));
+  const __m128 even = _mm_shuffle_ps(low, high, 0x88), odd = _mm_shuffle_ps(low, high, 0xDD);
+  return sum + (i32)even + (i32)odd;
+}
 #else
+TRAITCORE_INLINE f32 floats_of(i32 v) {
+  return f32{static_cast<float>(v[0]), static_cast<float>(v[1]), static_cast<float>(v[2]), static_cast<float>(v[3])};
+}
+TRAITCORE_INLINE i32 add_products(i32 sum, const std::uint8_t* codes, const std::int8_t* four) {
+  for (int r = 0; r < 4; ++r)
+    for (int c = 0; c < 4; ++c) sum[r] += codes[4 * r + c] * four[c];
+  return sum;
+}
 TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
   for (int i = 0; i < 4; ++i) p[i] += v[i] == v[i] ? static_cast<std::int32_t>(v[i] + (v[i] < 0 ? -0.5f : 0.5f)) : 0;
 }
@@ -222,6 +264,7 @@ TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) {
 #else
 using f32 = float;
 using f64 = double;
+using i32 = std::int32_t;
 
 TRAITCORE_INLINE f32 set1(float x) { return x; }
 TRAITCORE_INLINE f64 set1(double x) { return x; }
@@ -248,7 +291,12 @@ TRAITCORE_INLINE f32 scale2(f32 p, f32 y) {
 TRAITCORE_INLINE void add_rounded(std::int32_t* p, f32 v) {
   *p += v == v ? static_cast<std::int32_t>(v + (v < 0 ? -0.5f : 0.5f)) : 0;
 }
+TRAITCORE_INLINE i32 set1_int(std::int32_t x) { return x; }
+TRAITCORE_INLINE f32 floats_of(i32 v) { return static_cast<float>(v); }
 TRAITCORE_INLINE f32 floats_of(const std::int32_t* p) { return static_cast<float>(*p); }
+TRAITCORE_INLINE i32 add_products(i32 sum, const std::uint8_t* codes, const std::int8_t* four) {
+  return sum + codes[0] * four[0] + codes[1] * four[1] + codes[2] * four[2] + codes[3] * four[3];
+}
 #endif
 #if TRAITCORE_LANES <= 4
 TRAITCORE_INLINE f32 fma(f32 a, f32 b, f32 c) { return a * b + c; }

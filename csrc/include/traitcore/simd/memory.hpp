@@ -35,6 +35,7 @@ class AlignedBuffer {
     data_ = reinterpret_cast<T*>(align_to_line(bytes_.get()));
   }
   T* data() { return data_; }
+  const T* data() const { return data_; }
 
  private:
   std::unique_ptr<unsigned char[]> bytes_;
