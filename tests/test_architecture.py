@@ -107,8 +107,9 @@ CALLERS_OF_THE_CORE = {
     "_csr.py", "events/arrow.py", "events/coded.py", "events/ids.py", "events/occurrences.py", "events/sessions.py",
     "events/timestamps.py", "events/tokens.py", "factorization/eigen.py", "factorization/engine.py",
     "factorization/products.py", "factorization/starts.py", "factorization/svd.py", "items/cooccurrence.py",
-    "items/count_parts.py", "items/graph.py", "items/next_item_model.py", "items/ppmi.py", "items/sgns_trainer.py",
-    "customers/pooling.py", "serving/live_customers.py", "serving/live_traits.py", "serving/neighbors.py",
+    "items/count_parts.py", "items/graph.py", "items/next_item_live.py", "items/next_item_model.py", "items/ppmi.py",
+    "items/sgns_trainer.py", "customers/pooling.py", "serving/live_customers.py", "serving/live_traits.py",
+    "serving/neighbors.py",
 }
 
 

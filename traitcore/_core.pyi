@@ -467,6 +467,20 @@ def nmf_residual(
 ) -> float: ...
 
 # topk.cpp
+class RowCodes:
+    def __init__(self, vectors: NDArray[np.float32]) -> None: ...
+    def search(
+        self,
+        *,
+        query: NDArray[np.float32],
+        vectors: NDArray[np.float32],
+        scale: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        other: NDArray[np.int64],
+        other_bias: NDArray[np.float32] | None,
+        rows: NDArray[np.int64],
+        scores: NDArray[np.float32],
+    ) -> None: ...
 def search_top_k(
     queries: NDArray[np.float32],
     q_begin: int,

@@ -41,22 +41,26 @@ std::unique_ptr<traitcore::RowCodes> make_codes(Arg vectors) {
   return std::make_unique<traitcore::RowCodes>(v.data, n, d);
 }
 
-void search_coded(const traitcore::RowCodes& codes, Arg query, Arg vectors, Arg scale, Arg bias, Arg excluded, Arg rows,
-                  Arg scores) {
+void search_coded(const traitcore::RowCodes& codes, Arg query, Arg vectors, Arg scale, Arg bias, Arg other, Arg other_bias,
+                  Arg rows, Arg scores) {
   const Caller of("RowCodes.search");
   const auto n = static_cast<std::int64_t>(codes.rows()), d = static_cast<std::int64_t>(codes.width());
   const Axis of_rows{"rows of the codes", n}, of_columns{"columns of the codes", d};
   const auto found = of.array<std::int64_t>("rows", rows, {{"k"}});
-  const auto banned = of.array<const std::int64_t>("excluded", excluded, {{"excluded rows"}});
-  const std::int64_t first[2] = {0, banned.shape[0]};
+  const auto others = of.array<const std::int64_t>("other", other, {{"other rows"}});
+  const std::int64_t first[2] = {0, others.shape[0]};
+  for (std::int64_t i = 0; i < first[1]; ++i)
+    of.require(others.data[i] >= (i ? others.data[i - 1] + 1 : 0) && others.data[i] < n, "other", "rising rows",
+               others.data[i]);
+  const auto* biases = of.data_or_null<const float>("other_bias", other_bias, {{"length of other", first[1]}});
   const traitcore::TopKBlock block{
       of.array<const float>("query", query, {of_columns}).data, 1,
       of.array<const float>("vectors", vectors, {of_rows, of_columns}).data, codes.width(), 0, codes.rows(),
       of.array<const float>("scale", scale, {of_rows}).data, of.array<const float>("bias", bias, {of_rows}).data,
-      banned.data, first, static_cast<std::size_t>(found.shape[0])};
+      others.data, first, static_cast<std::size_t>(found.shape[0])};
   float* products = of.array<float>("scores", scores, {{"length of rows", found.shape[0]}}).data;
   py::gil_scoped_release release;
-  traitcore::search_top_k(block, codes, {products, found.data}, poll);
+  traitcore::search_top_k(block, codes, biases, {products, found.data}, poll);
 }
 
 }  // namespace
@@ -65,9 +69,9 @@ void bind_topk(py::module_& m) {
   py::class_<traitcore::RowCodes>(m, "RowCodes", "Rows as 8-bit codes, (n, d) float32 and finite: for single queries.")
       .def(py::init(&make_codes), py::arg("vectors"))
       .def("search", &search_coded, py::kw_only(), py::arg("query"), py::arg("vectors"), py::arg("scale"),
-           py::arg("bias"), py::arg("excluded"), py::arg("rows"), py::arg("scores"),
-           "search_top_k of one query, the same bytes. vectors: those of the codes; scale >= 0; excluded: rising rows; "
-           "rows and scores (k,) are written into.");
+           py::arg("bias"), py::arg("other"), py::arg("other_bias"), py::arg("rows"), py::arg("scores"),
+           "search_top_k of one query, the same bytes. vectors: those of the codes; scale >= 0; other: rising rows, "
+           "left out or, with other_bias, of these biases instead; rows and scores (k,) are written into.");
   define(m, "search_top_k", &search,
          "Best k of rows [begin, end) for queries [q_begin, q_end), written into rows and scores (both (m, k)).",
          "queries", "q_begin", "q_end", "vectors", "begin", "end", "scale", "bias", "first", "excluded", "rows",

@@ -64,7 +64,20 @@ void same_bytes_as_a_search_of_all() {
             std::vector<float> all(k, 77.0f), coded(k, 78.0f);
             std::vector<std::int64_t> all_rows(k, 77), coded_rows(k, 78);
             tc::search_top_k(p.block(), {all.data(), all_rows.data()});
-            tc::search_top_k(p.block(), codes, {coded.data(), coded_rows.data()});
+            tc::search_top_k(p.block(), codes, nullptr, {coded.data(), coded_rows.data()});
+            CHECK(coded_rows == all_rows);
+            CHECK(k == 0 || std::memcmp(coded.data(), all.data(), k * sizeof(float)) == 0);
+            // The rows left out with biases of their own: high, hidden, and what they were.
+            std::vector<float> other, bias = p.bias;
+            for (std::size_t i = 0; i < p.excluded.size(); ++i) {
+              float& own = bias[static_cast<std::size_t>(p.excluded[i])];
+              own = i % 3 == 0 ? own + 2.0f : i % 3 == 1 ? -std::numeric_limits<float>::infinity() : own;
+              other.push_back(own);
+            }
+            tc::TopKBlock changed = p.block();
+            changed.bias = bias.data(), changed.excluded = changed.first = nullptr;
+            tc::search_top_k(changed, {all.data(), all_rows.data()});
+            tc::search_top_k(p.block(), codes, other.data(), {coded.data(), coded_rows.data()});
             CHECK(coded_rows == all_rows);
             CHECK(k == 0 || std::memcmp(coded.data(), all.data(), k * sizeof(float)) == 0);
           }
@@ -110,7 +123,7 @@ void largest_codes() {
       float score = 0.0f;
       std::int64_t row = -1;
       tc::search_top_k({query.data(), 1, vectors.data(), d, 0, n, scale.data(), bias.data(), nullptr, nullptr, 1}, codes,
-                       {&score, &row});
+                       nullptr, {&score, &row});
       CHECK(row == 17);
       CHECK(score == sign * 64.0f + 0x1p-10f);
     }

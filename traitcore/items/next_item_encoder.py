@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,8 @@ class SessionEncoder:
 
     def queries(self, sequences: Sequences) -> NDArray[np.float32]:
         """(n_sessions, d) float32, of length `scale`; zero where nothing is known of a session's items."""
-        if len(sequences) == 1:  # the live case: scipy's set-up would take longer than the work
-            latest = sequences.tokens[-len(self.step_weights) :][::-1]
-            total = self.step_weights[: len(latest)] @ self.vectors[latest]
-            norm = float(np.sqrt(total @ total))
-            return np.asarray(total * np.float32(self.scale / norm if norm > 1e-6 else 0.0))[None]
+        if len(sequences) == 1:
+            return self.query(sequences.tokens)[None]
         back = steps_back(sequences)
         window = len(self.step_weights)
         weights = np.where(back < window, self.step_weights[np.minimum(back, window - 1)], np.float32(0))
@@ -41,6 +39,13 @@ class SessionEncoder:
         ) @ self.vectors
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
         return np.asarray(np.divide(self.scale * sums, norms, out=np.zeros_like(sums), where=norms > 1e-6))
+
+    def query(self, session: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(d,) float32, that of one session: scipy's set-up would take longer than the work."""
+        latest = session[-len(self.step_weights) :][::-1]
+        total = self.step_weights[: len(latest)] @ self.vectors[latest]
+        norm = math.sqrt(total @ total)
+        return np.asarray(total * np.float32(self.scale / norm if norm > 1e-6 else 0.0))
 
     def repeats(self, sequences: Sequences) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
         """(session, item, bonus) of each session's different items within the window, by rising session and item."""

@@ -19,6 +19,7 @@ from ..events.sequences import Sequences
 from .cooccurrence import check_n_items
 from .next_item import Contribution
 from .next_item_encoder import SessionEncoder
+from .next_item_live import LiveSearch, read_only
 from .next_item_queries import asked_sessions, held_out_queries, latest_held_out
 from .next_item_ranking import BLOCK, check_targets, dense_ranks, may_list, merge_lists
 from .next_item_training import age_weights, batch_size, falling_order, restore, watched_queries
@@ -98,6 +99,7 @@ class NextItemModel(ParamsMixin):
     n_items_: int
     loss_: tuple[float, ...]
     held_out_recall_: tuple[float, ...]
+    _live: LiveSearch | None = None
 
     def __init__(
         self,
@@ -289,14 +291,15 @@ class NextItemModel(ParamsMixin):
         items int32 and scores float32: (n_sessions, k), or (k,) for one session; -1 and NaN where fewer may be listed.
         """
         check = Checks(f"{type(self).__name__}.recommend")
-        sequences, single = self._sessions(sessions)
+        alone = None if isinstance(sessions, Sequences) else self._session(sessions)
         count = check.integer("k", k, 1)
         skip = check.boolean("exclude_seen", exclude_seen)
         bias = self.biases_
         if allowed is not None or exclude is not None:
             bias = np.where(may_list(check, self.n_items_, allowed, exclude), bias, np.float32(-np.inf))
-        items, scores = self._search(sequences, count, bias, skip, check.workers(self.workers))
-        return (items[0], scores[0]) if single else (items, scores)
+        if alone is not None:
+            return self._live_search().best(self._encoder, alone, count, bias, skip)
+        return self._search(self._sessions(sessions)[0], count, bias, skip, check.workers(self.workers))
 
     def explain(self, session: Any, item: int) -> list[Contribution]:
         """What each event of one session adds to query . vector of `item`, the largest first.
@@ -437,6 +440,21 @@ class NextItemModel(ParamsMixin):
             own = np.einsum("ij,ij->i", queries[row], self.vectors_[item]) + bias[item] + bonus
             merge_lists(rows, scores, row, item, own)
         return rows.astype(np.int32), scores
+
+    def _live_search(self) -> LiveSearch:
+        live = self._live
+        if live is None or not live.still_of(self.vectors_):
+            self.vectors_ = read_only(self.vectors_)
+            live = self._live = LiveSearch(self.vectors_)
+        return live
+
+    def _session(self, session: Any) -> NDArray[np.int32]:
+        """Items of a single session; `_sessions` says what is wrong."""
+        self._check_fitted("vectors_")
+        tokens = Checks(type(self).__name__).array("sessions", session, dtype=np.int32, shape=(None,))
+        if len(tokens) and int(tokens.view(np.uint32).max()) >= self.n_items_:
+            self._sessions(tokens)
+        return tokens
 
     def _sessions(self, sessions: Any) -> tuple[Sequences, bool]:
         """The sessions, and whether it was a single one."""

@@ -292,14 +292,19 @@ def next_items(
     k = check.integer("k", k, 1)
     decay = check.real("decay", decay, 0.0, 1.0)
     single = not isinstance(sessions, Sequences)
-    batch = sessions if isinstance(sessions, Sequences) else Sequences.from_lists([sessions])  # type: ignore[list-item]
     if model is not None:
         if item_vectors is not None or context_vectors is not None or counts is not None:
             raise check.value_error("model", "given alone, without vectors and counts", type(model).__name__)
         if not isinstance(model, (NextItemModel, NextItemBlend, NextItemCounts)):
             raise check.type_error("model", "a NextItemModel, NextItemBlend or NextItemCounts, or None", model)
+        if single and isinstance(model, NextItemModel) and fallback is popularity is None:
+            listed = _live(check, sessions, model, k, exclude_seen, allowed, exclude)
+            if listed.scores.all():  # items of score 0 aren't listed
+                return listed
+        batch = _batch(sessions)
         found = _by_model(check, batch, model, k, exclude_seen, allowed, exclude, fallback, popularity)
         return found[0] if single else found
+    batch = _batch(sessions)
     if counts is None:
         left = check.array("item_vectors", item_vectors, dtype=np.float32, shape=(None, None))
         if context_vectors is None:
@@ -323,6 +328,21 @@ def next_items(
         scores = unit_float32_rows(scores)
     found = _rank(scores, table, k, eligible, excluded, popular, signed=counts is None)
     return found[0] if single else found
+
+
+def _batch(sessions: Any) -> Sequences:
+    return sessions if isinstance(sessions, Sequences) else Sequences.from_lists([sessions])
+
+
+def _live(
+    check: Checks, session: Any, model: NextItemModel, k: int, exclude_seen: bool, allowed: Any, exclude: Any
+) -> Recommendations:
+    """`next_items` of one session, items of score 0 among them."""
+    model._check_fitted("n_items_")
+    may = None if allowed is None and exclude is None else _eligible(check, model.n_items_, allowed, exclude)
+    skip = check.boolean("exclude_seen", exclude_seen)
+    items, scores = model.recommend(session, k=k, exclude_seen=skip, allowed=may)
+    return Recommendations(items.astype(np.int64), scores)
 
 
 def _by_model(

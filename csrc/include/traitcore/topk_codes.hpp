@@ -174,30 +174,45 @@ inline void scan(const RowCodes& rows, const CodedQuery& query, const TopKLane& 
 }  // namespace topk_codes
 }  // namespace detail
 
-/// `search_top_k` of a single query, the same bytes; `rows` are the codes of block.vectors, scales are >= 0.
-inline void search_top_k(const TopKBlock& block, const RowCodes& rows, const TopKOutput& out,
+/// `search_top_k` of a single query, the same bytes; `rows` are the codes of block.vectors, scales are >= 0. The rows in
+/// block.excluded are not left out but have the biases `other`, where it is given.
+inline void search_top_k(const TopKBlock& block, const RowCodes& rows, const float* other, const TopKOutput& out,
                          const std::function<void()>& poll = {}) {
   const detail::CodedQuery query(block.queries, block.width);
-  const std::size_t n = rows.rows();
-  if (block.k == 0 || block.k > n / 8 || !query.bounds(rows)) return search_top_k(block, out, poll);
+  const std::int64_t n_other = block.first && other ? block.first[1] - block.first[0] : 0;
   detail::CodedRows found(block.k);
-  detail::TopKLane lane;  // knows the rows that the query excludes
-  lane.block = &block;
-  lane.query[0] = 0;
-  detail::topk_codes::scan(rows, query, lane, found);
-  if (found.many()) return search_top_k(block, out, poll);
-  std::vector<float> vectors, scale, bias;
-  for (const auto& candidate : found.found()) {
-    const float* row = lane.row_of(candidate.row);
-    vectors.insert(vectors.end(), row, row + block.width);
-    scale.push_back(block.scale[candidate.row]);
-    bias.push_back(block.bias[candidate.row]);
+  bool all = block.k == 0 || block.k > rows.rows() / 8 || !query.bounds(rows);
+  if (!all) {
+    detail::TopKLane lane;  // knows the rows listed in block.excluded
+    lane.block = &block;
+    lane.query[0] = 0;
+    detail::topk_codes::scan(rows, query, lane, found);
+    all = found.many();
   }
-  search_top_k({block.queries, 1, vectors.data(), block.width, 0, scale.size(), scale.data(), bias.data(), nullptr,
-                nullptr, block.k},
-               out);
+  if (all && n_other == 0) return search_top_k(block, out, poll);
+  TopKBlock part = block;
+  part.excluded = part.first = nullptr;
+  std::vector<float> vectors, scale, bias;
+  if (all) {
+    bias.assign(block.bias, block.bias + rows.rows());
+    for (std::int64_t i = 0; i < n_other; ++i) bias[static_cast<std::size_t>(block.excluded[i])] = other[i];
+    part.bias = bias.data();
+    return search_top_k(part, out, poll);
+  }
+  std::vector<detail::ScoredRow> few;  // with their biases
+  for (const auto& one : found.found()) few.push_back({block.bias[one.row], one.row});
+  for (std::int64_t i = 0; i < n_other; ++i) few.push_back({other[i], block.excluded[i]});
+  std::sort(few.begin(), few.end(), [](const auto& a, const auto& b) { return a.row < b.row; });
+  for (const auto& one : few) {
+    const float* row = block.vectors + static_cast<std::size_t>(one.row) * block.width;
+    vectors.insert(vectors.end(), row, row + block.width);
+    scale.push_back(block.scale[one.row]);
+    bias.push_back(one.score);
+  }
+  part.vectors = vectors.data(), part.scale = scale.data(), part.bias = bias.data(), part.end = few.size();
+  search_top_k(part, out);
   for (std::size_t i = 0; i < block.k; ++i)
-    if (out.rows[i] >= 0) out.rows[i] = found.found()[static_cast<std::size_t>(out.rows[i])].row;
+    if (out.rows[i] >= 0) out.rows[i] = few[static_cast<std::size_t>(out.rows[i])].row;
 }
 
 }  // namespace traitcore

@@ -1,10 +1,14 @@
 // The scan of topk_codes.hpp, for one instruction set.
 
-// c . p of as many rows of a tile as there are lanes, as floats; both may be off by a rounding.
-TRAITCORE_INLINE f32 products(const std::uint8_t* codes, const CodedQuery& query, std::size_t quads) {
-  i32 sum = set1_int(query.offset);
-  for (std::size_t c = 0; c < quads; ++c) sum = add_products(sum, codes + c * 64, query.codes() + 4 * c);
-  return floats_of(sum);
+inline constexpr int kCodeGroups = 16 / kF32Lanes;
+
+// c . p of a tile's rows.
+TRAITCORE_INLINE void products(const std::uint8_t* codes, const CodedQuery& query, std::size_t quads,
+                               i32 (&sum)[kCodeGroups]) {
+  for (int g = 0; g < kCodeGroups; ++g) sum[g] = set1_int(query.offset);
+  const std::int8_t* four = query.codes();
+  for (std::size_t c = 0; c < quads; ++c, codes += 64, four += 4)
+    for (int g = 0; g < kCodeGroups; ++g) sum[g] = add_products(sum[g], codes + 4 * kF32Lanes * g, four);
 }
 
 static void scan(const RowCodes& rows, const CodedQuery& query, const TopKLane& lane, CodedRows& found) {
@@ -23,8 +27,10 @@ static void scan(const RowCodes& rows, const CodedQuery& query, const TopKLane& 
       scale = last_scale, bias = last_bias;
     }
     const f32 error = set1(query.per_error * rows.error(tile) + query.per_norm * rows.norm(tile) + query.least);
+    i32 sum[kCodeGroups];
+    products(rows.codes(tile), query, quads, sum);
     for (int g = 0; g < 16; g += kF32Lanes) {
-      const f32 middle = load(rows.steps(tile) + g) * (step * products(rows.codes(tile) + 4 * g, query, quads));
+      const f32 middle = load(rows.steps(tile) + g) * (step * floats_of(sum[g / kF32Lanes]));
       const f32 upper = fma(middle + error, load(scale + g), load(bias + g));
       unsigned bits = above(upper, set1(found.threshold));
       if (!bits) continue;
