@@ -50,6 +50,22 @@ def test_equals_the_slow_twin(
         np.testing.assert_array_equal(rows, want_rows)  # exact scores: ties by row
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_one_query_many_times_finds_what_it_found_at_first(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(900, 20)) * 10.0 ** rng.integers(-30, 18, (900, 1))).astype(np.float32)
+    vectors[::7] = vectors[0]  # ties
+    searcher = neighbors.Searcher(vectors, metric, check=neighbors.Checks("top_k"))
+    for call in range(2 * neighbors._CODES_PAY):
+        query = rng.normal(size=(1, 20)) * 10.0 ** rng.integers(-20, 20)
+        how = {"mask": rng.random(900) < 0.8, "exclude": [rng.integers(0, 900, 5).tolist() * 2]} if call % 2 else {}
+        rows, scores = searcher.search(query, 10, **how)
+        want_rows, want_scores = top_k(query, vectors, 10, metric=metric, **how)
+        np.testing.assert_array_equal(rows, want_rows)
+        np.testing.assert_array_equal(scores, want_scores)
+    assert (searcher._codes is None) == (metric == "euclidean")
+
+
 POINTS = ("near", "offset", "clouds", "lattice", "permuted", "huge", "denormal", "row scales", "scales", "collinear")
 
 

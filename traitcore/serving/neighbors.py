@@ -25,6 +25,8 @@ _LANES = 32  # queries in a tile of the kernel
 _QUERIES = 512  # queries in a call: their tiles fit the second-level cache
 _CALL = 1 << 33  # multiplications in a call
 _MEASURED = 1 << 24  # distances in a call, should float32 rule out none of them
+_CODES_PAY = 24  # searches of one query: about then coding the rows has cost what it will save
+_WIDEST = 1 << 16  # of rows that are coded
 _THREADS_PAY = 1 << 23  # multiplications, half a millisecond of one core: starting a thread takes a fifth of that
 
 
@@ -96,6 +98,8 @@ class Searcher:
             self.scale = np.divide(1.0, norms, out=np.zeros(n), where=norms > 0).astype(np.float32)
         elif metric == "euclidean":
             _core.euclidean_biases(squares, d, self.bias)
+        self._alone = 0  # searches of one query
+        self._codes: _core.RowCodes | None = None
 
     def search(
         self, queries: Any, k: int, *, mask: Any = None, exclude: Any = None, workers: int = 1
@@ -114,11 +118,35 @@ class Searcher:
         if mask is not None:
             bias = np.where(_check_mask(mask, n, self.check), bias, np.float32(-np.inf))
         first, banned = _check_exclude(exclude, len(queries), n, self.check)
-        euclidean = self.metric == "euclidean"
-        rows, scores = _search(queries, self.vectors, k, self.scale, bias, first, banned, threads, euclidean)
+        if len(queries) == 1 and self._coded():
+            rows, scores = self._search_codes(queries, k, bias, banned)
+        else:
+            euclidean = self.metric == "euclidean"
+            rows, scores = _search(queries, self.vectors, k, self.scale, bias, first, banned, threads, euclidean)
         if powers is not None:
             with np.errstate(over="ignore"):  # a product beyond float32 is infinite, and ranked correctly
                 scores = np.ldexp(scores.astype(np.float64), -powers[:, None]).astype(np.float32)
+        return rows, scores
+
+    def _coded(self) -> bool:
+        """Whether there are 8-bit codes for searches of one query; those that come often get them."""
+        if self._codes is None and self.metric != "euclidean" and self.vectors.shape[1] <= _WIDEST:
+            self._alone += 1
+            if self._alone > _CODES_PAY:
+                self._codes = _core.RowCodes(self.vectors)
+        return self._codes is not None
+
+    def _search_codes(
+        self, query: NDArray[np.float32], k: int, bias: NDArray[np.float32], banned: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The bytes of `_search`, from a quarter of the memory."""
+        assert self._codes is not None
+        rows, scores = np.empty((1, k), dtype=np.int64), np.empty((1, k), dtype=np.float32)
+        other = np.zeros(0, dtype=np.int64) if banned is None else np.unique(banned)
+        self._codes.search(
+            query=query[0], vectors=self.vectors, scale=self.scale, bias=bias, other=other, other_bias=None,
+            rows=rows[0], scores=scores[0],
+        )
         return rows, scores
 
 
