@@ -96,6 +96,10 @@ def hard_corpus(bench: Any, job: str, peer: bool, n_tokens: int) -> None:
     contenders["traitcore from counts"] = lambda seed: judged(
         from_counts(corpus.sequences, n_items, epochs=3, sample=0.0, seed=seed, workers=2).item_vectors
     )
+    # Made to rank what comes next, not to lie beside what is alike: no bar.
+    contenders["NextItemModel"] = lambda seed: judged(
+        tc.NextItemModel(seed=seed, repeat=0.0, workers=2).fit(corpus.sequences, n_items=n_items).vectors_
+    )
     if peer:
         contenders["gensim"] = lambda seed: judged(
             gensim_run(corpus.sequences, n_items, seed + 1, vector_size=64, workers=2, epochs=3).item_vectors
