@@ -339,7 +339,7 @@ def _live(
 ) -> Recommendations:
     """`next_items` of one session, items of score 0 among them."""
     model._check_fitted("n_items_")
-    may = None if allowed is None and exclude is None else _eligible(check, model.n_items_, allowed, exclude)
+    may = None if allowed is None and exclude is None else may_list(check, model.n_items_, allowed, exclude)
     skip = check.boolean("exclude_seen", exclude_seen)
     items, scores = model.recommend(session, k=k, exclude_seen=skip, allowed=may)
     return Recommendations(items.astype(np.int64), scores)
