@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ..pipeline.coverage import KEY as COVERAGE
 from ..pipeline.coverage import Coverage
@@ -14,10 +13,9 @@ from ..pipeline.history import KEY as HISTORY
 from ..report.facts import Card, Facts, Figure, Kept, Lists, Point, Product, Suggestion
 from ..report.glossary import retrieval_figures, trait_figures
 from ..report.layout import map_layout
-from ..serving.recommend import recommend_products
 from .cautions import warnings_of
 from .drift import drift_of
-from .recommending import recommended
+from .recommending import lists_of, recommended
 from .tables import Tables
 
 STRONG = 0.3  # share from which on a trait is strong in a customer, as in `describe_traits`
@@ -186,11 +184,7 @@ def _lists(tables: Tables) -> Lists:
     """Recommendations of a sample of the customers, taken evenly over the table."""
     customers, items = tables.customers, tables.items
     rows = np.unique(np.linspace(0, len(customers) - 1, min(SAMPLE, len(customers))).astype(np.int64))
-    whole = (customers.arrays["bought_offsets"], customers.arrays["bought_items"])
-    bought = sparse.csr_array(
-        (np.ones(len(whole[1]), np.float32), whole[1], whole[0]), shape=(len(customers), len(items))
-    )[rows]
-    found = recommend_products(customers.vectors[rows], tables.affinity, k=LENGTH, seen=bought).rows
+    found = lists_of(tables, rows, LENGTH)
     shown = np.bincount(found[found >= 0], minlength=len(items))
     most = np.argsort(-shown, kind="stable")[:8]
     return Lists(
