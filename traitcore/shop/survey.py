@@ -11,7 +11,7 @@ from ..pipeline.coverage import KEY as COVERAGE
 from ..pipeline.coverage import Coverage
 from ..pipeline.history import KEY as HISTORY
 from ..report.facts import Card, Facts, Figure, Kept, Lists, Point, Product, Suggestion
-from ..report.glossary import retrieval_figures, trait_figures
+from ..report.glossary import list_figures, retrieval_figures, trait_figures
 from ..report.layout import map_layout
 from .cautions import warnings_of
 from .drift import drift_of
@@ -30,7 +30,7 @@ def survey(tables: Tables, *, quality: Mapping[str, Any] | None = None, title: s
     items, record = tables.items, _record(tables)
     coverage = Coverage.of_dict(items.metadata[COVERAGE]) if COVERAGE in items.metadata else None
     cards = _cards(tables) if tables.has_customers else ()
-    points, how, off = _points(tables)
+    points, how, off = points_of(tables, MAP_ITEMS)
     figures = _figures(quality)
     history = tables.customers.metadata.get(HISTORY) or {} if tables.has_customers else {}
     warnings = warnings_of(tables, coverage, record)
@@ -136,10 +136,11 @@ def _cards(tables: Tables) -> tuple[Card, ...]:
     return tuple(cards)
 
 
-def _points(tables: Tables) -> tuple[tuple[Point, ...], str, int]:
+def points_of(tables: Tables, most: int) -> tuple[tuple[Point, ...], str, int]:
+    """The `most` items of most events on a map, how they were laid out, and how many are left off it."""
     items, counts = tables.items, tables.items.arrays["counts"]
     known = np.flatnonzero((counts > 0) & (np.abs(items.vectors).sum(axis=1) > 0))
-    rows = known[np.argsort(-counts[known], kind="stable")[:MAP_ITEMS]]
+    rows = known[np.argsort(-counts[known], kind="stable")[:most]]
     if len(rows) < 2:
         return (), "", 0
     places, how = map_layout(items.vectors[rows])
@@ -177,7 +178,8 @@ def _figures(quality: Mapping[str, Any] | None) -> tuple[Figure, ...]:
     if not quality:
         return ()
     found = trait_figures(quality["traits"]["figures"]) if quality.get("traits") else []
-    return (*found, *(retrieval_figures(quality["items"]["scorers"]) if quality.get("items") else ()))
+    found += retrieval_figures(quality["items"]["scorers"]) if quality.get("items") else []
+    return (*found, *(list_figures(quality["lists"]) if quality.get("lists") else ()))
 
 
 def _lists(tables: Tables) -> Lists:
