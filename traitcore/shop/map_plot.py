@@ -51,18 +51,17 @@ def plot_map(shop: Shop | Fitted, *, max_items: int = MAP_ITEMS) -> Any:
     >>> figure.axes[0].get_title("left")[:8]
     '39 items'
     """
-    if not isinstance(shop, Shop):
-        shop = getattr(shop, "shop", shop)
-    CHECK.instance("shop", shop, Shop)
+    asked: Shop = getattr(shop, "shop", shop)
+    CHECK.instance("shop", asked, Shop)
     max_items = CHECK.integer("max_items", max_items, 2)
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plot_map needs matplotlib: pip install 'traitcore[report]'.") from error
-    points, how, _ = points_of(shop.tables, max_items)
+    points, how, _ = points_of(asked.tables, max_items)
     if not points:
-        raise CHECK.value_error("shop", "one with two items or more that have vectors", repr(shop))
-    names = [trait["name"] for trait in shop.tables.traits] if shop.tables.has_customers else []
+        raise CHECK.value_error("shop", "one with two items or more that have vectors", repr(asked))
+    names = [trait["name"] for trait in asked.tables.traits] if asked.tables.has_customers else []
     figure = Figure(figsize=(11.0, 7.0), layout="constrained")
     axes = figure.subplots()
     most = max(1, *(p.events for p in points))

@@ -101,7 +101,9 @@ def _times(tables: Tables, row: int | None) -> NDArray[np.float32] | None:
     if row is None:
         return None
     own, all_ = tables.customers.vectors[row] @ tables.affinity, tables.everyone
-    return np.divide(own, all_, out=np.full(len(all_), np.nan, dtype=np.float32), where=all_ > 0)
+    times: NDArray[np.float32] = np.full(len(all_), np.nan, dtype=np.float32)
+    np.divide(own, all_, out=times, where=all_ > 0)
+    return times
 
 
 def _by_events(
