@@ -174,6 +174,7 @@ TESTED_IN = {
     "serving/next_model.py": "../pipeline/test_next_choice.py",
     "serving/publication.py": "test_store.py",
     "serving/published_version.py": "test_store.py",
+    "serving/ranking.py": "test_recommend.py",
     "serving/row_ids.py": "test_table.py",
     "quality/comparison.py": "test_guardrails.py",
     "quality/n_traits.py": "test_traits.py",

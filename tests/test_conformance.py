@@ -147,8 +147,8 @@ NO_ARRAYS = {
     "read_events", "split_sessions", "tokenize", "simulate_events", "count_cooccurrences", "read_graph",
     "fit_pipeline", "fit", "open_shop", "get_include", "read_word2vec", "write_word2vec", "from_gensim",
     "forget_customers", "pseudonyms", "get_cmake_dir", "verify_run", "next_model_of", "plan_log", "prepare_log",
-    "describe_traits", "plot_traits", "choose_n_traits", "evaluate_retrieval", "evaluate_traits", "compare_tables",
-    "judge", "build_index", "measure_recall", "open_index",
+    "describe_traits", "plot_traits", "plot_map", "choose_n_traits", "evaluate_retrieval", "evaluate_traits",
+    "compare_tables", "judge", "build_index", "measure_recall", "open_index",
     # Their own modules test the mixture of arrays that they take.
     "content_features", "backfill_vectors",
 }

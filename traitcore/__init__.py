@@ -79,6 +79,7 @@ _PUBLIC_NAMES: dict[str, tuple[str, ...]] = {
     "pipeline.forget": ("forget_customers",),
     "shop.shop": ("Shop", "open_shop"),
     "shop.front": ("Fitted", "fit"),
+    "shop.map_plot": ("plot_map",),
 }
 _MODULE_OF = {name: module for module, names in _PUBLIC_NAMES.items() for name in names}
 

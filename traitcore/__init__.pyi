@@ -118,6 +118,7 @@ from .shop.front import (
     Fitted as Fitted,
     fit as fit,
 )
+from .shop.map_plot import plot_map as plot_map
 
 __version__: str
 __all__: list[str]

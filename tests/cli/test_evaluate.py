@@ -59,6 +59,10 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     assert "Recall@20" in text
     assert "popularity (control)" in text
     assert "next-item counts" in text
+    lists = answer(capsys, "evaluate", log, "--only", "lists", "--n-traits", "3", "--trait-method", "counts")
+    assert set(lists) == {"lists"}
+    assert lists["lists"]["customers"] == found["lists"]["customers"] > 20
+    assert lists["lists"]["lists"] == found["lists"]["lists"]
     assert "'checks'" in refused(capsys, "evaluate", log, *how, "--only", "traits", "--checks", "vibes")
 
 

@@ -183,6 +183,10 @@ def test_words_find_an_item_and_scores_are_explained(folder: Path, capsys: pytes
     alone = next(row for row, text in enumerate(texts) if text and texts.count(text) == 1)
     assert answer(capsys, "similar", texts[alone], "--store", store)["token"] == items.ids[alone]
     assert "three times as likely for this customer" in said(capsys, "recommend", "cust_00007", "--store", store)
+    lists = {by: answer(capsys, "recommend", "cust_00007", "--by", by, "--store", store)["recommended"]
+             for by in ("both", "traits")}
+    assert lists["both"] != lists["traits"]
+    assert all(one["why"].startswith("trait ") for one in lists["traits"])
     assert "x all customers" in said(capsys, "customer", "cust_00007", "--store", store)
     found = answer(capsys, "traits", "--store", store)["traits"][0]
     assert all(isinstance(who, str) for who in found["exemplars"])
@@ -194,6 +198,8 @@ def test_a_session_is_asked_without_what_only_customers_have(
 ) -> None:
     how = ("recommend", "--session", "prod_0012, prod_0003", "--store", str(folder / "store"))
     assert answer(capsys, *how)["session"] == ["prod_0012", "prod_0003"]
-    for flag in ("--next", "--keep-bought"):
-        assert f"{flag} is for a customer's ID" in refused(capsys, *how, flag, code=2)
+    for flag in (["--next"], ["--keep-bought"], ["--by", "both"]):
+        assert f"{flag[0]} is for a customer's ID" in refused(capsys, *how, *flag, code=2)
+    both = ("recommend", "cust_00007", "--next", "--by", "traits", "--store", str(folder / "store"))
+    assert "leave out --by" in refused(capsys, *both, code=2)
     assert "a customer's ID or --session" in refused(capsys, *how, "cust_00007", code=2)

@@ -35,17 +35,17 @@ def shop(request: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 
 def lists_of(table: tc.EmbeddingTable) -> dict[Any, Any]:
-    """All that a table of customers holds, by id: each row array, the items bought, the tokens counted."""
+    """All that a table of customers holds, by id: each row array, the items had and bought, the tokens counted."""
     found: dict[Any, Any] = {}
     # Customers left out of the table have arrays of their own, not by row.
     arrays = {k: np.asarray(a) for k, a in table.arrays.items() if not k.startswith("left_out_")}
-    bought, pairs = arrays.pop("bought_offsets", None), arrays.pop("pair_row", None)
-    items = arrays.pop("bought_items", None)
+    lists = {k: (arrays.pop(f"{k}_offsets"), arrays.pop(f"{k}_items")) for k in ("history", "bought")
+             if f"{k}_offsets" in arrays}
+    pairs = arrays.pop("pair_row", None)
     counts = {k: arrays.pop(k) for k in ("pair_token", "pair_count") if pairs is not None}
     for row, one in enumerate(table):
         parts = {"vector": table.vectors[row].tobytes()} | {k: a[row].tobytes() for k, a in arrays.items()}
-        if bought is not None:
-            parts["bought"] = items[bought[row] : bought[row + 1]].tolist()
+        parts |= {k: items[ends[row] : ends[row + 1]].tolist() for k, (ends, items) in lists.items()}
         if pairs is not None:
             parts |= {k: a[pairs == row].tolist() for k, a in counts.items()}
         found[one] = parts

@@ -115,3 +115,23 @@ def next_item_queries(events: list[tuple[int, int]]) -> list[tuple[list[tuple[in
             elif others:
                 found.append(([(i, time) for i in sorted(others)], item, set()))
     return found
+
+
+def blended(histories: list[set[int]], own: set[int], profile: Any, affinity: Any, weight: float) -> tuple[Any, Any]:
+    """((n_items,) scores, (n_items,) what added most to each): cosines of sets of customers, one pair at a time."""
+    n_items = np.shape(affinity)[1]
+    having = [{c for c, items in enumerate(histories) if i in items} for i in range(n_items)]
+    by_item, by_trait = np.zeros((n_items, n_items)), np.asarray(profile)[:, None] * np.asarray(affinity)
+    for i in own:
+        for j in range(n_items):
+            if i != j and having[i] and having[j]:
+                by_item[i, j] = len(having[i] & having[j]) / np.sqrt(len(having[i]) * len(having[j]))
+    for parts, share in ((by_item, 1 - weight), (by_trait, weight)):
+        size = np.sqrt((parts.sum(axis=0) ** 2).mean())
+        parts *= share / (size if size > 0 else 1)
+    most = []
+    for j in range(n_items):
+        kinds = [("trait", t, by_trait[t, j]) for t in range(len(by_trait))]
+        kinds += [("item", i, by_item[i, j]) for i in sorted(own)]
+        most.append(max(kinds, key=lambda kind: kind[2])[:2])  # the first of equal ones
+    return by_item.sum(axis=0) + by_trait.sum(axis=0), most

@@ -230,9 +230,9 @@ def test_models_rank_a_batch_in_blocks_as_they_rank_one(monkeypatch):
     blend = tc.NextItemBlend(model=tc.NextItemModel(vector_size=4, epochs=1)).fit(sessions, n_items=12)
     how = {"k": 4, "exclude_seen": True, "exclude": [3], "fallback": "popular", "popularity": np.arange(12)}
     for model in (fitted, blend, tc.NextItemCounts().fit(sessions, n_items=12)):
-        monkeypatch.setattr(recommend, "_BLOCK", 2_000_000)
+        monkeypatch.setattr(recommend, "BLOCK", 2_000_000)
         alone = [tc.next_items(session, model=model, **how) for session in sessions]
-        monkeypatch.setattr(recommend, "_BLOCK", 7 * 12)  # seven sessions at once
+        monkeypatch.setattr(recommend, "BLOCK", 7 * 12)  # seven sessions at once
         batch = tc.next_items(sessions, model=model, **how)
         for row, one in enumerate(alone):
             assert batch.rows[row].tolist() == one.rows.tolist()

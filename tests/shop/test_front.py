@@ -122,6 +122,12 @@ def test_evaluation_in_words(fitted: tc.Fitted, monkeypatch: pytest.MonkeyPatch)
     assert found.traits is not None
     assert row["value"] == found.traits["figures"]["npmi"]
     assert row["control"] == found.traits["figures"]["npmi_popular"]
+    assert found.lists is not None
+    lists = found.lists["lists"]
+    assert f"{lists['counts and traits']['precision']:.4f}" in text
+    row = frame[frame["name"] == "right products in lists"].iloc[0]
+    assert row["value"] == lists["counts and traits"]["precision"]
+    assert row["control"] == lists["counts (item-kNN)"]["precision"]
     assert fitted.evaluation is found
     fitted.evaluation = None
 

@@ -13,8 +13,12 @@ import pytest
 
 import traitcore as tc
 from tests.data.small_store import FAST, simulated
+from tests.reference import serving as slow
+from traitcore.serving import blended
+from traitcore.serving.blended import TRAITS
 from traitcore.serving.next_model import next_model_of
 from traitcore.shop.search import best_match, matching
+from traitcore.shop.tables import Tables
 
 
 def test_similar_takes_tokens_ids_and_texts(shop: tc.Shop) -> None:
@@ -73,13 +77,14 @@ def test_recommendations_say_how_many_times_as_likely(shop: tc.Shop) -> None:
     tables = shop.tables
     row = int(np.diff(tables.customers.arrays["bought_offsets"]).argmax())
     who = tables.customers.ids[row]
-    found = shop.recommend(who, 5)
+    found = shop.recommend(who, 5, by="traits")
     for one in found:
         item = tables.items.row(one.item)
         of_customer = float(tables.customers.vectors[row] @ tables.affinity[:, item])
         of_all = np.mean([p @ tables.affinity[:, item] for p in tables.customers.vectors])
         assert one.score == pytest.approx(of_customer, rel=1e-4)
         assert one.times == pytest.approx(of_customer / of_all, rel=1e-3)
+    found = shop.recommend(who, 5)
     assert shop.recommend(who, 5, reasons=False) == [one.item for one in found]
     start, stop = tables.customers.arrays["bought_offsets"][row : row + 2]
     bought = set(tables.items.ids[tables.customers.arrays["bought_items"][start:stop]].tolist())
@@ -93,6 +98,45 @@ def test_recommendations_say_how_many_times_as_likely(shop: tc.Shop) -> None:
     assert [one.times for one in latest] == [None] * 3
     with pytest.raises(ValueError, match=r"'by' parameter of Shop\.recommend"):
         shop.recommend(who, by="magic")
+
+
+@pytest.mark.parametrize(("weight", "reasons"), [(TRAITS, {"trait"}), (0.02, {"item", "trait"})])
+def test_recommendations_blend_what_goes_together_with_traits(
+    shop: tc.Shop, fitted: tc.Fitted, monkeypatch: pytest.MonkeyPatch, weight: float, reasons: set[str]
+) -> None:
+    monkeypatch.setattr(blended, "TRAITS", weight)
+    tables, sequences, vocabulary = shop.tables, fitted.result.sequences, fitted.result.vocabulary
+    owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))
+    histories: list[set[int]] = [set() for _ in tables.customers.ids]
+    for who, token in zip(owner.tolist(), sequences.tokens.tolist()):
+        histories[who].add(int(vocabulary.token_item[token]))
+    kinds = set()
+    for row in range(0, 120, 10):
+        bought = tables.items_of("bought", np.array([row])).indices
+        profile = tables.customers.vectors[row]
+        scores, most = slow.blended(histories, histories[row], profile, tables.affinity, weight)
+        scores[bought] = -np.inf
+        found = shop.recommend(tables.customers.ids[row], 5)
+        expected = np.argsort(-scores, kind="stable")[:5].tolist()
+        assert [one.item for one in found] == tables.items.ids[expected].tolist()
+        for one, item in zip(found, expected):
+            kind, which = most[item]
+            kinds.add(kind)
+            name = tables.traits[which]["name"] if kind == "trait" else tables.text_of_item(which)
+            start = f"trait {which}" if kind == "trait" else f"goes with {tables.items.ids[which]}"
+            assert one.why == f"{start}  {name}".rstrip()
+            ratio = float(profile @ tables.affinity[:, item] / tables.everyone[item])
+            assert one.times == pytest.approx(ratio, rel=1e-4)
+    assert kinds == reasons
+
+
+def test_tables_without_histories_are_asked_by_traits(shop: tc.Shop) -> None:
+    customers = shop.tables.customers
+    arrays = {name: a for name, a in customers.arrays.items() if not name.startswith("history_")}
+    older = tc.EmbeddingTable(customers.ids, customers.vectors, arrays=arrays, metadata=customers.metadata)
+    asked = tc.Shop(Tables(shop.tables.tokens, shop.tables.items, older))
+    assert asked.recommend("cust_00007", 5) == shop.recommend("cust_00007", 5, by="traits")
+    assert asked.recommend("cust_00007", 5) != shop.recommend("cust_00007", 5)
 
 
 def test_how_many_times_as_likely_is_not_said_of_what_all_together_put_back(

@@ -107,7 +107,7 @@ def test_the_whole_way_is_published(spark: Any, shop: pd.DataFrame, tmp_path: Pa
     np.testing.assert_array_equal(result.tokens.vectors, alone.tokens.vectors)
     np.testing.assert_array_equal(result.items.vectors, alone.items.vectors)
     np.testing.assert_allclose(opened["customers"].vectors, alone.customers.vectors, atol=1e-6)
-    for name in ("embeddings", "events", "recent"):
+    for name in ("embeddings", "events", "recent", "history_offsets", "history_items"):
         np.testing.assert_array_equal(opened["customers"].arrays[name], alone.customers.arrays[name])
     assert [trait.name for trait in result.traits] == [trait.name for trait in alone.traits]
     assert opened["items"].metadata["config"] == alone.items.metadata["config"]

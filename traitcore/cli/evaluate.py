@@ -19,14 +19,15 @@ def add_commands(commands: Any) -> None:
         "evaluate", help="judge item vectors and traits on held-out data",
         description="Item vectors: all items are ranked as the next item of held-out sessions, beside NextItemModel, "
         "NextItemCounts (no vectors), their blend, PPMI and popularity. Traits: fitted and named on half of "
-        "the customers, judged on the other half, beside controls.",
+        "the customers, judged on the other half, beside controls. Lists: new products of each customer's last "
+        "session, by counts and traits, beside item-kNN and popularity.",
         epilog="example:\n  traitcore evaluate events.csv --by time --n-traits 16",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_log_options(parser, items=False)
     add_learning_options(parser)
     group = parser.add_argument_group("evaluation")
-    group.add_argument("--only", choices=("items", "traits"), help="judge only these")
+    group.add_argument("--only", choices=("items", "traits", "lists"), help="judge only these")
     text = "hold out the latest sessions, or random ones (time, if known)"
     group.add_argument("--by", choices=("time", "session"), help=text)
     text = "share of sessions held out (%(default)s)"
@@ -45,24 +46,27 @@ def add_commands(commands: Any) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    from ..shop.evaluation import Evaluation, judge_items, judge_traits
+    from ..shop.evaluation import Evaluation, judge_items, judge_recommendations, judge_traits
 
     progress = ProgressLine(args.quiet or None)
     config = config_of(args)
-    items = traits = None
+    items = traits = lists = None
     try:
         log = read_log(args, progress)
-        if args.only != "traits":
+        if args.only in (None, "items"):
             items = judge_items(
                 log, config, by=args.by, test_share=args.test_share, k=args.k, exclude_seen=args.exclude_seen,
                 max_queries=args.max_queries, progress=progress,
             )
-        if args.only != "items" and (log.user is not None or config.customers == "sessions"):
+        with_customers = log.user is not None or config.customers == "sessions"
+        if args.only in (None, "traits") and with_customers:
             checks = [check for check in args.checks.split(",") if check]
             traits = judge_traits(log, config, checks=checks, n_splits=args.splits, progress=progress)
+        if args.only in (None, "lists") and with_customers:
+            lists = judge_recommendations(log, config)
     finally:
         progress.clear()
-    found = Evaluation(items, traits)
+    found = Evaluation(items, traits, lists)
     if args.json:
         write_json(found.as_dict())
     else:

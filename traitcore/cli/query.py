@@ -54,7 +54,8 @@ def add_commands(commands: Any) -> None:
 
     recommend = commands.add_parser(
         "recommend", help="products for a customer",
-        description="Products by the customer's traits, without those bought; or by the latest events (--next), ranked "
+        description="Products by the customer's traits and by what goes with the items they had, without those bought; "
+        "by traits alone (--by traits); or by the latest events (--next), ranked "
         "by cosine or context vectors, whichever found more on held-out sessions. Products without evidence are listed "
         "only with --fallback.",
     )
@@ -62,6 +63,7 @@ def add_commands(commands: Any) -> None:
     text = "next items of this session instead of a customer's: items' ids, the oldest first, a comma between them"
     recommend.add_argument("--session", metavar="A,B,C", help=text)
     recommend.add_argument("-k", type=int, default=10, metavar="N", help="number of rows (%(default)s)")
+    recommend.add_argument("--by", choices=("both", "traits"), help="traits and items had (both), or traits alone")
     recommend.add_argument("--next", action="store_true", help="by the latest events, not by traits")
     recommend.add_argument("--keep-bought", action="store_true", help="products already bought may be recommended")
     recommend.add_argument("--allow", action="append", metavar="ITEM", help="only these items (repeat)")
@@ -166,15 +168,17 @@ def run_recommend(args: argparse.Namespace) -> None:
     if (args.id is None) == (args.session is None):
         raise UsageError("recommend takes a customer's ID or --session A,B,C.")
     if args.session is not None:
-        for flag, given in (("--next", args.next), ("--keep-bought", args.keep_bought)):
+        for flag, given in (("--next", args.next), ("--keep-bought", args.keep_bought), ("--by", args.by)):
             if given:
                 raise UsageError(f"{flag} is for a customer's ID: --session lists next items, and nothing is bought.")
         run_session(args)
         return
+    if args.next and args.by:
+        raise UsageError("--next lists by the latest events: leave out --by.")
     shop = _shop(args)
     rows = shop.recommend(
-        args.id, args.k, by="latest" if args.next else "traits", keep_bought=args.keep_bought, allowed=args.allow,
-        exclude=args.deny, fallback=args.fallback,
+        args.id, args.k, by="latest" if args.next else args.by or "both", keep_bought=args.keep_bought,
+        allowed=args.allow, exclude=args.deny, fallback=args.fallback,
     )
     if args.json:
         write_json({"customer": shop.id_of(args.id), "recommended": rows})
@@ -210,4 +214,4 @@ def _print_recommended(rows: Rows[Recommended]) -> None:
     cells = [(str(r.item), score, r.why, r.description) for r, score in zip(rows, scores)]
     print(table(cells, ("item", "as likely" if by_traits else "score", "because of", "description"), indent=2))
     if by_traits:
-        print("  3x: three times as likely for this customer as for all customers together")
+        print("  3x: three times as likely for this customer as for all customers together, by traits")

@@ -106,7 +106,7 @@ def is_of_customers(table: EmbeddingTable) -> bool:
 
 
 def without_rows(table: EmbeddingTable, gone: NDArray[np.int64], ids: Iterable[Any] = ()) -> EmbeddingTable:
-    """A table of customers without some rows (sorted): row arrays, lists of bought items and token pairs follow.
+    """A table of customers without some rows (sorted): row arrays, lists of items and token pairs follow.
 
     ids : whom to remove from the list of customers without a profile, too.
     """
@@ -118,10 +118,11 @@ def without_rows(table: EmbeddingTable, gone: NDArray[np.int64], ids: Iterable[A
     if out is not None:
         arrays = {name: array for name, array in arrays.items() if not name.startswith("left_out_")}
         lists |= out.without(ids).to_arrays()
-    if "bought_offsets" in arrays:
-        lengths = np.diff(arrays.pop("bought_offsets"))
-        lists["bought_offsets"] = np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64)
-        lists["bought_items"] = arrays.pop("bought_items")[np.repeat(keep, lengths)]
+    for name in ("history", "bought"):
+        if f"{name}_offsets" in arrays:
+            lengths = np.diff(arrays.pop(f"{name}_offsets"))
+            lists[f"{name}_offsets"] = np.concatenate([[0], np.cumsum(lengths[keep])]).astype(np.int64)
+            lists[f"{name}_items"] = arrays.pop(f"{name}_items")[np.repeat(keep, lengths)]
     if "pair_row" in arrays:
         owner = arrays.pop("pair_row")
         theirs = keep[owner]

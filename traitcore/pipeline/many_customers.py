@@ -183,3 +183,19 @@ def count_events(sequences: Sequences) -> NDArray[np.int64]:
         lengths = np.diff(part.offsets)
         counts[low:high] = np.bincount(part.owners(), weights=lengths, minlength=high - low).astype(np.int64)
     return counts
+
+
+def item_histories(
+    sequences: Sequences, token_item: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """(offsets, items): the items of each customer's events, each once, rising."""
+    items = empty_rows((sequences.n_tokens,), np.int32)
+    offsets = np.zeros(sequences.n_owners + 1, dtype=np.int64)
+    end = 0
+    for low, high, part in owner_blocks(sequences):
+        owner = np.repeat(part.owners(), np.diff(part.offsets)).astype(np.int64)
+        pairs = np.unique(owner << 32 | token_item[part.tokens])
+        offsets[low + 1 : high + 1] = end + np.searchsorted(pairs >> 32, np.arange(1, high - low + 1))
+        items[end : end + len(pairs)] = pairs & 0xFFFFFFFF
+        end += len(pairs)
+    return offsets, items[:end]

@@ -26,7 +26,7 @@ from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, complete_vectors
 from .config import PipelineConfig
 from .left_out import LeftOut
-from .many_customers import count_events, latest_tokens
+from .many_customers import count_events, item_histories, latest_tokens
 
 
 def token_table(
@@ -136,8 +136,8 @@ def customer_table(
     items: EmbeddingTable, bought_pairs: tuple[NDArray[np.int64], NDArray[Any]] | None,
     left_out: LeftOut | None = None,
 ) -> EmbeddingTable:
-    """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first), and items bought, as
-    rows of `items`. The log's other customers are in arrays of their own.
+    """Rows are customers: their profile, raw weights, vector, latest tokens (-1 past the first), items of their
+    events and items bought, as rows of `items`. The log's other customers are in arrays of their own.
     """
     n = sequences.n_owners
     bought = sparse.csr_array((n, len(items)), dtype=np.float32)
@@ -147,6 +147,7 @@ def customer_table(
         pairs = (owners[rows >= 0], rows[rows >= 0])
         bought = sparse.csr_array((np.ones(len(pairs[0]), np.float32), pairs), shape=bought.shape)
         bought.sum_duplicates()
+    history_offsets, history_items = item_histories(sequences, vocabulary.token_item)
     return EmbeddingTable(
         sequences.owner_ids,
         model.profiles_,
@@ -155,6 +156,8 @@ def customer_table(
             "embeddings": vectors,
             "events": count_events(sequences),
             "recent": latest_tokens(sequences, config.recent),
+            "history_offsets": history_offsets,
+            "history_items": history_items,
             "bought_offsets": bought.indptr.astype(np.int64),
             "bought_items": bought.indices.astype(np.int32),
             **({} if left_out is None else left_out.to_arrays()),

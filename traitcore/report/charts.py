@@ -136,13 +136,13 @@ def item_map(points: Sequence[Point], label: str) -> str:
                     f'fill="{of_trait(p.trait)}"><title>{title}</title></circle>')
     marks = []
     for trait in sorted({p.trait for p in points if p.trait >= 0}):
-        x, y = _heart(points, trait)
+        x, y = heart_of(points, trait)
         marks.append(f'<text x="{16 + x * (WIDTH - 32):.0f}" y="{22 + (1 - y) * (HEIGHT - 32):.0f}">{trait}</text>')
     return (f'<svg id="product-map" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
             f'{"".join(dots)}{"".join(marks)}</svg>')
 
 
-def _heart(points: Sequence[Point], trait: int) -> tuple[float, float]:
+def heart_of(points: Sequence[Point], trait: int) -> tuple[float, float]:
     """The place of the trait's item around which its own items are densest: a middle of all may lie among others."""
     places = np.array([(p.x, p.y) for p in points])
     own = np.array([p.trait == trait for p in points])

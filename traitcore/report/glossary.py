@@ -47,6 +47,11 @@ RETRIEVAL = (
     "are listed more than they are chosen."
 )
 
+LISTS = (
+    "Precision: the share of the {k} products listed that a customer turned to next, of those new to them. "
+    "item-kNN: by how many customers have two products together. More: customer by customer, with its 95% interval."
+)
+
 
 def trait_figures(figures: Mapping[str, float]) -> list[Figure]:
     """The figures of `evaluate_traits` that a report shows."""
@@ -93,3 +98,16 @@ def retrieval_figures(scorers: Mapping[str, Mapping[str, Any]]) -> list[Figure]:
             "of all items are in some list.", verdict,
         ))
     return found
+
+
+def list_figures(found: Mapping[str, Any]) -> list[Figure]:
+    """The lists by counts and traits, as a shop recommends, beside item-kNN: good where better beyond the interval."""
+    lists = found["lists"]
+    both, alone = lists["counts and traits"], lists["counts (item-kNN)"]
+    if not found["customers"]:
+        return []
+    verdict = "good" if both["more_low"] > 0 else "fair" if both["more_high"] >= 0 else "poor"
+    return [Figure(
+        "right products in lists", float(both["precision"]), float(alone["precision"]), "item-kNN alone",
+        LISTS.format(k=found["k"]), verdict,
+    )]

@@ -209,8 +209,9 @@ def _recommendations(facts: Facts) -> str:
     if lists is None:
         return ""
     parts = [
-        f"<p>Lists of {lists.length} products by traits, for {lists.customers:,} customers, without what they have "
-        f"bought: {lists.catalogue:.1%} of all products are in at least one list.</p>"
+        f"<p>Lists of {lists.length} products, by traits and by what goes with what they had, for "
+        f"{lists.customers:,} customers, without what they have bought: {lists.catalogue:.1%} of all products are in "
+        "at least one list.</p>"
     ]
     rows = [(f"{description or item}", share, f"{share:.0%}") for item, description, share in lists.most_shown]
     parts.append(charts.share_table(rows, ("product", "of the lists"), "Most shown"))

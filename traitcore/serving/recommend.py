@@ -9,7 +9,6 @@ nothing: skip-gram's scores are shifted by -log(negative), so 99% of them lie be
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,36 +22,8 @@ from ..items.next_item import NextItemCounts
 from ..items.next_item_blend import NextItemBlend
 from ..items.next_item_model import NextItemModel
 from ..items.next_item_queries import steps_back
-from ..items.next_item_ranking import item_flags, may_list, top_places
-
-FALLBACKS = ("popular",)
-_BLOCK = 2_000_000  # scores held at once, about 8 MB
-
-
-@dataclass(frozen=True, eq=False)
-class Recommendations:
-    """Rows found for each query, best first; ties by row.
-
-    Attributes
-    ----------
-    rows : (n_queries, k) int64, -1 past the last row with evidence; (k,) for a single query.
-    scores : (n_queries, k) float32, NaN beside a row of -1 and beside a fallback row.
-    by_trait : (n_queries, k, n_traits) float32, each score split by trait (0 where the score is NaN); None without
-        traits.
-    fallback : (n_queries, k) bool, True where a row is listed for its popularity alone; None without a fallback.
-    """
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    by_trait: NDArray[np.float32] | None = None
-    fallback: NDArray[np.bool_] | None = None
-
-    def __getitem__(self, query: int) -> Recommendations:
-        """The answer to one query of a batch."""
-        of_trait = None if self.by_trait is None else self.by_trait[query]
-        return Recommendations(
-            self.rows[query], self.scores[query], of_trait, None if self.fallback is None else self.fallback[query]
-        )
+from ..items.next_item_ranking import may_list
+from .ranking import BLOCK, Recommendations, one_each, popular_items, ranked, seen_items
 
 
 def find_similar_customers(
@@ -97,8 +68,8 @@ def find_similar_customers(
         rule = f"rows in [0, {len(matrix) - 1}]"
         raise check.value_error("customers", rule, f"{asked.min()} ... {asked.max()}")
     unit = unit_float32_rows(matrix)
-    excluded = None if keep else _one_each(asked, len(matrix))
-    found = _rank(unit[asked], np.ascontiguousarray(unit.T), k, None, excluded, None)
+    excluded = None if keep else one_each(asked, len(matrix))
+    found = ranked(unit[asked], np.ascontiguousarray(unit.T), k, None, excluded, None)
     return found[0] if single else found
 
 
@@ -220,14 +191,14 @@ def recommend_products(
     rows = check.array("profiles", np.atleast_2d(profiles), dtype=np.float32, shape=(None, table.shape[0]))
     n_items = table.shape[1]
     eligible = may_list(check, n_items, allowed, exclude)
-    popular = _popular(check, n_items, fallback, popularity)
+    popular = popular_items(check, n_items, fallback, popularity)
     if categories is not None:
         if item_category is None:
             raise check.value_error("item_category", "given where categories are", None)
         category = check.array("item_category", item_category, dtype=np.int64, shape=(n_items,))
         eligible &= np.isin(category, np.atleast_1d(check.plain("categories", categories)))
-    excluded = None if seen is None else _seen(check, seen, len(rows), n_items, single)
-    found = _rank(rows, table, k, eligible, excluded, popular)
+    excluded = None if seen is None else seen_items(check, seen, len(rows), n_items, single)
+    found = ranked(rows, table, k, eligible, excluded, popular)
     return found[0] if single else found
 
 
@@ -321,12 +292,13 @@ def next_items(
         raise check.value_error("sessions", rule, f"item {batch.tokens.max()}")
     weight = np.float32(decay) ** steps_back(batch).astype(np.float32)
     weights = sparse.csr_array((weight, batch.tokens, batch.offsets), shape=(len(batch), n_items))
-    eligible, popular = may_list(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
+    eligible = may_list(check, n_items, allowed, exclude)
+    popular = popular_items(check, n_items, fallback, popularity)
     excluded = weights if check.boolean("exclude_seen", exclude_seen) else None  # also at weight 0
     scores = weights @ left
     if counts is None and context_vectors is None:
         scores = unit_float32_rows(scores)
-    found = _rank(scores, table, k, eligible, excluded, popular, signed=counts is None)
+    found = ranked(scores, table, k, eligible, excluded, popular, signed=counts is None)
     return found[0] if single else found
 
 
@@ -349,97 +321,21 @@ def _by_model(
     check: Checks, batch: Sequences, model: NextItemModel | NextItemBlend | NextItemCounts, k: int, exclude_seen: bool,
     allowed: Any, exclude: Any, fallback: Any, popularity: Any,
 ) -> Recommendations:
-    """`next_items` by a fitted model. Dense scores are made for so many sessions at once as `_BLOCK` allows."""
+    """`next_items` by a fitted model. Dense scores are made for so many sessions at once as `BLOCK` allows."""
     model._check_fitted("n_items_")
     n_items, dense = model.n_items_, not isinstance(model, NextItemCounts)
-    eligible, popular = may_list(check, n_items, allowed, exclude), _popular(check, n_items, fallback, popularity)
+    eligible = may_list(check, n_items, allowed, exclude)
+    popular = popular_items(check, n_items, fallback, popularity)
     hide = check.boolean("exclude_seen", exclude_seen)
-    step, parts = max(1, _BLOCK // max(1, n_items) if dense else len(batch)), []
+    step, parts = max(1, BLOCK // max(1, n_items) if dense else len(batch)), []
     for start in range(0, max(1, len(batch)), step):
         part = batch.take(np.arange(start, min(start + step, len(batch))))
         hidden = None
         if hide:
             ones = np.ones(part.n_tokens, dtype=np.float32)
             hidden = sparse.csr_array((ones, part.tokens, part.offsets), shape=(len(part), n_items))
-        parts.append(_rank(model.score(part), None, k, eligible, hidden, popular, signed=dense))
+        parts.append(ranked(model.score(part), None, k, eligible, hidden, popular, signed=dense))
     return Recommendations(
         np.concatenate([part.rows for part in parts]), np.concatenate([part.scores for part in parts]),
         fallback=None if popular is None else np.concatenate([part.fallback for part in parts]),
     )
-
-
-def _popular(check: Checks, n_items: int, fallback: Any, popularity: Any) -> NDArray[np.int64] | None:
-    """Rows of the fallback, the most popular first, ties by row; None without a fallback."""
-    if fallback is None:
-        if popularity is not None:
-            raise check.value_error("popularity", "None unless fallback='popular'", "an array")
-        return None
-    check.choice("fallback", fallback, FALLBACKS)
-    if popularity is None:
-        raise check.value_error("popularity", "counts of the items, for fallback='popular'", None)
-    counts = check.array("popularity", popularity, dtype=np.float64, shape=(n_items,), nonnegative=True)
-    order = np.argsort(-counts, kind="stable")
-    return order[counts[order] > 0]
-
-
-def _seen(check: Checks, seen: Any, n_rows: int, n_items: int, single: bool) -> sparse.csr_array:
-    """What not to recommend: the stored entries of a CSR without zeros."""
-    if single and not sparse.issparse(seen):
-        flags = np.flatnonzero(item_flags(check, "seen", seen, n_items))
-        ends = np.array([0, len(flags)])
-        return sparse.csr_array((np.ones(len(flags), np.float32), flags, ends), shape=(1, n_items))
-    if not sparse.issparse(seen) and np.asarray(seen).dtype == np.bool_:
-        seen = np.asarray(seen).astype(np.float32)
-    matrix = check.csr("seen", seen, shape=(n_rows, n_items)).copy()
-    matrix.eliminate_zeros()
-    return matrix
-
-
-def _rank(
-    rows: Any, table: Any, k: int, eligible: NDArray[np.bool_] | None, excluded: Any,
-    popular: NDArray[np.int64] | None, *, signed: bool = False,
-) -> Recommendations:
-    """The `k` best columns of rows @ table (of rows where table is None) that are eligible and not excluded.
-
-    Only scores above 0 count, or with `signed` scores other than 0. `popular` fills the places left. Dense rows without
-    a table are written over.
-    """
-    n_queries, n_columns = rows.shape[0], (rows if table is None else table).shape[1]
-    found = np.full((n_queries, k), -1, dtype=np.int64)
-    best = np.full((n_queries, k), np.nan, dtype=np.float32)
-    filled = np.zeros((n_queries, k), dtype=bool)
-    step = max(1, _BLOCK // max(1, n_columns))
-    for start in range(0, n_queries, step):
-        part = rows[start : start + step]
-        if table is not None:
-            scores = part @ table
-        else:
-            scores = part.toarray() if sparse.issparse(part) else part
-        if signed:
-            scores[scores == 0] = -np.inf
-        for q, row in enumerate(scores, start):
-            hidden = np.zeros(0, np.int64)
-            if excluded is not None:
-                hidden = excluded.indices[excluded.indptr[q] : excluded.indptr[q + 1]]
-            row[hidden] = -np.inf
-            if eligible is not None:
-                row[~eligible] = -np.inf
-            top = top_places(row, k)
-            top = top if signed else top[row[top] > 0]
-            n_found = len(top)
-            found[q, :n_found], best[q, :n_found] = top, row[top]
-            if popular is not None and n_found < k:
-                free = np.ones(n_columns, dtype=bool) if eligible is None else eligible.copy()
-                free[hidden] = free[top] = False
-                more = popular[free[popular]][: k - n_found]
-                found[q, n_found : n_found + len(more)], filled[q, n_found : n_found + len(more)] = more, True
-    by_trait = None
-    if table is not None:
-        listed = ((found >= 0) & ~filled)[:, :, None]
-        by_trait = np.where(listed, rows[:, None, :] * table.T[found], np.float32(0))
-    return Recommendations(found, best, by_trait, None if popular is None else filled)
-
-
-def _one_each(columns: NDArray[np.int64], width: int) -> sparse.csr_array:
-    n = len(columns)
-    return sparse.csr_array((np.ones(n, np.float32), columns, np.arange(n + 1)), shape=(n, width))

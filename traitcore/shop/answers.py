@@ -23,9 +23,10 @@ class Neighbour:
 class Recommended:
     """An item for a customer.
 
-    times : how many times as likely as for all customers together; None where the list isn't by traits, and for an item
-    that all together put back more than they take. score : by which the list is ordered; None for an item that is
-    listed for its popularity. why : the main reason.
+    times : how many times as likely as for all customers together, by traits; None where these have no part in the
+    list, and for an item that all together put back more than they take. score : by which the list is ordered; None for
+    an item that is listed for its popularity. why : what added most to the score: a trait, or an item that the customer
+    had.
     """
 
     item: Any

@@ -19,12 +19,19 @@ from ..items.next_item_blend import NextItemBlend
 from ..items.next_item_model import NextItemModel
 from ..items.ppmi_embedder import PPMIEmbedder
 from ..pipeline import PipelineConfig, make_embedder, prepare_corpus
+from ..pipeline.corpus import TokenizedLog
+from ..quality.lists import judge_lists
 from ..quality.retrieval import VectorScorer, evaluate_retrieval, oldest_first, split_sequences
+from ..quality.trait_coherence import Embed
+from ..quality.trait_prediction import Periods
 from ..quality.traits import CHECKS, evaluate_traits
 from ..report.facts import Figure
-from ..report.glossary import RETRIEVAL, retrieval_figures, trait_figures
+from ..report.glossary import LISTS, RETRIEVAL, list_figures, retrieval_figures, trait_figures
 
-__all__ = ["CHECKS", "DEFAULT_CHECKS", "Evaluation", "judge_items", "judge_traits", "next_item_scorer"]
+__all__ = [
+    "CHECKS", "DEFAULT_CHECKS", "Evaluation", "judge_items", "judge_recommendations", "judge_traits",
+    "next_item_scorer",
+]
 
 DEFAULT_CHECKS: tuple[str, ...] = ("coherence", "stability", "support", "prediction")
 
@@ -37,19 +44,23 @@ class Evaluation:
     ----------
     items : sessions, queries, and figures by scorer of the next item; None where it wasn't judged.
     traits : figures and protocol of `evaluate_traits`; None where it wasn't judged.
+    lists : right products in lists by counts, traits and both; None where it wasn't judged.
     """
 
     items: dict[str, Any] | None = None
     traits: dict[str, Any] | None = None
+    lists: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, strings and dicts, for JSON."""
-        return {name: one for name, one in (("items", self.items), ("traits", self.traits)) if one is not None}
+        parts = {"items": self.items, "traits": self.traits, "lists": self.lists}
+        return {name: one for name, one in parts.items() if one is not None}
 
     def explained(self) -> Rows[Figure]:
         """The main figures, each beside its control and with a sentence on what it says."""
         found = trait_figures(self.traits["figures"]) if self.traits else []
         found += retrieval_figures(self.items["scorers"]) if self.items else []
+        found += list_figures(self.lists) if self.lists else []
         return Rows(Figure, found)
 
     def to_frame(self, library: str | None = None) -> Any:
@@ -78,7 +89,24 @@ class Evaluation:
             for f in trait_figures(self.traits["figures"]):
                 control = "" if f.control is None else f" ({f.control_name}: {f.control:.3f})"
                 lines += [f"  {f.name}: {f.value:.3f}{control}, {f.verdict}", f"    {f.sentence}"]
+        if self.lists:
+            lines += [*([""] if lines else []), *_lists_text(self.lists)]
         return "\n".join(lines)
+
+
+def _lists_text(found: dict[str, Any]) -> list[str]:
+    def between(one: dict[str, float], *names: str) -> str:
+        return "" if names[0] not in one else "{:+.4f} ({:+.4f} to {:+.4f})".format(*(one[name] for name in names))
+
+    rows = [
+        (name, f"{one['precision']:.4f}", f"{one['low']:.4f}-{one['high']:.4f}", one["shown"],
+         between(one, "more", "more_low", "more_high")) for name, one in found["lists"].items()
+    ]
+    heads = ("list", f"precision@{found['k']}", "95%", "products shown", "more than item-kNN")
+    return [
+        f"New products in the last session of {found['customers']:,} customers, listed by the sessions before",
+        text_table(rows, heads, indent=2), f"  {LISTS.format(k=found['k'])}",
+    ]
 
 
 def _items_text(found: dict[str, Any]) -> list[str]:
@@ -163,23 +191,39 @@ def next_item_scorer(train: Sequences, n_items: int, workers: int) -> Callable[[
     return score
 
 
+def judge_recommendations(log: EventLog, config: PipelineConfig, *, k: int = 10) -> dict[str, Any]:
+    """The figures of `judge_lists`: each customer's last session, by the sessions before."""
+    corpus = prepare_corpus(log, config)
+    periods = Periods.of(corpus.sequences, len(corpus.vocabulary))
+    return judge_lists(
+        _trait_model(config), periods, corpus.vocabulary, embed=_embed(config, corpus), k=k, random_state=config.seed
+    )
+
+
 def judge_traits(
     log: EventLog, config: PipelineConfig, *, checks: Sequence[str] = DEFAULT_CHECKS, n_splits: int = 5,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The figures of `evaluate_traits`."""
     corpus = prepare_corpus(log, config)
+    found = evaluate_traits(
+        corpus.sequences, corpus.vocabulary, model=_trait_model(config), embed=_embed(config, corpus),
+        checks=checks, n_splits=n_splits, random_state=config.seed, progress=progress,
+    )
+    return {"method": config.trait_method, **found.as_dict()}
+
+
+def _trait_model(config: PipelineConfig) -> TraitModel:
+    return TraitModel(
+        config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
+    )
+
+
+def _embed(config: PipelineConfig, corpus: TokenizedLog) -> Embed | None:
+    """Vectors of tokens, for traits that need them."""
     n_tokens = len(corpus.vocabulary)
 
     def embed(part: Sequences) -> NDArray[np.float32]:
         return make_embedder(config, corpus.window).fit(part, n_items=n_tokens).item_vectors_
 
-    found = evaluate_traits(
-        corpus.sequences, corpus.vocabulary,
-        model=TraitModel(
-            config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
-        ),
-        embed=embed if resolve_recipe(config.trait_method).needs_vectors else None,
-        checks=checks, n_splits=n_splits, random_state=config.seed, progress=progress,
-    )
-    return {"method": config.trait_method, **found.as_dict()}
+    return embed if resolve_recipe(config.trait_method).needs_vectors else None

@@ -22,7 +22,7 @@ from ..pipeline.config import PipelineConfig
 from ..report.page import write_report
 from ..serving.store import TableStore
 from .answers import CustomerView, Neighbour, Trait
-from .evaluation import DEFAULT_CHECKS, Evaluation, judge_items, judge_traits
+from .evaluation import DEFAULT_CHECKS, Evaluation, judge_items, judge_recommendations, judge_traits
 from .listing import Listing
 from .shop import Shop, open_shop
 from .survey import survey
@@ -96,17 +96,19 @@ class Fitted:
         self, *, k: int = 20, by: str | None = None, checks: tuple[str, ...] = DEFAULT_CHECKS, n_splits: int = 5,
         max_queries: int | None = 20_000, progress: ProgressLike = None,
     ) -> Evaluation:
-        """Judge item vectors (next items of held-out sessions) and traits (unseen customers), beside controls.
+        """Judge item vectors (next items of held-out sessions), traits (unseen customers) and recommendations (new
+        products of last sessions), beside controls.
 
         The models are learned again without what is held out. k : length of the lists. by : hold out the latest
         sessions ("time", if known) or random ones ("session"). checks, n_splits : of `evaluate_traits`.
         """
         tell, config = as_progress(progress), self.result.config
         items = judge_items(self.log, config, by=by, k=k, max_queries=max_queries, progress=tell)
-        traits = None
+        traits = lists = None
         if self.result.customers is not None:
             traits = judge_traits(self.log, config, checks=checks, n_splits=n_splits, progress=tell)
-        self.evaluation = Evaluation(items, traits)
+            lists = judge_recommendations(self.log, config)
+        self.evaluation = Evaluation(items, traits, lists)
         return self.evaluation
 
     def report(self, path: str | os.PathLike[str], *, title: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Products for a customer, by traits or by the latest events, each with its reason."""
+"""Products for a customer, by counts and traits, by traits alone or by the latest events, each with its reason."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .._looks import Rows
 from ..pipeline import recorded_choice
+from ..serving.blended import recommend_blended
 from ..serving.next_model import next_model_of
-from ..serving.recommend import Recommendations, next_items, recommend_products
+from ..serving.ranking import Recommendations
+from ..serving.recommend import next_items, recommend_products
 from .answers import Recommended
 from .tables import Tables, parse_id
 
-BY = ("traits", "latest")
+BY = ("both", "traits", "latest")
 Reason = Callable[[int], str]
 
 
 def recommended(
-    tables: Tables, row: int | None, k: int, *, by: str = "traits", keep_bought: bool = False, allowed: Any = None,
+    tables: Tables, row: int | None, k: int, *, by: str = "both", keep_bought: bool = False, allowed: Any = None,
     exclude: Any = None, fallback: str | None = None,
 ) -> Rows[Recommended]:
     """Products for a customer (`row` None: one who isn't in the tables)."""
@@ -29,8 +32,11 @@ def recommended(
         start, stop = tables.customers.arrays["bought_offsets"][row : row + 2]
         bought = tables.customers.arrays["bought_items"][start:stop].astype(np.int64)
     options = _options(tables, k, allowed, exclude, fallback)
-    found, why = (_by_events if by == "latest" else _by_traits)(tables, row, bought, options)
-    return _listed(tables, found, why, tables.everyone if by == "traits" else None)
+    if by == "latest":
+        return _listed(tables, *_by_events(tables, row, bought, options), None)
+    both = by == "both" and row is not None and tables.blend is not None
+    found, why = (_by_both if both else _by_traits)(tables, row, bought, options)
+    return _listed(tables, found, why, _times(tables, row))
 
 
 def after_session(
@@ -52,6 +58,14 @@ def after_session(
     return _listed(tables, found, why, None), by
 
 
+def lists_of(tables: Tables, rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """(len(rows), k) what `recommended` lists for these customers, -1 past the end."""
+    bought, profiles = tables.items_of("bought", rows), np.asarray(tables.customers.vectors[rows])
+    if tables.blend is None:
+        return recommend_products(profiles, tables.affinity, k=k, seen=bought).rows
+    return recommend_blended(tables.blend, tables.items_of("history", rows), profiles, k=k, seen=bought).rows
+
+
 def _options(tables: Tables, k: int, allowed: Any, exclude: Any, fallback: str | None) -> dict[str, Any]:
     """What `recommend_products` and `next_items` take, ids of items as rows."""
     items = tables.items
@@ -63,22 +77,33 @@ def _options(tables: Tables, k: int, allowed: Any, exclude: Any, fallback: str |
 
 
 def _listed(
-    tables: Tables, found: Recommendations, why: Reason, everyone: NDArray[np.float32] | None
+    tables: Tables, found: Recommendations, why: Reason, times: NDArray[np.float32] | None
 ) -> Rows[Recommended]:
-    """The products found, each with its reason; `everyone`: the scores of all customers together, if by traits."""
+    """The products found, each with its reason; `times`: see `_times`, None where not by traits."""
     items, counts = tables.items, tables.items.arrays["counts"]
     filled = np.zeros(found.rows.shape, dtype=bool) if found.fallback is None else found.fallback
     return Rows(Recommended, [
         Recommended(
             item=items.ids[r],
             description=tables.text_of_item(r),
-            times=None if popular or everyone is None or everyone[r] <= 0 else float(s / everyone[r]),
+            times=None if popular or times is None or np.isnan(times[r]) else float(times[r]),
             score=None if popular else s,
             why=f"popular: {int(counts[r]):,} events" if popular else why(place),
         )
         for place, (r, s, popular) in enumerate(zip(found.rows.tolist(), found.scores.tolist(), filled.tolist()))
         if r >= 0
     ])
+
+
+def _times(tables: Tables, row: int | None) -> NDArray[np.float32] | None:
+    """(n_items,) how many times as likely as with all customers together each product is by the customer's traits; NaN
+    for one that all together put back more than they take."""
+    if row is None:
+        return None
+    own, all_ = tables.customers.vectors[row] @ tables.affinity, tables.everyone
+    times: NDArray[np.float32] = np.full(len(all_), np.nan, dtype=np.float32)
+    np.divide(own, all_, out=times, where=all_ > 0)
+    return times
 
 
 def _by_events(
@@ -121,5 +146,28 @@ def _by_traits(
         assert found.by_trait is not None
         trait = int(found.by_trait[place].argmax())
         return f"trait {trait}  {names[trait]}"
+
+    return found, why
+
+
+def _by_both(
+    tables: Tables, row: int | None, bought: NDArray[np.int64], options: dict[str, Any]
+) -> tuple[Recommendations, Reason]:
+    """Products by the items of a customer's history and by traits; and what added most to each one's score."""
+    assert row is not None
+    assert tables.blend is not None
+    rows, profile = np.array([row]), np.asarray(tables.customers.vectors[row])
+    own = tables.items_of("history", rows)
+    hidden = sparse.csr_array(
+        (np.ones(len(bought), np.float32), bought, [0, len(bought)]), shape=(1, len(tables.items))
+    )
+    found = recommend_blended(tables.blend, own, profile[None], seen=hidden, **options)[0]
+    reason, names = tables.blend.reasons(own.indices, profile), [trait["name"] for trait in tables.traits]
+
+    def why(place: int) -> str:
+        kind, which = reason(int(found.rows[place]))
+        if kind == "trait":
+            return f"trait {which}  {names[which]}"
+        return f"goes with {tables.items.ids[which]}  {tables.text_of_item(which)}".rstrip()
 
     return found, why

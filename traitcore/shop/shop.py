@@ -13,7 +13,7 @@ from .._validate import Checks
 from ..pipeline import live_customers, recorded_choice
 from ..report.page import write_report
 from ..serving.live_customers import LiveCustomers
-from ..serving.recommend import FALLBACKS
+from ..serving.ranking import FALLBACKS
 from .answers import CustomerView, Neighbour, Recommended, Trait
 from .items import find, meant, similar, texts_of
 from .listing import Listing, campaign, profiles, segments
@@ -113,7 +113,7 @@ class Shop:
         return customer_view(self.tables, customer, Checks("Shop.customer").integer("k", k, 1))
 
     def recommend(
-        self, customer: Any, k: int = 10, *, reasons: bool = True, by: str = "traits", keep_bought: bool = False,
+        self, customer: Any, k: int = 10, *, reasons: bool = True, by: str = "both", keep_bought: bool = False,
         allowed: Any = None, exclude: Any = None, fallback: str | None = None,
     ) -> Any:
         """Items for a customer, best first, without those bought.
@@ -121,7 +121,9 @@ class Shop:
         Parameters
         ----------
         reasons : True: `Rows` of `Recommended`, with the reason for each; False: a list of item ids.
-        by : "traits"; or "latest", what tends to follow the customer's latest events.
+        by : "both", traits and what goes with the items that the customer had, which lists more right products than
+            either on most logs; "traits" alone; or "latest", what tends to follow the customer's latest events. Tables
+            published before they held histories are asked by traits.
         keep_bought : items already bought may be listed.
         allowed, exclude : ids of items: only these, none of these.
         fallback : "popular" fills the list with the items of most events, also for a customer who isn't in the shop.

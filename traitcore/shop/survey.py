@@ -6,18 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ..pipeline.coverage import KEY as COVERAGE
 from ..pipeline.coverage import Coverage
 from ..pipeline.history import KEY as HISTORY
 from ..report.facts import Card, Facts, Figure, Kept, Lists, Point, Product, Suggestion
-from ..report.glossary import retrieval_figures, trait_figures
+from ..report.glossary import list_figures, retrieval_figures, trait_figures
 from ..report.layout import map_layout
-from ..serving.recommend import recommend_products
 from .cautions import warnings_of
 from .drift import drift_of
-from .recommending import recommended
+from .recommending import lists_of, recommended
 from .tables import Tables
 
 STRONG = 0.3  # share from which on a trait is strong in a customer, as in `describe_traits`
@@ -32,7 +30,7 @@ def survey(tables: Tables, *, quality: Mapping[str, Any] | None = None, title: s
     items, record = tables.items, _record(tables)
     coverage = Coverage.of_dict(items.metadata[COVERAGE]) if COVERAGE in items.metadata else None
     cards = _cards(tables) if tables.has_customers else ()
-    points, how, off = _points(tables)
+    points, how, off = points_of(tables, MAP_ITEMS)
     figures = _figures(quality)
     history = tables.customers.metadata.get(HISTORY) or {} if tables.has_customers else {}
     warnings = warnings_of(tables, coverage, record)
@@ -138,10 +136,11 @@ def _cards(tables: Tables) -> tuple[Card, ...]:
     return tuple(cards)
 
 
-def _points(tables: Tables) -> tuple[tuple[Point, ...], str, int]:
+def points_of(tables: Tables, most: int) -> tuple[tuple[Point, ...], str, int]:
+    """The `most` items of most events on a map, how they were laid out, and how many are left off it."""
     items, counts = tables.items, tables.items.arrays["counts"]
     known = np.flatnonzero((counts > 0) & (np.abs(items.vectors).sum(axis=1) > 0))
-    rows = known[np.argsort(-counts[known], kind="stable")[:MAP_ITEMS]]
+    rows = known[np.argsort(-counts[known], kind="stable")[:most]]
     if len(rows) < 2:
         return (), "", 0
     places, how = map_layout(items.vectors[rows])
@@ -179,18 +178,15 @@ def _figures(quality: Mapping[str, Any] | None) -> tuple[Figure, ...]:
     if not quality:
         return ()
     found = trait_figures(quality["traits"]["figures"]) if quality.get("traits") else []
-    return (*found, *(retrieval_figures(quality["items"]["scorers"]) if quality.get("items") else ()))
+    found += retrieval_figures(quality["items"]["scorers"]) if quality.get("items") else []
+    return (*found, *(list_figures(quality["lists"]) if quality.get("lists") else ()))
 
 
 def _lists(tables: Tables) -> Lists:
     """Recommendations of a sample of the customers, taken evenly over the table."""
     customers, items = tables.customers, tables.items
     rows = np.unique(np.linspace(0, len(customers) - 1, min(SAMPLE, len(customers))).astype(np.int64))
-    whole = (customers.arrays["bought_offsets"], customers.arrays["bought_items"])
-    bought = sparse.csr_array(
-        (np.ones(len(whole[1]), np.float32), whole[1], whole[0]), shape=(len(customers), len(items))
-    )[rows]
-    found = recommend_products(customers.vectors[rows], tables.affinity, k=LENGTH, seen=bought).rows
+    found = lists_of(tables, rows, LENGTH)
     shown = np.bincount(found[found >= 0], minlength=len(items))
     most = np.argsort(-shown, kind="stable")[:8]
     return Lists(

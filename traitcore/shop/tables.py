@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from .._errors import TableError
 from ..customers.describe import TopToken, TraitDescription
 from ..events.id_text import parse_id as parse
 from ..events.vocabulary import Vocabulary
 from ..pipeline import LeftOut, vocabulary_of
+from ..serving.blended import Blend
 from ..serving.index import KINDS, Index, open_index
 from ..serving.recommend import product_affinity
 from ..serving.store import TableStore, existing_store
@@ -95,6 +97,22 @@ class Tables:
     def everyone(self) -> NDArray[np.float32]:
         """(n_items,) the same for the mean of all customers."""
         return np.asarray(self.customers.vectors.mean(axis=0) @ self.affinity, dtype=np.float32)
+
+    def items_of(self, what: str, rows: NDArray[np.int64]) -> sparse.csr_array:
+        """(len(rows), n_items) ones: the items in the "history" of these customers, or those "bought"."""
+        offsets, items = (self.customers.arrays[f"{what}_{part}"] for part in ("offsets", "items"))
+        lengths = offsets[rows + 1] - offsets[rows]
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        found = items[np.arange(ends[-1]) + np.repeat(offsets[rows] - ends[:-1], lengths)]
+        ones = np.ones(len(found), dtype=np.float32)
+        return sparse.csr_array((ones, found, ends), shape=(len(rows), len(self.items)))
+
+    @cached_property
+    def blend(self) -> Blend | None:
+        """Scores of products by counts and traits; None for tables published before these held histories."""
+        if "history_offsets" not in self.customers.arrays:
+            return None
+        return Blend(self.items_of("history", np.arange(len(self.customers))), self.affinity)
 
     def exemplars(self, trait: int, n: int = 3) -> list[int]:
         """Rows of the customers in whom a trait is strongest, of those with a median history or more: the shares of

@@ -56,27 +56,33 @@ def customer_schema(user: pa.DataType) -> pa.Schema:
     floats = pa.list_(pa.float32())
     return pa.schema([
         ("user", user), ("profile", floats), ("raw_profile", floats), ("vector", floats), ("events", pa.int64()),
-        ("recent", pa.list_(pa.int32())), ("bought", pa.list_(pa.int32())),
+        ("recent", pa.list_(pa.int32())), ("history", pa.list_(pa.int32())),
+        ("bought", pa.list_(pa.int32())),
     ])
 
 
 def make_customers(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Traits, vector, latest tokens and items bought of each customer."""
+    """Traits, vector, latest tokens, items and items bought of each customer."""
     model = TraitModel.from_arrays(options["arrays"], options["params"])
     for batch in batches:
         sequences = sequences_of(batch)
         pooled = customer_vectors(sequences, options["table"].vectors, **options["pooling"])
         raw = model.transform_raw(sequences)
         owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))
-        item = options["bought"][sequences.tokens]
-        pairs = np.unique(owner[item >= 0].astype(np.int64) << 32 | item[item >= 0])
-        edges = np.searchsorted(pairs >> 32, np.arange(batch.num_rows + 1))
         yield {
             "user": batch.column("user"), "profile": _as_rows(rows_to_shares(raw)), "raw_profile": _as_rows(raw),
             "vector": _as_rows(pooled.vectors), "recent": _as_rows(latest_tokens(sequences, options["recent"])),
             "events": pa.array(np.bincount(owner, minlength=batch.num_rows)),
-            "bought": as_lists(edges, pa.array((pairs & 0xFFFFFFFF).astype(np.int32))),
+            "history": _item_lists(owner, options["item"][sequences.tokens], batch.num_rows),
+            "bought": _item_lists(owner, options["bought"][sequences.tokens], batch.num_rows),
         }
+
+
+def _item_lists(owner: NDArray[Any], item: NDArray[Any], n: int) -> pa.ListArray:
+    """Each owner's items, rising, each once; -1 is none."""
+    pairs = np.unique(owner[item >= 0].astype(np.int64) << 32 | item[item >= 0])
+    edges = np.searchsorted(pairs >> 32, np.arange(n + 1))
+    return as_lists(edges, pa.array((pairs & 0xFFFFFFFF).astype(np.int32)))
 
 
 def _as_rows(matrix: NDArray[Any]) -> pa.ListArray:

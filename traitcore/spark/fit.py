@@ -217,6 +217,7 @@ def _customers(
     options = model_options(model) | {
         "table": EmbeddingTable(corpus.vocabulary.tokens, embedder.item_vectors_), "recent": config.recent,
         "pooling": pooling_options(corpus.vocabulary, config.pooling), "bought": _items_bought(corpus),
+        "item": corpus.vocabulary.token_item,
     }
     schema = customer_schema(engine.user_type(corpus.frame))
     table = engine.collected(engine.run(corpus.frame, "customers", schema, options))
@@ -231,13 +232,15 @@ def _customers(
     assert part.owner_ids is not None
     if len(part.owner_ids) < len(ids):
         traits = told_of_all(traits, np.searchsorted(ids, part.owner_ids), profiles)
-    bought = table.column("bought").combine_chunks()
+    history, bought = (table.column(name).combine_chunks() for name in ("history", "bought"))
     customers = EmbeddingTable(
         ids,
         profiles,
         arrays={
             "raw_profiles": rows("raw_profile"), "embeddings": rows("vector"), "recent": rows("recent"),
             "events": table.column("events").to_numpy(),
+            "history_offsets": history.offsets.to_numpy().astype(np.int64),
+            "history_items": history.flatten().to_numpy(),
             "bought_offsets": bought.offsets.to_numpy().astype(np.int64), "bought_items": bought.flatten().to_numpy(),
         },
         metadata=metadata | {"kind": "customers", "traits": [asdict(trait) for trait in traits]},
