@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,8 +103,8 @@ def test_task_recall_through_an_index_counts_each_item_once() -> None:
         )
         asked = tc.Sequences.from_lists([rng.integers(0, 40, rng.integers(1, 7)).tolist() for _ in range(200)])
         targets = rng.integers(0, 40, 200).astype(np.int32)
-        kept: list[dict[str, float]] = []
-        bench = SimpleNamespace(row=lambda *_, **figures: kept.append(figures))
+        kept: list[dict[str, Any]] = []
+        bench = SimpleNamespace(row=lambda name, row, **figures: kept.append({"of": (name, row), **figures}))
         next_item.ask_a_graph(bench, "some", model, asked, targets)
         assert kept[0]["exact"] == pytest.approx(100 * np.mean(model.rank(asked, targets) <= 20))
         assert abs(kept[0]["recall_at_20"] - kept[0]["exact"]) < 3
