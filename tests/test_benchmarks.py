@@ -5,10 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytest
 
 import traitcore as tc
+from benchmarks.compare import next_item
 from benchmarks.neighbours_next_item import SessionNeighbours
 
 SUITE = Path(__file__).resolve().parents[1] / "benchmarks" / "suite"
@@ -76,3 +81,30 @@ def test_the_session_neighbours_follow_their_paper() -> None:
                 idf = np.log(30 / sum(item in s for s in train))
                 expected[item] += alike[other] * max(0.0, 1 - 0.1 * shared[other]) * idf
         np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_invoices_are_split_by_time_and_unknown_items_left_out(tmp_path: Path) -> None:
+    lines = [(str(100 + i // 2), f"item {i % 5}", 1, i // 2) for i in range(40)]
+    lines += [("119", "new", 1, 19), ("C7", "item 0", 1, 3), ("103", "item 9", -1, 3)]
+    table = pd.DataFrame(lines, columns=["InvoiceNo", "StockCode", "Quantity", "InvoiceDate"])
+    table.sample(frac=1, random_state=0).sort_values("InvoiceNo", kind="stable").to_parquet(tmp_path / "shop.parquet")
+    train, test = next_item.invoices(tmp_path / "shop.parquet")
+    assert (len(train), train.n_tokens, len(test), test.n_tokens) == (18, 36, 2, 4)
+    assert train.largest_token() == 4
+
+
+def test_task_recall_through_an_index_counts_each_item_once() -> None:
+    """By exact search it is that of the ranks, with a bonus of either sign for what a session has."""
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(0)
+    kept: list[dict[str, Any]] = []
+    bench = SimpleNamespace(row=lambda name, row, **figures: kept.append({"of": (name, row), **figures}))
+    for bonus in (-3.0, 0.0, 3.0):
+        model = tc.NextItemModel.from_arrays(
+            rng.normal(size=(300, 8)), rng.normal(size=300), [1.0, 0.5, 0.2], [bonus, bonus / 2, bonus / 3], scale=4.0
+        )
+        asked = tc.Sequences.from_lists([rng.integers(0, 40, rng.integers(1, 7)).tolist() for _ in range(200)])
+        targets = rng.integers(0, 40, 200).astype(np.int32)
+        next_item.ask_a_graph(bench, "some", model, asked, targets)
+        assert kept[-1]["exact"] == pytest.approx(100 * np.mean(model.rank(asked, targets) <= 20))
+        assert abs(kept[-1]["recall_at_20"] - kept[-1]["exact"]) < 3

@@ -66,6 +66,12 @@ def invoices(path: Path) -> tuple[tc.Sequences, tc.Sequences]:
     return parts[0], parts[1]
 
 
+def shuffled(sessions: tc.Sequences, rng: np.random.Generator) -> tc.Sequences:
+    """Each session's items in random order."""
+    row = np.repeat(np.arange(len(sessions)), np.diff(sessions.offsets))
+    return tc.Sequences(sessions.tokens[np.lexsort((rng.random(len(row)), row))], sessions.offsets)
+
+
 def report(ranks: NDArray[np.float64], sessions: NDArray[np.int64]) -> RetrievalReport:
     hit = ranks <= 20
     return RetrievalReport(
@@ -145,7 +151,10 @@ def sets(bench: Any) -> Iterator[tuple[str, tc.Sequences, tc.Sequences]]:
         if None not in paths:
             yield name, read_sessions(paths[0]), read_sessions(paths[1])
     if (path := bench.path("online_retail/online_retail.parquet")) is not None:
-        yield "online retail", *invoices(path)
+        train, test = invoices(path)
+        yield "online retail", train, test
+        rng = np.random.default_rng(0)
+        yield "online retail, lines of an invoice shuffled", shuffled(train, rng), shuffled(test, rng)
     shop = tc.simulate_events(n_users=300 if bench.quick else 3000, n_items=2000, n_traits=20, seed=1)
     corpus = tc.tokenize(tc.split_sessions(shop.log), min_count=1)
     train, test = split_sequences(corpus.sequences, test_share=0.1)
