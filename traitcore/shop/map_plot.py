@@ -51,7 +51,7 @@ def plot_map(shop: Shop | Fitted, *, max_items: int = MAP_ITEMS) -> Any:
     >>> figure.axes[0].get_title("left")[:8]
     '39 items'
     """
-    asked: Shop = getattr(shop, "shop", shop)
+    asked: Any = getattr(shop, "shop", shop)
     CHECK.instance("shop", asked, Shop)
     max_items = CHECK.integer("max_items", max_items, 2)
     try:
