@@ -17,10 +17,18 @@ class UsageError(ValueError):
 STORE = "traitcore-store"
 WITH_WARNINGS = 4  # exit code: published, but the guardrails warned, or failed and were forced
 
+
+def count_or_auto(text: str) -> int | str:
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a number, or auto. Got {text!r} instead") from None
+
+
 # Field of PipelineConfig -> (type or choices, default, help). The defaults are repeated here so that --help doesn't
 # import the whole library; a test compares the two.
 LEARNING: dict[str, tuple[Any, Any, str]] = {
-    "n_traits": (int, 16, "traits to find"),
+    "n_traits": (count_or_auto, 16, "traits to find; auto: as many as last time, or else chosen by refits"),
     "trait_method": (str, "spectral", "how traits are found (see TraitModel)"),
     "customers": (
         ("auto", "users", "sessions", "none"), "auto",
@@ -93,7 +101,7 @@ def add_learning_options(parser: argparse.ArgumentParser, names: Sequence[str] =
         if isinstance(kind, tuple):
             group.add_argument(flag, choices=kind, default=argparse.SUPPRESS, help=shown)
         else:
-            metavar = {int: "N", float: "X", str: "NAME"}[kind]
+            metavar = {int: "N", float: "X", str: "NAME", count_or_auto: "N"}[kind]
             group.add_argument(flag, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=shown)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from .._validate import Checks
 from ..customers.pooling import METHODS as POOLING
@@ -42,7 +42,8 @@ class PipelineConfig:
     customers : "users", "sessions" (each session is its own customer), "none" (item vectors only), or "auto": users
         where the log has them, else none.
     pooling : method of `customer_vectors`; "attention" is learned first and needs customers with two sessions or more.
-    n_traits, trait_method : of `TraitModel`.
+    n_traits, trait_method : of `TraitModel`. n_traits="auto": as many as the traits that are continued, or else what
+        `choose_n_traits` finds, in the time of some fifty fits; a result's config has the number.
     recent : number of latest tokens kept with each customer, for recommendations.
     workers, seed : threads (-1: all cores), which change no byte of the result, and the seed of every stage.
     parallel : of `SgnsOptions`; "hogwild" gives up that promise.
@@ -68,7 +69,7 @@ class PipelineConfig:
     behaviour_weight: float = 0.7
     customers: str = "auto"
     pooling: str = "tfidf"
-    n_traits: int = 16
+    n_traits: int | Literal["auto"] = 16
     trait_method: str = "spectral"
     recent: int = 20
     workers: int = 1
@@ -100,6 +101,11 @@ class PipelineConfig:
             "seed": self.seed,
         }
 
+    def trait_count(self) -> int:
+        """`n_traits`, which is a number once there is a corpus (`with_trait_count`)."""
+        assert self.n_traits != "auto"
+        return self.n_traits
+
     def recorded(self) -> dict[str, Any]:
         """The settings that shape a result, by name, as published with it: all but `workers`."""
         return {name: value for name, value in asdict(self).items() if name != "workers"}
@@ -115,6 +121,9 @@ class PipelineConfig:
         CHECK.integer("recent", self.recent, 0)
         CHECK.integer("min_length", self.min_length, 1)
         CHECK.integer("min_count", self.min_count, 1)
-        CHECK.integer("n_traits", self.n_traits, 1)
+        if isinstance(self.n_traits, str) and self.n_traits != "auto":
+            raise CHECK.value_error("n_traits", "an int, or 'auto'", self.n_traits)
+        if self.n_traits != "auto":
+            CHECK.integer("n_traits", self.n_traits, 1)
         CHECK.integer("vector_size", self.vector_size, 1)
         CHECK.real("gap_seconds", self.gap_seconds, 0.0, open_low=True)

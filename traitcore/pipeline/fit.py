@@ -42,6 +42,7 @@ from .publish import TABLES, log_source, publish_tables
 from .refits import compare_refits
 from .stages import Run, Stage
 from .tables import customer_table, item_table, token_table, with_next_model
+from .trait_count import with_trait_count
 from .trait_versions import KEY as CONTINUES
 from .trait_versions import PublishedTraits, carry_names, check_names
 
@@ -146,7 +147,8 @@ def fit_pipeline(
     if store is not None and not isinstance(store, TableStore):
         store = TableStore(store)
     if with_customers(config, log):
-        check_names(names, config.n_traits)
+        if config.n_traits != "auto":
+            check_names(names, config.n_traits)
         published = PublishedTraits.of(store)
     elif names:
         raise CHECK.value_error("trait_names", "left out: this run makes no customers, so no traits", names)
@@ -172,6 +174,8 @@ def run_pipeline(
         kept["report"] = getattr(embedder, "report_", None)
     learned = None
     if with_customers(config, log):
+        config = with_trait_count(corpus, config, make_embedder, published, run)
+        check_names(names, config.trait_count())
         learned = _learn_customers(corpus, embedder, config, catalogue, run, published, names)
     with run.stage("tables") as kept:
         result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)

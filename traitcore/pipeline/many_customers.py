@@ -120,7 +120,7 @@ def fit_traits(
         drawn = np.sort(np.random.default_rng([config.seed, 17]).permutation(n)[:SAMPLE])
         sample = take_owners(sequences, drawn)
     model = TraitModel(
-        config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
+        config.trait_count(), method=config.trait_method, random_state=config.seed, workers=config.workers
     ).fit(sample, vocabulary, item_vectors=vectors, previous=previous, progress=progress)
     return model, sample, drawn
 

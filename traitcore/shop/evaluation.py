@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .._looks import Rows, text_table
 from .._progress import Progress
-from ..customers.traits import TraitModel, resolve_recipe
+from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.sequences import Sequences
 from ..items.next_item import NextItemCounts
@@ -19,10 +19,10 @@ from ..items.next_item_blend import NextItemBlend
 from ..items.next_item_model import NextItemModel
 from ..items.ppmi_embedder import PPMIEmbedder
 from ..pipeline import PipelineConfig, make_embedder, prepare_corpus
-from ..pipeline.corpus import TokenizedLog
+from ..pipeline.stages import Run
+from ..pipeline.trait_count import embed_of, with_trait_count
 from ..quality.lists import judge_lists
 from ..quality.retrieval import VectorScorer, evaluate_retrieval, oldest_first, split_sequences
-from ..quality.trait_coherence import Embed
 from ..quality.trait_prediction import Periods
 from ..quality.traits import CHECKS, evaluate_traits
 from ..report.facts import Figure
@@ -194,9 +194,11 @@ def next_item_scorer(train: Sequences, n_items: int, workers: int) -> Callable[[
 def judge_recommendations(log: EventLog, config: PipelineConfig, *, k: int = 10) -> dict[str, Any]:
     """The figures of `judge_lists`: each customer's last session, by the sessions before."""
     corpus = prepare_corpus(log, config)
+    config = with_trait_count(corpus, config, make_embedder, None, Run(None))
     periods = Periods.of(corpus.sequences, len(corpus.vocabulary))
     return judge_lists(
-        _trait_model(config), periods, corpus.vocabulary, embed=_embed(config, corpus), k=k, random_state=config.seed
+        _trait_model(config), periods, corpus.vocabulary, embed=embed_of(corpus, config, make_embedder), k=k,
+        random_state=config.seed,
     )
 
 
@@ -206,8 +208,9 @@ def judge_traits(
 ) -> dict[str, Any]:
     """The figures of `evaluate_traits`."""
     corpus = prepare_corpus(log, config)
+    config = with_trait_count(corpus, config, make_embedder, None, Run(progress))
     found = evaluate_traits(
-        corpus.sequences, corpus.vocabulary, model=_trait_model(config), embed=_embed(config, corpus),
+        corpus.sequences, corpus.vocabulary, model=_trait_model(config), embed=embed_of(corpus, config, make_embedder),
         checks=checks, n_splits=n_splits, random_state=config.seed, progress=progress,
     )
     return {"method": config.trait_method, **found.as_dict()}
@@ -215,15 +218,5 @@ def judge_traits(
 
 def _trait_model(config: PipelineConfig) -> TraitModel:
     return TraitModel(
-        config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
+        config.trait_count(), method=config.trait_method, random_state=config.seed, workers=config.workers
     )
-
-
-def _embed(config: PipelineConfig, corpus: TokenizedLog) -> Embed | None:
-    """Vectors of tokens, for traits that need them."""
-    n_tokens = len(corpus.vocabulary)
-
-    def embed(part: Sequences) -> NDArray[np.float32]:
-        return make_embedder(config, corpus.window).fit(part, n_items=n_tokens).item_vectors_
-
-    return embed if resolve_recipe(config.trait_method).needs_vectors else None

@@ -94,7 +94,7 @@ def fit(
     ----------
     df : as of `sessions`; columns : its arguments of the columns, such as {"user": "customer", "action": None}.
     config, options : PipelineConfig and changes to it. method is "item2vec" or "ppmi", pooling "mean", "tfidf" or
-        "recency", customers "auto", "users" or "none".
+        "recency", customers "auto", "users" or "none", n_traits a number.
     store, force, progress : as of `fit_pipeline`. The guardrails know one refit, with another seed; traits are learned
         anew, so their rows and names are not those that were published before.
     partitions, path : as of `sessions`.
@@ -108,6 +108,7 @@ def fit(
     config.check()
     for name, allowed in _ONLY.items():
         CHECK.choice(name, getattr(config, name), allowed)
+    CHECK.integer("n_traits", config.n_traits, 1)  # "auto" would fit them some fifty times
     CHECK.integer("trait_tokens", trait_tokens, 1)
     given = dict(columns or {})
     with_customers = config.customers != "none" and given.get("user", "user_id") is not None
@@ -170,7 +171,7 @@ def plan(config: PipelineConfig, with_customers: bool, trait_tokens: int, path: 
         f"vectors, {8 * size} bytes a token",
     ]
     if with_customers:
-        row = 4 * (2 * config.n_traits + size + config.recent) + 16
+        row = 4 * (2 * config.trait_count() + size + config.recent) + 16
         lines.append(
             f"to the driver: the sequences of customers with about {trait_tokens:,} tokens (12 bytes each), from which "
             f"traits are learned; {row} bytes a customer for their table"
@@ -203,7 +204,7 @@ def _shaped(
     """The model of traits, and the sequences of the customers who shaped it."""
     part = corpus.collect(most_tokens=most_tokens).sequences
     model = TraitModel(
-        config.n_traits, method=config.trait_method, random_state=config.seed, workers=config.workers
+        config.trait_count(), method=config.trait_method, random_state=config.seed, workers=config.workers
     ).fit(part, corpus.vocabulary, item_vectors=embedder.item_vectors_, progress=run.stage_progress("traits"))
     return model, part
 
