@@ -32,7 +32,7 @@ COMPILED = {
     "count_cooccurrences", "merge_counts", "subtract_counts", "train_sgns_from_counts", "random_walks", "WalkCorpus",
     "WalkEmbedder", "PPMIEmbedder", "NextItemCounts", "NextItemModel", "NextItemBlend", "next_model_of",
     "AttentionPooling", "TraitModel", "choose_n_traits", "describe_traits", "evaluate_traits", "plot_traits",
-    "fit_pipeline", "verify_run", "Fitted", "fit", "Shop", "open_shop",
+    "plot_map", "fit_pipeline", "verify_run", "Fitted", "fit", "Shop", "open_shop",
 }
 
 

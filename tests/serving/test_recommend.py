@@ -223,12 +223,13 @@ def test_big_batches_equal_small_ones():
         np.testing.assert_array_equal(tc.recommend_products(profiles[row], affinity, k=4).rows, whole.rows[row])
 
 
-def test_models_rank_a_batch_in_blocks_as_they_rank_one(monkeypatch):
+@pytest.mark.parametrize("k", [4, 12])
+def test_models_rank_a_batch_in_blocks_as_they_rank_one(monkeypatch, k):
     rng = np.random.default_rng(0)
     sessions = tc.Sequences.from_lists([rng.integers(0, 12, rng.integers(0, 6)) for _ in range(40)])
     fitted = tc.NextItemModel(vector_size=4, epochs=1).fit(sessions, n_items=12)
     blend = tc.NextItemBlend(model=tc.NextItemModel(vector_size=4, epochs=1)).fit(sessions, n_items=12)
-    how = {"k": 4, "exclude_seen": True, "exclude": [3], "fallback": "popular", "popularity": np.arange(12)}
+    how = {"k": k, "exclude_seen": True, "exclude": [3], "fallback": "popular", "popularity": np.arange(12)}
     for model in (fitted, blend, tc.NextItemCounts().fit(sessions, n_items=12)):
         monkeypatch.setattr(recommend, "BLOCK", 2_000_000)
         alone = [tc.next_items(session, model=model, **how) for session in sessions]
@@ -243,8 +244,8 @@ def test_models_rank_a_batch_in_blocks_as_they_rank_one(monkeypatch):
         for row, session in enumerate(sessions):
             listed_ = batch.rows[row][~batch.fallback[row]].tolist()
             closed = {3, *session.tolist()}
-            assert listed_ == ranked(want[row], 4, closed, signed=scores is want)
-        assert len(tc.next_items(sessions.take([]), model=model, k=4).rows) == 0
+            assert listed_ == ranked(want[row], k, closed, signed=scores is want)
+        assert len(tc.next_items(sessions.take([]), model=model, k=k).rows) == 0
     with pytest.raises(tc.NotFittedError):
         tc.next_items([0], model=tc.NextItemModel())
 

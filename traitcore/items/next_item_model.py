@@ -290,6 +290,7 @@ class NextItemModel(ParamsMixin):
         -------
         items int32 and scores float32: (n_sessions, k), or (k,) for one session; -1 and NaN where fewer may be listed.
         """
+        self._check_fitted("vectors_")
         check = Checks(f"{type(self).__name__}.recommend")
         alone = None if isinstance(sessions, Sequences) else self._session(sessions)
         count = check.integer("k", k, 1)
@@ -450,7 +451,6 @@ class NextItemModel(ParamsMixin):
 
     def _session(self, session: Any) -> NDArray[np.int32]:
         """Items of a single session; `_sessions` says what is wrong."""
-        self._check_fitted("vectors_")
         tokens = Checks(type(self).__name__).array("sessions", session, dtype=np.int32, shape=(None,))
         if len(tokens) and int(tokens.view(np.uint32).max()) >= self.n_items_:
             self._sessions(tokens)

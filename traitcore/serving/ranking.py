@@ -103,15 +103,25 @@ def ranked(
             n_found = len(top)
             found[q, :n_found], best[q, :n_found] = top, row[top]
             if popular is not None and n_found < k:
-                free = np.ones(n_columns, dtype=bool) if eligible is None else eligible.copy()
-                free[hidden] = free[top] = False
-                more = popular[free[popular]][: k - n_found]
-                found[q, n_found : n_found + len(more)], filled[q, n_found : n_found + len(more)] = more, True
+                more = fill_up(found[q], n_found, popular, eligible, hidden, n_columns)
+                filled[q, n_found : n_found + more] = True
     by_trait = None
     if table is not None:
         listed = ((found >= 0) & ~filled)[:, :, None]
         by_trait = np.where(listed, rows[:, None, :] * table.T[found], np.float32(0))
     return Recommendations(found, best, by_trait, None if popular is None else filled)
+
+
+def fill_up(
+    listed: NDArray[np.int64], n_found: int, popular: NDArray[np.int64], eligible: NDArray[np.bool_] | None,
+    hidden: NDArray[Any], n_items: int,
+) -> int:
+    """Put popular items that may be listed behind the first `n_found` of a list; returns how many."""
+    free = np.ones(n_items, dtype=bool) if eligible is None else eligible.copy()
+    free[hidden] = free[listed[:n_found]] = False
+    more = popular[free[popular]][: len(listed) - n_found]
+    listed[n_found : n_found + len(more)] = more
+    return len(more)
 
 
 def one_each(columns: NDArray[np.int64], width: int) -> sparse.csr_array:

@@ -23,7 +23,7 @@ from ..items.next_item_blend import NextItemBlend
 from ..items.next_item_model import NextItemModel
 from ..items.next_item_queries import steps_back
 from ..items.next_item_ranking import may_list
-from .ranking import BLOCK, Recommendations, one_each, popular_items, ranked, seen_items
+from .ranking import BLOCK, Recommendations, fill_up, one_each, popular_items, ranked, seen_items
 
 
 def find_similar_customers(
@@ -268,8 +268,8 @@ def next_items(
             raise check.value_error("model", "given alone, without vectors and counts", type(model).__name__)
         if not isinstance(model, (NextItemModel, NextItemBlend, NextItemCounts)):
             raise check.type_error("model", "a NextItemModel, NextItemBlend or NextItemCounts, or None", model)
-        if single and isinstance(model, NextItemModel) and fallback is popularity is None:
-            listed = _live(check, sessions, model, k, exclude_seen, allowed, exclude)
+        if single and isinstance(model, NextItemModel):
+            listed = _live(check, sessions, model, k, exclude_seen, allowed, exclude, fallback, popularity)
             if listed.scores.all():  # items of score 0 aren't listed
                 return listed
         batch = _batch(sessions)
@@ -307,14 +307,23 @@ def _batch(sessions: Any) -> Sequences:
 
 
 def _live(
-    check: Checks, session: Any, model: NextItemModel, k: int, exclude_seen: bool, allowed: Any, exclude: Any
+    check: Checks, session: Any, model: NextItemModel, k: int, exclude_seen: bool, allowed: Any, exclude: Any,
+    fallback: Any, popularity: Any,
 ) -> Recommendations:
     """`next_items` of one session, items of score 0 among them."""
     model._check_fitted("n_items_")
+    popular = popular_items(check, model.n_items_, fallback, popularity)
     may = None if allowed is None and exclude is None else may_list(check, model.n_items_, allowed, exclude)
     skip = check.boolean("exclude_seen", exclude_seen)
     items, scores = model.recommend(session, k=k, exclude_seen=skip, allowed=may)
-    return Recommendations(items.astype(np.int64), scores)
+    rows, n_found = items.astype(np.int64), int(np.count_nonzero(items >= 0))
+    if popular is None:
+        return Recommendations(rows, scores)
+    filled = np.zeros(k, dtype=bool)
+    if n_found < k:
+        hidden = np.asarray(session, dtype=np.int64) if skip else np.zeros(0, dtype=np.int64)
+        filled[n_found : n_found + fill_up(rows, n_found, popular, may, hidden, model.n_items_)] = True
+    return Recommendations(rows, scores, fallback=filled)
 
 
 def _by_model(
