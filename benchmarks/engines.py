@@ -92,9 +92,9 @@ def line_of(engine: str, code: str, items: tc.EmbeddingTable, queries: Any) -> s
                     equal, seen = run(code, items, queries, folder)
         except Exception as error:  # whatever an engine raises is its row of the table
             return f"| {engine} | {version} | FAILED: {type(error).__name__}: {str(error).splitlines()[0][:90]} | | | |"
-    told = {None: "not kept by it", True: "yes", False: "NO"}[seen]
+    kept = {None: "not kept by it", True: "yes", False: "NO"}[seen]
     seconds = time.perf_counter() - start
-    return (f"| {engine} | {version} | {len(items):,} x {items.dimension} | {equal} of {len(queries)} | {told} | "
+    return (f"| {engine} | {version} | {len(items):,} x {items.dimension} | {equal} of {len(queries)} | {kept} | "
             f"{seconds:.1f} s |")
 
 

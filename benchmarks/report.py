@@ -32,10 +32,10 @@ def processor() -> str:
     """
     name = platform.processor() or platform.machine()
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        told = ""
-    fields = dict(re.findall(r"^([a-z ]+?)\s*: (.+)$", told, flags=re.MULTILINE))
+        cpuinfo = ""
+    fields = dict(re.findall(r"^([a-z ]+?)\s*: (.+)$", cpuinfo, flags=re.MULTILINE))
     name = fields.get("model name", name)
     facts = [f"{part} {fields[key]}" for part, key in (("family", "cpu family"), ("model", "model")) if key in fields]
     facts += ["AVX-512"] if "avx512f" in fields.get("flags", "").split() else []

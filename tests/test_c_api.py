@@ -122,7 +122,7 @@ def test_fold_in(library: Any) -> None:
         assert code == OK, library.traitcore_last_error()
         expected = tc.solve_weights(X, H, tol=1e-6, max_iter=400)
         assert (W >= 0).all()
-        # Equal components share their weight in any way: what is told apart are the rows that they make.
+        # Equal components share their weight in any way: what can be compared are the rows that they make.
         np.testing.assert_allclose(W @ H, expected @ H, rtol=1e-3, atol=1e-4)
     W = np.empty((50, 2), np.float32)
     nothing = np.zeros((2, 21), np.float32)

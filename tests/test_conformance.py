@@ -1,6 +1,6 @@
 """One suite over the boundary: every public function, every array it takes, in every layout and dtype.
 
-The right answer, or the house error; never a wrong number, never a write into the caller's array.
+The right answer, or the library's own error; never a wrong number, never a write into the caller's array.
 """
 
 from __future__ import annotations
@@ -238,8 +238,8 @@ def test_masks_are_never_lost(case: Case) -> None:
     expected = case.call(**case.arrays)
     for name, array in case.arrays.items():
         dense = array.toarray() if sparse.issparse(array) else array
-        told = {"merge_counts": "counts", "train_sgns start": "start"}.get(case.name, name)
-        with pytest.raises((ValueError, TypeError), match=f"'{told}.*' parameter .*masked|Tokens must not be null"):
+        named = {"merge_counts": "counts", "train_sgns start": "start"}.get(case.name, name)
+        with pytest.raises((ValueError, TypeError), match=f"'{named}.*' parameter .*masked|Tokens must not be null"):
             case.call(**case.arrays | {name: masked(dense)})
         if not sparse.issparse(array):
             assert_same(case.call(**case.arrays | {name: np.ma.array(array)}), expected, case.rtol)
@@ -345,8 +345,8 @@ def test_no_huge_integer_reaches_the_native_core(name: str, parameter: str) -> N
     for huge in (2**40, 2**64, 2**70, -(2**70)):
         if huge < 2**64 and parameter in ("random_state", "seed", "n_unknown", "n_documents", "epoch_tokens"):
             continue  # a good value
-        told = "ContentEncoder" if name == "content_features" else name
-        with pytest.raises((ValueError, TypeError), match=f"'{parameter}' parameter of {told} must be"):
+        named = "ContentEncoder" if name == "content_features" else name
+        with pytest.raises((ValueError, TypeError), match=f"'{parameter}' parameter of {named} must be"):
             getattr(tc, name)(**NEEDED[name] | {parameter: huge})
 
 

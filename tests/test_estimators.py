@@ -97,8 +97,8 @@ def test_every_number_refuses_nan_and_far_below_zero(cls: type[ParamsMixin]) -> 
             continue
         wrong = [float("nan")] if name == "ns_exponent" else [float("nan"), -7]
         for bad in wrong:
-            told = refusal(cls(**{name: bad}))
-            assert f"'{name}'" in told, f"{cls.__name__}({name}={bad}): {told}"
+            message = refusal(cls(**{name: bad}))
+            assert f"'{name}'" in message, f"{cls.__name__}({name}={bad}): {message}"
 
 
 @pytest.mark.parametrize("cls", ESTIMATORS, ids=lambda c: c.__name__)

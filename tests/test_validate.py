@@ -43,8 +43,8 @@ def test_column_indices_outside_the_matrix_are_refused(column: int, canonical: b
     X.indices[1] = column
     if canonical:  # a stale flag keeps scipy from looking again
         X.has_canonical_format = True
-    told = rf"'X' parameter of f must be .*column indices in \[0, 4\).*{column} at row 0"
-    with pytest.raises(ValueError, match=told):
+    message = rf"'X' parameter of f must be .*column indices in \[0, 4\).*{column} at row 0"
+    with pytest.raises(ValueError, match=message):
         Checks("f").csr("X", X)
 
 
@@ -56,7 +56,7 @@ def test_the_row_of_a_bad_index_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("indptr", "told"),
+    ("indptr", "said"),
     [
         ([0, 3, 2, 3], "3 followed by 2 at row 1"),
         ([0, -1, 2, 3], "0 followed by -1 at row 0"),
@@ -65,11 +65,11 @@ def test_the_row_of_a_bad_index_is_named() -> None:
         ([0, 2, 3], "3 from 0 to 3"),
     ],
 )
-def test_pointers_outside_the_entries_are_refused(indptr: list[int], told: str) -> None:
+def test_pointers_outside_the_entries_are_refused(indptr: list[int], said: str) -> None:
     X = matrix()
     X.indptr = np.array(indptr, np.int32)
     X.has_canonical_format = True
-    with pytest.raises(ValueError, match=f"indptr.*{told}"):
+    with pytest.raises(ValueError, match=f"indptr.*{said}"):
         Checks("f").csr("X", X)
 
 

@@ -16,7 +16,7 @@ _STEPS = 100
 
 
 class ProgressSteps:
-    """Work done by any number of threads, told to the callback in fixed steps.
+    """Work done by any number of threads, reported to the callback in fixed steps.
 
     The callback gets the same calls for any number of workers: `done` is 1/100, 2/100, ... of `total`, each once and
     in order, and `total` last. Only the thread that made this object calls it: when that thread itself adds work, or

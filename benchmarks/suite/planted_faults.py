@@ -55,8 +55,8 @@ class Shop:
         sequences = sequences or known
         window = self.window if window == 0 else window
         vectors, context = self._train(method or self.method, sequences, window, seed)
-        told = {"method": self.method, "parameters": {"window": self.window, "vector_size": self.vector_size}}
-        return EmbeddingTable(ids, vectors, context_vectors=context, arrays={"counts": counts}, metadata=told)
+        metadata = {"method": self.method, "parameters": {"window": self.window, "vector_size": self.vector_size}}
+        return EmbeddingTable(ids, vectors, context_vectors=context, arrays={"counts": counts}, metadata=metadata)
 
     def _train(self, method: str, sequences: Sequences, window: int | None, seed: int) -> tuple[Any, Any]:
         n, size = len(self.corpus[2]), self.vector_size

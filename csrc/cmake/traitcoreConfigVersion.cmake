@@ -1,4 +1,4 @@
-# The version is told once, in version.hpp. Until 1.0 a minor version may change the interface.
+# The version stands once, in version.hpp. Until 1.0 a minor version may change the interface.
 set(_traitcore_header "${CMAKE_CURRENT_LIST_DIR}/../include/traitcore/version.hpp")
 if(NOT EXISTS "${_traitcore_header}")
   set(_traitcore_header "${CMAKE_CURRENT_LIST_DIR}/../../../include/traitcore/version.hpp")

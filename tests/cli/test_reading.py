@@ -31,9 +31,9 @@ def test_reading_options_reach_the_log_and_the_items(
     assert str(TableStore(store).open("customers").ids[0]).startswith("kund\u00e9")
     items = TableStore(store).open("items")
     assert items.metadata["texts"][items.row("prod_0001")] == "Caf\u00e9"
-    told = refused(capsys, "fit", log, "--store", store, *FAST, *how[:-1], "item_id=code")
-    assert "'code', wanted as item, is missing" in told
-    assert told.endswith("--items-columns item_id=NAME gives another name.\n")
+    message = refused(capsys, "fit", log, "--store", store, *FAST, *how[:-1], "item_id=code")
+    assert "'code', wanted as item, is missing" in message
+    assert message.endswith("--items-columns item_id=NAME gives another name.\n")
     assert "--items-columns must be like" in refused(capsys, "fit", log, "--store", store, *how[:-1], "sku")
 
 
@@ -62,8 +62,8 @@ def test_notes_and_errors_of_reading_speak_of_flags(
         (head, ("--encoding", "klingon"), "--encoding must be the name of a text encoding"),
     ):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        told = refused(capsys, "fit", str(path), "--store", store, *FAST, *how)
-        assert words in told
+        message = refused(capsys, "fit", str(path), "--store", store, *FAST, *how)
+        assert words in message
         assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert "must not be empty" in refused(capsys, "fit", "", "--store", store)
 
@@ -75,15 +75,15 @@ def test_a_missing_column_says_which_options_help(
     log.write_text("user_id,timestamp,item_id\n" + "".join(f"u{i},{i},a\n" for i in range(9)), encoding="utf-8")
     for command in (["fit"], ["evaluate"]):
         where = ["--store", store] if command == ["fit"] else []
-        told = refused(capsys, *command, str(log), *where)
-        assert "column 'action', wanted as action, is missing. There are: 'user_id', 'timestamp', 'item_id'." in told
-        assert "--action NAME gives another name; --action - if there is none; --action-value buy" in told
+        message = refused(capsys, *command, str(log), *where)
+        assert "column 'action', wanted as action, is missing. There are: 'user_id', 'timestamp', 'item_id'." in message
+        assert "--action NAME gives another name; --action - if there is none; --action-value buy" in message
         assert "--user - if there is none." in refused(capsys, *command, str(log), *where, "--user", "who")
-        told = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
-        assert told.endswith("--item NAME gives another name.\n")
-    told = refused(capsys, "follow", str(log), "--store", str(folder / "store"), "--quiet")
-    assert "column 'action', wanted as action, is missing" in told
-    assert told.endswith("--action NAME gives another name; --action-value buy if every event is a buy.\n")
+        message = refused(capsys, *command, str(log), *where, "--action", "-", "--item", "sku")
+        assert message.endswith("--item NAME gives another name.\n")
+    message = refused(capsys, "follow", str(log), "--store", str(folder / "store"), "--quiet")
+    assert "column 'action', wanted as action, is missing" in message
+    assert message.endswith("--action NAME gives another name; --action-value buy if every event is a buy.\n")
     rows = "".join(f"u{i % 5},{1_500_000_000 + i * 60},{'abc'[i % 3]}\n" for i in range(90))
     log.write_text("user_id,timestamp,item_id\n" + rows, encoding="utf-8")
     for number, how in enumerate((["--action-value", "buy"], ["--action", "-"])):  # what was said works

@@ -84,8 +84,8 @@ def test_the_answer_does_not_depend_on_workers() -> None:
 
 @pytest.mark.parametrize("k", [0, 6, 2**40, "2"])
 def test_a_number_of_components_that_cannot_be(k: Any) -> None:
-    told = r"'n_components' parameter of TruncatedSVD must be an int in \[1, 5\]"
-    with pytest.raises((ValueError, TypeError), match=told):
+    message = r"'n_components' parameter of TruncatedSVD must be an int in \[1, 5\]"
+    with pytest.raises((ValueError, TypeError), match=message):
         tc.TruncatedSVD(k).fit(np.ones((9, 5)))
 
 

@@ -353,12 +353,12 @@ def test_a_refusal_names_changed_settings_and_how_to_publish(shop: Simulation, t
     actions = PipelineConfig().action_map
     with pytest.raises(TableError) as refused:
         fit_pipeline(shop.log, store=store, **changed, action_map={**actions, "view": None, "buy": "cart"})
-    told = str(refused.value)
-    assert "ids are missing" in told
-    assert "items v000001: action_map['view'] 'view' -> None, action_map['buy'] 'buy' -> 'cart', " in told
-    assert "min_count 5 -> 120, vector_size 16 -> 8. " in told
-    assert "If this is intended, --force WHY (in Python force=(who, why)) publishes anyway" in told[:600]
-    assert "workers" not in told
+    reason = str(refused.value)
+    assert "ids are missing" in reason
+    assert "items v000001: action_map['view'] 'view' -> None, action_map['buy'] 'buy' -> 'cart', " in reason
+    assert "min_count 5 -> 120, vector_size 16 -> 8. " in reason
+    assert "If this is intended, --force WHY (in Python force=(who, why)) publishes anyway" in reason[:600]
+    assert "workers" not in reason
     rows = np.flatnonzero(shop.log.item < len(shop.log.item_ids) // 2)
     with pytest.raises(TableError, match=r"No setting differs from those of items v000001\. If this is"):
         fit_pipeline(shop.log.take(rows), store=store, **SMALL)
@@ -390,16 +390,16 @@ def test_every_option_is_in_the_docstring() -> None:
 
 
 def test_progress_names_the_stages(shop: Simulation) -> None:
-    told: list[str] = []
-    fit_pipeline(shop.log, progress=lambda stage, done, total: told.append(stage), **SMALL)
-    order = list(dict.fromkeys(told))
+    calls: list[str] = []
+    fit_pipeline(shop.log, progress=lambda stage, done, total: calls.append(stage), **SMALL)
+    order = list(dict.fromkeys(calls))
     assert order == ["sessions", "tokens", "coverage", "item2vec", "customers", "traits", "descriptions", "tables"]
 
 
 def test_refits_report_their_purpose(shop: Simulation, tmp_path: Path) -> None:
-    told: list[tuple[str, float, float]] = []
-    done = fit_pipeline(shop.log, store=tmp_path, progress=lambda *one: told.append(one), **SMALL)
-    assert [one for one in told if "guardrails" in one[0] and "refits" in one[0]] == [
+    calls: list[tuple[str, float, float]] = []
+    done = fit_pipeline(shop.log, store=tmp_path, progress=lambda *one: calls.append(one), **SMALL)
+    assert [one for one in calls if "guardrails" in one[0] and "refits" in one[0]] == [
         ("refits, for guardrails", number, 3) for number in range(4)
     ]
     report = next(stage.report for stage in done.stages if stage.name == "refits")

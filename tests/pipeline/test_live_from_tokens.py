@@ -95,8 +95,8 @@ def test_a_large_log_is_refitted_once(tmp_path: Any, log: Any, monkeypatch: pyte
 
 def test_attention_is_learned_for_the_pooling(log: Any) -> None:
     made = tc.fit_pipeline(log, pooling="attention", n_traits=4, vector_size=16, epochs=3, seed=2)
-    told = {stage.name: str(stage.report) for stage in made.stages}
-    assert told["attention"].startswith("Recall@20 of the next token 0.")
+    reports = {stage.name: str(stage.report) for stage in made.stages}
+    assert reports["attention"].startswith("Recall@20 of the next token 0.")
     learned = tc.AttentionPooling(seed=2).fit(
         made.sequences, made.tokens.vectors, made.tokens.context_vectors, token_action=made.vocabulary.token_action
     )

@@ -36,7 +36,7 @@ def test_a_fit_of_a_prepared_corpus_is_that_of_the_log(log_file: Path, tmp_path:
     for name in ("tokens", "items", "customers"):
         one, other = getattr(wanted, name), getattr(got, name)
         assert one.fingerprint == other.fingerprint
-        # What never became a session is told only of a log in memory.
+        # What never became a session is reported only of a log in memory.
         assert {array for array in one.arrays if not array.startswith("left_out")} == set(other.arrays)
         for array in other.arrays:
             assert one.arrays[array].tobytes() == other.arrays[array].tobytes(), array

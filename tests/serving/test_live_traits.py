@@ -142,19 +142,19 @@ def test_forgotten_customers_start_anew(models: Any, tokens: Any) -> None:
 def test_pairs_are_a_dictionary() -> None:
     rng = np.random.default_rng(0)
     basis = TraitBasis(np.ones(2**20, np.float32), np.ones((2**20, 1), np.float32), np.ones((1, 1)))
-    pairs, told = TokenPairs(), {}
+    pairs, expected = TokenPairs(), {}
     sums, squares = np.zeros((700, 1)), np.zeros(700)
     for _ in range(40):
         rows, tokens = rng.integers(0, 700, 500), rng.integers(0, 30, 500) * 2**15  # keys that share their low bits
         pairs.add(rows, tokens, basis, sums, squares)
         for key in zip(rows.tolist(), tokens.tolist()):
-            told[key] = told.get(key, 0) + 1
+            expected[key] = expected.get(key, 0) + 1
         gone = rng.integers(0, 700, 20).tolist()
         pairs.forget(gone)
-        told = {key: count for key, count in told.items() if key[0] not in gone}
+        expected = {key: count for key, count in expected.items() if key[0] not in gone}
         keys, counts = pairs.items()
-        assert {(k >> 32, k & 0xFFFFFFFF): c for k, c in zip(keys.tolist(), counts.tolist())} == told
-        assert pairs.n == len(told)
+        assert {(k >> 32, k & 0xFFFFFFFF): c for k, c in zip(keys.tolist(), counts.tolist())} == expected
+        assert pairs.n == len(expected)
 
 
 def test_many_threads_lose_nothing(models: Any, tokens: Any) -> None:

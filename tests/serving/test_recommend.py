@@ -81,8 +81,8 @@ def test_similar_customers_are_the_nearest_by_cosine(seed, k):
         np.testing.assert_allclose(found.scores[row][: len(got)], unit[got] @ unit[row], atol=1e-6)
         best = np.sort(np.delete(unit @ unit[row], row))[::-1][: len(got)]
         np.testing.assert_allclose(found.scores[row][: len(got)], best, atol=1e-6)
-        told = np.nan_to_num(found.scores[row])
-        np.testing.assert_allclose(found.by_trait[row].sum(axis=1), told, atol=1e-6)
+        totals = np.nan_to_num(found.scores[row])
+        np.testing.assert_allclose(found.by_trait[row].sum(axis=1), totals, atol=1e-6)
         np.testing.assert_array_equal(tc.find_similar_customers(profiles, row, k=k).rows, found.rows[row])
     own = tc.find_similar_customers(profiles, 0, k=1, include_self=True)
     assert own.scores[0] == pytest.approx(1)

@@ -238,7 +238,7 @@ def test_symbolic_links_are_refused(tmp_path: Path) -> None:
 
 
 def test_two_publishers_of_one_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have written all their files; one renames first, the other is told."""
+    """Both have written all their files; one renames first, the other is refused."""
     store, meet = TableStore(tmp_path), threading.Barrier(2)
     real = store_module.write_arrays
 

@@ -1,4 +1,4 @@
-"""safetensors files: the format's own reader reads what is written, and damage is told."""
+"""safetensors files: the format's own reader reads what is written, and damage is found."""
 
 from __future__ import annotations
 

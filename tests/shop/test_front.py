@@ -55,8 +55,8 @@ def test_options_go_where_they_belong_or_are_refused(tmp_path: Path) -> None:
         tc.fit(log, user="who")
     with pytest.raises(ValueError, match="'where' parameter of read_events must be left out for columns in memory"):
         tc.fit(columns, action=None, where="1 = 1")
-    for catalogue, told in ((3, "must be a Catalogue"), ({"sku": [1]}, "with the column 'item_id'")):
-        with pytest.raises((TypeError, ValueError), match=told):
+    for catalogue, message in ((3, "must be a Catalogue"), ({"sku": [1]}, "with the column 'item_id'")):
+        with pytest.raises((TypeError, ValueError), match=message):
             tc.fit(log, catalogue=catalogue, **FAST)
 
 
@@ -100,8 +100,8 @@ def test_progress_true_draws_bars_that_end(capsys: pytest.CaptureFixture[str], m
     assert "traits" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)  # as if it weren't installed
     tc.fit(simulated().log, progress=True, **FAST)
-    told = capsys.readouterr().err
-    ended = [line.split("\r")[-1] for line in told.split("\n")[:-1]]
+    message = capsys.readouterr().err
+    ended = [line.split("\r")[-1] for line in message.split("\n")[:-1]]
     assert all("[####################] 100%" in line for line in ended)
     assert {"sessions", "ppmi", "traits"} <= {line.split()[0] for line in ended}
 

@@ -96,11 +96,11 @@ def test_what_asks_for_caution(fitted: tc.Fitted, shop: tc.Shop) -> None:
     traits[0]["tokens"] = [first | {"text": "DOTCOM POSTAGE"}, first | {"text": "RED DELIVERY VAN MONEY BOX"}]
     metadata = customers.metadata | {"traits": traits}
     made = tc.EmbeddingTable(customers.ids, customers.vectors, arrays=dict(customers.arrays), metadata=metadata)
-    told = warnings_of(Tables(fitted.result.tokens, fitted.result.items, made), calm, {})
-    assert any("DOTCOM POSTAGE" in w and "invoice line" in w for w in told)
-    assert not any("VAN" in w for w in told)
-    assert any("follows how much customers do (correlation +0.60)" in w for w in told)
-    assert any("strong in fewer than 20 customers" in w for w in told)
+    found = warnings_of(Tables(fitted.result.tokens, fitted.result.items, made), calm, {})
+    assert any("DOTCOM POSTAGE" in w and "invoice line" in w for w in found)
+    assert not any("VAN" in w for w in found)
+    assert any("follows how much customers do (correlation +0.60)" in w for w in found)
+    assert any("strong in fewer than 20 customers" in w for w in found)
 
 
 def test_a_run_without_customers(tmp_path: Path) -> None:

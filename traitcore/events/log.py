@@ -201,7 +201,7 @@ class EventLog:
     def with_pseudonyms(self, key: bytes) -> EventLog:
         """The same events under other user ids: `pseudonyms(user_ids, key)`. ValueError where the log has no users.
 
-        What is learned of it holds pseudonyms only, and new events are told apart by the same key.
+        What is learned of it holds pseudonyms only, and new events get theirs by the same key.
         """
         if self.user is None or self.user_ids is None:
             raise Checks("EventLog.with_pseudonyms").value_error("log", "a log with users", "none")

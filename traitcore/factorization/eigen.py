@@ -1,4 +1,4 @@
-"""The small symmetric eigenproblem at the heart of a search in a large one: the one door to it."""
+"""The small symmetric eigenproblem at the heart of a search in a large one: all of it goes through here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse matrix times dense block, on several threads: the one door to it, for this room and those to the right."""
+"""Sparse matrix times dense block, on several threads: all of it goes through here."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def multiply_add(
     beta: float = 0.0,
     workers: int,
 ) -> None:
-    """C = alpha A @ B + beta C in place, for a canonical float32 CSR A. Unchecked: for callers inside the house."""
+    """C = alpha A @ B + beta C in place, for a canonical float32 CSR A. Unchecked: for callers inside the package."""
     _core.sparse_times_dense(A, B, C, alpha, beta, workers)
 
 

@@ -72,7 +72,7 @@ def count_cooccurrences(
         is 1 and any cap an int, else float32. Sums are kept in integers, or in float64, until a row is finished.
     memory_limit_mb : the MiB that the work may need beyond its input. Where more is predicted and every weight is 1,
         without a cap, `min_pair_count` or `k`, the corpus is counted in parts, which are merged: the same bytes. Else
-        MemoryError is raised, before it starts where that can be told.
+        MemoryError is raised, before it starts where that can be predicted.
     workers : threads, -1 for all cores; the result is the same to the last byte for any number.
     progress : called as progress("counts", done, total) with numbers of tokens.
 

@@ -261,9 +261,9 @@ def _learn_customers(
         )
         if drawn is not None:
             read_traits(model, sequences)
-        told = [] if drawn is None else [f"shaped by {len(drawn):,} customers drawn at random, read for all"]
-        told += [] if model.history_ is None else [str(model.history_)]
-        kept["report"] = "\n".join(told) or None
+        lines = [] if drawn is None else [f"shaped by {len(drawn):,} customers drawn at random, read for all"]
+        lines += [] if model.history_ is None else [str(model.history_)]
+        kept["report"] = "\n".join(lines) or None
     with run.stage("descriptions") as kept:
         categories = None
         if catalogue is not None and catalogue.categories is not None:

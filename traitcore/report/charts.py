@@ -74,8 +74,8 @@ def period_chart(card: Card, periods: Sequence[str], everyone: Sequence[float], 
     plain = own[best] - every[best] < _NO_SEASON
     last = f'<text x="{width}" y="88" text-anchor="end">{escape(periods[-1])}</text>'
     peak = f"{own[best]:.0%} of the trait, {every[best]:.0%} of all"
-    told = "much as all customers" if plain else f"most above all customers in {periods[best]} ({peak})"
-    sentence = f"By {unit}: {told}"
+    peaks = "much as all customers" if plain else f"most above all customers in {periods[best]} ({peak})"
+    sentence = f"By {unit}: {peaks}"
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(sentence)}">{columns}'
         f'<polyline class="all" points="{line}"/><line class="axis" x1="0" x2="{width}" y1="{base}" y2="{base}"/>'

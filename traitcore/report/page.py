@@ -14,7 +14,7 @@ from .facts import Card, Facts
 
 _HERE = Path(__file__).parent
 _CARD_PRODUCTS = 6
-_SEEN, _TELLS = 0.05, 0.2  # an action of less than 5% of the events, or within 20% of all customers', isn't told
+_SEEN, _TELLS = 0.05, 0.2  # an action of less than 5% of the events, or within 20% of all customers', isn't mentioned
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"  # nothing from elsewhere
 
 

@@ -1,1 +1,1 @@
-"""The front door: a shop's tables asked by ids and texts, whether just fitted or published."""
+"""A shop's tables asked by ids and texts, whether just fitted or published."""

@@ -149,7 +149,7 @@ def fit(
     user, item, timestamp, action, item_text : names of the columns; None: the log has none. Where every event is a
         purchase: action=None, action_value="buy".
     catalogue : what is known of items: a Catalogue, or a frame or file with the item's column and any of text,
-        category, brand, price; with prices, traits are told by revenue too.
+        category, brand, price; with prices, traits are described by revenue too.
     progress : True draws a bar; or a callback `progress(stage, done, total)`.
     options : of `read_events` (action_value, timestamp_format, on_bad_rows, session, order, where, ...) and of
         `fit_pipeline` (n_traits, method, min_count, workers, seed, ...).

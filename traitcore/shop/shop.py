@@ -237,5 +237,5 @@ def open_shop(store: str | os.PathLike[str], version: str = "latest") -> Shop:
     (3, True, False)
     """
     tables = Published(store, version, customers=None)
-    _ = tables.items, tables.tokens  # a damaged store is told of now
+    _ = tables.items, tables.tokens  # a damaged store is noticed now
     return Shop(tables)

@@ -89,7 +89,7 @@ def count_cooccurrences(
 
 
 def _options(corpus: SparkCorpus, window: int, symmetric: bool, weighting: str, self_pairs: bool) -> dict[str, Any]:
-    """What the workers are told: the arguments of the kernel, the edges of the parts, the matrix's dtypes."""
+    """What the workers get: the arguments of the kernel, the edges of the parts, the matrix's dtypes."""
     occurrences = corpus.vocabulary.counts
     reach = window * (2 if symmetric else 1)
     largest = reach * corpus.report.tokens
