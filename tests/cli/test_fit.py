@@ -34,7 +34,7 @@ def test_a_refused_fit_names_changed_settings_and_force(
     shutil.copytree(folder / "store", store)
     again = ("fit", str(folder / "events.csv"), "--store", store, "--customers", "none", *FAST, "--min-count", "120")
     message = refused(capsys, *again, code=3)
-    assert "Settings that differ from those of items v000001: min_count 5 -> 120, customers 'auto' -> 'none'." in message
+    assert "Settings that differ from those of items v000001: min_count 5 -> 120, customers 'auto' -> 'none'" in message
     assert "--force WHY" in message
     assert answer(capsys, *again, "--force", "only what sells")["published"]["items"] == "v000002"
     assert TableStore(store).describe("items")["forced"]["reason"] == "only what sells"
