@@ -467,7 +467,7 @@ def nmf_residual(
 ) -> float: ...
 
 # topk.cpp
-class RowCodes:
+class RowCodes(metaclass=_PybindType):
     def __init__(self, vectors: NDArray[np.float32]) -> None: ...
     def search(
         self,
