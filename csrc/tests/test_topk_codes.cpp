@@ -30,7 +30,7 @@ struct Problem {
     for (float& x : query) x = kind == coarse ? static_cast<float>(rng.below(3)) - 1.0f : real() * size;
     for (float& x : vectors) x = kind == coarse ? static_cast<float>(rng.below(3)) - 1.0f : real() * size;
     for (std::size_t i = 0; i < n; ++i) {
-      if (kind == alike && i > 0) std::memcpy(&vectors[i * d], &vectors[0], d * sizeof(float));
+      if (kind == alike && i > 0 && d > 0) std::memcpy(&vectors[i * d], &vectors[0], d * sizeof(float));
       if (kind == rising)
         for (std::size_t j = 0; j < d; ++j) vectors[i * d + j] = query[j] * static_cast<float>(i + 1);
       if (kind == wild) {
