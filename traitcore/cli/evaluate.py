@@ -62,8 +62,9 @@ def run_evaluate(args: argparse.Namespace) -> None:
         if args.only in (None, "traits") and with_customers:
             checks = [check for check in args.checks.split(",") if check]
             traits = judge_traits(log, config, checks=checks, n_splits=args.splits, progress=progress)
+            config = config.with_options({"n_traits": traits["protocol"]["n_traits"]})  # "auto" is chosen once
         if args.only in (None, "lists") and with_customers:
-            lists = judge_recommendations(log, config)
+            lists = judge_recommendations(log, config, progress=progress)
     finally:
         progress.clear()
     found = Evaluation(items, traits, lists)

@@ -25,7 +25,9 @@ _LANES = 32  # queries in a tile of the kernel
 _QUERIES = 512  # queries in a call: their tiles fit the second-level cache
 _CALL = 1 << 33  # multiplications in a call
 _MEASURED = 1 << 24  # distances in a call, should float32 rule out none of them
-_CODES_PAY = 24  # searches of one query: about then coding the rows has cost what it will save
+# Searches of one query before rows are coded: coding takes what 13 of them save at 50k x 128, 15 at 1M x 64
+# (benchmarks/versus.py topk, one processor); rather later, for scripts that ask a few times.
+_CODES_PAY = 24
 _WIDEST = 1 << 16  # of rows that are coded
 _THREADS_PAY = 1 << 23  # multiplications, half a millisecond of one core: starting a thread takes a fifth of that
 

@@ -191,10 +191,12 @@ def next_item_scorer(train: Sequences, n_items: int, workers: int) -> Callable[[
     return score
 
 
-def judge_recommendations(log: EventLog, config: PipelineConfig, *, k: int = 10) -> dict[str, Any]:
+def judge_recommendations(
+    log: EventLog, config: PipelineConfig, *, k: int = 10, progress: Progress | None = None
+) -> dict[str, Any]:
     """The figures of `judge_lists`: each customer's last session, by the sessions before."""
     corpus = prepare_corpus(log, config)
-    config = with_trait_count(corpus, config, make_embedder, None, Run(None))
+    config = with_trait_count(corpus, config, make_embedder, None, Run(progress))
     periods = Periods.of(corpus.sequences, len(corpus.vocabulary))
     return judge_lists(
         _trait_model(config), periods, corpus.vocabulary, embed=embed_of(corpus, config, make_embedder), k=k,
