@@ -49,6 +49,14 @@ def order_within(group: NDArray[Any], key: NDArray[Any]) -> NDArray[np.int64]:
     return order
 
 
+def sorted_unique(values: NDArray[Any]) -> NDArray[Any]:
+    """`np.unique(values)` of many distinct integers, for which numpy 2.3 on hashes them: six times as long as this."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
 def unit_rows(rows: Any, precision: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
     """Rows of Euclidean length 1, of type `precision`, in which they are worked out; zero rows stay zero.
 

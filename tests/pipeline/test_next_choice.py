@@ -15,8 +15,16 @@ import pytest
 from traitcore.cli import main
 from traitcore.events.sequences import Sequences
 from traitcore.events.simulate import simulate_events
-from traitcore.pipeline import Catalogue, PipelineConfig, fit_pipeline, make_embedder, prepare_corpus, recorded_choice
-from traitcore.pipeline.next_choice import choose_next
+from traitcore.pipeline import (
+    Catalogue,
+    PipelineConfig,
+    fit_pipeline,
+    make_embedder,
+    next_choice,
+    prepare_corpus,
+    recorded_choice,
+)
+from traitcore.pipeline.next_choice import choose_next, latest_sessions
 from traitcore.pipeline.refits import compare_refits
 from traitcore.quality.retrieval import VectorScorer, evaluate_retrieval
 from traitcore.serving.next_model import next_model_of
@@ -137,6 +145,41 @@ def test_workers_choose_alike() -> None:
         found.append(compare_refits(result.items, corpus, make_embedder, config, None))
     assert found[0].next_tokens == found[1].next_tokens
     assert found[0].next_items == found[1].next_items
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("most", [0, 1, 7, 20, 1000])
+def test_the_latest_sessions_of_a_large_log_choose(monkeypatch: pytest.MonkeyPatch, timed: bool, most: int) -> None:
+    monkeypatch.setattr(next_choice, "MOST_EVENTS", most)
+    rng = np.random.default_rng(most)
+    lengths = rng.integers(0, 4, 40)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    times = rng.integers(0, 1000, offsets[-1])
+    sessions = Sequences(rng.integers(0, N, offsets[-1]).astype(np.int32), offsets, None, times if timed else None)
+    kept = latest_sessions(sessions)
+    assert lengths[kept].sum() <= most or kept.all()
+    ends = np.array([times[b - 1] if b > a else -1 for a, b in itertools.pairwise(offsets)]) if timed else np.arange(40)
+    wanted, room = set(), most
+    for row in sorted(range(40), key=lambda row: (ends[row], row), reverse=True):
+        room -= lengths[row]
+        if room < 0:
+            break
+        wanted.add(row)
+    assert set(np.flatnonzero(kept).tolist()) == wanted
+
+
+def test_a_model_learns_the_latest_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learned: list[Sequences] = []
+    fit = next_choice.NextItemModel.fit
+
+    def keep(self: Any, sequences: Sequences, **options: Any) -> Any:
+        learned.append(sequences)
+        return fit(self, sequences, **options)
+
+    monkeypatch.setattr(next_choice.NextItemModel, "fit", keep)
+    monkeypatch.setattr(next_choice, "MOST_EVENTS", 2_000)
+    _, result = published_model(tmp_path, monkeypatch)
+    assert 1_500 < learned[0].n_tokens <= 2_000 < result.vocabulary.counts.sum()
 
 
 def published_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **given: Any) -> tuple[TableStore, Any]:

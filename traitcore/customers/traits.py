@@ -11,7 +11,7 @@ from scipy import sparse
 
 from .._params import ParamsMixin
 from .._progress import Progress, ProgressLike, as_progress
-from .._rows import rows_to_shares, unit_sparse_rows
+from .._rows import rows_to_shares, sorted_unique, unit_sparse_rows
 from .._validate import Checks, RandomSource
 from ..events.corpus import Corpus
 from ..events.sequences import Sequences
@@ -167,7 +167,7 @@ class TraitModel(ParamsMixin):
         self.components_ = found.components
         self.raw_profiles_ = found.raw_profiles
         self.profiles_ = rows_to_shares(self.raw_profiles_)
-        self.n_empty_ = sequences.n_owners - len(np.unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
+        self.n_empty_ = sequences.n_owners - len(sorted_unique(sequences.owners()[np.diff(sequences.offsets) > 0]))
         self.token_rates_ = token_rates(self.raw_profiles_, sequences, vocabulary.token_item, options.workers)
         self.tokens_ = vocabulary.tokens
         return self

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .. import _disk as disk
 from .._progress import Progress
+from .._rows import sorted_unique
 from .array_files import ArrayFile, map_array
 from .buckets import Buckets, TextIds
 from .coded import Coded
@@ -75,7 +76,7 @@ class DiskParts:
             _save_ids(self._path(self._n, "ids"), log.user_ids if log.user is not None else log.session_ids)
             if self._knows_bought:
                 rows = np.flatnonzero(np.isin(log.action, self.bought))
-                pairs = np.unique(log.user[rows].astype(np.int64) << 32 | log.item[rows])
+                pairs = sorted_unique(log.user[rows].astype(np.int64) << 32 | log.item[rows])
                 np.save(self._path(self._n, "bought"), pairs)
             self._at = self._n
             self.put(part)

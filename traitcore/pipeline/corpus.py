@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError
+from .._rows import sorted_unique
 from ..events.action_names import buying
 from ..events.log import EventLog
 from ..events.occurrences import owners_seen
@@ -71,7 +72,7 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
         kept["report"] = coverage
     left_out = None
     if not by_session and sessions.owner is not None and corpus.sequences.owner is not None:
-        left_out = left_out_of(log, np.unique(sessions.owner), np.unique(corpus.sequences.owner))
+        left_out = left_out_of(log, sorted_unique(sessions.owner), sorted_unique(corpus.sequences.owner))
     return TokenizedLog(sequences, corpus.vocabulary, window, bought, coverage, left_out)
 
 
@@ -112,7 +113,7 @@ def _bought(
     codes = [log.actions.index(name) for name in buying(log.actions, config.action_map)]
     if log.action is None or log.user is None or sequences.owner is None or not codes:
         return None
-    owners = np.unique(sequences.owner)  # as `_compact_owners` numbers them
+    owners = sorted_unique(sequences.owner)  # as `_compact_owners` numbers them
     rows = np.flatnonzero(np.isin(log.action, codes))
     place = np.searchsorted(owners, log.user[rows])
     known = owners[np.minimum(place, len(owners) - 1)] == log.user[rows]

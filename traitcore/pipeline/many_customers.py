@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._progress import Progress
-from .._rows import rows_to_shares
+from .._rows import rows_to_shares, sorted_unique
 from ..customers.attention import AttentionPooling
 from ..customers.customer_subsets import take_owners
 from ..customers.describe import TraitDescription, describe_traits
@@ -133,7 +133,7 @@ def read_traits(model: TraitModel, sequences: Sequences) -> None:
     for low, high, part in owner_blocks(sequences):
         raw[low:high] = model.transform_raw(part)
         shares[low:high] = rows_to_shares(raw[low:high])
-        n_empty += high - low - len(np.unique(part.owners()[part.offsets[1:] > part.offsets[:-1]]))
+        n_empty += high - low - len(sorted_unique(part.owners()[part.offsets[1:] > part.offsets[:-1]]))
     model.raw_profiles_, model.profiles_, model.n_empty_ = raw, shares, n_empty
     model._fitted = replace(model._fitted, raw_profiles=raw)
 
@@ -194,7 +194,7 @@ def item_histories(
     end = 0
     for low, high, part in owner_blocks(sequences):
         owner = np.repeat(part.owners(), np.diff(part.offsets)).astype(np.int64)
-        pairs = np.unique(owner << 32 | token_item[part.tokens])
+        pairs = sorted_unique(owner << 32 | token_item[part.tokens])
         offsets[low + 1 : high + 1] = end + np.searchsorted(pairs >> 32, np.arange(1, high - low + 1))
         items[end : end + len(pairs)] = pairs & 0xFFFFFFFF
         end += len(pairs)

@@ -21,7 +21,7 @@ from .catalogue import Catalogue
 from .config import PipelineConfig
 from .corpus import TokenizedLog
 from .many_customers import take_sequences
-from .next_choice import MODEL, choose_next, fit_next_model, sessions_of_items
+from .next_choice import MODEL, choose_next, fit_next_model, latest_sessions, sessions_of_items
 from .tables import item_table
 
 REFITS = 3
@@ -49,8 +49,8 @@ def compare_refits(
 ) -> Refits:
     """Compare `items` with tables trained with other seeds on nine tenths of the sessions.
 
-    The first of them, and a `NextItemModel` beside it, are evaluated on next items of the held-out tenth. `catalogue`
-    has its content vectors.
+    The first of them, and a `NextItemModel` beside it, are evaluated on next items of the held-out tenth; of a large
+    log, by its latest sessions. `catalogue` has its content vectors.
     """
     vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
     chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}
@@ -66,8 +66,11 @@ def compare_refits(
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
+            latest = latest_sessions(corpus.sequences)
+            if not latest.all():
+                sessions = take_sequences(corpus.sequences, trained[latest[trained]])
             model = fit_next_model(sessions, vocabulary, seed=config.seed, workers=config.workers)
-            unseen = take_sequences(corpus.sequences, held_out)
+            unseen = take_sequences(corpus.sequences, held_out[latest[held_out]])
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
                 unseen, vocabulary, model=model, seed=config.seed, workers=config.workers,

@@ -214,7 +214,7 @@ def split_sequences(
     if by == "time":
         if sequences.timestamps_us is None:
             raise check.value_error("by", "'session': the sequences have no timestamps_us", by)
-        chance = chance[np.argsort(_ends(sequences, sequences.timestamps_us)[chance], kind="stable")]
+        chance = chance[np.argsort(session_ends(sequences, sequences.timestamps_us)[chance], kind="stable")]
     return sequences.take(np.sort(chance[: n - n_test])), sequences.take(np.sort(chance[n - n_test :]))
 
 
@@ -222,10 +222,10 @@ def oldest_first(sequences: Sequences) -> Sequences:
     """The same sequences in order of their ends, ties by row; ValueError where they have no timestamps_us."""
     if sequences.timestamps_us is None:
         raise Checks("oldest_first").value_error("sequences", "with timestamps_us", sequences)
-    return sequences.take(np.argsort(_ends(sequences, sequences.timestamps_us), kind="stable"))
+    return sequences.take(np.argsort(session_ends(sequences, sequences.timestamps_us), kind="stable"))
 
 
-def _ends(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[np.int64]:
+def session_ends(sequences: Sequences, timestamps_us: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n_sequences,) time of each one's last event, the smallest int64 for those without events."""
     filled = np.diff(sequences.offsets) > 0
     ends = np.full(len(sequences), np.iinfo(np.int64).min)

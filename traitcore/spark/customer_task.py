@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .._rows import rows_to_shares
+from .._rows import rows_to_shares, sorted_unique
 from ..customers.pooling import customer_vectors
 from ..customers.traits import TraitModel
 from ..pipeline.many_customers import latest_tokens
@@ -80,7 +80,7 @@ def make_customers(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]
 
 def _item_lists(owner: NDArray[Any], item: NDArray[Any], n: int) -> pa.ListArray:
     """Each owner's items, rising, each once; -1 is none."""
-    pairs = np.unique(owner[item >= 0].astype(np.int64) << 32 | item[item >= 0])
+    pairs = sorted_unique(owner[item >= 0].astype(np.int64) << 32 | item[item >= 0])
     edges = np.searchsorted(pairs >> 32, np.arange(n + 1))
     return as_lists(edges, pa.array((pairs & 0xFFFFFFFF).astype(np.int32)))
 
