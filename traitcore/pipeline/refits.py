@@ -59,18 +59,20 @@ def compare_refits(
         if progress is not None:
             progress(STAGE, number - 1, wanted)
         other = replace(config, seed=config.seed + number)
-        embedder = make(other, corpus.window)
         trained, held_out = _split(len(corpus.sequences), other.seed)
-        sessions = take_sequences(corpus.sequences, trained)
-        embedder.fit(sessions, n_items=len(vocabulary))
+        if number == 1:  # before the vectors of all tokens are there too
+            latest = latest_sessions(corpus.sequences)
+            model = fit_next_model(
+                take_sequences(corpus.sequences, trained[latest[trained]]), vocabulary, seed=config.seed,
+                workers=config.workers,
+            )
+            held_out = held_out[latest[held_out]]
+        embedder = make(other, corpus.window)
+        embedder.fit(take_sequences(corpus.sequences, trained), n_items=len(vocabulary))
         table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
-            latest = latest_sessions(corpus.sequences)
-            if not latest.all():
-                sessions = take_sequences(corpus.sequences, trained[latest[trained]])
-            model = fit_next_model(sessions, vocabulary, seed=config.seed, workers=config.workers)
-            unseen = take_sequences(corpus.sequences, held_out[latest[held_out]])
+            unseen = take_sequences(corpus.sequences, held_out)
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
                 unseen, vocabulary, model=model, seed=config.seed, workers=config.workers,
