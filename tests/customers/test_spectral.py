@@ -16,8 +16,10 @@ from traitcore.customers.spectral import laplacian_weights, sampled_rows, token_
 from traitcore.quality.trait_stability import matched_correlation
 
 
+@pytest.mark.parametrize("at_once", [1.0, 20.0, 1e6])
 @pytest.mark.parametrize("seed", range(4))
-def test_pairs_equal_the_slow_ones(seed):
+def test_pairs_equal_the_slow_ones(seed, at_once, monkeypatch):
+    monkeypatch.setattr(spectral, "_PAIRS_AT_ONCE", at_once)
     rng = np.random.default_rng(seed)
     have = rng.random((30, 9)) < rng.uniform(0.05, 0.5, 9)
     got = token_pairs(sparse.csr_array(have * rng.integers(1, 4, have.shape).astype(np.float32)), 0)

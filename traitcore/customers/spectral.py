@@ -8,6 +8,8 @@ together.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -20,6 +22,8 @@ from .components import Start, converged_svd, factorize, unit_components
 from .counts import scale_rows
 from .counts_recipe import CountsRecipe
 from .recipes import TraitFitOptions
+
+_PAIRS_AT_ONCE = 4e6  # some 200 MB
 
 
 class SpectralRecipe(CountsRecipe):
@@ -77,18 +81,30 @@ def token_pairs(counts: sparse.csr_array, seed: int) -> sparse.csr_array:
     shared = have.copy()
     shared.data = np.repeat(1.0 / lengths[used], np.diff(have.indptr)).astype(np.float32)
     by_token = sparse.csr_array(have.T)
+    alone = by_token @ (1.0 - 1.0 / lengths[used])
+    made = np.concatenate(([0.0], np.cumsum(by_token @ lengths[used])))  # pairs of the tokens before each
+    edges = np.unique([0, *np.searchsorted(made, np.arange(0.0, made[-1], _PAIRS_AT_ONCE)).tolist(), len(alone)])
+    blocks = [_pmi_rows(by_token[a:z], have, shared, alone, a) for a, z in pairwise(edges.tolist())]
+    matrix = sparse.csr_array(sparse.vstack(blocks, format="csr"))
+    del blocks
+    return scale_rows(matrix, np.sqrt(np.bincount(counts.indices, minlength=counts.shape[1])))
+
+
+def _pmi_rows(
+    by_token: sparse.csr_array, have: sparse.csr_array, shared: sparse.csr_array, alone: NDArray[np.float64], first: int
+) -> sparse.csr_array:
+    """Unit rows of `token_pairs` from token `first` on; `by_token` has these tokens' customers."""
     weight, times = sparse.csr_array(by_token @ shared), sparse.csr_array(by_token @ have)
     weight.sort_indices()
     times.sort_indices()
-    row = np.repeat(np.arange(weight.shape[0]), np.diff(weight.indptr))
+    row = np.repeat(np.arange(first, first + weight.shape[0]), np.diff(weight.indptr))
     seen = np.where(row != weight.indices, weight.data, 0.0).astype(np.float64)
-    alone = np.bincount(row, weights=seen, minlength=weight.shape[0])
     chance = alone[row] * alone[weight.indices]
     ratio = np.divide(seen * alone.sum(), chance, out=np.zeros_like(seen), where=chance > 0)
     ppmi = np.log(np.maximum(ratio, 1.0)) * times.data / (times.data + tuning.PAIR_DISCOUNT)
-    matrix = sparse.csr_array((ppmi.astype(np.float32), weight.indices, weight.indptr), shape=weight.shape)
-    matrix.eliminate_zeros()
-    return scale_rows(unit_sparse_rows(matrix), np.sqrt(np.bincount(counts.indices, minlength=counts.shape[1])))
+    rows = sparse.csr_array((ppmi.astype(np.float32), weight.indices, weight.indptr), shape=weight.shape)
+    rows.eliminate_zeros()
+    return unit_sparse_rows(rows)
 
 
 def sampled_rows(rows: sparse.csr_array, most: int, seed: int) -> sparse.csr_array:
