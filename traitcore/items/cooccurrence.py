@@ -79,8 +79,9 @@ def count_cooccurrences(
     Returns
     -------
     (n_items, n_items) CSR with sorted int32 columns (int64 from 2**31 entries on). Memory beyond it: 8 bytes a token,
-    one dense row per worker, and the buffers' room to grow: an eighth of the result with several workers and
-    `memory_limit_mb`, else half of it at most. No list of pairs is made.
+    one dense row per worker, and the buffers' room to grow: half of the result at most. Several workers' rows are
+    joined: what all but one counted is in memory twice, or an eighth of the result with `memory_limit_mb`. No list of
+    pairs is made.
 
     Raises
     ------
@@ -307,7 +308,7 @@ def _count(task: CountTask, memory_limit_mb: float | None, progress: Progress | 
         task.workers, while_waiting=steps.report, stop=stop,
     )
     steps.report()
-    return assemble(counters, lengths, task)
+    return assemble(counters, lengths, task, 1 if limit is None else STEPS)
 
 
 def _invert(task: CountTask) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
