@@ -3,6 +3,7 @@ known."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..customers.traits import TraitModel
 from ..events.action_names import buying
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
+from .many_customers import owner_blocks
 
 KEY = "history"  # in the metadata of the customers
 _BLOCK = 100_000  # events at a time
@@ -36,9 +38,8 @@ def trait_history(
     a month. "everyone" : events by period. "traits" : the same for each trait, which add up to it. "revenue" : shares
     that add up to 1, None where nothing was paid. "purchases_without_price" : left out of it; None without prices.
     """
-    owner = np.repeat(sequences.owners(), np.diff(sequences.offsets))
     n_traits = len(model.components_)
-    period, names, unit = _periods(sequences.timestamps_us)
+    unit, code, names, first = _periods(sequences.timestamps_us)
     by_period = np.zeros((n_traits, max(1, len(names))))
     revenue, unknown = np.zeros(n_traits), 0.0
     of_buy = np.isin(
@@ -46,16 +47,15 @@ def trait_history(
     )
     price = None if prices is None else prices[vocabulary.token_item]
     rates = np.maximum(model.token_rates_, 0.0).T
-    for start in range(0, sequences.n_tokens, _BLOCK):
-        part = slice(start, start + _BLOCK)
-        tokens = sequences.tokens[part]
-        shares = model.profiles_[owner[part]].astype(np.float64)
+    for tokens, owner, times in _event_blocks(sequences):
+        shares = model.profiles_[owner].astype(np.float64)
         parts = shares * rates[tokens]
         sums = parts.sum(axis=1, keepdims=True)
         parts = np.divide(parts, sums, out=shares, where=sums > 0)
-        if len(names):
+        if names and times is not None:
+            period = _in_units(times, code) - first
             for trait in range(n_traits):
-                by_period[trait] += np.bincount(period[part], weights=parts[:, trait], minlength=len(names))
+                by_period[trait] += np.bincount(period, weights=parts[:, trait], minlength=len(names))
         if price is not None:
             paid = np.where(of_buy[tokens], price[tokens], 0.0)
             known = np.isfinite(paid)
@@ -70,17 +70,31 @@ def trait_history(
     }
 
 
-def _periods(times: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], list[str], str]:
-    """(period of each event, the periods' names, "day", "week", "month" or "year"): the finest of at most 60, and of
-    days only within two weeks."""
+def _event_blocks(
+    sequences: Sequences,
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64] | None]]:
+    """(tokens, owners, times or None) of some events at a time."""
+    for low, _, some in owner_blocks(sequences):
+        owner = low + np.repeat(some.owners(), np.diff(some.offsets)).astype(np.int64)
+        for start in range(0, some.n_tokens, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            yield some.tokens[part], owner[part], None if some.timestamps_us is None else some.timestamps_us[part]
+
+
+def _in_units(times: NDArray[np.int64], code: str) -> NDArray[np.int64]:
+    days: NDArray[np.int64] = times // _DAY_US
+    return days.astype("datetime64[D]").astype(f"datetime64[{code}]").astype(np.int64)
+
+
+def _periods(times: NDArray[np.int64] | None) -> tuple[str, str, list[str], int]:
+    """("day", "week", "month" or "year", its numpy code, the periods' names, the first one's number): the finest of at
+    most 60, and of days only within two weeks."""
     if times is None or not len(times):
-        return np.zeros(0, np.int64), [], ""
-    days = times // _DAY_US
+        return "", "", [], 0
+    ends = np.array([times.min(), times.max()])
     for unit, code, most in _UNITS:  # noqa: B007 the unit that the loop ends with is the answer
-        of = days.astype("datetime64[D]").astype(f"datetime64[{code}]").astype(np.int64)
-        first, last = int(of.min()), int(of.max())
+        first, last = _in_units(ends, code).tolist()
         if last - first < most:
             break
     every = np.arange(first, last + 1) if last - first < 1000 else np.arange(0)
-    names = every.astype(f"datetime64[{code}]").astype(str).tolist()
-    return of - first, names, unit
+    return unit, code, every.astype(f"datetime64[{code}]").astype(str).tolist(), first
