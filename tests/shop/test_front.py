@@ -129,6 +129,9 @@ def test_evaluation_in_words(fitted: tc.Fitted, monkeypatch: pytest.MonkeyPatch)
     assert row["value"] == lists["counts and traits"]["precision"]
     assert row["control"] == lists["counts (item-kNN)"]["precision"]
     assert fitted.evaluation is found
+    limited = lists["counts and traits, at most 3 a trait"]
+    assert f"{limited['shown']:,} ({limited['catalogue']:.0%})" in text
+    assert f"at most 3 a trait: {limited['than_both']:+.4f}" in text
     fitted.evaluation = None
 
 
