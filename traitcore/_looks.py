@@ -7,7 +7,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -98,6 +98,22 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
 
 
+def plain(value: Any) -> Any:
+    """numpy's numbers and texts, in a tuple too, as Python's: ids of an array print and go to JSON like any other."""
+    if isinstance(value, tuple):
+        return tuple(plain(one) for one in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain_row(row: Row) -> Row:
+    changed = {}
+    for f in fields(row):  # type: ignore[arg-type]
+        value = getattr(row, f.name)
+        if isinstance(value, (np.generic, tuple)):
+            changed[f.name] = plain(value)
+    return replace(row, **changed) if changed else row  # type: ignore[type-var]
+
+
 class Rows(Sequence[Row], Generic[Row]):
     """Records of one kind in their order: a sequence that prints as a table and becomes a data frame.
 
@@ -105,7 +121,7 @@ class Rows(Sequence[Row], Generic[Row]):
     """
 
     def __init__(self, kind: type[Row], rows: Sequence[Row], *, title: str = "", note: str = "") -> None:
-        self._kind, self._rows, self.title, self.note = kind, tuple(rows), title, note
+        self._kind, self._rows, self.title, self.note = kind, tuple(map(_plain_row, rows)), title, note
 
     @overload
     def __getitem__(self, place: int) -> Row: ...

@@ -63,8 +63,8 @@ class TraitLimit:
         return np.asarray(best[np.sort(np.concatenate([taken, filled]))])
 
     def _candidates(self, customer: int, scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        """All that may be listed, best first: the best of each trait, those of none, and 2k, for of these k or more are
-        left to fill a list whose first part is shorter than k."""
+        """All that may be listed, best first: the best of each trait, those of none, and the best 2k, which hold all
+        that fills a list: fewer than k are within the limit then."""
         positive = np.flatnonzero(scores > 0)
         trait, found = self.traits(customer, positive), [top_places(scores, 2 * k)]
         for one in range(-1, len(self.affinity)):

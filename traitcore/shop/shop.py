@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._errors import TableError
-from .._looks import Rows, html_facts
+from .._looks import Rows, html_facts, plain
 from .._validate import Checks
 from ..pipeline import live_customers, recorded_choice
 from ..report.page import write_report
@@ -93,7 +93,7 @@ class Shop:
         """The token or item that `similar` takes `what` for; `score` is 1."""
         tables = self.tables
         source, row, _ = meant(tables, what)
-        return Neighbour(source.ids[row], texts_of(tables, source)(row), 1.0, int(source.arrays["counts"][row]))
+        return Neighbour(plain(source.ids[row]), texts_of(tables, source)(row), 1.0, int(source.arrays["counts"][row]))
 
     def ranked_by(self, what: Any) -> str:
         """How `similar(following=True)` ranks what follows: by "cosine" or "context", as held-out sessions chose."""
