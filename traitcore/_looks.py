@@ -98,6 +98,9 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
 
 
+_IDS = {"id", "item", "customer", "token"}  # columns of names: 12347 is no amount, and gets no commas
+
+
 def plain(value: Any) -> Any:
     """numpy's numbers and texts, in a tuple too, as Python's: ids of an array print and go to JSON like any other."""
     if isinstance(value, tuple):
@@ -160,7 +163,8 @@ class Rows(Sequence[Row], Generic[Row]):
     def _cells(self) -> tuple[list[str], list[list[Any]]]:
         names = [f.name for f in fields(self._kind)]  # type: ignore[arg-type]
         names = [n for n in names if not self._rows or any(getattr(row, n) not in (None, "", ()) for row in self._rows)]
-        return names, [[getattr(row, name) for name in names] for row in self._rows[:_SHOWN]]
+        shown = self._rows[:_SHOWN]
+        return names, [[str(getattr(r, n)) if n in _IDS else getattr(r, n) for n in names] for r in shown]
 
     def _more(self) -> list[str]:
         left = len(self._rows) - _SHOWN

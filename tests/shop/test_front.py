@@ -155,6 +155,9 @@ def test_ids_that_are_numbers_are_shown_and_given_as_plain_values() -> None:
             assert len(rows.to_frame("pandas")) == len(rows) > 0
             assert json.loads(json.dumps(rows.to_dicts()))[0].keys() == rows.to_dicts()[0].keys()
             assert str(next(iter(rows.to_dicts()[0].values()))) in repr(rows)
+        many = tc.fit(columns | {"user_id": columns["user_id"] + 12_000}, tokens=tokens, **FAST)
+        assert "12007" in repr(many.customer(12_007))
+        assert "12,0" not in repr(many.customer(12_007).similar) + many.customer(12_007).similar._repr_html_()
         assert json.loads(json.dumps(view.to_dict()))["customer"] == 7
         ids = (items[0].id, view.similar[0].customer, fitted.recommend(7, 2)[0].item, fitted.shop.meant(3).id)
         assert [type(one) for one in ids] == [int] * 4
