@@ -32,7 +32,8 @@ def test_a_notebook_is_short_and_its_outputs_are_those_of_one_run(path: Path) ->
     cells: list[dict[str, Any]] = json.loads(text)["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert len(cells) <= 15
-    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    counts = [cell["execution_count"] for cell in code]
+    assert counts in (list(range(1, len(code) + 1)), [None] * len(code))  # run from top to bottom, or kept without
     assert any("assert " in line for cell in code for line in cell["source"])
     for output in (output for cell in code for output in cell["outputs"]):
         assert output["output_type"] in ("execute_result", "display_data", "stream")
