@@ -22,8 +22,10 @@ def test_the_blocks_of_a_page_run_in_order(page: str, tmp_path: Path, monkeypatc
 
 
 def test_every_page_is_in_the_sites_menu() -> None:
-    listed = re.findall(r": (\w+\.md)$", (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert sorted(listed) == sorted(page.name for page in DOCS.glob("*.md"))
+    menu = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = re.findall(r": (\w+\.md|gallery/\w+\.ipynb)$", menu, re.MULTILINE)
+    pages = [*DOCS.glob("*.md"), *DOCS.glob("gallery/*.ipynb")]
+    assert sorted(listed) == sorted(page.relative_to(DOCS).as_posix() for page in pages)
 
 
 def test_pages_name_each_other_rightly() -> None:

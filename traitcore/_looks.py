@@ -7,7 +7,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -98,6 +98,25 @@ def _is_number(value: Any) -> bool:
     return value is None or (isinstance(value, (int, float, np.number)) and not isinstance(value, bool))
 
 
+_IDS = {"id", "item", "customer", "token"}  # columns of names: 12347 is no amount, and gets no commas
+
+
+def plain(value: Any) -> Any:
+    """numpy's numbers and texts, in a tuple too, as Python's: ids of an array print and go to JSON like any other."""
+    if isinstance(value, tuple):
+        return tuple(plain(one) for one in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _plain_row(row: Row) -> Row:
+    changed = {}
+    for f in fields(row):  # type: ignore[arg-type]
+        value = getattr(row, f.name)
+        if isinstance(value, (np.generic, tuple)):
+            changed[f.name] = plain(value)
+    return replace(row, **changed) if changed else row  # type: ignore[type-var]
+
+
 class Rows(Sequence[Row], Generic[Row]):
     """Records of one kind in their order: a sequence that prints as a table and becomes a data frame.
 
@@ -105,7 +124,7 @@ class Rows(Sequence[Row], Generic[Row]):
     """
 
     def __init__(self, kind: type[Row], rows: Sequence[Row], *, title: str = "", note: str = "") -> None:
-        self._kind, self._rows, self.title, self.note = kind, tuple(rows), title, note
+        self._kind, self._rows, self.title, self.note = kind, tuple(map(_plain_row, rows)), title, note
 
     @overload
     def __getitem__(self, place: int) -> Row: ...
@@ -144,7 +163,8 @@ class Rows(Sequence[Row], Generic[Row]):
     def _cells(self) -> tuple[list[str], list[list[Any]]]:
         names = [f.name for f in fields(self._kind)]  # type: ignore[arg-type]
         names = [n for n in names if not self._rows or any(getattr(row, n) not in (None, "", ()) for row in self._rows)]
-        return names, [[getattr(row, name) for name in names] for row in self._rows[:_SHOWN]]
+        shown = self._rows[:_SHOWN]
+        return names, [[str(getattr(r, n)) if n in _IDS else getattr(r, n) for n in names] for r in shown]
 
     def _more(self) -> list[str]:
         left = len(self._rows) - _SHOWN

@@ -63,6 +63,11 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     assert set(lists) == {"lists"}
     assert lists["lists"]["customers"] == found["lists"]["customers"] > 20
     assert lists["lists"]["lists"] == found["lists"]["lists"]
+    lists_of_one = ("--only", "lists", "--n-traits", "3", "--trait-method", "counts", "--max-per-trait", "1")
+    limited = answer(capsys, "evaluate", log, *lists_of_one)["lists"]["lists"]
+    name = "counts and traits, at most 1 a trait"
+    assert set(limited) - set(lists["lists"]["lists"]) == {name}
+    assert limited[name]["traits"] > limited["counts and traits"]["traits"]
     assert "'checks'" in refused(capsys, "evaluate", log, *how, "--only", "traits", "--checks", "vibes")
 
 

@@ -13,6 +13,7 @@ from traitcore.pipeline import vocabulary_of
 from traitcore.serving.recommend import next_items
 from traitcore.serving.store import TableStore
 from traitcore.serving.table import EmbeddingTable
+from traitcore.shop.shop import open_shop
 
 
 def test_similar_is_what_the_table_says(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -193,13 +194,26 @@ def test_words_find_an_item_and_scores_are_explained(folder: Path, capsys: pytes
     assert "row" not in found["tokens"][0]
 
 
+def test_a_list_is_mixed_over_traits(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = str(folder / "store")
+    for by in ("both", "traits"):
+        how = ("recommend", "cust_00007", "--by", by, "-k", "4", "--store", store)
+        mixed = answer(capsys, *how, "--max-per-trait", "1")["recommended"]
+        shop = open_shop(store)
+        assert mixed == shop.recommend("cust_00007", 4, by=by, max_per_trait=1).to_dicts()
+        assert mixed != answer(capsys, *how)["recommended"]
+    assert "'max_per_trait'" in refused(capsys, *how, "--max-per-trait", "0")
+
+
 def test_a_session_is_asked_without_what_only_customers_have(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     how = ("recommend", "--session", "prod_0012, prod_0003", "--store", str(folder / "store"))
     assert answer(capsys, *how)["session"] == ["prod_0012", "prod_0003"]
-    for flag in (["--next"], ["--keep-bought"], ["--by", "both"]):
+    for flag in (["--next"], ["--keep-bought"], ["--by", "both"], ["--max-per-trait", "0"]):
         assert f"{flag[0]} is for a customer's ID" in refused(capsys, *how, *flag, code=2)
     both = ("recommend", "cust_00007", "--next", "--by", "traits", "--store", str(folder / "store"))
     assert "leave out --by" in refused(capsys, *both, code=2)
+    latest = ("recommend", "cust_00007", "--next", "--max-per-trait", "2", "--store", str(folder / "store"))
+    assert "leave out --max-per-trait" in refused(capsys, *latest, code=2)
     assert "a customer's ID or --session" in refused(capsys, *how, "cust_00007", code=2)

@@ -135,3 +135,23 @@ def blended(histories: list[set[int]], own: set[int], profile: Any, affinity: An
         kinds += [("item", i, by_item[i, j]) for i in sorted(own)]
         most.append(max(kinds, key=lambda kind: kind[2])[:2])  # the first of equal ones
     return by_item.sum(axis=0) + by_trait.sum(axis=0), most
+
+
+def strongest_trait(profile: Any, affinity: Any, item: int) -> int:
+    """The trait that adds most to an item's profile x affinity, of equal ones the first; -1 where none adds."""
+    parts = [float(share) * float(affinity[t][item]) for t, share in enumerate(profile)]
+    return parts.index(max(parts)) if parts and max(parts) > 0 else -1
+
+
+def mixed_list(scores: Any, trait: list[int], most: int, k: int) -> list[int]:
+    """`k` items of scores above 0, best first, at most `most` of a trait; others only where a list would be shorter."""
+    best_first = sorted((i for i in range(len(scores)) if scores[i] > 0), key=lambda i: (-scores[i], i))
+    taken: list[int] = []
+    for i in best_first:
+        alike = sum(1 for other in taken if trait[other] == trait[i])
+        if len(taken) < k and (trait[i] < 0 or alike < most):
+            taken.append(i)
+    for i in best_first:
+        if len(taken) < k and i not in taken:
+            taken.append(i)
+    return sorted(taken, key=lambda i: (-scores[i], i))

@@ -24,6 +24,7 @@ from traitcore.report.facts import (
     Lists,
     Point,
     Product,
+    Reach,
     Suggestion,
 )
 from traitcore.report.glossary import retrieval_figures, trait_figures
@@ -41,7 +42,8 @@ def facts() -> Facts:
         for t in range(2)
     )
     points = tuple(Point(i / 40, (i * 7 % 40) / 40, f"p{i}", f"cup {i} {ODD}", i % 2, i + 1) for i in range(40))
-    lists = Lists(500, 10, 0.4, (("p1", "cup 1", 0.3),), (("c1", ODD, (Suggestion("p2", "cup 2", 3.2, "trait 1"),)),))
+    sample = ("c1", ODD, (Suggestion("p2", "cup 2", 3.2, "trait 1"),))
+    lists = Lists(500, 10, Reach(0.4, 2.1), 3, Reach(0.5, 3.9), (("p1", "cup 1", 0.3),), (sample,))
     return Facts(
         title=ODD, made="By traitcore", verdict=("One.", "Two.", ODD), n_customers=500, n_items=40, n_events=9000,
         cards=cards, period_unit="month", periods=("2024-01", "2024-02", "2024-03"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,9 @@ def test_evaluation_in_words(fitted: tc.Fitted, monkeypatch: pytest.MonkeyPatch)
     assert row["value"] == lists["counts and traits"]["precision"]
     assert row["control"] == lists["counts (item-kNN)"]["precision"]
     assert fitted.evaluation is found
+    limited = lists["counts and traits, at most 3 a trait"]
+    assert f"{limited['shown']:,} ({limited['catalogue']:.0%})" in text
+    assert f"at most 3 a trait: {limited['than_both']:+.4f}" in text
     fitted.evaluation = None
 
 
@@ -137,3 +141,25 @@ def test_the_public_door_takes_columns_where_it_takes_paths() -> None:
     log = tc.read_events(columns, timestamp_unit="s")
     assert log.item_ids.tolist() == [1, 2]
     np.testing.assert_array_equal(log.item, tc.EventLog.from_columns(columns, timestamp_unit="s").item)
+
+
+def test_ids_that_are_numbers_are_shown_and_given_as_plain_values() -> None:
+    columns = simulated().log.to_columns()
+    for name, prefix in (("item_id", "prod_"), ("user_id", "cust_")):
+        columns[name] = np.array([int(one.removeprefix(prefix)) for one in columns[name]])
+    for tokens in ("action_item", "item"):
+        fitted = tc.fit(columns, tokens=tokens, **FAST)
+        view, items = fitted.customer(7), fitted.similar(3, 2)
+        shown = (items, fitted.traits, view.similar, view.latest, fitted.recommend(7, 2), fitted.shop.after([3], 2))
+        for rows in shown:
+            assert len(rows.to_frame("pandas")) == len(rows) > 0
+            assert json.loads(json.dumps(rows.to_dicts()))[0].keys() == rows.to_dicts()[0].keys()
+            assert str(next(iter(rows.to_dicts()[0].values()))) in repr(rows)
+        many = tc.fit(columns | {"user_id": columns["user_id"] + 12_000}, tokens=tokens, **FAST)
+        assert "12007" in repr(many.customer(12_007))
+        assert "12,0" not in repr(many.customer(12_007).similar) + many.customer(12_007).similar._repr_html_()
+        assert json.loads(json.dumps(view.to_dict()))["customer"] == 7
+        ids = (items[0].id, view.similar[0].customer, fitted.recommend(7, 2)[0].item, fitted.shop.meant(3).id)
+        assert [type(one) for one in ids] == [int] * 4
+        assert all(type(one) is int for one in fitted.recommend(7, 2, reasons=False))
+        assert {type(one) for one in fitted.traits[0].examples} == {int}

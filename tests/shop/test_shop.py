@@ -139,6 +139,41 @@ def test_tables_without_histories_are_asked_by_traits(shop: tc.Shop) -> None:
     assert asked.recommend("cust_00007", 5) != shop.recommend("cust_00007", 5)
 
 
+@pytest.mark.parametrize("by", ["both", "traits"])
+def test_lists_are_mixed_over_traits(shop: tc.Shop, by: str) -> None:
+    tables = shop.tables
+
+    def traits(row: int, listed: list[str]) -> list[int]:
+        profile = tables.customers.vectors[row]
+        return [slow.strongest_trait(profile, tables.affinity, tables.items.row(item)) for item in listed]
+
+    changed = 0
+    for row in range(0, 120, 10):
+        who = tables.customers.ids[row]
+        free = shop.recommend(who, 5, by=by, reasons=False)
+        every = shop.recommend(who, len(tables.items), by=by)
+        scores, of = [one.score for one in every], traits(row, [one.item for one in every])
+        found = shop.recommend(who, 5, by=by, max_per_trait=2)
+        expected = slow.mixed_list(scores, of, 2, 5)
+        assert [one.item for one in found] == [every[place].item for place in expected]
+        assert [one.why for one in found] == [every[place].why for place in expected]
+        changed += [one.item for one in found] != free
+        assert shop.recommend(who, 5, by=by, reasons=False, max_per_trait=5) == free
+        first = found[0].item
+        without = shop.recommend(who, 5, by=by, reasons=False, max_per_trait=2, exclude=[first])
+        assert first not in without
+    assert changed
+    assert len(shop.recommend("nobody", 4, by=by, fallback="popular", max_per_trait=1)) == 4
+
+
+def test_a_limit_a_trait_is_for_lists_by_traits(shop: tc.Shop) -> None:
+    with pytest.raises(ValueError, match=r"'max_per_trait' parameter of Shop\.recommend must be None with by='latest'"):
+        shop.recommend("cust_00007", by="latest", max_per_trait=2)
+    for bad in (0, 2.5):
+        with pytest.raises((ValueError, TypeError), match=r"'max_per_trait' .* Shop\.recommend must be an int"):
+            shop.recommend("cust_00007", max_per_trait=bad)
+
+
 def test_how_many_times_as_likely_is_not_said_of_what_all_together_put_back(
     shop: tc.Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import traitcore as tc
 from tests.data.small_store import FAST, simulated
+from tests.reference import serving as slow
 from traitcore.pipeline.coverage import Coverage, Loss
 from traitcore.report.facts import Facts
 from traitcore.shop.cautions import warnings_of
@@ -45,8 +46,15 @@ def test_customers_lists_and_map(facts: Facts, shop: tc.Shop) -> None:
     strong = customers.vectors > 0.3
     assert facts.overlaps[0][1] == pytest.approx((strong[:, 0] & strong[:, 1]).sum() / strong[:, 0].sum(), abs=1e-3)
     assert facts.lists is not None
-    shown = {i for who in customers.ids for i in shop.recommend(who, 10, reasons=False)}
-    assert facts.lists.catalogue == pytest.approx(len(shown) / len(items))
+    for reach, most in ((facts.lists.reach, None), (facts.lists.mixed, facts.lists.max_per_trait)):
+        lists = [shop.recommend(who, 10, reasons=False, max_per_trait=most) for who in customers.ids]
+        assert reach.catalogue == pytest.approx(len({item for own in lists for item in own}) / len(items))
+        traits = [
+            {slow.strongest_trait(customers.vectors[row], shop.tables.affinity, items.row(item)) for item in own} - {-1}
+            for row, own in enumerate(lists)
+        ]
+        assert reach.traits == pytest.approx(np.mean([len(own) for own in traits]))
+    assert facts.lists.mixed.traits > facts.lists.reach.traits
     assert {p.id for p in facts.points} == set(items.ids[items.arrays["counts"] > 0].tolist())
     assert all(0 <= p.x <= 1 and 0 <= p.y <= 1 for p in facts.points)
 

@@ -41,6 +41,8 @@ def add_commands(commands: Any) -> None:
         help=f"checks of the traits, any of {','.join(CHECKS)} (%(default)s)",
     )
     group.add_argument("--splits", type=int, default=5, metavar="N", help="halvings of the customers (%(default)s)")
+    text = "also judge lists of at most M products of one trait (%(default)s)"
+    group.add_argument("--max-per-trait", type=int, default=3, metavar="M", help=text)
     add_common(parser, store=False)
     parser.set_defaults(run=run_evaluate)
 
@@ -64,7 +66,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
             traits = judge_traits(log, config, checks=checks, n_splits=args.splits, progress=progress)
             config = config.with_options({"n_traits": traits["protocol"]["n_traits"]})  # "auto" is chosen once
         if args.only in (None, "lists") and with_customers:
-            lists = judge_recommendations(log, config, progress=progress)
+            lists = judge_recommendations(log, config, max_per_trait=args.max_per_trait, progress=progress)
     finally:
         progress.clear()
     found = Evaluation(items, traits, lists)

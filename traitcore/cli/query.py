@@ -70,6 +70,8 @@ def add_commands(commands: Any) -> None:
     recommend.add_argument("--deny", action="append", metavar="ITEM", help="none of these items (repeat)")
     text = "fill the list with the products of most events, also for a customer not in the store"
     recommend.add_argument("--fallback", choices=("popular",), help=text)
+    text = "at most M products of one trait, so that the list is mixed; filled up where there are too few"
+    recommend.add_argument("--max-per-trait", type=int, metavar="M", help=text)
     recommend.set_defaults(run=run_recommend)
     for parser in (similar, traits, customer, recommend):
         parser.add_argument("--version", default="latest", metavar="V", help="a version of the store (%(default)s)")
@@ -168,17 +170,22 @@ def run_recommend(args: argparse.Namespace) -> None:
     if (args.id is None) == (args.session is None):
         raise UsageError("recommend takes a customer's ID or --session A,B,C.")
     if args.session is not None:
-        for flag, given in (("--next", args.next), ("--keep-bought", args.keep_bought), ("--by", args.by)):
+        for flag, given in (
+            ("--next", args.next), ("--keep-bought", args.keep_bought), ("--by", args.by),
+            ("--max-per-trait", args.max_per_trait is not None),
+        ):
             if given:
                 raise UsageError(f"{flag} is for a customer's ID: --session lists next items, and nothing is bought.")
         run_session(args)
         return
     if args.next and args.by:
         raise UsageError("--next lists by the latest events: leave out --by.")
+    if args.next and args.max_per_trait is not None:
+        raise UsageError("--next lists by the latest events, not by traits: leave out --max-per-trait.")
     shop = _shop(args)
     rows = shop.recommend(
         args.id, args.k, by="latest" if args.next else args.by or "both", keep_bought=args.keep_bought,
-        allowed=args.allow, exclude=args.deny, fallback=args.fallback,
+        allowed=args.allow, exclude=args.deny, fallback=args.fallback, max_per_trait=args.max_per_trait,
     )
     if args.json:
         write_json({"customer": shop.id_of(args.id), "recommended": rows})

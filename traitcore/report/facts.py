@@ -85,14 +85,26 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How far lists go. catalogue : share of the items that are in at least one list. traits : mean number of traits
+    in a list."""
+
+    catalogue: float
+    traits: float
+
+
+@dataclass(frozen=True)
 class Lists:
-    """The recommendations of a sample of customers. catalogue : share of the items that are in at least one list.
-    most_shown : (item, description, share of the lists). samples : (customer, their largest trait, suggestions).
+    """The recommendations of a sample of customers. mixed : what they would reach with at most `max_per_trait`
+    products of one trait each. most_shown : (item, description, share of the lists). samples : (customer, their largest
+    trait, suggestions).
     """
 
     customers: int
     length: int
-    catalogue: float
+    reach: Reach
+    max_per_trait: int
+    mixed: Reach
     most_shown: tuple[tuple[str, str, float], ...]
     samples: tuple[tuple[str, str, tuple[Suggestion, ...]], ...]
 

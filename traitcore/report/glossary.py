@@ -49,7 +49,8 @@ RETRIEVAL = (
 
 LISTS = (
     "Precision: the share of the {k} products listed that a customer turned to next, of those new to them. "
-    "item-kNN: by how many customers have two products together. More: customer by customer, with its 95% interval."
+    "item-kNN: by how many customers have two products together. More: customer by customer, with its 95% interval. "
+    "Products shown: in any of the lists, and their share of the catalogue. Traits a list: how many families it mixes."
 )
 
 

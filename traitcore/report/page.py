@@ -210,8 +210,11 @@ def _recommendations(facts: Facts) -> str:
         return ""
     parts = [
         f"<p>Lists of {lists.length} products, by traits and by what goes with what they had, for "
-        f"{lists.customers:,} customers, without what they have bought: {lists.catalogue:.1%} of all products are in "
-        "at least one list.</p>"
+        f"{lists.customers:,} customers, without what they have bought: {lists.reach.catalogue:.1%} of all products "
+        f"are in at least one list, and a list mixes {lists.reach.traits:.1f} traits. With at most "
+        f"{lists.max_per_trait} products of one trait in a list (<code>max_per_trait</code>) it would mix "
+        f"{lists.mixed.traits:.1f}, and {lists.mixed.catalogue:.1%} of all products would be shown; "
+        "<code>traitcore evaluate --only lists</code> measures how many right products that costs.</p>"
     ]
     rows = [(f"{description or item}", share, f"{share:.0%}") for item, description, share in lists.most_shown]
     parts.append(charts.share_table(rows, ("product", "of the lists"), "Most shown"))

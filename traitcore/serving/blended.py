@@ -14,6 +14,7 @@ from scipy import sparse
 
 from .._validate import Checks
 from ..items.next_item_ranking import may_list
+from .mixing import TraitLimit
 from .ranking import BLOCK, Recommendations, popular_items, ranked
 
 # Weight of the traits; the counts have the rest. Chosen among .1, .2, .3, .4, .7 on Online Retail (best: .1) and the
@@ -97,7 +98,7 @@ class Blend:
 def recommend_blended(
     blend: Blend, own: sparse.csr_array, profiles: NDArray[np.float32], *, k: int = 10,
     seen: sparse.csr_array | None = None, allowed: Any = None, exclude: Any = None, fallback: str | None = None,
-    popularity: Any = None,
+    popularity: Any = None, max_per_trait: int | None = None,
 ) -> Recommendations:
     """The `k` products of highest blended score above 0 for each customer; options as of `recommend_products`.
 
@@ -111,7 +112,9 @@ def recommend_blended(
     for start in range(0, max(1, len(profiles)), step):
         block = slice(start, min(start + step, len(profiles)))
         hidden = None if seen is None else seen[block]
-        parts.append(ranked(blend.scores(own[block], profiles[block]), None, k, eligible, hidden, popular))
+        limit = TraitLimit.of(check, max_per_trait, profiles[block], blend.affinity)
+        scores = blend.scores(own[block], profiles[block])
+        parts.append(ranked(scores, None, k, eligible, hidden, popular, limit=limit))
     return Recommendations(
         np.concatenate([part.rows for part in parts]), np.concatenate([part.scores for part in parts]),
         fallback=None if popular is None else np.concatenate([part.fallback for part in parts]),

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from .._validate import Checks
 from ..items.next_item_ranking import item_flags, top_places
+from .mixing import TraitLimit
 
 FALLBACKS = ("popular",)
 BLOCK = 2_000_000  # scores held at once, about 8 MB
@@ -71,12 +72,12 @@ def seen_items(check: Checks, seen: Any, n_rows: int, n_items: int, single: bool
 
 def ranked(
     rows: Any, table: Any, k: int, eligible: NDArray[np.bool_] | None, excluded: Any,
-    popular: NDArray[np.int64] | None, *, signed: bool = False,
+    popular: NDArray[np.int64] | None, *, signed: bool = False, limit: TraitLimit | None = None,
 ) -> Recommendations:
     """The `k` best columns of rows @ table (of rows where table is None) that are eligible and not excluded.
 
     Only scores above 0 count, or with `signed` scores other than 0. `popular` fills the places left. Dense rows without
-    a table are written over.
+    a table are written over. limit : for these rows, not with `signed`.
     """
     n_queries, n_columns = rows.shape[0], (rows if table is None else table).shape[1]
     found = np.full((n_queries, k), -1, dtype=np.int64)
@@ -98,7 +99,7 @@ def ranked(
             row[hidden] = -np.inf
             if eligible is not None:
                 row[~eligible] = -np.inf
-            top = top_places(row, k)
+            top = top_places(row, k) if limit is None else limit.places(q, row, k)
             top = top if signed else top[row[top] > 0]
             n_found = len(top)
             found[q, :n_found], best[q, :n_found] = top, row[top]

@@ -23,6 +23,7 @@ from ..items.next_item_blend import NextItemBlend
 from ..items.next_item_model import NextItemModel
 from ..items.next_item_queries import steps_back
 from ..items.next_item_ranking import may_list
+from .mixing import TraitLimit
 from .ranking import BLOCK, Recommendations, fill_up, one_each, popular_items, ranked, seen_items
 
 
@@ -146,6 +147,7 @@ def recommend_products(
     categories: ArrayLike | None = None,
     fallback: str | None = None,
     popularity: ArrayLike | None = None,
+    max_per_trait: int | None = None,
 ) -> Recommendations:
     """Products ranked by profile x affinity.
 
@@ -161,6 +163,9 @@ def recommend_products(
     fallback : "popular" fills the remaining places (all of them for a customer without traits) with the most popular
         products that may be listed, and marks them in `Recommendations.fallback`; None leaves them -1.
     popularity : (n_items,) counts >= 0, for `fallback`; a product of popularity 0 is never a fallback.
+    max_per_trait : at most so many products of one trait, that with the largest part of a product's score, so that a
+        list is mixed; None: no limit. A list isn't shortened: where the products of other traits run out, the best of
+        those left fill it, before the fallback. Popular products of the fallback aren't counted.
 
     Returns
     -------
@@ -183,6 +188,10 @@ def recommend_products(
     >>> found = tc.recommend_products([0.7, 0.3], affinity, k=2, seen=[0])
     >>> print(found.rows, found.scores.round(2))
     [1 2] [0.31 0.24]
+    >>> print(tc.recommend_products([0.7, 0.3], affinity, k=2).rows)
+    [0 1]
+    >>> print(tc.recommend_products([0.7, 0.3], affinity, k=2, max_per_trait=1).rows)
+    [0 2]
     """
     check = Checks("recommend_products")
     k = check.integer("k", k, 1)
@@ -198,7 +207,8 @@ def recommend_products(
         category = check.array("item_category", item_category, dtype=np.int64, shape=(n_items,))
         eligible &= np.isin(category, np.atleast_1d(check.plain("categories", categories)))
     excluded = None if seen is None else seen_items(check, seen, len(rows), n_items, single)
-    found = ranked(rows, table, k, eligible, excluded, popular)
+    limit = TraitLimit.of(check, max_per_trait, rows, table)
+    found = ranked(rows, table, k, eligible, excluded, popular, limit=limit)
     return found[0] if single else found
 
 

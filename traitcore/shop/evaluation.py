@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .._looks import Rows, text_table
 from .._progress import Progress
+from .._validate import Checks
 from ..customers.traits import TraitModel
 from ..events.log import EventLog
 from ..events.sequences import Sequences
@@ -27,6 +28,7 @@ from ..quality.trait_prediction import Periods
 from ..quality.traits import CHECKS, evaluate_traits
 from ..report.facts import Figure
 from ..report.glossary import LISTS, RETRIEVAL, list_figures, retrieval_figures, trait_figures
+from ..serving.mixing import EXAMPLE
 
 __all__ = [
     "CHECKS", "DEFAULT_CHECKS", "Evaluation", "judge_items", "judge_recommendations", "judge_traits",
@@ -99,13 +101,18 @@ def _lists_text(found: dict[str, Any]) -> list[str]:
         return "" if names[0] not in one else "{:+.4f} ({:+.4f} to {:+.4f})".format(*(one[name] for name in names))
 
     rows = [
-        (name, f"{one['precision']:.4f}", f"{one['low']:.4f}-{one['high']:.4f}", one["shown"],
-         between(one, "more", "more_low", "more_high")) for name, one in found["lists"].items()
+        (name, f"{one['precision']:.4f}", f"{one['low']:.4f}-{one['high']:.4f}", f"{one['traits']:.1f}",
+         f"{one['shown']:,} ({one['catalogue']:.0%})", between(one, "more", "more_low", "more_high"))
+        for name, one in found["lists"].items()
     ]
-    heads = ("list", f"precision@{found['k']}", "95%", "products shown", "more than item-kNN")
+    limited = [
+        f"  {name}: {between(one, 'than_both', 'than_both_low', 'than_both_high')} right products beside no limit"
+        for name, one in found["lists"].items() if "than_both" in one
+    ]
+    heads = ("list", f"precision@{found['k']}", "95%", "traits a list", "products shown", "more than item-kNN")
     return [
         f"New products in the last session of {found['customers']:,} customers, listed by the sessions before",
-        text_table(rows, heads, indent=2), f"  {LISTS.format(k=found['k'])}",
+        text_table(rows, heads, indent=2), *limited, f"  {LISTS.format(k=found['k'])}",
     ]
 
 
@@ -192,15 +199,18 @@ def next_item_scorer(train: Sequences, n_items: int, workers: int) -> Callable[[
 
 
 def judge_recommendations(
-    log: EventLog, config: PipelineConfig, *, k: int = 10, progress: Progress | None = None
+    log: EventLog, config: PipelineConfig, *, k: int = 10, max_per_trait: int = EXAMPLE,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The figures of `judge_lists`: each customer's last session, by the sessions before."""
+    """The figures of `judge_lists`: each customer's last session, by the sessions before. max_per_trait : of the lists
+    mixed over traits, which stand beside those without a limit."""
+    most = Checks("judge_recommendations").integer("max_per_trait", max_per_trait, 1)
     corpus = prepare_corpus(log, config)
     config = with_trait_count(corpus, config, make_embedder, None, Run(progress))
     periods = Periods.of(corpus.sequences, len(corpus.vocabulary))
     return judge_lists(
         _trait_model(config), periods, corpus.vocabulary, embed=embed_of(corpus, config, make_embedder), k=k,
-        random_state=config.seed,
+        limits=(most,), random_state=config.seed,
     )
 
 

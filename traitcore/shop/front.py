@@ -20,6 +20,7 @@ from ..pipeline import Catalogue, PipelineResult, fit_pipeline, publish_result, 
 from ..pipeline.catalogue import FIELDS
 from ..pipeline.config import PipelineConfig
 from ..report.page import write_report
+from ..serving.mixing import EXAMPLE
 from ..serving.store import TableStore
 from .answers import CustomerView, Neighbour, Trait
 from .evaluation import DEFAULT_CHECKS, Evaluation, judge_items, judge_recommendations, judge_traits
@@ -94,20 +95,21 @@ class Fitted:
 
     def evaluate(
         self, *, k: int = 20, by: str | None = None, checks: tuple[str, ...] = DEFAULT_CHECKS, n_splits: int = 5,
-        max_queries: int | None = 20_000, progress: ProgressLike = None,
+        max_queries: int | None = 20_000, max_per_trait: int = EXAMPLE, progress: ProgressLike = None,
     ) -> Evaluation:
         """Judge item vectors (next items of held-out sessions), traits (unseen customers) and recommendations (new
         products of last sessions), beside controls.
 
         The models are learned again without what is held out. k : length of the lists. by : hold out the latest
-        sessions ("time", if known) or random ones ("session"). checks, n_splits : of `evaluate_traits`.
+        sessions ("time", if known) or random ones ("session"). checks, n_splits : of `evaluate_traits`. max_per_trait :
+        lists with at most so many products of one trait are judged beside those without a limit; see `recommend`.
         """
         tell, config = as_progress(progress), self.result.config
         items = judge_items(self.log, config, by=by, k=k, max_queries=max_queries, progress=tell)
         traits = lists = None
         if self.result.customers is not None:
             traits = judge_traits(self.log, config, checks=checks, n_splits=n_splits, progress=tell)
-            lists = judge_recommendations(self.log, config)
+            lists = judge_recommendations(self.log, config, max_per_trait=max_per_trait)
         self.evaluation = Evaluation(items, traits, lists)
         return self.evaluation
 

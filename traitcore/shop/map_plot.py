@@ -32,7 +32,7 @@ def plot_map(shop: Shop | Fitted, *, max_items: int = MAP_ITEMS) -> Any:
 
     Returns
     -------
-    matplotlib.figure.Figure : `savefig` writes it; a notebook shows it.
+    matplotlib.figure.Figure : `savefig` writes it; a notebook shows it after `%matplotlib inline`.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._looks import Rows
+from .._looks import Rows, plain
 from .._validate import Checks
 from ..serving.recommend import find_similar_customers
 from .answers import CustomerView, LatestEvent, SimilarCustomer, Trait, TraitShare
@@ -51,7 +51,7 @@ def customer_view(tables: Tables, customer: Any, k: int) -> CustomerView:
     near = find_similar_customers(customers.vectors, row, k=min(k, max(1, len(customers) - 1)))
     latest = [int(t) for t in customers.arrays["recent"][row] if t >= 0][:k]
     return CustomerView(
-        customers.ids[row],
+        plain(customers.ids[row]),
         int(customers.arrays["events"][row]),
         Rows(TraitShare, [TraitShare(t, names[t], float(profile[t]), float(profile[t] / mean[t])) for t in best]),
         Rows(LatestEvent, [LatestEvent(vocabulary.tokens[t], vocabulary.text_of(t)) for t in latest]),

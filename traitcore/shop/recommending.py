@@ -24,7 +24,7 @@ Reason = Callable[[int], str]
 
 def recommended(
     tables: Tables, row: int | None, k: int, *, by: str = "both", keep_bought: bool = False, allowed: Any = None,
-    exclude: Any = None, fallback: str | None = None,
+    exclude: Any = None, fallback: str | None = None, max_per_trait: int | None = None,
 ) -> Rows[Recommended]:
     """Products for a customer (`row` None: one who isn't in the tables)."""
     bought = np.zeros(0, np.int64)
@@ -34,6 +34,7 @@ def recommended(
     options = _options(tables, k, allowed, exclude, fallback)
     if by == "latest":
         return _listed(tables, *_by_events(tables, row, bought, options), None)
+    options["max_per_trait"] = max_per_trait
     both = by == "both" and row is not None and tables.blend is not None
     found, why = (_by_both if both else _by_traits)(tables, row, bought, options)
     return _listed(tables, found, why, _times(tables, row))
@@ -58,12 +59,16 @@ def after_session(
     return _listed(tables, found, why, None), by
 
 
-def lists_of(tables: Tables, rows: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+def lists_of(
+    tables: Tables, rows: NDArray[np.int64], k: int, *, max_per_trait: int | None = None
+) -> NDArray[np.int64]:
     """(len(rows), k) what `recommended` lists for these customers, -1 past the end."""
     bought, profiles = tables.items_of("bought", rows), np.asarray(tables.customers.vectors[rows])
     if tables.blend is None:
-        return recommend_products(profiles, tables.affinity, k=k, seen=bought).rows
-    return recommend_blended(tables.blend, tables.items_of("history", rows), profiles, k=k, seen=bought).rows
+        return recommend_products(profiles, tables.affinity, k=k, seen=bought, max_per_trait=max_per_trait).rows
+    return recommend_blended(
+        tables.blend, tables.items_of("history", rows), profiles, k=k, seen=bought, max_per_trait=max_per_trait
+    ).rows
 
 
 def _options(tables: Tables, k: int, allowed: Any, exclude: Any, fallback: str | None) -> dict[str, Any]:

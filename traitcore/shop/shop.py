@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._errors import TableError
-from .._looks import Rows, html_facts
+from .._looks import Rows, html_facts, plain
 from .._validate import Checks
 from ..pipeline import live_customers, recorded_choice
 from ..report.page import write_report
@@ -93,7 +93,7 @@ class Shop:
         """The token or item that `similar` takes `what` for; `score` is 1."""
         tables = self.tables
         source, row, _ = meant(tables, what)
-        return Neighbour(source.ids[row], texts_of(tables, source)(row), 1.0, int(source.arrays["counts"][row]))
+        return Neighbour(plain(source.ids[row]), texts_of(tables, source)(row), 1.0, int(source.arrays["counts"][row]))
 
     def ranked_by(self, what: Any) -> str:
         """How `similar(following=True)` ranks what follows: by "cosine" or "context", as held-out sessions chose."""
@@ -114,7 +114,7 @@ class Shop:
 
     def recommend(
         self, customer: Any, k: int = 10, *, reasons: bool = True, by: str = "both", keep_bought: bool = False,
-        allowed: Any = None, exclude: Any = None, fallback: str | None = None,
+        allowed: Any = None, exclude: Any = None, fallback: str | None = None, max_per_trait: int | None = None,
     ) -> Any:
         """Items for a customer, best first, without those bought.
 
@@ -127,12 +127,19 @@ class Shop:
         keep_bought : items already bought may be listed.
         allowed, exclude : ids of items: only these, none of these.
         fallback : "popular" fills the list with the items of most events, also for a customer who isn't in the shop.
+        max_per_trait : at most so many items of one trait, the one that speaks most for an item with this customer,
+            so that a list isn't all one family; filled up with the best of the others where there are too few. None:
+            no limit, which lists more right products on most logs. Not with by="latest".
         """
         check, tables = Checks("Shop.recommend"), self.tables
         k = check.integer("k", k, 1)
         check.choice("by", by, BY)
         if fallback is not None:
             check.choice("fallback", fallback, FALLBACKS)
+        if max_per_trait is not None:
+            max_per_trait = check.integer("max_per_trait", max_per_trait, 1)
+            if by == "latest":
+                raise check.value_error("max_per_trait", "None with by='latest', which asks no traits", max_per_trait)
         try:
             row: int | None = row_of(tables, customer)
         except KeyError:
@@ -140,7 +147,8 @@ class Shop:
                 raise
             row = None
         rows = recommended(
-            tables, row, k, by=by, keep_bought=keep_bought, allowed=allowed, exclude=exclude, fallback=fallback
+            tables, row, k, by=by, keep_bought=keep_bought, allowed=allowed, exclude=exclude, fallback=fallback,
+            max_per_trait=max_per_trait,
         )
         return rows if reasons else [one.item for one in rows]
 

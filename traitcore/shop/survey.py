@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..pipeline.coverage import KEY as COVERAGE
 from ..pipeline.coverage import Coverage
 from ..pipeline.history import KEY as HISTORY
-from ..report.facts import Card, Facts, Figure, Kept, Lists, Point, Product, Suggestion
+from ..report.facts import Card, Facts, Figure, Kept, Lists, Point, Product, Reach, Suggestion
 from ..report.glossary import list_figures, retrieval_figures, trait_figures
 from ..report.layout import map_layout
+from ..serving.mixing import EXAMPLE, TraitLimit
 from .cautions import warnings_of
 from .drift import drift_of
 from .recommending import lists_of, recommended
@@ -187,12 +189,22 @@ def _lists(tables: Tables) -> Lists:
     customers, items = tables.customers, tables.items
     rows = np.unique(np.linspace(0, len(customers) - 1, min(SAMPLE, len(customers))).astype(np.int64))
     found = lists_of(tables, rows, LENGTH)
+    mixed = lists_of(tables, rows, LENGTH, max_per_trait=EXAMPLE)
     shown = np.bincount(found[found >= 0], minlength=len(items))
     most = np.argsort(-shown, kind="stable")[:8]
     return Lists(
-        len(rows), LENGTH, float((shown > 0).sum() / max(1, len(items))),
+        len(rows), LENGTH, _reach(tables, rows, found), EXAMPLE, _reach(tables, rows, mixed),
         tuple((str(items.ids[i]), tables.text_of_item(int(i)), float(shown[i] / len(rows))) for i in most if shown[i]),
         tuple(_sample(tables, row) for row in _typical(tables)),
+    )
+
+
+def _reach(tables: Tables, customers: NDArray[np.int64], lists: NDArray[np.int64]) -> Reach:
+    of_traits = TraitLimit(EXAMPLE, np.asarray(tables.customers.vectors[customers]), tables.affinity)
+    traits = [of_traits.traits(place, row[row >= 0]) for place, row in enumerate(lists)]
+    return Reach(
+        len(np.unique(lists[lists >= 0])) / max(1, len(tables.items)),
+        float(np.mean([len(np.unique(own[own >= 0])) for own in traits])) if traits else 0.0,
     )
 
 
