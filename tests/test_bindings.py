@@ -121,9 +121,9 @@ def test_texts_of_numbers_times_and_views_are_checked() -> None:
         _core.parse_decimals(buffer, one, one, "..", out, out.copy(), status)
     view = np.array([20, 0, 0, 1], dtype=np.int32).view(np.uint8)
     with pytest.raises(ValueError, match="'views' parameter of gather_views must be places within data"):
-        _core.gather_views(view, 0, buffer, np.array([0, 20]), np.zeros(20, np.uint8))
+        _core.gather_views(view, [buffer], np.array([0, 20]), np.zeros(20, np.uint8))
     with pytest.raises(ValueError, match="'offsets' parameter of gather_views must be rising, within out"):
-        _core.gather_views(view, 0, buffer, np.array([0, 21]), np.zeros(20, np.uint8))
+        _core.gather_views(view, [buffer], np.array([0, 21]), np.zeros(20, np.uint8))
 
 
 @pytest.mark.parametrize("name", ["invert_sequences", "label_places"])

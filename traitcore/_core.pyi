@@ -212,6 +212,7 @@ class NextItemModel(metaclass=_PybindType):
 
 # texts.cpp
 def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[NDArray[np.int32], list[str]]: ...
+def spans_of_strings(texts: list[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]: ...
 
 class TextCodes(metaclass=_PybindType):
     def __init__(self) -> None: ...
@@ -223,14 +224,22 @@ class TextCodes(metaclass=_PybindType):
 # arrow_views.cpp
 def gather_views(
     views: NDArray[np.uint8],
-    which: int,
-    data: NDArray[np.uint8],
+    data: list[NDArray[np.uint8]],
     offsets: NDArray[np.int64],
     out: NDArray[np.uint8],
 ) -> None: ...
 
 # time_texts.cpp
 def parse_decimals(
+    buffer: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    point: str,
+    whole: NDArray[np.int64],
+    billionths: NDArray[np.int64],
+    status: NDArray[np.uint8],
+) -> None: ...
+def parse_decimals_or_times(
     buffer: NDArray[np.uint8],
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],

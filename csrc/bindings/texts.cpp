@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace traitcore_bindings {
 namespace {
@@ -36,6 +37,25 @@ void encode_some(PyObject* const* items, Py_ssize_t n, traitcore::TextCodes& tab
   }
 }
 
+void prefetch_text(const PyObject* text) {
+  traitcore::prefetch(text);
+  traitcore::prefetch(reinterpret_cast<const char*>(text) + 56);  // the characters, of which some lie on the next line
+}
+
+void append_utf8(PyObject* text, std::vector<char>& bytes) {
+  if (!PyUnicode_Check(text))
+    Caller("spans_of_strings").refuse<py::type_error>("texts", "strs or None", py::repr(py::handle(text)));
+  if (PyUnicode_IS_ASCII(text)) {
+    const char* data = static_cast<const char*>(PyUnicode_DATA(text));
+    bytes.insert(bytes.end(), data, data + PyUnicode_GET_LENGTH(text));
+    return;
+  }
+  const auto encoded = py::reinterpret_steal<py::object>(PyUnicode_AsUTF8String(text));
+  if (!encoded) throw py::error_already_set();
+  const char* data = PyBytes_AS_STRING(encoded.ptr());
+  bytes.insert(bytes.end(), data, data + PyBytes_GET_SIZE(encoded.ptr()));
+}
+
 // The GIL stays held: the texts are Python's. Signal handlers may run between parts, so the size is looked at again.
 py::tuple encode_strings(const py::object& texts) {
   if (!PyList_CheckExact(texts.ptr()) && !PyTuple_CheckExact(texts.ptr()))
@@ -51,13 +71,30 @@ py::tuple encode_strings(const py::object& texts) {
       if (PySequence_Fast_GET_SIZE(texts.ptr()) != n) throw std::runtime_error("The list changed while it was read.");
     }
     PyObject* const* items = PySequence_Fast_ITEMS(texts.ptr()) + i;
-    for (Py_ssize_t k = kAhead; k < kAhead + kTogether && i + k < n; ++k) {
-      traitcore::prefetch(items[k]);
-      traitcore::prefetch(reinterpret_cast<const char*>(items[k]) + 56);  // the characters, of which some lie on the next line
-    }
+    for (Py_ssize_t k = kAhead; k < kAhead + kTogether && i + k < n; ++k) prefetch_text(items[k]);
     encode_some(items, std::min(kTogether, n - i), table, distinct, out + i);
   }
   return py::make_tuple(codes, distinct);
+}
+
+// The bytes of texts end to end in UTF-8, and where each ends. UnicodeEncodeError for a lone surrogate.
+py::tuple spans_of_strings(const py::list& texts) {
+  const Py_ssize_t n = PyList_GET_SIZE(texts.ptr());
+  py::array_t<std::int64_t> ends(n + 1);
+  std::int64_t* end = ends.mutable_data();
+  std::vector<char> bytes;
+  end[0] = 0;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    if (i % kBetweenSignals == kBetweenSignals - 1 && PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (PyList_GET_SIZE(texts.ptr()) != n) throw std::runtime_error("The list changed while it was read.");
+    if (i + kAhead < n) prefetch_text(PyList_GET_ITEM(texts.ptr(), i + kAhead));
+    PyObject* text = PyList_GET_ITEM(texts.ptr(), i);
+    if (text != Py_None) append_utf8(text, bytes);
+    end[i + 1] = static_cast<std::int64_t>(bytes.size());
+  }
+  py::array_t<std::uint8_t> all(static_cast<py::ssize_t>(bytes.size()));
+  std::memcpy(all.mutable_data(), bytes.data(), bytes.size());
+  return py::make_tuple(all, ends);
 }
 
 void code_some(const traitcore::Text* texts, std::int64_t n, traitcore::TextCodes& table, std::int32_t* out) {
@@ -117,6 +154,8 @@ void bind_texts(py::module_& m) {
   define(m, "encode_strings", &encode_strings,
          "((n,) int32 codes in order of first occurrence, None -1; the distinct texts) of a list or tuple of strs.",
          "texts");
+  define(m, "spans_of_strings", &spans_of_strings,
+         "(uint8 bytes in UTF-8 end to end, int64 (n + 1,) where each ends) of a list of strs; None is empty.", "texts");
   py::class_<traitcore::TextCodes>(m, "TextCodes", "Codes of spans of bytes by order of first sight, a block at a time.")
       .def(py::init<>())
       .def("code", &code_spans, py::arg("buffer"), py::arg("starts"), py::arg("stops"),

@@ -33,13 +33,13 @@ void texts_are_gathered_from_their_places() {
     offsets.push_back(static_cast<std::int64_t>(expected.size()));
   }
   std::vector<std::uint8_t> out(expected.size());
-  CHECK(tc::gather_views(views.data(), 100, -1, out.data(), 0, offsets.data(), out.data()));
-  for (int which = 0; which < 2; ++which)
-    CHECK(tc::gather_views(views.data(), 100, which, data[which].data(), static_cast<std::int64_t>(data[which].size()),
-                           offsets.data(), out.data()));
+  tc::ViewedBytes buffers[2];
+  for (int i = 0; i < 2; ++i) buffers[i] = {data[i].data(), static_cast<std::int64_t>(data[i].size())};
+  CHECK(tc::gather_views(views.data(), 100, buffers, 2, offsets.data(), out.data()));
   CHECK(std::string(out.begin(), out.end()) == expected);
-  CHECK(!tc::gather_views(views.data(), 100, 0, data[0].data(), static_cast<std::int64_t>(data[0].size()) - 1,
-                          offsets.data(), out.data()));
+  CHECK(!tc::gather_views(views.data(), 100, buffers, 1, offsets.data(), out.data()));
+  --buffers[0].size;
+  CHECK(!tc::gather_views(views.data(), 100, buffers, 2, offsets.data(), out.data()));
 }
 
 }  // namespace

@@ -27,8 +27,20 @@ void days_follow_one_another() {
   CHECK(tc::days_of(1970, 1, 1) == 0);
 }
 
+void weeks_follow_one_another() {
+  std::int64_t expected = tc::detail::days_of_week(1600, 1, 1);
+  CHECK(tc::detail::days_of_week(1970, 1, 4) == 0);
+  for (int year = 1600; year < 2400; ++year)
+    for (int week = 1; week <= 53; ++week)
+      for (int day = 1; day <= 7; ++day) {
+        const std::int64_t days = tc::detail::days_of_week(year, week, day);
+        if (week < 53 || days != tc::kNoTime) CHECK(days == expected++);
+      }
+}
+
 void every_prefix_of_a_time_is_read_within_its_bounds() {
   const std::string iso = "2019-10-01 12:34:56.789 +02:00", other = "Tue 1 Oct 2019 1:02:03 PM";
+  const std::string basic = "20191001T123456.789+0200", week = "2019-W40-2T12";
   std::int64_t us = 0, part = 0;
   for (std::size_t n = 0; n <= iso.size(); ++n) {
     const std::string text(iso, 0, n);  // of its own, so that the sanitizer sees a read past its end
@@ -36,6 +48,11 @@ void every_prefix_of_a_time_is_read_within_its_bounds() {
     tc::parse_decimal(span(text), '.', us, part);
     tc::parse_formatted_time(span(text), "%Y-%m-%d %H:%M:%S.%f %z", us);
   }
+  for (const std::string& whole : {basic, week})
+    for (std::size_t n = 0; n <= whole.size(); ++n) {
+      const std::string text(whole, 0, n);
+      tc::parse_decimal_or_time(span(text), '.', us, part);
+    }
   for (std::size_t n = 0; n <= other.size(); ++n) {
     const std::string text(other, 0, n);
     const auto status = tc::parse_formatted_time(span(text), "%a %d %b %Y %I:%M:%S %p", us);
@@ -55,6 +72,7 @@ void the_largest_numbers() {
 
 int main() {
   return run_tests({{"days follow one another", days_follow_one_another},
+                    {"weeks follow one another", weeks_follow_one_another},
                     {"every prefix of a time is read within its bounds", every_prefix_of_a_time_is_read_within_its_bounds},
                     {"the largest numbers", the_largest_numbers}});
 }

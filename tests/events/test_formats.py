@@ -107,6 +107,20 @@ def test_mixed_line_ends_keep_every_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("inside", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("more", ["", "\n", "\r\n", "\r"])
+@pytest.mark.parametrize("header", [True, False])
+def test_a_quoted_line_break_in_the_first_record(
+    tmp_path: Path, end: str, inside: str, more: str, header: bool
+) -> None:
+    text = f'"a{inside}b",1{end}c,2{more or end}d,3{end}'
+    names: dict[str, Any] = {} if header else {"columns": ["user_id", "item_id"]}
+    path = put(tmp_path, "log.csv", f"user_id,item_id{end}{text}" if header else text)
+    log = read_events(path, **BARE, **names)
+    assert log.to_columns()["user_id"].tolist() == [f"a{inside}b", "c", "d"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_blank_lines_before_the_header(tmp_path: Path, end: str) -> None:
     text = end.join(["", "", "user_id,item_id", "a,1", "", ",2", ""])
     for start in ("", "\ufeff"):

@@ -319,6 +319,7 @@ def test_ties_are_reported_and_warned_of() -> None:
             report = split_sessions(log, ties=ties).report
         assert words in str(caught[0].message)
         assert words in str(report)
+        assert "ties='row'" in str(caught[0].message)
         assert caught[0].filename == __file__
         assert (report.neighbours_tied, report.tied_share, report.advised_window) == (40, 1.0, BASKET_WINDOW)
 

@@ -43,6 +43,9 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
     "window": (int, None, "context tokens before and after each token; 5, or 20 for baskets"),
     "negative": (int, 5, "negative samples"),
     "epochs": (int, None, "passes over the sessions (15), or over the walks (1)"),
+    "sample": (
+        float, None, "drop some occurrences of tokens more frequent than this share (0.001, or 0 over walks); 0: none",
+    ),
     "content": (
         ("backfill", "fuse", "none"), "backfill",
         "how --items is used: vectors for items without events; also mixed into the others; or texts only",

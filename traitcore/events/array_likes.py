@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
 
@@ -11,17 +12,20 @@ from numpy.typing import NDArray
 
 from .._errors import InputError
 from .arrow import read_array
-from .columns import Column, big_integer_column, find_column, integer_column, null_column
-from .ids import encode_strings
+from .columns import Column, big_integer_column, find_column, integer_column, null_column, text_column
 from .timestamps import datetime_to_us, datetimes_to_us
 
 
-def read_column(name: str, values: Any) -> Column:
-    """Any 1-D array-like as a Column; InputError names the column where it can't be one."""
+def read_column(name: str, values: Any, *, repeat: bool = True) -> Column:
+    """Any 1-D array-like as a Column; InputError names the column where it can't be one.
+
+    `repeat`: is it to be expected that values repeat? Times seldom do: texts become spans, for to look for those that
+    are equal takes longer than to read them all.
+    """
     if isinstance(values, Column):
         return values
     if isinstance(values, np.ma.MaskedArray):
-        column = read_column(name, np.asarray(values.data))
+        column = read_column(name, np.asarray(values.data), repeat=repeat)
         there = ~np.ma.getmaskarray(values)
         column.valid = there if column.valid is None else column.valid & there
         if column.kind in ("spans", "texts") and not there.all():
@@ -29,21 +33,18 @@ def read_column(name: str, values: Any) -> Column:
         return column
     if not isinstance(values, np.ndarray):
         if type(values).__module__.split(".")[0] == "pandas":
-            return _pandas_column(name, values)
+            return _pandas_column(name, values, repeat)
         if hasattr(values, "__arrow_c_array__") or hasattr(values, "__arrow_c_stream__"):
             return read_array(name, values)
         if type(values) in (list, tuple) and len(values) and type(values[0]) is str:
-            try:
-                codes, texts = encode_strings(values)
-                return Column("texts", codes, texts=texts)
-            except TypeError:  # not all are strs
-                pass
+            with suppress(TypeError):  # not all are strs
+                return text_column(values, repeat=repeat)
         values = _as_array(name, values)
         if isinstance(values, Column):
             return values
     if values.ndim != 1:
         raise InputError(f"Column {name!r} must have one dimension. Got shape {values.shape} instead.")
-    return _numpy_column(name, values)
+    return _numpy_column(name, values, repeat)
 
 
 def _as_array(name: str, values: Any) -> NDArray[Any] | Column:
@@ -62,7 +63,7 @@ def _as_array(name: str, values: Any) -> NDArray[Any] | Column:
     return np.asarray(values)
 
 
-def _pandas_column(name: str, series: Any) -> Column:
+def _pandas_column(name: str, series: Any, repeat: bool) -> Column:
     """A pandas Series or Index; datetimes with a zone become UTC, categories stay coded."""
     dtype = series.dtype
     if hasattr(dtype, "categories"):
@@ -71,6 +72,8 @@ def _pandas_column(name: str, series: Any) -> Column:
         if len(inner) == 0:
             return null_column(len(codes))
         return inner.at(np.maximum(codes, 0), None if codes.min(initial=0) >= 0 else codes >= 0)
+    if _holds_arrow_texts(dtype):  # without a str for each of them
+        return read_array(name, series.array.__arrow_array__())
     missing = np.asarray(series.isna())
     if getattr(dtype, "tz", None) is not None:
         times = series.dt if hasattr(series, "dt") else series
@@ -82,10 +85,17 @@ def _pandas_column(name: str, series: Any) -> Column:
     if array.dtype.kind == "O":
         array = array.copy()
         array[missing] = None
-    return _numpy_column(name, array)
+    return _numpy_column(name, array, repeat)
 
 
-def _numpy_column(name: str, array: NDArray[Any]) -> Column:
+def _holds_arrow_texts(dtype: Any) -> bool:
+    """Is it a dtype of pandas for texts in Arrow's memory?"""
+    if getattr(dtype, "storage", None) == "pyarrow":
+        return True
+    return str(getattr(dtype, "pyarrow_dtype", None)) in ("string", "large_string", "string_view")
+
+
+def _numpy_column(name: str, array: NDArray[Any], repeat: bool = True) -> Column:
     kind = array.dtype.kind
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -106,7 +116,7 @@ def _numpy_column(name: str, array: NDArray[Any]) -> Column:
     if kind in "US":
         return _fixed_width_column(array)
     if kind == "O" or type(array.dtype).__name__ == "StringDType":
-        return _object_column(name, array.astype(object, copy=False))
+        return _object_column(name, array.astype(object, copy=False), repeat)
     raise InputError(f"Column {name!r} must hold integers, strings or times. Got dtype {array.dtype} instead.")
 
 
@@ -125,15 +135,20 @@ def _fixed_width_column(array: NDArray[Any]) -> Column:
             array = points.astype(np.uint8)
     buffer = array.view(np.uint8).reshape(-1)
     buffer = buffer if buffer.flags.writeable else buffer.copy()
-    used = buffer.reshape(n, width)[:, ::-1] != 0  # without the NULs that fill it
-    lengths = np.where(used.any(axis=1), width - used.argmax(axis=1), 0)
+    table, lengths = buffer.reshape(n, width), np.full(n, width)
+    short = np.flatnonzero(table[:, -1] == 0)
+    used = table[short, ::-1] != 0  # without the NULs that fill it
+    lengths[short] = np.where(used.any(axis=1), width - used.argmax(axis=1), 0)
     starts = np.arange(n, dtype=np.int64) * width
     return Column("spans", starts, buffer=buffer, stops=starts + lengths)
 
 
-def _object_column(name: str, array: NDArray[Any]) -> Column:
+def _object_column(name: str, array: NDArray[Any], repeat: bool) -> Column:
     """Python objects: all str, all int, all float or all datetimes; None, NaN and pandas' NA are null."""
     values = array.tolist()
+    if values and type(values[0]) is str:
+        with suppress(TypeError):
+            return text_column(values, repeat=repeat)
     types = set(map(type, values))
     kinds = {_kind_of(kind) for kind in types}
     if kinds & {"NAType", "NaTType"} or np.datetime64 in types or ("floats" in kinds and len(kinds - {"null"}) > 1):
@@ -150,8 +165,7 @@ def _object_column(name: str, array: NDArray[Any]) -> Column:
             f"Got {values[row]!r:.60} ({type(values[row]).__name__}) in row {row} instead."
         )
     if not kinds or kinds == {"texts"}:
-        codes, texts = encode_strings(values)
-        return Column("texts", codes, texts=texts)
+        return text_column(values, repeat=repeat)
     present = np.fromiter((v is not None for v in values), dtype=np.bool_, count=len(values))
     valid = None if present.all() else present
     if kinds == {"floats"}:
@@ -192,7 +206,7 @@ def pick_columns(data: Any, wanted: Mapping[str, str]) -> dict[str, Column]:
     names = _names_of(data)
     for role, name in wanted.items():
         find_column(names, role, name)
-    columns = {role: read_column(name, data[name]) for role, name in wanted.items()}
+    columns = {role: read_column(name, data[name], repeat=role != "timestamp") for role, name in wanted.items()}
     lengths = {wanted[role]: len(column) for role, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"Columns must be of one length. Got {lengths} instead.")

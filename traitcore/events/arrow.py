@@ -248,9 +248,8 @@ def _spans(
     valid = _valid(array, start, n)
     np.cumsum(lengths if valid is None else np.where(valid, lengths, 0), out=offsets[1:])
     out = np.empty(int(offsets[-1]), dtype=np.uint8)
-    _core.gather_views(views, -1, out, offsets, out)
     n_data = array.n_buffers - 3
-    sizes = _bytes_at(array.buffers[array.n_buffers - 1], n_data * 8).view(np.int64)
-    for which in range(n_data):
-        _core.gather_views(views, which, _bytes_at(array.buffers[2 + which], int(sizes[which])), offsets, out)
+    sizes = _bytes_at(array.buffers[array.n_buffers - 1], n_data * 8).view(np.int64).tolist()
+    data = [_bytes_at(array.buffers[2 + which], size) for which, size in enumerate(sizes)]
+    _core.gather_views(views, data, offsets, out)
     return out, offsets[:-1], offsets[1:]

@@ -11,6 +11,7 @@ A null is False in `valid`; None: no nulls.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._errors import InputError, MissingColumnError
-from .ids import TextCoder, code_integers, encode_strings, recoded, sort_ids, text_array
+from .ids import TextCoder, code_integers, encode_strings, recoded, sort_ids, spans_of_strings, text_array
 
 _NO_BYTES = np.zeros(0, dtype=np.uint8)
 _NO_STOPS = np.zeros(0, dtype=np.int64)
@@ -26,7 +27,10 @@ _NO_STOPS = np.zeros(0, dtype=np.int64)
 
 @dataclass
 class Column:
-    """`kind` is one of the five; see the module. `numbers`: the texts are integers, some beyond int64."""
+    """`kind` is one of the five; see the module. `numbers`: the texts are integers, some beyond int64.
+
+    `taken_from`: where the spans are those of another column, taken by row, that column and the rows; -1 where null.
+    """
 
     kind: str
     values: NDArray[Any]
@@ -36,6 +40,7 @@ class Column:
     buffer: NDArray[np.uint8] = field(default_factory=lambda: _NO_BYTES)
     stops: NDArray[np.int64] = field(default_factory=lambda: _NO_STOPS)
     numbers: bool = False
+    taken_from: tuple[Column, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -63,16 +68,35 @@ class Column:
         """The values of the given rows, null where not valid."""
         inner = None if self.valid is None else self.valid[rows]
         both = inner if valid is None else valid if inner is None else inner & valid
-        values, stops = self.values[rows], self.stops
+        values, stops, taken_from = self.values[rows], self.stops, None
         if self.kind == "spans":
             stops = stops[rows] if both is None else np.where(both, stops[rows], values)
+            taken_from = self, rows if both is None else np.where(both, rows, -1)
         elif self.kind == "texts" and both is not None:
             values = np.where(both, values, np.int32(-1))
-        return Column(self.kind, values, both, self.unit, self.texts, self.buffer, stops)
+        return Column(self.kind, values, both, self.unit, self.texts, self.buffer, stops, taken_from=taken_from)
+
+    def distinct(self) -> tuple[Column, NDArray[np.int64] | NDArray[np.int32] | None]:
+        """(spans, each row's place among them, -1 where null) of texts; None: they are the rows. Equal texts may recur.
+
+        A column of texts that repeat has fewer of them than rows, and all of them are in use.
+        """
+        if self.kind == "texts":
+            values: NDArray[Any] = self.values
+            each = Column("texts", np.arange(len(self.texts), dtype=np.int32), texts=self.texts)
+        elif self.taken_from is not None and 2 * len(self.taken_from[0]) < len(self):
+            each, values = self.taken_from
+        else:
+            return self.as_spans(), None
+        used = np.zeros(len(each) + 1, dtype=np.bool_)  # the last entry is for nulls
+        used[values] = True
+        places = np.cumsum(used) - 1
+        places[-1] = -1
+        return each.as_spans().at(np.flatnonzero(used[:-1]), None), places[values]
 
     def owned(self) -> Column:
-        """The same, with text copied from a buffer that will be released."""
-        if self.kind == "spans":
+        """The same, with text copied from a buffer that will be released: what was taken from a column was copied."""
+        if self.kind == "spans" and self.taken_from is None:
             self.buffer = self.buffer.copy()
             self.values, self.stops = self.values.copy(), self.stops.copy()
         return self
@@ -88,6 +112,16 @@ class Column:
         starts, stops = ends[:-1][self.values], ends[1:][self.values]
         buffer = np.frombuffer(bytearray(b"".join(encoded)), dtype=np.uint8)
         return Column("spans", starts, buffer=buffer, stops=stops)
+
+
+def text_column(values: list[Any] | tuple[Any, ...], *, repeat: bool = True) -> Column:
+    """strs and None as texts or, where they seldom `repeat`, as spans. TypeError for anything else."""
+    if not repeat:
+        with suppress(UnicodeEncodeError):  # a lone surrogate, which is shown as it was written
+            buffer, ends = spans_of_strings(list(values))
+            return Column("spans", ends[:-1], buffer=buffer, stops=ends[1:])
+    codes, texts = encode_strings(values)
+    return Column("texts", codes, texts=texts)
 
 
 def null_column(n: int) -> Column:

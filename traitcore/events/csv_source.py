@@ -89,7 +89,8 @@ class CsvFile:
         self.quote, self.columns = reading.quote or "", reading.columns
         self.path, self.carriage_returns = file.path, False
         self._scan(file.path)
-        if not self._alike:
+        self._mixed = not self._alike
+        if self._mixed:
             self.path = self._with_line_feeds(file.path, file.scratch)
             self._scan(self.path)
         self._blank_lines = 0
@@ -188,12 +189,14 @@ class CsvFile:
         quote = duck.literal(self.quote)
         no_field = ("\x02" if "\x01" in self.delimiter else "\x01") * 3  # so that nothing written is a null
         header = "false" if self.columns is not None else "true"
+        # Unsaid, it is the first line end there is, and that may stand in quotes.
+        new_line = r"new_line='\n', " if self._mixed else ""
         read = (
             f"read_csv({duck.literal(self.path)}, auto_detect=false, header={header}, "
             f"skip={self._blank_lines}, "
             f"sep={duck.literal(self.delimiter)}, quote={quote}, escape={quote}, comment='', "
             f"nullstr={duck.literal(no_field)}, strict_mode=true, ignore_errors=true, store_rejects=true, "
-            f"rejects_limit=0, null_padding=true, parallel=false, max_line_size={LONGEST}, "
+            f"rejects_limit=0, null_padding=true, parallel=false, max_line_size={LONGEST}, {new_line}"
             f"buffer_size={4 * LONGEST}, compression='none', "
             f"columns={{{columns}}})"
         )

@@ -93,6 +93,11 @@ def encode_strings(texts: list[Any] | tuple[Any, ...]) -> tuple[Codes, list[str]
     return _core.encode_strings(texts)
 
 
+def spans_of_strings(texts: list[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The bytes of strs in UTF-8 end to end, and (n + 1,) where each ends; None is empty."""
+    return _core.spans_of_strings(texts)
+
+
 def text_array(texts: list[str]) -> NDArray[Any]:
     """(n,) array of str objects: numpy's own string arrays drop trailing NULs."""
     array = np.empty(len(texts), dtype=object)

@@ -100,13 +100,14 @@ def sum_reports(reports: Sequence[SessionReport]) -> SessionReport:
     return total
 
 
-def advice(report: SessionReport) -> str:
-    """Advice where most neighbours have the same time."""
+def advice(report: SessionReport, *, rows_in_order: bool = False) -> str:
+    """Advice where most neighbours have the same time. `rows_in_order`: can ties="row" be passed? Not on Spark."""
     shuffle = "" if report.ties == "shuffle" else "order them randomly (ties='shuffle'), and "
+    or_row = " or pass ties='row'" if rows_in_order else ""
     return (
         f"The order of such events carries no information: {shuffle}learn from all of a session, with a "
         f"window of at least {BASKET_WINDOW} (fit_pipeline's default there) or window=None. Where the log knows "
-        "their order, name its column (order=...) or pass ties='row'."
+        f"their order, name its column (order=...){or_row}."
     )
 
 

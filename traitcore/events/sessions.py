@@ -229,7 +229,7 @@ def check_sessions(report: SessionReport, rules: SessionRules, *, stacklevel: in
         raise NoSessionLeft(report, rules.min_length)
     if report.baskets:
         share = f"{report.tied_share:.1%} of the neighbours in these sessions have the same time. "
-        warnings.warn(share + advice(report), TiedEventsWarning, stacklevel=stacklevel)
+        warnings.warn(share + advice(report, rows_in_order=True), TiedEventsWarning, stacklevel=stacklevel)
 
 
 def _check_log(log: EventLog, rules: SessionRules) -> None:

@@ -80,8 +80,8 @@ class TimeColumn:
         self._parts.append((values, times))
 
     def _read_texts(self, column: Column, mark: Mark) -> tuple[NDArray[Any], NDArray[np.bool_] | bool]:
-        spans = column.buffer, column.values, column.stops
-        times: NDArray[np.bool_] | bool = True
+        distinct, codes = column.distinct()
+        spans = distinct.buffer, distinct.values, distinct.stops
         values: NDArray[Any]
         if self.form is not None:
             values, status = timestamps.parse_times(*spans, self.form)
@@ -89,40 +89,32 @@ class TimeColumn:
         elif self.given == "iso":
             values, status = timestamps.parse_times(*spans)
             what = "is not an ISO 8601 time"
+        elif self.given is not None:
+            values, status = timestamps.parse_numbers(*spans, self.decimal)
+            what = "is not a number"
         else:
-            values, times, status = self._either(*spans)
-            what = "is not a number" if self.given else "is neither a number nor an ISO 8601 time"
+            values, status = timestamps.parse_numbers_or_times(*spans, self.decimal)
+            what = "is neither a number nor an ISO 8601 time"
         if self.nulls:
-            wrong = np.flatnonzero(status == timestamps.WRONG)
-            status[[row for row in wrong.tolist() if column.text(row) in self.nulls]] = timestamps.EMPTY
-        mark(status == timestamps.EMPTY, f"column {self.name!r} is null")
-        mark(status == timestamps.WRONG, f"column {self.name!r} {what}")
-        values[status != timestamps.FINE] = 0
-        return values, times
+            self._empty_nulls(spans, status)
+        if codes is not None:
+            values, status = values[codes], status[codes]
+            status[codes < 0] = timestamps.EMPTY
+        if (status % timestamps.TIME).any():  # neither FINE nor TIME
+            mark(status == timestamps.EMPTY, f"column {self.name!r} is null")
+            mark(status == timestamps.WRONG, f"column {self.name!r} {what}")
+            values[status % timestamps.TIME != 0] = 0
+        if self.form is not None or self.given == "iso":
+            return values, True
+        times = status == timestamps.TIME
+        return values, times if times.any() else False
 
-    def _either(
-        self, buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64]
-    ) -> tuple[NDArray[Any], NDArray[np.bool_] | bool, NDArray[np.uint8]]:
-        """(values, which are times, status) of texts as numbers or, where no unit is given, ISO 8601."""
-        if self.given is not None:
-            values, status = timestamps.parse_numbers(buffer, starts, stops, self.decimal)
-            return values, False, status
-        values, status = timestamps.parse_numbers(buffer, starts, stops, self.decimal, plain=True)
-        times = np.zeros(len(values), dtype=np.bool_)
-        # The native parsers first: Python's are for the few texts that neither of them reads.
-        for plain in (True, False):
-            wrong = np.flatnonzero(status == timestamps.WRONG)
-            if plain is False and len(wrong):
-                numbers, fit = timestamps.parse_numbers(buffer, starts[wrong], stops[wrong], self.decimal)
-                values = values.astype(np.result_type(values, numbers))
-                values[wrong[fit == timestamps.FINE]] = numbers[fit == timestamps.FINE]
-                status[wrong] = fit
-                wrong = wrong[fit == timestamps.WRONG]
-            if len(wrong):
-                iso, fit = timestamps.parse_times(buffer, starts[wrong], stops[wrong], plain=plain)
-                fine = fit == timestamps.FINE
-                values[wrong[fine]], times[wrong[fine]], status[wrong] = iso[fine], True, fit
-        return values, times if times.any() else False, status
+    def _empty_nulls(self, spans: timestamps.Spans, status: NDArray[np.uint8]) -> None:
+        """Texts that mean "no value" are as empty ones."""
+        wrong = np.flatnonzero(status == timestamps.WRONG)
+        codes, texts = timestamps.distinct_texts(spans, wrong)
+        null = np.array([text.decode("utf-8", "backslashreplace") in self.nulls for text in texts], dtype=np.bool_)
+        status[wrong[null[codes]]] = timestamps.EMPTY
 
     def finish(self) -> tuple[NDArray[np.int64], list[tuple[NDArray[np.int64], str]]]:
         """(microseconds of all rows kept; rows that don't fit the others, with the reason)."""

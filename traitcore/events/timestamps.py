@@ -8,7 +8,9 @@ refused. One unit holds for a column: another value makes a bad row, not a date 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,8 +81,10 @@ def floats_to_us(values: NDArray[np.float64], unit: str) -> NDArray[np.int64]:
     return np.rint(values * _US_PER[unit]).astype(np.int64)
 
 
-FINE, EMPTY, WRONG = 0, 1, 2  # as in csrc/include/traitcore/time_texts.hpp
+FINE, EMPTY, WRONG, TIME = 0, 1, 2, 3  # as in csrc/include/traitcore/time_texts.hpp
 _FLOAT = re.compile(r"\s*-?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
+
+Spans = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]  # buffer, starts and stops
 
 
 def is_number(text: str) -> bool:
@@ -96,44 +100,90 @@ def parse_numbers(
 
     What the native parser doesn't read (exponents, more than int64) is left to Python's float, or WRONG with `plain`.
     """
-    starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
-    whole, parts = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.int64)
-    status = np.empty(len(starts), dtype=np.uint8)
-    _core.parse_decimals(buffer, starts, stops, decimal, whole, parts, status)
-    values: NDArray[Any] = whole + parts * 1e-9 if parts.any() else whole
-    for row in [] if plain else np.flatnonzero(status == WRONG).tolist():
-        text = _text(buffer, starts, stops, row)
-        if decimal != ".":
-            text = text.replace(".", "?").replace(decimal, ".")
-        value = float(text) if is_number(text) else None
-        if value is not None and abs(value) < 2**63:
-            if value != int(value):
-                values = values.astype(np.float64)
-            values[row], status[row] = value, FINE
+    values, status = _native_numbers(_core.parse_decimals, (buffer, starts, stops), decimal)
+    return (values, status) if plain else _with_floats(values, status, (buffer, starts, stops), decimal)
+
+
+def parse_numbers_or_times(
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], decimal: str = "."
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """As `parse_numbers`, or else ISO 8601: int64 microseconds of status TIME."""
+    spans = (buffer, starts, stops)
+    values, status = _with_floats(*_native_numbers(_core.parse_decimals_or_times, spans, decimal), spans, decimal)
+    _read_others(spans, status, parse_iso, values, TIME)
     return values, status
 
 
 def parse_times(
-    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], form: str = "", *,
-    plain: bool = False,
+    buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], form: str = ""
 ) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
     """(int64 us, status) of spans of text as times: in a format of strptime's directives, or "" for ISO 8601.
 
-    What the native parser of ISO 8601 doesn't read (week dates and the basic form) is left to Python's, or WRONG with
-    `plain`.
+    What the native parser of ISO 8601 doesn't read (such as separators other than T) is left to Python's.
     """
     starts, stops = np.ascontiguousarray(starts), np.ascontiguousarray(stops)
     us, status = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.uint8)
     _core.parse_times(buffer, starts, stops, form, us, status)
-    for row in [] if form or plain else np.flatnonzero(status == WRONG).tolist():
-        value = parse_iso(_text(buffer, starts, stops, row))
-        if value is not None:
-            us[row], status[row] = value, FINE
+    if not form:
+        _read_others((buffer, starts, stops), status, parse_iso, us, FINE)
     return us, status
 
 
-def _text(buffer: NDArray[np.uint8], starts: NDArray[np.int64], stops: NDArray[np.int64], row: int) -> str:
-    return buffer[starts[row] : stops[row]].tobytes().decode("utf-8", "replace")
+def _native_numbers(
+    parse: Callable[..., None], spans: Spans, decimal: str
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    buffer, starts, stops = spans[0], np.ascontiguousarray(spans[1]), np.ascontiguousarray(spans[2])
+    whole, parts = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.int64)
+    status = np.empty(len(starts), dtype=np.uint8)
+    parse(buffer, starts, stops, decimal, whole, parts, status)
+    return whole + parts * 1e-9 if parts.any() else whole, status
+
+
+def _with_floats(
+    values: NDArray[Any], status: NDArray[np.uint8], spans: Spans, decimal: str
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """The texts that are WRONG by Python's float: exponents, and more digits than int64 has."""
+
+    def number(text: str) -> float | None:
+        if decimal != ".":
+            text = text.replace(".", "?").replace(decimal, ".")
+        value = float(text) if is_number(text) else None
+        return value if value is not None and abs(value) < 2**63 else None
+
+    rows, found = _others(spans, status, number)
+    if (found != np.rint(found)).any():
+        values = values.astype(np.float64)
+    values[rows], status[rows] = found, FINE
+    return values, status
+
+
+def _read_others(
+    spans: Spans, status: NDArray[np.uint8], read: Callable[[str], int | None], values: NDArray[Any], good: int
+) -> None:
+    """Values and status, in place, of the WRONG texts that `read` reads."""
+    rows, found = _others(spans, status, read)
+    values[rows], status[rows] = found, good
+
+
+def _others(
+    spans: Spans, status: NDArray[np.uint8], read: Callable[[str], Any]
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """(rows, values) of the WRONG texts for which `read` has a value: each is read once, however often it is there."""
+    rows = np.flatnonzero(status == WRONG)
+    codes, texts = distinct_texts(spans, rows)
+    found = [read(text.decode("utf-8", "replace")) for text in texts]
+    known = np.array([value is not None for value in found], dtype=np.bool_)
+    table = np.array([0 if value is None else value for value in found])
+    there = known[codes]
+    return rows[there], table[codes[there]]
+
+
+def distinct_texts(spans: Spans, rows: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[bytes]]:
+    """(codes, texts by code) of these rows, none of them empty."""
+    table = _core.TextCodes()
+    codes = table.code(spans[0], spans[1][rows], spans[2][rows])
+    data, ends = table.texts(0)
+    return codes, [data[first:stop] for first, stop in pairwise(ends.tolist())]
 
 
 def parse_iso(text: str) -> int | None:

@@ -34,9 +34,9 @@ class PipelineConfig:
         users are ignored when the log has none.
     action_map, tokens, min_count : of `tokenize`.
     method : how token vectors are learned: "item2vec", "ppmi" or "walks" (over the graph of co-occurrences).
-    vector_size, window, negative, epochs : of the embedder; "ppmi" ignores the last two. window None: 5, or 20 where
-        most neighbouring events have the same time (baskets, whose order says nothing). epochs None: 15, or 1
-        over walks.
+    vector_size, window, negative, epochs, sample : of the embedder; "ppmi" ignores the last three. window None: 5, or
+        20 where most neighbouring events have the same time (baskets, whose order says nothing). epochs None: 15, or 1
+        over walks. sample None: 0.001, or 0 over walks.
     content : how a catalogue is used: "backfill" gives vectors to items without events; "fuse" also mixes content into
         the others by `behaviour_weight`, more into rarer ones; "none" uses its texts only.
     customers : "users", "sessions" (each session is its own customer), "none" (item vectors only), or "auto": users
@@ -65,6 +65,7 @@ class PipelineConfig:
     window: int | None = None
     negative: int = 5
     epochs: int | None = None
+    sample: float | None = None
     content: str = "backfill"
     behaviour_weight: float = 0.7
     customers: str = "auto"
@@ -126,4 +127,6 @@ class PipelineConfig:
         if self.n_traits != "auto":
             CHECK.integer("n_traits", self.n_traits, 1)
         CHECK.integer("vector_size", self.vector_size, 1)
+        if self.sample is not None:
+            CHECK.real("sample", self.sample, 0.0)
         CHECK.real("gap_seconds", self.gap_seconds, 0.0, open_low=True)

@@ -342,10 +342,10 @@ def make_embedder(config: PipelineConfig, window: int) -> Embedder:
         return PPMIEmbedder(vector_size=size, window=window, workers=workers, seed=seed)
     if config.method == "walks":
         return WalkEmbedder(
-            graph_window=window, vector_size=size, negative=config.negative, epochs=config.epochs or 1, workers=workers,
-            parallel=config.parallel, seed=seed,
+            graph_window=window, vector_size=size, negative=config.negative, epochs=config.epochs or 1,
+            sample=config.sample or 0.0, workers=workers, parallel=config.parallel, seed=seed,
         )
     return Item2Vec(
-        vector_size=size, window=window, negative=config.negative, epochs=config.epochs or 15, workers=workers,
-        parallel=config.parallel, seed=seed,
+        vector_size=size, window=window, negative=config.negative, epochs=config.epochs or 15,
+        sample=1e-3 if config.sample is None else config.sample, workers=workers, parallel=config.parallel, seed=seed,
     )

@@ -7,7 +7,7 @@
 
 namespace traitcore {
 
-enum TextStatus : std::uint8_t { kFine = 0, kEmpty = 1, kWrong = 2 };
+enum TextStatus : std::uint8_t { kFine = 0, kEmpty = 1, kWrong = 2, kTime = 3 };
 
 constexpr std::int64_t kNoTime = std::numeric_limits<std::int64_t>::min();
 
@@ -37,8 +37,27 @@ struct TextSpan {
   static bool blank(unsigned char c) { return c == ' ' || c == '\t'; }
 };
 
+namespace detail {
+
+/// The exponent at the end of a number, e+09 say, applied to the digits before it, of which `places` follow the point:
+/// a whole number of up to 2^53, which a double holds too; -1 where it is another or there is no exponent.
+inline std::int64_t with_exponent(TextSpan text, std::int64_t digits, int places) {
+  if (!text.take('e') && !text.take('E')) return -1;
+  const bool minus = text.take('-');
+  if (!minus) text.take('+');
+  const int exponent = text.number(1, 3);
+  if (exponent < 0 || !text.empty()) return -1;
+  int shift = (minus ? -exponent : exponent) - places;
+  constexpr std::int64_t kMost = std::int64_t{1} << 53;
+  for (; shift > 0 && digits <= kMost && digits > 0; --shift) digits *= 10;
+  for (; shift < 0 && digits % 10 == 0 && digits > 0; ++shift) digits /= 10;
+  return digits <= kMost && (shift == 0 || digits == 0) ? digits : -1;
+}
+
+}  // namespace detail
+
 /// -12 or 1430623510.25, blanks around allowed, as whole (towards zero) and billionths; digits after the ninth are cut.
-/// `point` is the decimal separator.
+/// `point` is the decimal separator. With an exponent, 1.43062351E+09, whole numbers of up to 2^53.
 inline TextStatus parse_decimal(TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths) {
   whole = billionths = 0;
   text.trim();
@@ -52,11 +71,19 @@ inline TextStatus parse_decimal(TextSpan text, char point, std::int64_t& whole, 
     if (value > (kMost - digit) / 10) return kWrong;
     value = value * 10 + digit;
   }
+  int places = 0;
   if (text.take(point))
-    for (; text.digit(); ++text.at, digits = true) {
+    for (; text.digit(); ++text.at, ++places, digits = true) {
       scale /= 10;
       fraction += (*text.at - '0') * scale;
     }
+  if (digits && !text.empty() && places <= 9 && value < 1'000'000'000) {
+    const std::int64_t all = (value * 1'000'000'000 + fraction) / scale;
+    value = detail::with_exponent(text, all, places);
+    if (value < 0) return kWrong;
+    fraction = 0;
+    text.at = text.stop;
+  }
   if (!digits || !text.empty()) return kWrong;
   whole = negative ? -value : value;
   billionths = negative ? -fraction : fraction;
@@ -75,6 +102,19 @@ inline std::int64_t days_of(int year, int month, int day) {
 }
 
 namespace detail {
+
+/// Days since 1970 of the Monday of week 1, that of 4 January.
+inline std::int64_t first_monday(int year) {
+  const std::int64_t fourth = days_of(year, 1, 4);
+  return fourth - ((fourth + 3) % 7 + 7) % 7;  // 1970 began on a Thursday
+}
+
+/// Days since 1970 of a day (1: Monday) of a week of ISO 8601 of the years 1 to 9998, kNoTime where there is none.
+inline std::int64_t days_of_week(int year, int week, int day) {
+  if (year < 1 || year > 9998 || week < 1 || day < 1 || day > 7) return kNoTime;
+  const std::int64_t monday = first_monday(year) + 7 * (week - 1);
+  return monday < first_monday(year + 1) ? monday + day - 1 : kNoTime;
+}
 
 /// The digits of a fraction as microseconds, those after the sixth cut; -1 where there is none.
 inline std::int64_t microseconds(TextSpan& text) {
@@ -107,6 +147,22 @@ inline std::int64_t zone(TextSpan& text) {
   return minus ? -offset : offset;
 }
 
+/// Days since 1970 of a date of ISO 8601 at the text's beginning, kNoTime where there is none; `usual`: is it YYYY-MM-DD?
+inline std::int64_t iso_date(TextSpan& text, bool& usual) {
+  const int year = text.number(4, 4);
+  const bool dashes = text.take('-');
+  usual = false;
+  if (text.take('W')) {
+    const int week = text.number(2, 2);
+    const bool with_day = dashes ? text.take('-') : text.digit();
+    return days_of_week(year, week, with_day ? text.number(1, 1) : 1);
+  }
+  usual = dashes;
+  const int month = text.number(2, 2);
+  if (dashes && !text.take('-')) return kNoTime;
+  return days_of(year, month, text.number(2, 2));
+}
+
 /// A name of three letters or in full, as its number from 1; 0 for none.
 inline int name_of(TextSpan& text, const char* const* names, int n) {
   for (int i = 0; i < n; ++i) {
@@ -130,34 +186,40 @@ inline bool put(int value, int& part) {
 
 }  // namespace detail
 
-/// YYYY-MM-DD[(T or blank)HH:MM[:SS[.fraction]][zone]] as microseconds since 1970 UTC; without a zone: UTC. Blanks
-/// around it and before the zone are allowed.
+/// A date or a date and time of ISO 8601 as microseconds since 1970 UTC; without a zone: UTC.
+///
+/// Dates are YYYY-MM-DD, YYYYMMDD, YYYY-Www[-D] or YYYYWww[D]; after a T or a blank come HH[:MM[:SS[.fraction]]] or
+/// HH[MM[SS[.fraction]]], and Z or an offset. Blanks around it are allowed; after YYYY-MM-DD HH:MM also before the zone,
+/// which may be UTC or GMT there: many systems write so.
 inline TextStatus parse_iso_time(TextSpan text, std::int64_t& us) {
   us = 0;
   text.trim();
   if (text.empty()) return kEmpty;
-  const int year = text.number(4, 4);
-  if (!text.take('-')) return kWrong;
-  const int month = text.number(2, 2);
-  if (!text.take('-')) return kWrong;
-  const std::int64_t days = days_of(year, month, text.number(2, 2));
+  bool usual = false;
+  const std::int64_t days = detail::iso_date(text, usual);
   if (days == kNoTime) return kWrong;
   std::int64_t value = days * 86'400'000'000;
   if (!text.empty()) {
     if (!text.take('T') && !text.take(' ')) return kWrong;
     const int hour = text.number(2, 2);
-    if (!text.take(':')) return kWrong;
-    const int minute = text.number(2, 2);
-    int second = 0;
+    const bool colons = text.peek() == ':';
+    const auto goes_on = [&] { return colons ? text.take(':') : text.digit(); };
+    int minute = 0, second = 0;
     std::int64_t fraction = 0;
-    if (text.take(':')) {
-      second = text.number(2, 2);
-      if (text.take('.') || text.take(',')) fraction = detail::microseconds(text);
+    if (goes_on()) {
+      minute = text.number(2, 2);
+      if (goes_on()) {
+        second = text.number(2, 2);
+        if (text.take('.') || text.take(',')) fraction = detail::microseconds(text);
+      }
     }
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 || fraction < 0) return kWrong;
     value += ((hour * 60 + minute) * 60 + second) * std::int64_t{1'000'000} + fraction;
     if (!text.empty()) {
-      text.trim();
+      if (usual && colons)
+        text.trim();
+      else if (text.peek() != 'Z' && text.peek() != '+' && text.peek() != '-')
+        return kWrong;
       const std::int64_t offset = detail::zone(text);
       if (offset == kNoTime || !text.empty()) return kWrong;
       value -= offset;
@@ -165,6 +227,14 @@ inline TextStatus parse_iso_time(TextSpan text, std::int64_t& us) {
   }
   us = value;
   return kFine;
+}
+
+/// A number as `parse_decimal` has it, or else a time of ISO 8601, whose microseconds are `whole`: kFine or kTime.
+inline TextStatus parse_decimal_or_time(TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths) {
+  const TextStatus number = parse_decimal(text, point, whole, billionths);
+  if (number != kWrong) return number;
+  billionths = 0;
+  return parse_iso_time(text, whole) == kFine ? kTime : kWrong;
 }
 
 /// A time in a format of strptime's directives %Y %y %m %d %H %I %p %M %S %f %b %B %a %A %z %Z %%, as microseconds since
