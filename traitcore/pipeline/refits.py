@@ -20,6 +20,7 @@ from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
 from .corpus import TokenizedLog
+from .item_sessions import learn_items
 from .many_customers import take_sequences
 from .next_choice import MODEL, choose_next, fit_next_model, sessions_of_items
 from .tables import item_table
@@ -52,7 +53,7 @@ def compare_refits(
     The first of them, and a `NextItemModel` beside it, are evaluated on next items of the held-out tenth. `catalogue`
     has its content vectors.
     """
-    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
+    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sessions.n_tokens <= MOST_EVENTS else 1
     chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     model: NextItemModel | None = None
     for number in range(1, wanted + 1):
@@ -60,14 +61,14 @@ def compare_refits(
             progress(STAGE, number - 1, wanted)
         other = replace(config, seed=config.seed + number)
         embedder = make(other, corpus.window)
-        trained, held_out = _split(len(corpus.sequences), other.seed)
-        sessions = take_sequences(corpus.sequences, trained)
-        embedder.fit(sessions, n_items=len(vocabulary))
-        table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
+        trained, held_out = _split(len(corpus.sessions), other.seed)
+        sessions = take_sequences(corpus.sessions, trained)
+        met = learn_items(embedder, sessions, len(vocabulary))
+        table, _ = item_table(vocabulary, embedder, met, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
             model = fit_next_model(sessions, vocabulary, seed=config.seed, workers=config.workers)
-            unseen = take_sequences(corpus.sequences, held_out)
+            unseen = take_sequences(corpus.sessions, held_out)
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
                 unseen, vocabulary, model=model, seed=config.seed, workers=config.workers,

@@ -134,7 +134,7 @@ def judge_items(
     # Given sessions without times or places have no known order: "next" would ask for a shuffled one.
     untimed = log.session is not None and log.timestamp_us is None and log.position is None and config.ties != "row"
     by = by or ("session" if corpus.sequences.timestamps_us is None else "time")
-    train, test = split_sequences(corpus.sequences, by=by, test_share=test_share, random_state=config.seed)
+    train, test = split_sequences(corpus.sessions, by=by, test_share=test_share, random_state=config.seed)
     if untimed:  # one time for all: a set, of which each item is asked for given the others
         test = replace(test, timestamps_us=np.zeros(test.n_tokens, dtype=np.int64))
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
