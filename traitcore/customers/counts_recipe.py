@@ -8,8 +8,9 @@ from scipy import sparse
 
 from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
+from . import tuning
 from .components import factorize
-from .counts import count_tokens, token_idf, weigh_counts
+from .counts import count_tokens, token_idf, weigh_counts, with_tokens
 from .recipes import RecipeResult, TraitFitOptions
 
 
@@ -30,9 +31,7 @@ class CountsRecipe:
         counts = count_tokens(sequences, n_tokens=len(token_item))
         weights = self.token_weights(counts)
         rows = weigh_counts(counts, weights)
-        shaping = shaping_customers(counts)
-        shaped = (counts, rows) if shaping is None else (counts[shaping], rows[shaping])
-        components = self.components(*shaped, options)
+        components = self.components(counts, rows, options)
         return RecipeResult(components, fold_in(rows, components, workers=options.workers), {"idf": weights})
 
     def token_weights(self, counts: sparse.csr_array) -> NDArray[np.float32]:
@@ -42,22 +41,11 @@ class CountsRecipe:
     def components(
         self, counts: sparse.csr_array, rows: sparse.csr_array, options: TraitFitOptions
     ) -> NDArray[np.float32]:
-        """(n_traits, n_tokens) unit loadings, of the counts and rows of the customers who shape the traits."""
-        H = options.previous
+        """(n_traits, n_tokens) unit loadings, of the counts and of the customers' rows that were made of them."""
+        rows, H = with_tokens(rows, tuning.SHAPING_TOKENS), options.previous
         start = None if H is None else (fold_in(rows, H, workers=options.workers), H)
         return factorize(rows, options, start=start)
 
     def encode(self, sequences: Sequences, result: RecipeResult, options: TraitFitOptions) -> NDArray[np.float32]:
         counts = count_tokens(sequences, n_tokens=result.components.shape[1])
         return fold_in(weigh_counts(counts, result.arrays["idf"]), result.components, workers=options.workers)
-
-
-def shaping_customers(counts: sparse.csr_array) -> NDArray[np.int64] | None:
-    """The customers who shape the traits: those with at least two different tokens. None: all do, or nobody could.
-
-    One token says nothing of what goes together, but its row is as long as any other: a few such customers bend the
-    factors towards single tokens. Of 2,174 buyers of RetailRocket 16 had one token; lists by 8 traits held 66 of the
-    held-out purchases with them and 101 without. They are read like everybody else.
-    """
-    telling = np.diff(counts.indptr) > 1
-    return None if telling.all() or not telling.any() else np.flatnonzero(telling)

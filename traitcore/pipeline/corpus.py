@@ -17,7 +17,7 @@ from ..events.log import EventLog
 from ..events.occurrences import owners_seen
 from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
-from ..events.session_report import TiedEventsWarning
+from ..events.session_report import SessionReport, TiedEventsWarning
 from ..events.sessions import split_sessions
 from ..events.tokens import tokenize
 from ..events.vocabulary import Vocabulary
@@ -33,7 +33,8 @@ from .stages import Run
 class TokenizedLog:
     """The corpus of a run: sequences, owned by the customers that have any, their vocabulary, and the window.
 
-    sequences : all that customers did. min_length : of the `sessions` that items are learned from.
+    sequences : all that customers did. min_length : of the `sessions` that items are learned from. sets : no times are
+        known, and most sessions are sets of events in random order: nothing should be asked of their order.
     bought : (owners' rows, item ids) of all that was bought, whether or not it became a token; None: no action of the
     log means buying.
     coverage : what of the log is in it. left_out : the users who aren't; None where customers are sessions.
@@ -43,6 +44,7 @@ class TokenizedLog:
     vocabulary: Vocabulary
     window: int
     min_length: int
+    sets: bool
     bought: tuple[NDArray[np.int64], NDArray[Any]] | None = None
     coverage: Coverage | None = None
     left_out: LeftOut | None = None
@@ -84,7 +86,8 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
     left_out = None
     if not by_session and sessions.owner is not None and corpus.sequences.owner is not None:
         left_out = left_out_of(log, np.unique(sessions.owner), np.unique(corpus.sequences.owner))
-    return TokenizedLog(sequences, corpus.vocabulary, window, config.min_length, bought, coverage, left_out)
+    sets = without_order(sequences, sessions.report)
+    return TokenizedLog(sequences, corpus.vocabulary, window, config.min_length, sets, bought, coverage, left_out)
 
 
 def corpus_of(prepared: PreparedCorpus, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
@@ -103,7 +106,13 @@ def corpus_of(prepared: PreparedCorpus, config: PipelineConfig, run: Run | None 
         rank, _ = _compact(prepared.sequences.owner, prepared.sequences.n_owners)
         known = rank[owner] >= 0
         bought = rank[owner[known]].astype(np.int64), ids[item[known]]
-    return TokenizedLog(sequences, prepared.vocabulary, window, config.min_length, bought)
+    sets = without_order(sequences, prepared.session_report)
+    return TokenizedLog(sequences, prepared.vocabulary, window, config.min_length, sets, bought)
+
+
+def without_order(sequences: Sequences, report: SessionReport) -> bool:
+    """Whether no times are known, and most sessions are sets of events in random order."""
+    return sequences.timestamps_us is None and report.baskets
 
 
 def settings_of(prepared: PreparedCorpus, config: PipelineConfig, options: Mapping[str, Any]) -> PipelineConfig:

@@ -31,7 +31,7 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
-from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers
+from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers, without_order
 from .coverage import KEY as COVERAGE
 from .coverage import Coverage
 from .history import KEY as HISTORY
@@ -202,7 +202,10 @@ def publish_result(
     if catalogue is not None and result.config.content != "none":
         catalogue = with_content(catalogue, seed=result.config.seed)
     store = store if isinstance(store, TableStore) else TableStore(store)
-    corpus = TokenizedLog(result.sequences, result.vocabulary, window, result.config.min_length)
+    corpus = TokenizedLog(
+        result.sequences, result.vocabulary, window, result.config.min_length,
+        without_order(result.sequences, report),  # type: ignore[arg-type]
+    )
     published = _publish(result, log, corpus, store, catalogue, force, run)
     return replace(published, stages=tuple(run.stages))
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .._progress import Progress
 from .._protocols import Embedder
+from ..events.sequences import Sequences
 from ..items.next_item_model import NextItemModel
 from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
@@ -69,9 +70,10 @@ def compare_refits(
         if number == 1:
             model = fit_next_model(sessions, vocabulary, seed=config.seed, workers=config.workers)
             unseen = take_sequences(corpus.sessions, held_out)
+            asked = at_one_time(unseen) if corpus.sets else unseen
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
-                unseen, vocabulary, model=model, seed=config.seed, workers=config.workers,
+                asked, vocabulary, model=model, seed=config.seed, workers=config.workers,
             )
             if model is not None and all(one["by"] != MODEL for one in chosen[1].values()):
                 model = None
@@ -82,6 +84,11 @@ def compare_refits(
     if progress is not None:
         progress(STAGE, wanted, wanted)
     return Refits(found, *chosen, model)
+
+
+def at_one_time(sequences: Sequences) -> Sequences:
+    """The same with one time for all events: sets, of which each event is asked for given the others, not the next."""
+    return replace(sequences, timestamps_us=np.zeros(sequences.n_tokens, dtype=np.int64))
 
 
 def kept_refits(previous: EmbeddingTable | None) -> list[TableComparison]:
