@@ -11,8 +11,10 @@ import pytest
 
 import traitcore as tc
 from tests.data.small_store import FAST
+from traitcore.events.prepared import prepare_files
 from traitcore.pipeline import Catalogue, PipelineConfig, live_customers, prepare_corpus
 from traitcore.pipeline.item_sessions import item_sessions
+from traitcore.pipeline.prepare import _asked, _how
 
 SMALL: dict[str, Any] = FAST | {"vector_size": 4, "n_traits": 2}
 
@@ -150,6 +152,11 @@ def test_a_prepared_corpus_keeps_them_too_and_min_length_is_asked_at_the_fit(tmp
     log.to_csv(tmp_path / "log.csv")
     log = tc.read_events(tmp_path / "log.csv")
     corpus = tc.prepare_log(tmp_path / "log.csv", tmp_path / "corpus", scratch=tmp_path)
+    asked, how = _how(*_asked(tmp_path / "log.csv", None, {}))
+    for n_buckets in (1, 7, 64):
+        place = tmp_path / f"corpus-{n_buckets}"
+        other = prepare_files(asked, place, how, memory=2 << 30, scratch=tmp_path, progress=None, n_buckets=n_buckets)
+        assert other.fingerprint == corpus.fingerprint
     for length in (2, 4):
         wanted, got = (tc.fit_pipeline(one, **SMALL | {"min_length": length}) for one in (log, corpus))
         for name in ("tokens", "items", "customers"):
