@@ -32,7 +32,7 @@ def test_evaluate_judges_items_and_traits_beside_their_controls(
     found = answer(capsys, "evaluate", log, *how, "--checks", "coherence,support")
     assert found["items"]["by"] == "time"
     corpus = prepare_corpus(read_events(log), PipelineConfig(tokens="item"))
-    train, test = split_sequences(corpus.sequences, by="time", test_share=0.2)
+    train, test = split_sequences(corpus.sessions, by="time", test_share=0.2)
     n = len(corpus.vocabulary)
     popular = train.token_counts(n).astype(np.float32)
     control = evaluate_retrieval(test, lambda p: np.tile(popular, (len(p), 1)), n_items=n, popularity=popular)

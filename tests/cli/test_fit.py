@@ -17,7 +17,7 @@ def test_fit_reports_dropped_events(folder: Path, capsys: pytest.CaptureFixture[
     log, store = str(folder / "events.csv"), str(tmp_path / "store")
     text = said(capsys, "fit", log, "--store", store, *FAST, "--map-action", "remove_cart=")
     assert "rows of events.csv kept" in text
-    assert "shorter than min_length" in text
+    assert "of events are in sessions of fewer than 2: customers' histories have them" in text
     assert "their action maps to nothing" in text
     assert "published in" in text
     assert "remove" not in " ".join(TableStore(store).open("tokens").ids.tolist())

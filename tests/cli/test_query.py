@@ -168,7 +168,7 @@ def test_unknown_ids_and_stores(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "'view_nothing' is not in the vocabulary" in refused(capsys, "similar", "view_nothing", "--store", store)
     unknown = refused(capsys, "customer", "nobody", "--store", store)
     assert "no row for 'nobody'" in unknown
-    assert "with a session of 2 events or more: `traitcore fit` a log that has this one" in unknown
+    assert "It has the customers of the fitted log: `traitcore fit` a log that has this one" in unknown
     assert "no row for 'x'" in refused(capsys, "recommend", "cust_00007", "--deny", "x", "--store", store)
     missing = str(tmp_path / "none")
     for command in (["traits"], ["similar", "a"], ["store", "list"]):

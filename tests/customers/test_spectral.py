@@ -65,6 +65,26 @@ def test_short_histories_are_read_from_pairs(monkeypatch):
     assert by_pairs > max(0.7, by_rows)
 
 
+@pytest.mark.parametrize("method", ["spectral", "counts"])
+def test_customers_of_one_token_are_read_and_shape_nothing(method: str) -> None:
+    """Their rows are as long as all others: hundreds of them for three tokens would each be a trait of one token."""
+    small = small_shop()
+    sequences, vocabulary = small[0], small[1]
+    alone = np.repeat(np.arange(3, dtype=np.int32), 200)
+    n = sequences.n_owners
+    more = tc.Sequences(
+        np.concatenate([sequences.tokens, alone]),
+        np.concatenate([sequences.offsets, sequences.offsets[-1] + np.arange(1, len(alone) + 1)]),
+        np.concatenate([sequences.owners(), n + np.arange(len(alone), dtype=np.int32)]),
+    )
+    before, after = (tc.TraitModel(4, method=method, max_iter=60).fit(one, vocabulary) for one in (sequences, more))
+    assert match_rows(before.components_, after.components_)[1].min() > 0.9
+    assert (after.components_ > 0.5).sum() <= (before.components_ > 0.5).sum() + 1
+    np.testing.assert_allclose(after.profiles_[n:].sum(axis=1), 1, atol=1e-5)
+    single = tc.Sequences.from_lists([[0], [1], [1, 1]])
+    assert tc.TraitModel(2, method=method).fit(single, vocabulary).profiles_.shape == (3, 2)
+
+
 def test_a_sample_of_rows_finds_the_same_traits(monkeypatch):
     small = small_shop()
     whole = fitted("spectral", small).components_

@@ -20,11 +20,14 @@ def fitted_shop() -> tc.Fitted:
     """A shop with texts, prices, and customers who have no profile."""
     shop = simulated()
     columns = shop.log.to_columns()
+    busy = 1001  # events in one session: a bot
+    days = (0, 5, 9, 0, 0, *[0] * busy)
     rare = {
-        "user_id": ["once"] * 3 + ["rare"] * 2,
-        "timestamp": [np.datetime64("2024-01-05T10:00", "us") + np.timedelta64(days, "D") for days in (0, 5, 9, 0, 0)],
-        "action": ["view"] * 5, "item_id": ["prod_0001", "prod_0002", "prod_0003", "odd_1", "odd_2"],
-        "item_text": [""] * 5,
+        "user_id": ["once"] * 3 + ["rare"] * 2 + ["busy"] * busy,
+        "timestamp": [np.datetime64("2024-01-05T10:00", "us") + np.timedelta64(day, "D") for day in days],
+        "action": ["view"] * len(days),
+        "item_id": ["prod_0001", "prod_0002", "prod_0003", "odd_1", "odd_2", *["prod_0004"] * busy],
+        "item_text": [""] * len(days),
     }
     frame = {name: np.concatenate([column.astype(object), np.array(rare[name], dtype=object)])
              for name, column in columns.items()}

@@ -162,14 +162,41 @@ def test_position_breaks_ties_and_orders_alone(rows: Any, places: Any) -> None:
     assert as_lists(split_sessions(timeless, min_length=1, gap_seconds=None)) == expected
 
 
-def test_a_log_with_sessions_only_keeps_the_order_of_its_rows() -> None:
-    log = EventLog.from_columns(
-        {"s": [2, 1, 2, 1, 2], "item_id": [9, 8, 7, 6, 9]}, user=None, timestamp=None, action=None, session="s"
-    )
-    sessions = split_sessions(log)
-    assert [s.tolist() for s in (sessions[0], sessions[1])] == [[1, 3], [0, 2, 4]]
-    assert sessions.owner is None
+@pytest.mark.parametrize("users", [False, True])
+def test_sessions_without_times_are_baskets_unless_rows_are_known_to_be_in_order(users: bool) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"s": np.arange(240) // 6, "u": np.arange(240) // 12, "item_id": np.arange(240) % 6}
+    options: dict[str, Any] = {"user": "u" if users else None, "timestamp": None, "action": None, "session": "s"}
+    log = EventLog.from_columns(columns, **options)
+    with pytest.warns(TiedEventsWarning, match="100.0% of the neighbours .* have the same time, or none is known"):
+        sessions = split_sessions(log)
+    assert sessions.log is log
     assert sessions.timestamps_us is None
+    assert (sessions.owner is None) is not users
+    assert sessions.report.advised_window == BASKET_WINDOW
+    found = log.item[sessions.order].reshape(40, 6)
+    assert (np.sort(found, axis=1) == np.arange(6)).all()
+    assert len({tuple(row) for row in found.tolist()}) > 30  # each in its own order
+    assert abs((np.diff(found, axis=1) == 1).mean() - 1 / 6) < 0.07  # what follows in the rows follows by chance
+    mixed = rng.permutation(240)
+    with pytest.warns(TiedEventsWarning):
+        again = split_sessions(EventLog.from_columns({n: c[mixed] for n, c in columns.items()}, **options))
+    assert (again.log.item[again.order].reshape(40, 6) == found).all()
+    in_rows = split_sessions(log, ties="row")
+    assert (log.item[in_rows.order].reshape(40, 6) == np.arange(6)).all()
+    assert not in_rows.report.baskets
+    with pytest.warns(TiedEventsWarning):
+        assert (log.item[split_sessions(log, ties="content").order].reshape(40, 6) == np.arange(6)).all()
+
+
+def test_a_history_without_times_is_a_set_too() -> None:
+    log = EventLog.from_columns(
+        {"user_id": np.repeat(np.arange(30), 8), "item_id": np.tile(np.arange(8), 30)}, timestamp=None, action=None
+    )
+    with pytest.warns(TiedEventsWarning):
+        sessions = split_sessions(log, gap_seconds=None)
+    found = log.item[sessions.order].reshape(30, 8)
+    assert len({tuple(row) for row in found.tolist()}) == 30
 
 
 @pytest.mark.parametrize("n", [24, 25, 1000, 4096, 5003])

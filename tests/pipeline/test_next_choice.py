@@ -114,9 +114,9 @@ def test_published_metadata_records_the_chosen_ranking(tmp_path: Path) -> None:
     fit_pipeline(log, config=config, store=tmp_path)
     store = TableStore(tmp_path)
     corpus = prepare_corpus(log, config)
-    order = np.random.default_rng(1).permutation(len(corpus.sequences))
+    order = np.random.default_rng(1).permutation(len(corpus.sessions))
     n_trained = int(0.9 * len(order))
-    train, test = (corpus.sequences.take(np.sort(rows)) for rows in (order[:n_trained], order[n_trained:]))
+    train, test = (corpus.sessions.take(np.sort(rows)) for rows in (order[:n_trained], order[n_trained:]))
     refit = make_embedder(replace(config, seed=1), corpus.window).fit(train, n_items=len(corpus.vocabulary))
     steps = [(int(a), int(b)) for session in test for a, b in itertools.pairwise(session) if a != b]
     recorded = store.open("tokens").metadata["next"]["similar"]

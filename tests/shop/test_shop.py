@@ -185,18 +185,30 @@ def test_how_many_times_as_likely_is_not_said_of_what_all_together_put_back(
 
 
 def test_a_customer_of_the_log_without_a_profile_is_told_why(shop: tc.Shop) -> None:
-    for who, events, why in (("once", 3, "too short"), ("rare", 2, "too rare for vectors")):
+    for who, events, why in (("busy", 1001, "too long"), ("rare", 2, "too rare for vectors")):
         view = shop.customer(who)
         assert (view.customer, view.events, len(view.traits)) == (who, events, 0)
-        assert view.note.startswith(f"{events} events, all of ")
+        assert view.note.startswith(f"{events:,} events, all of ")
         assert why in view.note
         assert view.recommended[0].why.startswith("popular: ")
         assert who not in shop
-        with pytest.raises(KeyError, match=f"has no profile: {events} events"):
+        with pytest.raises(KeyError, match=f"has no profile: {events:,} events"):
             shop.recommend(who)
         assert len(shop.recommend(who, 4, fallback="popular")) == 4
     with pytest.raises(KeyError, match="no row for 'nobody'"):
         shop.customer("nobody")
+
+
+def test_a_customer_of_one_event_a_session_has_a_profile(shop: tc.Shop) -> None:
+    view = shop.customer("once")
+    assert (view.events, [event.token for event in view.latest]) == (
+        3, ["view_prod_0003", "view_prod_0002", "view_prod_0001"]
+    )
+    assert view.traits
+    customers = shop.tables.customers
+    row, ends = customers.row("once"), customers.arrays["history_offsets"]
+    had = customers.arrays["history_items"][ends[row] : ends[row + 1]]
+    assert sorted(shop.tables.items.ids[had].tolist()) == ["prod_0001", "prod_0002", "prod_0003"]
 
 
 def test_rows_asked_for_are_at_least_one(shop: tc.Shop) -> None:

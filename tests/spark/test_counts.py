@@ -91,10 +91,12 @@ def _smaller(corpus: Any) -> tuple[Any, Any]:
     return again.sequences, again.vocabulary
 
 
-def test_the_whole_way_is_published(spark: Any, shop: pd.DataFrame, tmp_path: Path) -> None:
+@pytest.mark.parametrize("min_length", [2, 3])
+def test_the_whole_way_is_published(spark: Any, shop: pd.DataFrame, tmp_path: Path, min_length: int) -> None:
     lines: list[str] = []
     options: dict[str, Any] = {
-        "method": "ppmi", "vector_size": 8, "n_traits": 3, "trait_method": "counts", "min_count": 5
+        "method": "ppmi", "vector_size": 8, "n_traits": 3, "trait_method": "counts", "min_count": 5,
+        "min_length": min_length,
     }
     result = ts.fit(on_spark(spark, shop), store=tmp_path, partitions=3, show=lines.append, **options)
     alone = tc.fit_pipeline(tc.EventLog.from_columns(shop), **options)
@@ -106,6 +108,8 @@ def test_the_whole_way_is_published(spark: Any, shop: pd.DataFrame, tmp_path: Pa
     assert opened["customers"].ids.tolist() == alone.customers.ids.tolist()
     np.testing.assert_array_equal(result.tokens.vectors, alone.tokens.vectors)
     np.testing.assert_array_equal(result.items.vectors, alone.items.vectors)
+    np.testing.assert_array_equal(result.items.arrays["source"], alone.items.arrays["source"])
+    assert (np.diff(alone.sequences.offsets) < min_length).any()
     np.testing.assert_allclose(opened["customers"].vectors, alone.customers.vectors, atol=1e-6)
     for name in ("embeddings", "events", "recent", "history_offsets", "history_items"):
         np.testing.assert_array_equal(opened["customers"].arrays[name], alone.customers.arrays[name])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import traitcore as tc
 from traitcore.events.action_names import DEFAULT_ACTION_MAP
+from traitcore.pipeline.item_sessions import item_sessions
 from traitcore.spark import wire
 from traitcore.spark.corpus import sequences_of_table
 from traitcore.spark.count_task import matrix_of, part_schema, pruned, rows_schema
@@ -110,6 +111,15 @@ def test_any_cut_gives_one_machines_corpus(
     assert found["sessions"]["events_too_long"] == sessions.report.events_too_long
     assert lost["events_rare"] == expected.report.events_rare
     assert lost["customers"] == expected.vocabulary.n_documents
+
+
+def test_long_sessions_are_those_that_one_machine_takes() -> None:
+    encoded, _, _, _ = corpus_of(pa.table(events(900, 17, 0)), 3, 40, 200, 1)
+    made = run("long_sessions", [encoded.to_batches()], {"least": 3}, encoded_schema(pa.int64()))
+    got, want = sequences_of_table(made), item_sessions(sequences_of_table(encoded), 3)
+    assert 0 < len(want) < len(sequences_of_table(encoded))
+    for name in ("tokens", "offsets", "owner"):
+        np.testing.assert_array_equal(getattr(got, name), getattr(want, name))
 
 
 @pytest.mark.parametrize("options", [

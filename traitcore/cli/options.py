@@ -54,7 +54,7 @@ LEARNING: dict[str, tuple[Any, Any, str]] = {
     "tokens": (("auto", "action_item", "item"), "auto", "what a token is; auto: action_item if the log has actions"),
     "min_count": (int, 5, "leave out tokens that occur fewer times"),
     "gap_seconds": (float, 1800, "a session ends after this many seconds without an event"),
-    "min_length": (int, 2, "leave out shorter sessions"),
+    "min_length": (int, 2, "item vectors learn from sessions of so many tokens; customers keep shorter ones too"),
     "max_events_per_session": (int, 1000, "longer sessions count as bots; 0: no limit"),
     "max_events_per_minute": (int, None, "faster sessions count as bots; 0: no limit"),
     "max_events_per_day": (int, 3000, "busier customers count as bots; 0: no limit"),
@@ -85,7 +85,7 @@ def add_common(parser: argparse.ArgumentParser, *, store: bool = True) -> None:
 
 # Of these, what sessions and tokens are made by.
 PREPARING = (
-    "gap_seconds", "min_length", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
+    "gap_seconds", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
     "merge_repeats", "drop_duplicates", "ties", "tokens", "min_count", "customers", "workers", "seed",
 )
 

@@ -79,6 +79,12 @@ def tie_tokens(token_item: ArrayLike, strength: float) -> sparse.csr_array | Non
     return sparse.csr_array(tied)
 
 
+def with_tokens(matrix: sparse.csr_array, least: int) -> sparse.csr_array:
+    """The rows of at least `least` entries; all where none has so many."""
+    telling = np.diff(matrix.indptr) >= least
+    return matrix if telling.all() or not telling.any() else sparse.csr_array(matrix[np.flatnonzero(telling)])
+
+
 def scale_rows(matrix: sparse.csr_array, lengths: NDArray[Any]) -> sparse.csr_array:
     """Rows multiplied by `lengths`, these first brought to mean square 1 over the rows with entries."""
     filled = np.diff(matrix.indptr) > 0

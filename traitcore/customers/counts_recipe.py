@@ -8,8 +8,9 @@ from scipy import sparse
 
 from ..events.sequences import Sequences
 from ..factorization.fold_in import fold_in
+from . import tuning
 from .components import factorize
-from .counts import count_tokens, token_idf, weigh_counts
+from .counts import count_tokens, token_idf, weigh_counts, with_tokens
 from .recipes import RecipeResult, TraitFitOptions
 
 
@@ -41,7 +42,7 @@ class CountsRecipe:
         self, counts: sparse.csr_array, rows: sparse.csr_array, options: TraitFitOptions
     ) -> NDArray[np.float32]:
         """(n_traits, n_tokens) unit loadings, of the counts and of the customers' rows that were made of them."""
-        H = options.previous
+        rows, H = with_tokens(rows, tuning.SHAPING_TOKENS), options.previous
         start = None if H is None else (fold_in(rows, H, workers=options.workers), H)
         return factorize(rows, options, start=start)
 

@@ -19,7 +19,7 @@ from ..factorization.fold_in import fold_in
 from ..factorization.varimax import varimax_rotation
 from . import tuning
 from .components import Start, converged_svd, factorize, unit_components
-from .counts import scale_rows
+from .counts import scale_rows, with_tokens
 from .counts_recipe import CountsRecipe
 from .recipes import TraitFitOptions
 
@@ -37,8 +37,11 @@ class SpectralRecipe(CountsRecipe):
     def components(
         self, counts: sparse.csr_array, rows: sparse.csr_array, options: TraitFitOptions
     ) -> NDArray[np.float32]:
-        short = mean_history(counts) < tuning.SHORT_HISTORY
-        matrix = token_pairs(counts, options.seed) if short else sampled_rows(rows, tuning.MAX_FIT_ROWS, options.seed)
+        counts = with_tokens(counts, 2)  # one token has no other beside it
+        if mean_history(counts) < tuning.SHORT_HISTORY:
+            matrix = token_pairs(counts, options.seed)
+        else:
+            matrix = sampled_rows(with_tokens(rows, tuning.SHAPING_TOKENS), tuning.MAX_FIT_ROWS, options.seed)
         if options.previous is None:
             start = varimax_start(matrix, options)
         else:

@@ -200,9 +200,9 @@ class DiskParts:
             self.owner_ids = np.concatenate(ids)
         if self._knows_bought:
             pairs = [np.load(self._path(k, "bought")) for k in range(self._n)]
-            owners = [rank[one >> 32] for rank, one in zip(ranks, pairs)]
-            items = [(one & 0xFFFFFFFF).astype(np.int32) for one in pairs]
-            self.bought_pairs = np.concatenate(owners), np.concatenate(items)
+            placed = [rank[one >> 32].astype(np.int64) << 32 | one & 0xFFFFFFFF for rank, one in zip(ranks, pairs)]
+            whole = np.sort(np.concatenate(placed))  # in an order that no number of buckets changes
+            self.bought_pairs = (whole >> 32).astype(np.int32), (whole & 0xFFFFFFFF).astype(np.int32)
 
 
 @dataclass

@@ -21,8 +21,8 @@ class SessionReport:
     """Counts of events: events = events_kept + the six `events_...` counts of those removed.
 
     `duplicates_seen` counts the events of kept sessions that equal the one before in all columns, dropped or not.
-    `neighbours_tied` counts the events kept that have the time and position of the one before them in their session;
-    `ties` is how they were ordered.
+    `neighbours_tied` counts the events kept that have the time and position of the one before them in their session,
+    or all where neither is known (unless ties="row"); `ties` is how they were ordered.
     """
 
     events: int
@@ -84,7 +84,8 @@ class SessionReport:
             lines.append(f"  {self.duplicates_seen:,} exact duplicates are kept (drop_duplicates=True drops them)")
         if self.neighbours_tied:
             order = {"shuffle": "in random order", "content": "in order of their ids", "row": "in the log's order"}
-            lines.append(f"  {self.tied_share:.1%} of neighbours have the same time: they stand {order[self.ties]}")
+            stand = order[self.ties]
+            lines.append(f"  {self.tied_share:.1%} of neighbours have the same time, or none: they stand {stand}")
         if self.baskets:
             lines.append(f"  {advice(self)}")
         return "\n".join(lines)
@@ -98,6 +99,12 @@ def sum_reports(reports: Sequence[SessionReport]) -> SessionReport:
                   if isinstance(getattr(one, f.name), int)}
         total = replace(total, **counts)
     return total
+
+
+def tied_warning(report: SessionReport) -> str:
+    """The text of a TiedEventsWarning, of rows in order."""
+    share = f"{report.tied_share:.1%} of the neighbours in these sessions have the same time, or none is known."
+    return f"{share} {advice(report, rows_in_order=True)}"
 
 
 def advice(report: SessionReport, *, rows_in_order: bool = False) -> str:

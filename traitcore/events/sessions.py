@@ -15,7 +15,7 @@ from .._progress import Progress
 from .._validate import Checks
 from .ids import chain_hashes, code_integers, hashable_ids
 from .log import EventLog
-from .session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
+from .session_report import NoSessionLeft, SessionReport, TiedEventsWarning, tied_warning
 
 GAP_SECONDS = 1800
 TIES = ("shuffle", "content", "row")
@@ -151,8 +151,8 @@ def split_sessions(
 
     Events are ordered by (timestamp, position). Nothing is known of the order of those equal in both (the lines of a
     basket), and any fixed order would make neighbours in it look alike to every window: `ties` says what to do. Except
-    with "row", the order of the log's rows makes no difference. A log with neither timestamps nor positions is
-    in the order of its rows.
+    with "row", the order of the log's rows makes no difference. In a log with neither timestamps nor positions all
+    events of a session are equal in both: it is a basket.
 
     Parameters
     ----------
@@ -163,9 +163,9 @@ def split_sessions(
     max_events_per_day : customers with more events on any UTC day are removed as bots, with all their sessions.
     merge_repeats : an event with the action and item of the one before it, in the same session, is merged into it.
     drop_duplicates : an event equal to another in everything is dropped (not with ties="row").
-    ties : order of events equal in time and position. "shuffle": items in random order, an item's own actions along
-        the funnel; "content": by action along the funnel, then by item id; "row": as in the log, for logs that are
-        known to be in order.
+    ties : order of events equal in time and position, or without either. "shuffle": items in random order, an item's
+        own actions along the funnel; "content": by action along the funnel, then by item id; "row": as in the log, for
+        logs that are known to be in order.
     seed : of "shuffle". The place of an event comes from a hash of (seed, user, session, time, position, item), by
         their ids: it doesn't depend on the other rows, users or items of the log, nor on `workers`.
     workers : threads; the result does not depend on it.
@@ -174,8 +174,8 @@ def split_sessions(
 
     Warns
     -----
-    TiedEventsWarning : more than half of the neighbours have the same time, unless ties="row": models that learn from
-        neighbours need a wider window (`report.advised_window`).
+    TiedEventsWarning : more than half of the neighbours have the same time, or none is known, unless ties="row": models
+        that learn from neighbours need a wider window (`report.advised_window`).
 
     Raises
     ------
@@ -215,12 +215,14 @@ def split_sessions(
 def split_bucket(log: EventLog, rules: SessionRules) -> Sessions:
     """Sessions of a log, or of some of its customers; there may be none. `check_sessions` looks at the whole report."""
     _check_log(log, rules)
-    n_threads = rules.workers
+    n_threads, given = rules.workers, log
+    if log.timestamp_us is None and log.position is None and rules.ties != "row":
+        log = replace(log, position=np.zeros(len(log), dtype=np.int64))  # no order is known: all are tied
     groups = _groups_of(log)
     order, bounds, times = _in_order(log, groups, rules.ties, rules.seed, n_threads)
     if groups.given_sessions and groups.owner is not None and times is not None:
         order, bounds, times, groups = _by_first_time(groups, order, bounds, times)
-    return _cut(log, groups, order, bounds, times, rules, n_threads)
+    return replace(_cut(log, groups, order, bounds, times, rules, n_threads), log=given)
 
 
 def check_sessions(report: SessionReport, rules: SessionRules, *, stacklevel: int) -> None:
@@ -228,8 +230,7 @@ def check_sessions(report: SessionReport, rules: SessionRules, *, stacklevel: in
     if report.events_kept == 0:
         raise NoSessionLeft(report, rules.min_length)
     if report.baskets:
-        share = f"{report.tied_share:.1%} of the neighbours in these sessions have the same time. "
-        warnings.warn(share + advice(report, rows_in_order=True), TiedEventsWarning, stacklevel=stacklevel)
+        warnings.warn(tied_warning(report), TiedEventsWarning, stacklevel=stacklevel)
 
 
 def _check_log(log: EventLog, rules: SessionRules) -> None:
@@ -269,7 +270,7 @@ def _in_order(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
     """(rows by group, sorted in each; (n_groups + 1,) bounds; times of the rows, if the log has them)."""
     group_hash = item_hash = None
-    if ties == "shuffle" and not (log.timestamp_us is None and log.position is None):
+    if ties == "shuffle":
         group_hash, item_hash = _group_hashes(log, groups), hashable_ids(log.item_ids)
     return _core.order_events(
         groups.code, groups.n, log.timestamp_us, log.position, log.action, log.item, _TIE_RULES[ties], seed, group_hash,

@@ -17,7 +17,7 @@ METHODS = ("item2vec", "ppmi", "walks")
 CONTENT = ("backfill", "fuse", "none")
 # What sessions and tokens are made by: settings of a prepared corpus that a fit takes over.
 PREPARED_BY = (
-    "gap_seconds", "min_length", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
+    "gap_seconds", "max_events_per_session", "max_events_per_minute", "max_events_per_day",
     "merge_repeats", "drop_duplicates", "ties", "action_map", "tokens", "min_count", "customers",
 )
 CUSTOMERS = ("auto", "users", "sessions", "none")
@@ -29,10 +29,12 @@ class PipelineConfig:
 
     Attributes
     ----------
-    gap_seconds, min_length, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats,
-        drop_duplicates, ties : of `split_sessions`, whose `seed` is that of the run. Limits that need times or
-        users are ignored when the log has none.
-    action_map, tokens, min_count : of `tokenize`.
+    gap_seconds, max_events_per_session, max_events_per_minute, max_events_per_day, merge_repeats, drop_duplicates,
+        ties : of `split_sessions`, whose `seed` is that of the run. Limits that need times or users are ignored when
+        the log has none.
+    action_map, tokens, min_count : of `tokenize`. min_count counts events of all sessions, whatever their length.
+    min_length : item vectors and next items are learned from sessions of at least so many tokens (1 is as 2: a token
+        alone stands beside nothing). Customers keep what they did in shorter ones: their traits, vectors, histories.
     method : how token vectors are learned: "item2vec", "ppmi" or "walks" (over the graph of co-occurrences).
     vector_size, window, negative, epochs, sample : of the embedder; "ppmi" ignores the last three. window None: 5, or
         20 where most neighbouring events have the same time (baskets, whose order says nothing). epochs None: 15, or 1
@@ -92,7 +94,7 @@ class PipelineConfig:
         """
         return {
             "gap_seconds": self.gap_seconds if times and not sessions else None,
-            "min_length": self.min_length,
+            "min_length": 1,  # customers keep short sessions; `item_sessions` are those that items learn from
             "max_events_per_session": self.max_events_per_session,
             "max_events_per_minute": self.max_events_per_minute if times else None,
             "max_events_per_day": self.max_events_per_day if times and users else None,

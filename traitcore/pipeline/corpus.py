@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from ..events.log import EventLog
 from ..events.occurrences import owners_seen
 from ..events.prepared import PreparedCorpus
 from ..events.sequences import Sequences
-from ..events.session_report import TiedEventsWarning
+from ..events.session_report import SessionReport, TiedEventsWarning
 from ..events.sessions import split_sessions
 from ..events.tokens import tokenize
 from ..events.vocabulary import Vocabulary
 from ..serving.table import check_metadata
 from .config import PipelineConfig
 from .coverage import Coverage, coverage_of
+from .item_sessions import item_sessions
 from .left_out import LeftOut, left_out_of
 from .stages import Run
 
@@ -32,6 +34,8 @@ from .stages import Run
 class TokenizedLog:
     """The corpus of a run: sequences, owned by the customers that have any, their vocabulary, and the window.
 
+    sequences : all that customers did. min_length : of the `sessions` that items are learned from. sets : no times are
+        known, and most sessions are sets of events in random order: nothing should be asked of their order.
     bought : (owners' rows, item ids) of all that was bought, whether or not it became a token; None: no action of the
     log means buying.
     coverage : what of the log is in it. left_out : the users who aren't; None where customers are sessions.
@@ -40,9 +44,16 @@ class TokenizedLog:
     sequences: Sequences
     vocabulary: Vocabulary
     window: int
+    min_length: int
+    sets: bool
     bought: tuple[NDArray[np.int64], NDArray[Any]] | None = None
     coverage: Coverage | None = None
     left_out: LeftOut | None = None
+
+    @cached_property
+    def sessions(self) -> Sequences:
+        """Those of the sequences that item vectors and next items are learned from: see `item_sessions`."""
+        return item_sessions(self.sequences, self.min_length)
 
 
 def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
@@ -68,12 +79,16 @@ def prepare_corpus(log: EventLog, config: PipelineConfig, run: Run | None = None
     sequences = _compact_owners(corpus.sequences, by_session)
     bought = _bought_tokens(sequences, corpus.vocabulary) if by_session else _bought(log, corpus.sequences, config)
     with run.stage("coverage") as kept:
-        coverage = coverage_of(log, sequences, corpus.vocabulary, sessions.report, corpus.report, config)
+        coverage = coverage_of(
+            log, sequences, corpus.vocabulary, sessions.report, corpus.report, config,
+            customers=with_customers(config, log),
+        )
         kept["report"] = coverage
     left_out = None
     if not by_session and sessions.owner is not None and corpus.sequences.owner is not None:
         left_out = left_out_of(log, sorted_unique(sessions.owner), sorted_unique(corpus.sequences.owner))
-    return TokenizedLog(sequences, corpus.vocabulary, window, bought, coverage, left_out)
+    sets = without_order(sequences, sessions.report)
+    return TokenizedLog(sequences, corpus.vocabulary, window, config.min_length, sets, bought, coverage, left_out)
 
 
 def corpus_of(prepared: PreparedCorpus, config: PipelineConfig, run: Run | None = None) -> TokenizedLog:
@@ -92,7 +107,13 @@ def corpus_of(prepared: PreparedCorpus, config: PipelineConfig, run: Run | None 
         rank, _ = _compact(prepared.sequences.owner, prepared.sequences.n_owners)
         known = rank[owner] >= 0
         bought = rank[owner[known]].astype(np.int64), ids[item[known]]
-    return TokenizedLog(sequences, prepared.vocabulary, window, bought)
+    sets = without_order(sequences, prepared.session_report)
+    return TokenizedLog(sequences, prepared.vocabulary, window, config.min_length, sets, bought)
+
+
+def without_order(sequences: Sequences, report: SessionReport) -> bool:
+    """Whether no times are known, and most sessions are sets of events in random order."""
+    return sequences.timestamps_us is None and report.baskets
 
 
 def settings_of(prepared: PreparedCorpus, config: PipelineConfig, options: Mapping[str, Any]) -> PipelineConfig:

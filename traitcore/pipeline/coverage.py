@@ -16,6 +16,7 @@ from ..events.sequences import Sequences
 from ..events.session_report import SessionReport
 from ..events.vocabulary import Vocabulary
 from .config import PipelineConfig
+from .item_sessions import LEAST
 
 KEY = "coverage"  # in the metadata of the items
 
@@ -38,11 +39,15 @@ class Coverage:
     kept, total : counts, by what is counted: "events", "items"; "customers" where they are the log's users or sessions
         (not where each session that was found is its own customer); "purchases" where an action means buying.
     losses : the reasons, most events first.
+    histories_only : events kept that only customers' histories have: item vectors learn nothing from sessions of fewer
+        than `min_length` tokens.
     """
 
     kept: Mapping[str, int]
     total: Mapping[str, int]
     losses: tuple[Loss, ...]
+    histories_only: int = 0
+    min_length: int = 2
 
     def share(self, what: str) -> float:
         """Share kept, in [0, 1]."""
@@ -55,7 +60,8 @@ class Coverage:
     @classmethod
     def of_dict(cls, plain: Mapping[str, Any]) -> Coverage:
         """The inverse of `as_dict`."""
-        return cls(dict(plain["kept"]), dict(plain["total"]), tuple(Loss(**loss) for loss in plain["losses"]))
+        losses = tuple(Loss(**loss) for loss in plain["losses"])
+        return cls(**{**plain, "kept": dict(plain["kept"]), "total": dict(plain["total"]), "losses": losses})
 
     def __str__(self) -> str:
         kept = [
@@ -67,15 +73,29 @@ class Coverage:
             advice = f" ({loss.option} keeps them)" if loss.option else ""
             share = loss.events / max(1, self.total["events"])
             lines.append(f"  left out {share:.1%} of events: {loss.reason}{advice}")
+        if self.histories_only:
+            share = self.histories_only / max(1, self.total["events"])
+            lines.append(
+                f"  {share:.1%} of events are in sessions of fewer than {self.min_length}: customers' histories have "
+                "them, item vectors learn nothing from them"
+            )
         return "\n".join(lines)
 
 
 def coverage_of(
     log: EventLog, sequences: Sequences, vocabulary: Vocabulary, sessions: SessionReport, tokens: TokenReport,
-    config: PipelineConfig,
+    config: PipelineConfig, *, customers: bool,
 ) -> Coverage:
-    """Compare a log with the corpus made of it."""
-    kept = {"events": sequences.n_tokens, "items": len(np.unique(vocabulary.token_item))}
+    """Compare a log with the corpus made of it.
+
+    customers : whether the run makes customers, who keep short sessions; else what is in these is left out.
+    """
+    least = max(LEAST, config.min_length)
+    long = np.repeat(np.diff(sequences.offsets) >= least, np.diff(sequences.offsets))
+    short = sequences.n_tokens - int(long.sum())
+    tokens_of = sequences.tokens if customers or not short else sequences.tokens[long]
+    items = vocabulary.token_item if customers or not short else vocabulary.token_item[tokens_of]
+    kept = {"events": len(tokens_of), "items": len(np.unique(items))}
     total = {"events": len(log), "items": _distinct(log.item)}
     if log.user is not None and sequences.owner is not None:
         kept["customers"], total["customers"] = sequences.n_owners, _distinct(log.user)
@@ -83,15 +103,14 @@ def coverage_of(
     own_buys = [vocabulary.actions.index(name) for name in buying(vocabulary.actions, None)]
     if log.action is not None and buys and own_buys:
         total["purchases"] = int(np.isin(log.action, buys).sum())
-        kept["purchases"] = int(np.isin(vocabulary.token_action[sequences.tokens], own_buys).sum())
+        kept["purchases"] = int(np.isin(vocabulary.token_action[tokens_of], own_buys).sum())
     losses = [Loss(reason, n, option) for reason, n, option in _reasons(sessions, tokens, config) if n]
-    rest = total["events"] - kept["events"] - sum(loss.events for loss in losses)
-    if rest > 0:
-        losses.append(Loss("things that no session shows beside others", rest, "min_length=1"))
+    if short and not customers:
+        losses.append(Loss(f"sessions of fewer than {least}", short, "min_length=2" if least > LEAST else ""))
     order = ("events", "customers", "items", "purchases")
     return Coverage(
         {name: kept[name] for name in order if name in kept}, {name: total[name] for name in order if name in total},
-        tuple(sorted(losses, key=lambda loss: -loss.events)),
+        tuple(sorted(losses, key=lambda loss: -loss.events)), short if customers else 0, least,
     )
 
 
@@ -99,7 +118,6 @@ def _reasons(
     sessions: SessionReport, tokens: TokenReport, config: PipelineConfig
 ) -> list[tuple[str, int, str]]:
     return [
-        (f"sessions of fewer than {config.min_length} events", sessions.events_too_short, "min_length=1"),
         (f"sessions of more than {config.max_events_per_session:,} events, taken for bots"
          if config.max_events_per_session else "", sessions.events_too_long, "max_events_per_session=None"),
         (f"sessions of more than {config.max_events_per_minute} events a minute, taken for bots",
@@ -111,7 +129,6 @@ def _reasons(
         ("actions that the action map maps to nothing", tokens.events_unmapped, ""),
         (f"things done fewer than {config.min_count} times in all (an action and its item)", tokens.events_rare,
          "min_count=1"),
-        ("sessions left too short by that", tokens.events_too_short, "min_count=1"),
     ]
 
 

@@ -31,11 +31,12 @@ from ..serving.store import TableStore
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue, with_content, with_texts
 from .config import CHECK, PipelineConfig
-from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers
+from .corpus import TokenizedLog, corpus_of, prepare_corpus, settings_of, with_customers, without_order
 from .coverage import KEY as COVERAGE
 from .coverage import Coverage
 from .history import KEY as HISTORY
 from .history import trait_history
+from .item_sessions import learn_items
 from .many_customers import describe, fit_traits, pool_customers, read_traits
 from .next_choice import KEY as NEXT
 from .publish import TABLES, log_source, publish_tables
@@ -54,7 +55,8 @@ class PipelineResult:
     Attributes
     ----------
     config : the PipelineConfig used. stages : the stages in order, with times and reports.
-    sequences, vocabulary : the corpus; `sequences.owner` are rows of `customers`.
+    sequences, vocabulary : the corpus, with the sessions that are too short for item vectors; `sequences.owner` are
+        rows of `customers`.
     tokens : EmbeddingTable of the tokens ("view_prod_001"): vectors, context vectors, counts, loadings of the traits.
     items : EmbeddingTable of the items: the mean of their tokens' vectors, by count.
     customers : EmbeddingTable of the customers' profiles (n_customers, n_traits), rows adding up to 1; None without
@@ -170,7 +172,7 @@ def run_pipeline(
             kept["report"] = "{:,} items of the catalogue, d={}".format(*catalogue.vectors.shape)
     with run.stage(config.method) as kept:
         embedder = make_embedder(config, corpus.window)
-        embedder.fit(corpus.sequences, n_items=len(corpus.vocabulary), progress=run.stage_progress(config.method))
+        met = learn_items(embedder, corpus.sessions, len(corpus.vocabulary), run.stage_progress(config.method))
         kept["report"] = getattr(embedder, "report_", None)
     learned = None
     if with_customers(config, log):
@@ -178,9 +180,9 @@ def run_pipeline(
         check_names(names, config.trait_count())
         learned = _learn_customers(corpus, embedder, config, catalogue, run, published, names)
     with run.stage("tables") as kept:
-        result, kept["report"] = _as_tables(corpus, embedder, learned, config, log, catalogue, run)
+        result, kept["report"] = _as_tables(corpus, embedder, met, learned, config, log, catalogue, run)
     if store is not None:
-        result = _publish(result, log, corpus.window, store, catalogue, force, run)
+        result = _publish(result, log, corpus, store, catalogue, force, run)
     return replace(result, stages=tuple(run.stages))
 
 
@@ -200,17 +202,20 @@ def publish_result(
     if catalogue is not None and result.config.content != "none":
         catalogue = with_content(catalogue, seed=result.config.seed)
     store = store if isinstance(store, TableStore) else TableStore(store)
-    published = _publish(result, log, window, store, catalogue, force, run)
+    corpus = TokenizedLog(
+        result.sequences, result.vocabulary, window, result.config.min_length,
+        without_order(result.sequences, report),  # type: ignore[arg-type]
+    )
+    published = _publish(result, log, corpus, store, catalogue, force, run)
     return replace(published, stages=tuple(run.stages))
 
 
 def _publish(
-    result: PipelineResult, log: EventLog | PreparedCorpus, window: int, store: TableStore, catalogue: Catalogue | None,
-    force: tuple[str, str] | None, run: Run,
+    result: PipelineResult, log: EventLog | PreparedCorpus, corpus: TokenizedLog, store: TableStore,
+    catalogue: Catalogue | None, force: tuple[str, str] | None, run: Run,
 ) -> PipelineResult:
     config = result.config
     with run.stage("refits") as kept:
-        corpus = TokenizedLog(result.sequences, result.vocabulary, window)
         refits = compare_refits(result.items, corpus, make_embedder, config, catalogue, run.progress)
         result.tokens.metadata[NEXT], result.items.metadata[NEXT] = refits.next_tokens, refits.next_items
         if refits.next_model is not None:
@@ -253,7 +258,7 @@ def _learn_customers(
             kept["report"] = f"Recall@20 of the next token {recall:.3f}, from {before}"
     with run.stage("customers") as kept:
         pooled, n_empty = pool_customers(sequences, vectors, vocabulary, config, attention)
-        kept["report"] = f"{len(pooled):,} customers, {n_empty:,} without known tokens"
+        kept["report"] = f"{len(pooled):,} customers, {n_empty:,} without a vector"
     with run.stage("traits") as kept:
         model, sample, drawn = fit_traits(
             sequences, vocabulary, vectors, config, run.stage_progress("traits"),
@@ -290,14 +295,14 @@ def pointed_out(traits: tuple[TraitDescription, ...]) -> str | None:
 
 
 def _as_tables(
-    corpus: TokenizedLog, embedder: Embedder, learned: _Learned | None, config: PipelineConfig,
+    corpus: TokenizedLog, embedder: Embedder, met: NDArray[np.bool_], learned: _Learned | None, config: PipelineConfig,
     log: EventLog | PreparedCorpus, catalogue: Catalogue | None, run: Run,
 ) -> tuple[PipelineResult, str]:
     sequences, vocabulary = corpus.sequences, corpus.vocabulary
     metadata = {"config": config.recorded()}
     model = None if learned is None else learned.model
     customers = None
-    items, summary = item_table(vocabulary, embedder, metadata, config, catalogue)
+    items, summary = item_table(vocabulary, embedder, met, metadata, config, catalogue)
     if corpus.coverage is not None:
         items.metadata[COVERAGE] = corpus.coverage.as_dict()
     if learned is not None:

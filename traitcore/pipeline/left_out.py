@@ -17,7 +17,7 @@ from ..events.ids import text_array
 from ..events.log import EventLog
 
 REASONS = (
-    "all of them in sessions that were left out as too short or too busy",
+    "all of them in sessions that were left out as too long or too busy",
     "all of items too rare for vectors",
 )
 

@@ -87,7 +87,7 @@ def pool_customers(
     sequences: Sequences, vectors: NDArray[np.float32], vocabulary: Vocabulary, config: PipelineConfig,
     attention: AttentionPooling | None,
 ) -> tuple[NDArray[np.float32], int]:
-    """((n_customers, d) float32 vectors, customers without known tokens)."""
+    """((n_customers, d) float32 vectors, customers whose vector is zero: none of their tokens has one)."""
     documents: dict[str, Any] = {}
     if config.pooling == "tfidf":
         # The vocabulary's counts are of these customers, unless sessions became customers.
@@ -103,7 +103,7 @@ def pool_customers(
             part, vectors, method=config.pooling, workers=config.workers, attention=attention, **documents
         )
         out[low:high] = pooled.vectors
-        n_empty += pooled.n_empty
+        n_empty += int((~pooled.vectors.any(axis=1)).sum())
     return out, n_empty
 
 

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from .._progress import Progress
 from .._protocols import Embedder
+from ..events.sequences import Sequences
 from ..items.next_item_model import NextItemModel
 from ..quality.comparison import TableComparison, compare_tables
 from ..serving.table import EmbeddingTable
 from .catalogue import Catalogue
 from .config import PipelineConfig
 from .corpus import TokenizedLog
+from .item_sessions import learn_items
 from .many_customers import take_sequences
 from .next_choice import MODEL, choose_next, fit_next_model, latest_sessions, sessions_of_items
 from .tables import item_table
@@ -52,30 +54,31 @@ def compare_refits(
     The first of them, and a `NextItemModel` beside it, are evaluated on next items of the held-out tenth; of a large
     log, by its latest sessions. `catalogue` has its content vectors.
     """
-    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sequences.n_tokens <= MOST_EVENTS else 1
+    vocabulary, found, wanted = corpus.vocabulary, [], REFITS if corpus.sessions.n_tokens <= MOST_EVENTS else 1
     chosen: tuple[dict[str, Any], dict[str, Any]] = {}, {}
     model: NextItemModel | None = None
     for number in range(1, wanted + 1):
         if progress is not None:
             progress(STAGE, number - 1, wanted)
         other = replace(config, seed=config.seed + number)
-        trained, held_out = _split(len(corpus.sequences), other.seed)
+        trained, held_out = _split(len(corpus.sessions), other.seed)
         if number == 1:  # before the vectors of all tokens are there too
-            latest = latest_sessions(corpus.sequences)
+            latest = latest_sessions(corpus.sessions)
             model = fit_next_model(
-                take_sequences(corpus.sequences, trained[latest[trained]]), vocabulary, seed=config.seed,
+                take_sequences(corpus.sessions, trained[latest[trained]]), vocabulary, seed=config.seed,
                 workers=config.workers,
             )
             held_out = held_out[latest[held_out]]
         embedder = make(other, corpus.window)
-        embedder.fit(take_sequences(corpus.sequences, trained), n_items=len(vocabulary))
-        table, _ = item_table(vocabulary, embedder, {}, other, catalogue)
+        met = learn_items(embedder, take_sequences(corpus.sessions, trained), len(vocabulary))
+        table, _ = item_table(vocabulary, embedder, met, {}, other, catalogue)
         found.append(compare_tables(items, table, random_state=config.seed, workers=config.workers))
         if number == 1:
-            unseen = take_sequences(corpus.sequences, held_out)
+            unseen = take_sequences(corpus.sessions, held_out)
+            asked = at_one_time(unseen) if corpus.sets else unseen
             chosen = choose_next(
                 (embedder.item_vectors_, embedder.context_vectors_), (table.vectors, table.context_vectors),  # type: ignore[arg-type]
-                unseen, vocabulary, model=model, seed=config.seed, workers=config.workers,
+                asked, vocabulary, model=model, seed=config.seed, workers=config.workers,
             )
             if model is not None and all(one["by"] != MODEL for one in chosen[1].values()):
                 model = None
@@ -86,6 +89,11 @@ def compare_refits(
     if progress is not None:
         progress(STAGE, wanted, wanted)
     return Refits(found, *chosen, model)
+
+
+def at_one_time(sequences: Sequences) -> Sequences:
+    """The same with one time for all events: sets, of which each event is asked for given the others, not the next."""
+    return replace(sequences, timestamps_us=np.zeros(sequences.n_tokens, dtype=np.int64))
 
 
 def kept_refits(previous: EmbeddingTable | None) -> list[TableComparison]:

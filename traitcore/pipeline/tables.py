@@ -17,7 +17,7 @@ from ..customers.traits import TraitModel
 from ..events.sequences import Sequences
 from ..events.vocabulary import Vocabulary
 from ..factorization.products import sparse_dense
-from ..items.fusion import SOURCES
+from ..items.fusion import BEHAVIOUR, MISSING, SOURCES
 from ..items.next_item_model import NextItemModel
 from ..serving.live_traits import METHODS as LIVE_METHODS
 from ..serving.live_traits import TraitBasis
@@ -59,29 +59,39 @@ def vocabulary_of(tokens: EmbeddingTable) -> Vocabulary:
 
 
 def item_table(
-    vocabulary: Vocabulary, embedder: Embedder, metadata: dict[str, Any], config: PipelineConfig,
-    catalogue: Catalogue | None,
+    vocabulary: Vocabulary, embedder: Embedder, met: NDArray[np.bool_], metadata: dict[str, Any],
+    config: PipelineConfig, catalogue: Catalogue | None,
 ) -> tuple[EmbeddingTable, str]:
     """The table of items, and a sentence on where its vectors come from.
 
     Rows are the vocabulary's items in its order, each the mean of its tokens' vectors by count; then the catalogue's
     other items. `arrays["source"]` is each row's place in `metadata["sources"]`. Items without events or content have
     no row.
+
+    met : (n_tokens,) whether a token stood beside others in a session. Items of none that did are as items without
+    events: their vectors are of their content, else zero with the source "missing".
     """
     n_items, n_tokens = len(vocabulary.item_ids), len(vocabulary)
     counts = np.bincount(vocabulary.token_item, weights=vocabulary.counts, minlength=n_items).astype(np.int64)
-    shares = (vocabulary.counts / counts[vocabulary.token_item]).astype(np.float32)
+    own_counts = np.where(met, vocabulary.counts, 0)
+    learned = np.bincount(vocabulary.token_item, weights=own_counts, minlength=n_items).astype(np.int64)
+    shares = (own_counts / np.maximum(learned, 1)[vocabulary.token_item]).astype(np.float32)
     means = sparse.csr_array((shares, (vocabulary.token_item, np.arange(n_tokens))), shape=(n_items, n_tokens))
     vectors = sparse_dense(means, embedder.item_vectors_, workers=config.workers)
     context = sparse_dense(means, embedder.context_vectors_, workers=config.workers)
-    ids, source, summary = vocabulary.item_ids, np.zeros(n_items, dtype=np.uint8), f"{n_items:,} items with events"
+    ids, summary = vocabulary.item_ids, f"{n_items:,} items with events"
+    source = np.where(learned > 0, SOURCES.index(BEHAVIOUR), SOURCES.index(MISSING)).astype(np.uint8)
+    if not learned.all():
+        summary += f", {int((learned == 0).sum()):,} of them never beside others in a session: they have no vector"
     texts = None if vocabulary.item_texts is None else vocabulary.item_texts.tolist()
     if catalogue is not None and config.content != "none":
         ids, own, completed = complete_vectors(
-            ids, vectors, counts, catalogue, content=config.content, behaviour_weight=config.behaviour_weight,
+            ids, vectors, learned, catalogue, content=config.content, behaviour_weight=config.behaviour_weight,
             seed=config.seed,
         )
         source = np.asarray([SOURCES.index(name) for name in completed.source.tolist()], dtype=np.uint8)
+        # A zero vector of sessions is no missing one: the guardrails should see it.
+        source[:n_items][(learned > 0) & (source[:n_items] == SOURCES.index(MISSING))] = SOURCES.index(BEHAVIOUR)
         found = (completed.source != "missing") | (own >= 0)
         summary = ", ".join(f"{n:,} {name}" for name, n in completed.source_counts().items() if n)
         ids, own, source, vectors = ids[found], own[found], source[found], completed.vectors[found]
@@ -116,6 +126,7 @@ def with_next_model(
         to, of = (np.array(side, dtype=np.int64) for side in zip(*kept))
         rows[to] = unit_float32_rows(completed.vectors[of])
         known = of < len(vectors)
+        known[known] = vectors[of[known]].any(axis=1)  # of no session: as the catalogue's others
         rows[to[known]], biases[to[known]] = vectors[of[known]], model.biases_[of[known]]
         model = NextItemModel.from_arrays(rows, biases, model.step_weights_, model.repeat_bonus_, scale=model.scale)
     return keep_next_model(items, model)

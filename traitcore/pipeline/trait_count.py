@@ -14,6 +14,7 @@ from ..quality.n_traits import choose_n_traits
 from ..quality.trait_coherence import Embed
 from .config import PipelineConfig
 from .corpus import TokenizedLog
+from .item_sessions import item_sessions, learn_items
 from .stages import Run
 from .trait_versions import PublishedTraits
 
@@ -49,6 +50,8 @@ def embed_of(corpus: TokenizedLog, config: PipelineConfig, make: Make) -> Embed 
     n_tokens = len(corpus.vocabulary)
 
     def embed(part: Sequences) -> NDArray[np.float32]:
-        return make(config, corpus.window).fit(part, n_items=n_tokens).item_vectors_
+        embedder = make(config, corpus.window)
+        learn_items(embedder, item_sessions(part, config.min_length), n_tokens)
+        return embedder.item_vectors_
 
     return embed if resolve_recipe(config.trait_method).needs_vectors else None

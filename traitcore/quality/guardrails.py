@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._protocols import VectorIndex
 from .._validate import Checks
+from ..items.fusion import MISSING
 from ..serving.row_ids import RowIds
 from ..serving.table import EmbeddingTable
 from .comparison import Geometry, TableComparison, compare_tables
@@ -32,7 +33,8 @@ class Thresholds:
     by chance (10 of 59 neighbours) counts as none.
 
     lost_rows, lost_popularity : share of the old ids that are missing, by number and by popularity.
-    missing_items : share of `expected_ids` without a row or with a zero vector. zero_rows : share of zero vectors.
+    missing_items : share of `expected_ids` without a row or with a zero vector. zero_rows : share of zero vectors,
+        beside those that `fit_pipeline` marks as missing: items that never stood beside others in a session.
     duplicate_rows : share of vectors that repeat another row's.
     overlap : mean neighbour overlap@k beyond chance, (overlap - chance) / (1 - chance); a lower limit.
     overlap_popular : the same for the most popular tenth; a lower limit (+noise).
@@ -260,12 +262,13 @@ class _Reasons:
 
 def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, index: VectorIndex | None) -> None:
     zero = ~np.any(table.vectors, axis=1) if len(table) else np.zeros(0, dtype=bool)
+    unexpected = zero & ~_marked_missing(table)
     if not len(table):
         reasons.found.append(Reason("fail", "missing_items", 1.0, 0.0, "the table is empty"))
     if not np.isfinite(table.vectors.sum(dtype=np.float64)):
         reasons.found.append(Reason("fail", "zero_rows", float("nan"), 0.0, "a vector is not finite"))
     if len(zero):
-        reasons.above("zero_rows", float(zero.mean()), f"{int(zero.sum())} items have a zero vector")
+        reasons.above("zero_rows", float(unexpected.mean()), f"{int(unexpected.sum())} items have a zero vector")
     if expected_ids is not None:
         wanted = RowIds.from_values(expected_ids, CHECK, "expected_ids")
         rows = table.rows(wanted, missing="mark")
@@ -276,6 +279,14 @@ def _judge_alone(reasons: _Reasons, table: EmbeddingTable, expected_ids: Any, in
     if index is not None and index.fingerprint != table.fingerprint:
         message = "the index was built from other ids, another order or another version"
         reasons.found.append(Reason("fail", "index", 1.0, 0.0, message))
+
+
+def _marked_missing(table: EmbeddingTable) -> NDArray[np.bool_]:
+    """(n,) rows that the pipeline marked as items of which no session shows what they go with."""
+    sources, source = table.metadata.get("sources"), table.arrays.get("source")
+    if source is None or not isinstance(sources, list) or MISSING not in sources:
+        return np.zeros(len(table), dtype=bool)
+    return np.asarray(source == sources.index(MISSING))
 
 
 def _judge_coverage(reasons: _Reasons, c: TableComparison) -> None:

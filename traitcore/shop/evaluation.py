@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from ..items.next_item_blend import NextItemBlend
 from ..items.next_item_model import NextItemModel
 from ..items.ppmi_embedder import PPMIEmbedder
 from ..pipeline import PipelineConfig, make_embedder, prepare_corpus
+from ..pipeline.refits import at_one_time
 from ..pipeline.stages import Run
 from ..pipeline.trait_count import embed_of, with_trait_count
 from ..quality.lists import judge_lists
@@ -138,12 +139,10 @@ def judge_items(
     """Next items of held-out sessions by vectors and counts of the other sessions; popularity as control."""
     corpus = prepare_corpus(log, config.with_options({"tokens": "item", "customers": "auto"}))
     n_items = len(corpus.vocabulary)
-    # Given sessions without times or places have no known order: "next" would ask for a shuffled one.
-    untimed = log.session is not None and log.timestamp_us is None and log.position is None and config.ties != "row"
     by = by or ("session" if corpus.sequences.timestamps_us is None else "time")
-    train, test = split_sequences(corpus.sequences, by=by, test_share=test_share, random_state=config.seed)
-    if untimed:  # one time for all: a set, of which each item is asked for given the others
-        test = replace(test, timestamps_us=np.zeros(test.n_tokens, dtype=np.int64))
+    train, test = split_sequences(corpus.sessions, by=by, test_share=test_share, random_state=config.seed)
+    if corpus.sets:  # "next" would ask for a shuffled order
+        test = at_one_time(test)
     embedder = make_embedder(config, corpus.window).fit(train, n_items=n_items, progress=progress)
     counts = train.token_counts(n_items)
     popular = np.broadcast_to(counts.astype(np.float32), (1, n_items))
@@ -174,7 +173,7 @@ def judge_items(
         for name, scorer in scorers.items()
     }
     return {
-        "by": by, "baskets": untimed, "sessions": len(test),
+        "by": by, "baskets": corpus.sets, "sessions": len(test),
         "n_items": n_items, "queries": next(iter(reports.values())).n_queries,
         "scorers": {name: report.as_dict() for name, report in reports.items()},
     }

@@ -77,10 +77,8 @@ def row_of(tables: Tables, customer: Any) -> int:
         out = None
     if out is not None:
         raise NoProfile(key, *out)
-    config = customers.metadata.get("config") or {}
-    least = f" of {config['min_length']} events or more" if config.get("min_length", 1) > 1 else ""
     raise KeyError(
-        f"{str(unknown.args[0]).rstrip('.')}. It has the customers of the fitted log with a session{least}: "
+        f"{str(unknown.args[0]).rstrip('.')}. It has the customers of the fitted log: "
         "`traitcore fit` a log that has this one, or `traitcore follow` new events; until then "
         "`traitcore recommend ID --fallback popular` lists products."
     )

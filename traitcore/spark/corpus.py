@@ -16,7 +16,7 @@ from ..events.corpus import Corpus, TokenReport
 from ..events.log import check_options, column_names
 from ..events.log_report import LogReport
 from ..events.sequences import Sequences
-from ..events.session_report import NoSessionLeft, SessionReport, TiedEventsWarning, advice
+from ..events.session_report import NoSessionLeft, SessionReport, TiedEventsWarning, tied_warning
 from ..events.sessions import GAP_SECONDS, SessionRules
 from ..events.vocabulary import Vocabulary
 from . import engine
@@ -209,8 +209,7 @@ def sessions(
         sequences_too_short=lost["sequences_too_short"] + dropped.get("sequences_too_short", 0),
     )
     if session_report.baskets:
-        share = f"{session_report.tied_share:.1%} of the neighbours in these sessions have the same time. "
-        warnings.warn(share + advice(session_report), TiedEventsWarning, stacklevel=2)
+        warnings.warn(tied_warning(session_report), TiedEventsWarning, stacklevel=2)
     return SparkCorpus(
         engine.data_rows(encoded), made, log_report, session_report, report, vocabulary is None, (encoded,)
     )

@@ -120,6 +120,18 @@ def sequences_of(batch: pa.RecordBatch) -> Sequences:
     )
 
 
+def keep_long_sessions(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The histories with their sequences of at least options["least"] tokens, as `item_sessions` takes them."""
+    for batch in batches:
+        sequences = sequences_of(batch)
+        long = sequences.take(np.flatnonzero(np.diff(sequences.offsets) >= options["least"]))
+        edges = np.searchsorted(long.owners(), np.arange(batch.num_rows + 1))
+        yield {
+            "user": batch.column("user"), "lengths": as_lists(edges, pa.array(np.diff(long.offsets).astype(np.int32))),
+            "tokens": as_lists(long.offsets[edges], pa.array(long.tokens)),
+        }
+
+
 def spell_sequences(batches: Iterator[pa.RecordBatch], options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """One row for each sequence, its tokens by name."""
     names = as_arrow(options["tokens"])

@@ -24,6 +24,7 @@ from ..items.item2vec import Item2Vec
 from ..items.ppmi_embedder import PPMIEmbedder
 from ..pipeline.config import PipelineConfig
 from ..pipeline.fit import make_embedder
+from ..pipeline.item_sessions import LEAST, nothing_together
 from ..pipeline.many_customers import told_of_all
 from ..pipeline.publish import TABLES, LogSource, publish_tables
 from ..pipeline.stages import Run, Stage
@@ -38,6 +39,7 @@ from .corpus import SparkCorpus, sessions
 from .counts import count_cooccurrences
 from .customer_task import customer_schema
 from .customers import POOLING, model_options, pooling_options
+from .encode_task import encoded_schema
 from .vocabularies import ids_of
 
 CHECK = Checks("traitcore.spark.fit")
@@ -127,8 +129,11 @@ def fit(
     window = config.window or corpus.session_report.advised_window
     with run.stage("counts") as kept:
         weighting = "linear" if config.method == "item2vec" else "flat"
-        counts = count_cooccurrences(corpus, window=window, weighting=weighting)
+        counts = count_cooccurrences(_long_sessions(corpus, config.min_length), window=window, weighting=weighting)
         assert counts is not None
+        met = np.diff(counts.indptr) > 0  # tokens that stand beside others
+        if not met.any():
+            raise nothing_together(max(LEAST, config.min_length), corpus.report.sequences, config.min_length)
         size = (counts.data.nbytes + counts.indices.nbytes) / 2**20
         kept["report"] = f"{counts.nnz:,} kinds of pairs, {size:,.0f} MiB on the driver"
         tell(f"counts: {kept['report']}")
@@ -138,7 +143,7 @@ def fit(
     metadata = {"config": config.recorded()}
     model, customers = None, None
     traits: tuple[TraitDescription, ...] = ()
-    items, _ = item_table(corpus.vocabulary, embedder, metadata, config, None)
+    items, _ = item_table(corpus.vocabulary, embedder, met, metadata, config, None)
     if with_customers:
         with run.stage("traits"):
             model, part = _shaped(corpus, embedder, config, trait_tokens, run)
@@ -152,7 +157,8 @@ def fit(
         return result
     with run.stage("refits"):
         other = replace(config, seed=config.seed + 1)
-        again, _ = item_table(corpus.vocabulary, _embedder(other, window, corpus, counts, None), {}, other, None)
+        embedder = _embedder(other, window, corpus, counts, None)
+        again, _ = item_table(corpus.vocabulary, embedder, met, {}, other, None)
         refits = [compare_tables(items, again, random_state=config.seed, workers=config.workers)]
     verdict, release = publish_tables(
         {name: table for name in TABLES if (table := getattr(result, name)) is not None}, store, config=config,
@@ -188,12 +194,24 @@ def _session_options(config: PipelineConfig, columns: Mapping[str, Any]) -> dict
     return split | {"action_map": config.action_map, "tokens": config.tokens, "min_count": config.min_count}
 
 
+def _long_sessions(corpus: SparkCorpus, min_length: int) -> SparkCorpus:
+    """The corpus that items are learned from: of a session of one token nothing is counted in any case."""
+    if min_length <= LEAST:
+        return corpus
+    schema = encoded_schema(engine.user_type(corpus.frame))
+    return replace(corpus, frame=engine.run(corpus.frame, "long_sessions", schema, {"least": min_length}))
+
+
 def _embedder(
     config: PipelineConfig, window: int, corpus: SparkCorpus, counts: Any, progress: Progress | None
 ) -> Embedder:
     embedder = make_embedder(config, window)
     if isinstance(embedder, Item2Vec):
-        return embedder.fit_counts(counts, item_counts=corpus.vocabulary.counts, progress=progress)
+        met = np.diff(counts.indptr) > 0
+        item_counts = np.where(met, corpus.vocabulary.counts, 0)
+        embedder.fit_counts(counts, item_counts=item_counts, progress=progress)
+        embedder.item_vectors_[~met], embedder.context_vectors_[~met] = 0.0, 0.0  # as `learn_items`
+        return embedder
     assert isinstance(embedder, PPMIEmbedder)
     return embedder.fit_counts(counts, progress=progress)
 

@@ -17,6 +17,7 @@ TASKS: Mapping[str, Task] = {
     "sessions": session_task.make_histories,
     "token_counts": session_task.flatten_token_counts,
     "encode": encode_task.encode_histories,
+    "long_sessions": encode_task.keep_long_sessions,
     "count_pairs": count_task.count_pairs,
     "merge_pairs": count_task.merge_pairs,
     "pool": customer_task.pool_customers,
