@@ -109,7 +109,7 @@ struct SgnsRunner {
   double (*run)(const SgnsTask&, const SgnsBatch&, SgnsScratch&);  ///< returns the summed log-loss
   double (*run_lane)(const SgnsTask&, const SgnsBatch&, SgnsScratch&);  ///< the same for a batch that is bound
   void (*bind)(const SgnsTask&, const LaneView&, LaneCopies&, SgnsBatch&);
-  void (*copy)(const SgnsTask&, const LaneView&, const LaneCopies&);
+  void (*copy)(const SgnsTask&, const LaneView&, const LaneCopies&, const SgnsBatch&);
   bool (*merge)(float*, const float* const*, int, float, std::size_t);
 };
 

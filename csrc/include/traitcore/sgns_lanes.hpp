@@ -6,9 +6,9 @@
 //   2. Negatives: shared rows that are frequent may be drawn by every lane; of the others each lane may draw its own
 //      sixteenth in this super-step, without those that are some lane's token. So nothing that a lane moves in place is
 //      read or moved by another.
-//   3. Train: a lane's rows in place; shared ones through copies made when the lane begins. At its end their moves are
-//      added to the thread's sums in fixed point. Whole numbers have no order: it makes no difference who did which lane.
-//   4. All sums are added to the shared rows, and the next super-step is planned.
+//   3. Train: a lane's rows in place; shared ones through copies of the lane's own, made when it begins.
+//   4. What the copies moved is added to the shared rows, in the lanes' order: it makes no difference who did which lane.
+//      Then the next super-step is planned.
 // Nothing depends on the number of threads, or on how the stream comes in blocks: tokens that don't fill a super-step wait
 // for the next block. The loss is summed in the lanes' order.
 #pragma once
@@ -218,7 +218,7 @@ class SgnsLanes::Run {
     copies.reserve(task.stride);
     task.items[1] = copies.sides[0].end(task.stride);
     task.contexts[1] = copies.sides[1].end(task.stride);
-    runner_.copy(task, view, copies);
+    runner_.copy(task, view, copies, batch);
     loss = runner_.run_lane(task, batch, mine.scratch);
     detail::require_finite(loss);
   }

@@ -120,31 +120,45 @@ TRAITCORE_INLINE bool repeats_in(const std::int32_t* drawn, int n, std::int32_t 
 inline void bind_lane(const SgnsTask& task, const LaneView& view, LaneCopies& copies, SgnsBatch& batch) {
   const int each = task.options->negative;
   const bool drawn = task.options->group_negative > 0;  // in advance, and known to the plan: groups have no classes
-  LaneCopies::Side *const items = copies.sides, *const contexts = items + 1;
-  const auto none = static_cast<std::int32_t>(view.keys);
-  PlaceGiver place{items->places.data(), items->keys.data(), none, -1};
-  for (std::size_t i = 0; i < batch.n_items; ++i) batch.items[i] = place(key_or_row(view, batch.items[i]));
-  items->n = ~place.next;
   if (!drawn) draw_places(task, view, batch);
-  place = {contexts->places.data(), contexts->keys.data(), none, -1};
+  std::int32_t* const noise = batch.noise.data();
+  for (std::size_t i = 0; drawn && i < batch.n_noise; ++i) noise[i] = key_or_row(view, noise[i]);
   for (std::size_t q = 0; q < batch.n_jobs; ++q) {
     SgnsJob& job = batch.jobs[q];
-    const std::int32_t target = key_or_row(view, job.target);
-    std::int32_t *noise = batch.noise.data() + job.noise, *const end = noise + each * static_cast<int>(task.options->shared ? 1 : job.inputs);
-    job.target = place(target);
-    if (!drawn) job.repeats = false;
-    for (; noise < end; noise += each) {
-      if (!drawn) job.repeats |= repeats_in(noise, each, target);  // before the rows become places: stores of one by one
-      for (int k = 0; k < each; ++k) noise[k] = place(drawn ? key_or_row(view, noise[k]) : noise[k]);
-    }
+    job.target = key_or_row(view, job.target);
+    if (drawn) continue;
+    job.repeats = false;
+    for (std::uint32_t set = 0; set < (task.options->shared ? 1 : job.inputs); ++set)
+      job.repeats |= repeats_in(noise + job.noise + set * static_cast<std::size_t>(each), each, job.target);
   }
+  LaneCopies::Side *const items = copies.sides, *const contexts = items + 1;
+  PlaceGiver place{items->places.data(), items->keys.data(), static_cast<std::int32_t>(view.keys), -1};
+  for (std::size_t i = 0; i < batch.n_items; ++i) batch.items[i] = place(key_or_row(view, batch.items[i]));
+  items->n = ~place.next;
+  place = {contexts->places.data(), contexts->keys.data(), place.none, -1};
+  for (std::size_t q = 0; q < batch.n_jobs; ++q) batch.jobs[q].target = place(batch.jobs[q].target);
+  for (std::size_t i = 0; i < batch.n_noise; ++i) noise[i] = place(noise[i]);
   contexts->n = ~place.next;
   batch.jobs_ahead = batch.n_jobs;
   batch.noise_ahead = batch.n_noise;
 }
 
+/// Fetch what the first windows need that is no copy: run_jobs() looks ahead from there on.
+inline void fetch_first(const SgnsTask& task, const SgnsBatch& batch) {
+  constexpr std::size_t kItems = 20, kJobs = 4;
+  for (std::size_t i = 0; i < batch.n_items && i < kItems; ++i)
+    if (batch.items[i] >= 0) prefetch_row<0>(row_of<false>(task.items, batch.items[i], task.stride), task.stride);
+  for (std::size_t q = 0; q < batch.n_jobs && q < kJobs; ++q) {
+    const std::int32_t* const noise = batch.noise.data() + batch.jobs[q].noise;
+    for (int k = -1; k < task.options->negative; ++k)
+      if (const std::int32_t i = k < 0 ? batch.jobs[q].target : noise[k]; i >= 0)
+        prefetch_row<0>(row_of<false>(task.contexts, i, task.stride), task.stride);
+  }
+}
+
 /// Copy the rows that a lane will move and others may, too.
-inline void copy_rows(const SgnsTask& task, const LaneView& view, const LaneCopies& copies) {
+inline void copy_rows(const SgnsTask& task, const LaneView& view, const LaneCopies& copies, const SgnsBatch& batch) {
+  fetch_first(task, batch);
   for (int matrix = 0; matrix < 2; ++matrix) {
     float* const* const bases = matrix ? task.contexts : task.items;
     const std::int32_t *const keys = copies.sides[matrix].keys.data(), n = copies.sides[matrix].n;
