@@ -6,6 +6,7 @@ A super-step's lanes must have moved disjoint rows, but for the shared ones, who
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,6 +28,7 @@ class ReferenceLanes(ReferenceSgns):
     shared_rows: set[int] = field(default_factory=set)
     fallbacks: int = 0
     only_drawn: list[int] | None = None
+    stream: Iterator[int | tuple[str, int]] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,6 +127,9 @@ class ReferenceLanes(ReferenceSgns):
             self.own = {r for r, o in owner.items() if o == lane} - self.shared_rows
             self.member = (lane + turn) % self.lanes
             self.used: set[int] = set()
+            self.stream, self.n_wanted = None, 0
+            if not self.group_negative:
+                self.n_wanted = len(self._drawn_for(parts, sequences, global_context, key))
             for q, start, stop in parts:
                 share = (epoch * n_tokens + before[q] + start // PIECE * PIECE) / (self.epochs * n_tokens)
                 alpha = self.alpha + (self.min_alpha - self.alpha) * share
@@ -193,17 +198,25 @@ class ReferenceLanes(ReferenceSgns):
     def _noise(self, target: int, key: int) -> list[int]:
         if self.group_negative:
             return super()._noise(target, key)
-        key = mix64(key)
-        noise: list[int] = []
-        for i in range(8 * (self.negative + 8)):
-            if len(noise) == self.negative and i % 8 == 0:
-                break
-            row = self._candidate(mix64(key + (i + 1) * GOLDEN))
-            if row is not None:
-                noise.append(row)
-        missing = max(0, self.negative - len(noise))
-        after = key + 8 * (self.negative + 8) * GOLDEN
-        return noise[: self.negative] + [self._whatever(target, after + i * GOLDEN) for i in range(missing)]
+        if self.only_drawn is not None:
+            return [target] * self.negative  # only their number is asked for
+        if self.stream is None:
+            self.stream = self._stream(mix64(key))
+        row = [next(self.stream) for _ in range(self.negative)]
+        return [self._whatever(target, r[1]) if isinstance(r, tuple) else r for r in row]
+
+    def _stream(self, key: int) -> Iterator[int | tuple[str, int]]:
+        """A lane's negatives one after the other; where it finds too few, keys to draw any row by."""
+        tries, got = self.n_wanted + 8, 0
+        while got < self.n_wanted and tries > 0:
+            for i in range(8):
+                row = self._candidate(mix64(key + (i + 1) * GOLDEN))
+                if row is not None:
+                    got += 1
+                    yield row
+            key, tries = key + 8 * GOLDEN, tries - 1
+        for i in range(got, self.n_wanted):
+            yield "key", key + i * GOLDEN
 
     def _whatever(self, target: int, key: int) -> int:
         for i in range(TRIES):

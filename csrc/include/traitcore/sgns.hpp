@@ -62,7 +62,7 @@ class SgnsModel {
     check(block, workers);
     items_.expand();
     contexts_.expand();
-    const detail::SgnsTask task{items_.data(), contexts_.data(), items_.stride(), &options_, &noise_, update};
+    const detail::SgnsTask task{{items_.data(), nullptr}, {contexts_.data(), nullptr}, items_.stride(), &options_, &noise_, update};
     if (!update) return measure(task, block, workers, poll);
     // Lanes are planned by the tokens of a block, and targets are none of them.
     if (lanes_ && !block.targets) return lanes_->train(task, block, workers, poll);

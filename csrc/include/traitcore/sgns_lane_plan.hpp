@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "alias.hpp"
+#include "sgns_kernels.hpp"
 #include "sgns_lane_sizes.hpp"
 #include "sgns_sampling.hpp"
 
@@ -27,53 +28,44 @@ class LaneNoise {
 
   LaneNoise(const SgnsOptions& options, const std::int64_t* counts, std::size_t n, const std::vector<std::uint32_t>& keep,
             const LaneSizes& sizes) {
-    const std::vector<std::int32_t> ranked = by_count(counts, n);
+    order_ = by_count(counts, n);
     const std::vector<double> all = noise_weights(counts, n, options.ns_exponent);
-    const auto weight = [&](std::size_t i) { return all[static_cast<std::size_t>(ranked[i])]; };
+    const auto weight = [&](std::size_t i) { return all[static_cast<std::size_t>(order_[i])]; };
     const auto kept = [&](std::size_t i) {
-      const auto row = static_cast<std::size_t>(ranked[i]);
+      const auto row = static_cast<std::size_t>(order_[i]);
       return static_cast<double>(counts[row]) * (keep[row] / 4294967295.0);
     };
     double tokens = 0, total = 0;
-    for (std::size_t i = 0; i < ranked.size(); ++i) tokens += kept(i), total += weight(i);
+    for (std::size_t i = 0; i < order_.size(); ++i) tokens += kept(i), total += weight(i);
     const auto expected = [&](std::size_t i) { return tokens > 0 ? kept(i) / tokens * sizes.kept : 0.0; };
+    while (hot_ < order_.size() && expected(hot_) >= kHot) ++hot_;
     const double draws = options.negative * sizes.kept / sizes.lanes;
+    while (every_ < hot_ && weight(every_) / total * draws >= kEvery) ++every_;
     std::vector<double> drawn;
-    for (; every_ < ranked.size() && expected(every_) >= kHot && weight(every_) / total * draws >= kEvery; ++every_) {
-      order_.push_back(ranked[every_]);
-      drawn.push_back(weight(every_));
-    }
-    hot_ = every_;
     const auto members = static_cast<std::size_t>(sizes.lanes);
-    while ((std::size_t{1} << shift_) < members) ++shift_;
-    for (std::size_t first = every_, i = first; first < ranked.size(); first = i) {
+    for (std::size_t first = 0, i = 0; first < order_.size(); first = i) {
       double sum = 0;
       // Members are drawn alike, so none weighs less than half, or more than twice, what the first does.
-      for (; i < ranked.size() && i - first < members && weight(i) >= weight(first) / 2 && weight(i) <= weight(first) * 2; ++i) {
-        order_.push_back(ranked[i]);
-        const bool hot = expected(i) >= kHot;
-        if (hot) hot_ = order_.size();
-        sum += weight(i) / (hot ? 1.0 : std::max(0.2, std::exp(-expected(i))));
-      }
-      if (i < ranked.size()) order_.resize(order_.size() + members - (i - first), -1);
+      for (const std::size_t most = first < every_ ? 1 : members;
+           i < order_.size() && i - first < most && weight(i) >= weight(first) / 2 && weight(i) <= weight(first) * 2; ++i)
+        sum += weight(i) / (i < hot_ ? 1.0 : std::max(0.2, std::exp(-expected(i))));
+      classes_.push_back({static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(i - first)});
       // A member that is missing is drawn in vain, so a class weighs as if it were full.
-      drawn.push_back(sum / static_cast<double>(i - first) * static_cast<double>(members));
+      drawn.push_back(first < every_ ? sum : sum / static_cast<double>(i - first) * static_cast<double>(members));
     }
     slots_.resize(drawn.size());
     AliasTable::build(drawn.data(), drawn.size(), slots_.data());
     const double of_all = std::accumulate(drawn.begin(), drawn.end(), 0.0);
-    for (std::size_t at = 0; at < hot_; ++at) {
-      const bool alone = at < every_;
-      share_.push_back(drawn[alone ? at : every_ + ((at - every_) >> shift_)] / of_all / (alone ? 1.0 : sizes.lanes));
-    }
+    for (std::size_t e = 0; share_.size() < hot_; ++e)
+      share_.resize(share_.size() + classes_[e].size, drawn[e] / of_all / (e < every_ ? 1.0 : sizes.lanes));
     for (std::size_t i = 0; i < order_.size() && in_order_; ++i) in_order_ = order_[i] == static_cast<std::int32_t>(i);
   }
 
   const std::vector<AliasTable::Slot>& slots() const { return slots_; }
-  const std::vector<std::int32_t>& order() const { return order_; }  ///< rows; -1 where a class has no member
+  const std::vector<LaneClass>& classes() const { return classes_; }  ///< of each slot; the first `every` are one row each
+  const std::vector<std::int32_t>& order() const { return order_; }  ///< rows that occur, in order of falling counts
   std::uint32_t every() const { return static_cast<std::uint32_t>(every_); }
   std::uint32_t hot() const { return static_cast<std::uint32_t>(hot_); }  ///< places of `order` whose rows are hot
-  std::uint32_t shift() const { return shift_; }
   bool in_order() const { return in_order_; }
   double share(std::size_t hot) const { return share_[hot]; }  ///< of all draws
 
@@ -89,9 +81,9 @@ class LaneNoise {
 
   std::vector<std::int32_t> order_;
   std::vector<AliasTable::Slot> slots_;
+  std::vector<LaneClass> classes_;
   std::vector<double> share_;
   std::size_t every_ = 0, hot_ = 0;
-  std::uint32_t shift_ = 0;
   bool in_order_ = true;
 };
 
@@ -103,7 +95,7 @@ class LanePlan {
       : hot_(noise.hot()), mark_(n_items, 0), busy_(n_items / kStretch * (kStretch / 32) + kStretch / 32, 0) {
     for (auto& step : steps_) step.rows.assign(noise.order().begin(), noise.order().begin() + hot_);
     for (std::uint32_t key = 0; key < hot_; ++key)
-      if (noise.order()[key] >= 0) mark_[static_cast<std::size_t>(noise.order()[key])] = ~static_cast<std::int32_t>(key);
+      mark_[static_cast<std::size_t>(noise.order()[key])] = ~static_cast<std::int32_t>(key);
   }
 
   /// Forget everything; rows are shared out among so many workers from now on.
@@ -156,7 +148,7 @@ class LanePlan {
     std::atomic<std::uint32_t> n_keys{0};
   };
   struct alignas(64) Owned {
-    std::vector<std::int32_t> marked;
+    std::vector<std::int32_t> marked, rows;
     std::vector<std::uint32_t> met[2];
     std::uint32_t next_key = 0, last_key = 0;
   };
@@ -176,9 +168,26 @@ class LanePlan {
 
   void mark_rows(Owned& mine, int worker, int parity, std::int32_t lane, const std::int32_t* rows, std::size_t n) {
     std::uint32_t* const met = mine.met[parity].data();
+    if (mine.rows.size() < n) mine.rows.resize(n + n / 2);
+    std::int32_t* const own = mine.rows.data();
+    if (workers_ > 1) {  // without branches, as below: neither owners nor shared rows can be predicted
+      std::size_t kept = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        own[kept] = rows[i];
+        kept += static_cast<std::size_t>(owner(rows[i]) == worker);
+      }
+      rows = own;
+      n = kept;
+    }
+    std::size_t left = 0;
     for (std::size_t i = 0; i < n; ++i) {
-      const std::int32_t r = rows[i];
-      if (workers_ > 1 && owner(r) != worker) continue;
+      const std::int32_t r = rows[i], m = mark_[static_cast<std::size_t>(r)], shared = m >> 31;
+      met[~m & shared] += static_cast<std::uint32_t>(-shared);
+      own[left] = r;
+      left += static_cast<std::size_t>(shared + 1);
+    }
+    for (std::size_t i = 0; i < left; ++i) {
+      const std::int32_t r = own[i];
       std::int32_t& m = mark_[static_cast<std::size_t>(r)];
       if (m < 0) {
         ++met[~m];

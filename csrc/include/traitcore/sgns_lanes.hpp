@@ -6,9 +6,9 @@
 //   2. Negatives: shared rows that are frequent may be drawn by every lane; of the others each lane may draw its own
 //      sixteenth in this super-step, without those that are some lane's token. So nothing that a lane moves in place is
 //      read or moved by another.
-//   3. Train: a lane's rows in place; shared ones through copies made when the lane begins. At its end their moves are
-//      added to the thread's sums in fixed point. Whole numbers have no order: it makes no difference who did which lane.
-//   4. All sums are added to the shared rows, and the next super-step is planned.
+//   3. Train: a lane's rows in place; shared ones through copies of the lane's own, made when it begins.
+//   4. What the copies moved is added to the shared rows, in the lanes' order: it makes no difference who did which lane.
+//      Then the next super-step is planned.
 // Nothing depends on the number of threads, or on how the stream comes in blocks: tokens that don't fill a super-step wait
 // for the next block. The loss is summed in the lanes' order.
 #pragma once
@@ -86,23 +86,8 @@ struct LaneWorker {
   LaneWorker(const SgnsOptions& options, const std::vector<std::uint32_t>& keep, const SgnsBlock* parts, std::size_t stride)
       : samplers{{options, keep, parts[0]}, {options, keep, parts[1]}}, scratch(options.negative, stride) {}
 
-  /// Room for a super-step's keys, none of them moved.
-  void begin(std::size_t keys, std::size_t stride) {
-    if (keys > room) {
-      room = keys + keys / 2;
-      copies = AlignedBuffer<float>(2 * room * stride, false);
-      sums = AlignedBuffer<std::int32_t>(2 * room * stride, false);
-    }
-    moved.assign(2 * keys, 0);
-  }
-
   SgnsSampler samplers[2];
   SgnsScratch scratch;
-  std::size_t room = 0;
-  AlignedBuffer<float> copies;  ///< of items, then of contexts; each in falling order of keys
-  AlignedBuffer<std::int32_t> sums;  ///< (2, keys, stride) moves in fixed point
-  std::vector<std::uint8_t> moved;  ///< (2, keys) lanes in `sums`
-  std::vector<std::uint8_t> touched[2];
 };
 
 }  // namespace detail
@@ -139,7 +124,7 @@ class SgnsLanes::Run {
  public:
   Run(SgnsLanes& all, const detail::SgnsTask& task, const SgnsBlock& block, int workers)
       : all_(all), task_(task), runner_(detail::sgns::runner()), barrier_(workers),
-        workers_(static_cast<std::size_t>(workers)), errors_(static_cast<std::size_t>(workers)),
+        copies_(static_cast<std::size_t>(all.lanes_)), workers_(static_cast<std::size_t>(workers)), errors_(static_cast<std::size_t>(workers)),
         n_chunks_(static_cast<std::int64_t>(all.stream_.chunks().size())), steps_((n_chunks_ + all.lanes_ - 1) / all.lanes_),
         drawn_(all.options_.group_negative > 0) {
     total_.tokens = static_cast<std::uint64_t>(block.sequences.n_tokens());
@@ -203,7 +188,6 @@ class SgnsLanes::Run {
     auto& mine = workers_[static_cast<std::size_t>(id)];
     if (!mine)
       mine = std::make_unique<detail::LaneWorker>(all_.options_, all_.keep_, all_.stream_.parts(), task_.stride);
-    if (step >= 0) mine->begin(all_.plan_.n_keys(parity(step)), task_.stride);
     for (int lane; (lane = next_lane_.fetch_add(1, std::memory_order_relaxed)) < all_.lanes_;) {
       if (step >= 0) train_lane(*mine, step, lane);
       if (step + 1 < steps_) sample(*mine, step + 1, lane);
@@ -225,20 +209,21 @@ class SgnsLanes::Run {
   void train_lane(detail::LaneWorker& mine, std::int64_t step, int lane) {
     SgnsBatch& batch = batches(step)[lane];
     double& loss = all_.losses_[static_cast<std::size_t>(lane)] = 0;
+    detail::LaneCopies& copies = copies_[static_cast<std::size_t>(lane)];
+    copies.clear(all_.plan_.n_keys(parity(step)));
     if (batch.n_jobs == 0) return;
-    const detail::LaneView view = view_of(mine, step, lane);
+    const detail::LaneView view = view_of(step, lane);
     detail::SgnsTask task = task_;
-    task.item_copies = mine.copies.data() + mine.room * task.stride;
-    task.context_copies = task.item_copies + mine.room * task.stride;
-    runner_.bind(task, view, batch);
-    runner_.copy(task, view);
+    runner_.bind(task, view, copies, batch);
+    copies.reserve(task.stride);
+    task.items[1] = copies.sides[0].end(task.stride);
+    task.contexts[1] = copies.sides[1].end(task.stride);
+    runner_.copy(task, view, copies, batch);
     loss = runner_.run_lane(task, batch, mine.scratch);
-    const float most = 0.99f * 128 / static_cast<float>(all_.lanes_);
-    const bool finite = runner_.keep(task, view, most, mine.sums.data(), mine.moved.data());
-    detail::require_finite(finite ? loss : std::numeric_limits<double>::quiet_NaN());
+    detail::require_finite(loss);
   }
 
-  detail::LaneView view_of(detail::LaneWorker& mine, std::int64_t step, int lane) const {
+  detail::LaneView view_of(std::int64_t step, int lane) const {
     const detail::LaneNoise& noise = all_.noise_;
     const detail::LanePlan& plan = all_.plan_;
     const std::uint64_t turn = mix64(epoch_key_ + (all_.step_ + static_cast<std::uint64_t>(step)) * kGolden) >> 32;
@@ -246,21 +231,16 @@ class SgnsLanes::Run {
     view.slots = noise.slots().data();
     view.n_slots = static_cast<std::uint32_t>(noise.slots().size());
     view.every = noise.every();
-    view.hot = noise.hot();
+    view.classes = noise.classes().data();
     view.order = noise.order().data();
-    view.n_order = static_cast<std::uint32_t>(noise.order().size());
-    view.shift = noise.shift();
     view.in_order = noise.in_order();
+    view.hot = noise.hot();
     view.mark = plan.marks();
     view.busy = plan.busy();
     view.rows = plan.rows(parity(step));
     view.keys = plan.n_keys(parity(step));
     view.member = static_cast<std::uint32_t>(static_cast<std::uint64_t>(lane) + turn) & static_cast<std::uint32_t>(all_.lanes_ - 1);
     view.lane = lane;
-    for (int matrix = 0; matrix < 2; ++matrix) {
-      mine.touched[matrix].assign(view.keys + 9, 0);
-      view.touched[matrix] = mine.touched[matrix].data();
-    }
     return view;
   }
 
@@ -297,22 +277,41 @@ class SgnsLanes::Run {
 
   /// Add all moves to the rows of this worker's keys.
   void merge(int id, std::int64_t step) {
+    static constexpr std::size_t kTogether = 8;  // keys whose copies are fetched ahead
+    struct {
+      float* row;
+      const float** copies;
+      int n;
+      float share;
+    } found[kTogether];
     const detail::LanePlan& plan = all_.plan_;
-    const std::size_t keys = plan.n_keys(parity(step)), stride = task_.stride;
-    std::vector<const std::int32_t*> sums(workers_.size());
-    for (std::size_t at = static_cast<std::size_t>(id); at < 2 * keys; at += workers_.size()) {
-      int n = 0, lanes = 0;
-      for (const auto& worker : workers_) {
-        if (worker->moved[at] == 0) continue;
-        sums[static_cast<std::size_t>(n++)] = worker->sums.data() + at * stride;
-        lanes += worker->moved[at];
+    const std::size_t keys = plan.n_keys(parity(step)), stride = task_.stride, lanes = copies_.size();
+    std::vector<const float*> copies((kTogether + 1) * lanes);
+    bool finite = true;
+    for (int matrix = 0; matrix < 2; ++matrix)
+      for (auto key = static_cast<std::size_t>(id); key < keys;) {
+        std::size_t together = 0;
+        const float** next = copies.data();
+        for (; together < kTogether && key < keys; key += workers_.size()) {
+          const float** const first = next;
+          for (auto& lane : copies_) {  // without branches: which lanes have a row can't be predicted
+            auto& side = lane.sides[matrix];
+            const std::int32_t place = side.places[key];
+            *next = side.end(stride) + place * static_cast<std::ptrdiff_t>(stride);
+            next += static_cast<std::uint32_t>(place) >> 31;
+          }
+          const auto n = static_cast<int>(next - first);
+          if (n == 0) continue;
+          float* const row = (matrix ? task_.contexts : task_.items)[0] + static_cast<std::size_t>(plan.rows(parity(step))[key]) * stride;
+          for (int i = 0; i < n; ++i)
+            for (std::size_t k = 0; k < stride; k += 16) prefetch(first[i] + k);
+          for (std::size_t k = 0; k < stride; k += 16) prefetch<true>(row + k);
+          found[together++] = {row, first, n, share(step, key, matrix > 0, n)};
+        }
+        for (std::size_t i = 0; i < together; ++i)
+          finite &= runner_.merge(found[i].row, found[i].copies, found[i].n, found[i].share, stride);
       }
-      if (n == 0) continue;
-      const bool context = at >= keys;
-      const std::size_t key = at - (context ? keys : 0);
-      const auto row = static_cast<std::size_t>(plan.rows(parity(step))[key]);
-      runner_.merge((context ? task_.contexts : task_.items) + row * stride, sums.data(), n, share(step, key, context, lanes), stride);
-    }
+    detail::require_finite(finite ? 0 : std::numeric_limits<double>::quiet_NaN());
   }
 
   /// What part of their added moves lanes that moved a row alike make it move.
@@ -337,6 +336,7 @@ class SgnsLanes::Run {
   const detail::SgnsTask task_;
   const detail::SgnsRunner runner_;
   detail::SpinBarrier barrier_;
+  std::vector<detail::LaneCopies> copies_;  ///< of each lane
   std::vector<std::unique_ptr<detail::LaneWorker>> workers_;
   std::vector<std::exception_ptr> errors_;
   const std::int64_t n_chunks_, steps_;

@@ -80,18 +80,19 @@ TRAITCORE_INLINE void prefetch_row(const float* row, std::size_t stride) {
   for (std::size_t k = 0; k < (Stride ? Stride : stride); k += 16) prefetch<true>(row + k);
 }
 
-/// Row i of a matrix; with Lanes, for i < 0, a lane's copy: see SgnsTask.
-template <bool Lanes = false>
-TRAITCORE_INLINE float* row_of(float* matrix, float* copies, std::int32_t i, std::size_t stride) {
-  return (Lanes && i < 0 ? copies : matrix) + static_cast<std::ptrdiff_t>(i) * static_cast<std::ptrdiff_t>(stride);
+/// Row i of a matrix; with Lanes, for i < 0, a lane's copy: see SgnsTask. The base comes from memory: which of the two it is
+/// can't be predicted, and compilers make branches of a choice.
+template <bool Lanes>
+TRAITCORE_INLINE float* row_of(float* const* bases, std::int32_t i, std::size_t stride) {
+  return bases[Lanes ? static_cast<std::uint32_t>(i) >> 31 : 0] + static_cast<std::ptrdiff_t>(i) * static_cast<std::ptrdiff_t>(stride);
 }
 template <bool Lanes>
 TRAITCORE_INLINE float* item_row(const SgnsTask& task, std::int32_t i, std::size_t stride) {
-  return row_of<Lanes>(task.items, task.item_copies, i, stride);
+  return row_of<Lanes>(task.items, i, stride);
 }
 template <bool Lanes>
 TRAITCORE_INLINE float* context_row(const SgnsTask& task, std::int32_t i, std::size_t stride) {
-  return row_of<Lanes>(task.contexts, task.context_copies, i, stride);
+  return row_of<Lanes>(task.contexts, i, stride);
 }
 
 TRAITCORE_INLINE void set_weight(SgnsScratch& s, int output, float weight) {
