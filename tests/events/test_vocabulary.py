@@ -19,7 +19,7 @@ def vocabulary_of(events: list[tuple[Any, Any]], **more: Any) -> Vocabulary:
     """A vocabulary of (action, item) pairs, one customer."""
     columns = {"user_id": [1] * len(events), "action": [a for a, _ in events], "item_id": [i for _, i in events]}
     log = EventLog.from_columns(columns, timestamp=None)
-    return tokenize(split_sessions(log, gap_seconds=None, min_length=1), action_map=None, **more).vocabulary
+    return tokenize(split_sessions(log, gap_seconds=None, min_length=1, ties="row"), action_map=None, **more).vocabulary
 
 
 @given(st.lists(st.tuples(ids, ids), min_size=1, max_size=30))
