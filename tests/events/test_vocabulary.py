@@ -110,7 +110,7 @@ def test_growing_merges_texts() -> None:
             {"s": [1] * len(items), "item_id": items, "text": texts}, user=None, timestamp=None, action=None,
             session="s", item_text="text",
         )
-        return tokenize(split_sessions(log, min_length=1)).vocabulary
+        return tokenize(split_sessions(log, min_length=1, ties="row")).vocabulary
 
     grown = of([1, 2], ["one", "two"]).extended(of([3, 2], ["three", ""]))
     assert {grown.tokens[r]: grown.text_of(r) for r in range(3)} == {1: "one", 2: "two", 3: "three"}
@@ -145,7 +145,7 @@ def test_texts_and_int_ids_are_saved(tmp_path: Path) -> None:
         {"s": [1, 1], "item_id": [5, 7], "text": ["five", None]}, user=None, timestamp=None, action=None,
         session="s", item_text="text",
     )
-    vocabulary = tokenize(split_sessions(log)).vocabulary
+    vocabulary = tokenize(split_sessions(log, ties="row")).vocabulary
     vocabulary.save(tmp_path / "v.npz")
     again = Vocabulary.load(tmp_path / "v.npz")
     assert again.item_texts.tolist() == ["five", ""]
