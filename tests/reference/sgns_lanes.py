@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .sgns import GOLDEN, MASK, MAX_INPUTS, PIECE, ReferenceSgns, alias_table, draw, mix64, stream_state, word
 
-HOT, EVERY, CURVATURE, PAIRS, LEAST_FREE, TRIES = 0.7, 3.0, 0.1, 7, 0.2, 64
+HOT, CURVATURE, PAIRS, LEAST_FREE, TRIES = 0.7, 0.1, 7, 0.2, 64
 Range = tuple[int, int, int]  # sequence, and places in it
 Lane = list[Range]
 
@@ -37,12 +37,7 @@ class ReferenceLanes(ReferenceSgns):
         expected = [k / sum(kept) * self.chunk * self.lanes for k in kept]
         ranked = sorted((i for i, c in enumerate(self.counts) if c > 0), key=lambda i: -self.counts[i])
         hot = {i for i in ranked if expected[i] >= HOT}
-        draws = self.negative * self.chunk / sum(self.weights)
-        self.every: list[int] = []
-        for i in ranked:
-            if i not in hot or self.weights[i] * draws < EVERY:
-                break
-            self.every.append(i)
+        self.every = ranked[: len(hot)]  # rows that every lane may draw
         self.classes: list[list[int]] = []
         drawn = [self.weights[i] for i in self.every]
         for i in ranked[len(self.every) :]:
@@ -53,14 +48,12 @@ class ReferenceLanes(ReferenceSgns):
                 self.classes.append(last)
             last.append(i)
         for members in self.classes:
-            free = [1.0 if i in hot else max(LEAST_FREE, math.exp(-expected[i])) for i in members]
+            free = [max(LEAST_FREE, math.exp(-expected[i])) for i in members]
             mean = sum(self.weights[i] / f for i, f in zip(members, free, strict=True)) / len(members)
             drawn.append(mean * self.lanes)
         self.lane_table = alias_table(drawn)
         shares = [w / sum(drawn) for w in drawn]
         self.hot = dict(zip(self.every, shares, strict=False))
-        for members, share in zip(self.classes, shares[len(self.every) :], strict=True):
-            self.hot |= {i: share / self.lanes for i in members if i in hot}
 
     def fit(self, sequences: list[list[int]], global_context: list[int] | None = None) -> ReferenceLanes:
         chunks = self._chunks([len(s) for s in sequences])
@@ -241,4 +234,4 @@ class ReferenceLanes(ReferenceSgns):
         if self.member >= len(members):
             return None
         row = members[self.member]
-        return row if row in self.hot or row not in self.busy else None
+        return None if row in self.busy else row

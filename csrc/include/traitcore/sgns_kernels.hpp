@@ -29,8 +29,8 @@ struct LaneClass {
 
 /// What a lane knows of a super-step: what it may draw, and where each row lies. See sgns_lanes.hpp.
 struct LaneView {
-  const AliasTable::Slot* slots;  ///< (n_slots,): `every` rows that all lanes draw, then the classes
-  std::uint32_t n_slots, every;
+  const AliasTable::Slot* slots;  ///< (n_slots,): the `hot` rows, which all lanes draw, then the classes
+  std::uint32_t n_slots;
   const LaneClass* classes;  ///< (n_slots,)
   const std::int32_t* order;  ///< rows: those of all lanes, then each class's members
   bool in_order;  ///< order[i] is i throughout

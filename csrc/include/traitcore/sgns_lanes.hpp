@@ -3,7 +3,7 @@
 // The stream is trained in super-steps of 16 chunks ("lanes"), in its order; threads take lanes as they come.
 //   1. Plan, from tokens alone: a row that only one lane has as a token is that lane's; frequent rows, and rows of several
 //      lanes, are shared.
-//   2. Negatives: shared rows that are frequent may be drawn by every lane; of the others each lane may draw its own
+//   2. Negatives: frequent rows, which are shared, may be drawn by every lane; of the others each lane may draw its own
 //      sixteenth in this super-step, without those that are some lane's token. So nothing that a lane moves in place is
 //      read or moved by another.
 //   3. Train: a lane's rows in place; shared ones through copies of the lane's own, made when it begins.
@@ -230,7 +230,6 @@ class SgnsLanes::Run {
     detail::LaneView view{};
     view.slots = noise.slots().data();
     view.n_slots = static_cast<std::uint32_t>(noise.slots().size());
-    view.every = noise.every();
     view.classes = noise.classes().data();
     view.order = noise.order().data();
     view.in_order = noise.in_order();

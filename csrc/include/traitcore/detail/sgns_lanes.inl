@@ -30,7 +30,7 @@ struct PlaceGiver {
 
 /// The place of what a random word draws, and whether the lane may draw it now. Without branches: neither is predictable.
 TRAITCORE_INLINE std::int32_t candidate(const LaneView& view, std::uint64_t word, bool& good) {
-  const std::uint32_t e = AliasTable::draw(view.slots, view.n_slots, word), member = e < view.every ? 0 : view.member;
+  const std::uint32_t e = AliasTable::draw(view.slots, view.n_slots, word), member = e < view.hot ? 0 : view.member;
   const LaneClass of = view.classes[e];
   const bool inside = member < of.size;
   const std::uint32_t at = of.first + (inside ? member : 0);
@@ -61,7 +61,7 @@ TRAITCORE_INLINE int eight_candidates(const LaneView& view, std::uint64_t from, 
       static_cast<long long>(7 * kGolden), static_cast<long long>(8 * kGolden));
   const __m512i e8 = draw_from(view.slots, view.n_slots, _mm512_add_epi64(_mm512_set1_epi64(static_cast<long long>(from)), steps));
   const __m512i of = _mm512_mask_i64gather_epi64(_mm512_setzero_si512(), 0xFF, e8, view.classes, 8);
-  const __mmask8 in_class = _mm512_cmpge_epu64_mask(e8, _mm512_set1_epi64(view.every));
+  const __mmask8 in_class = _mm512_cmpge_epu64_mask(e8, _mm512_set1_epi64(view.hot));
   const __m256i first = _mm512_maskz_cvtepi64_epi32(0xFF, of);
   const __m256i size = _mm512_maskz_cvtepi64_epi32(0xFF, _mm512_maskz_srli_epi64(0xFF, of, 32));
   const __m256i member = _mm256_maskz_set1_epi32(in_class, static_cast<int>(view.member));
