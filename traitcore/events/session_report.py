@@ -101,10 +101,10 @@ def sum_reports(reports: Sequence[SessionReport]) -> SessionReport:
     return total
 
 
-def tied_warning(report: SessionReport) -> str:
-    """The text of a TiedEventsWarning, of rows in order."""
+def tied_warning(report: SessionReport, *, rows_in_order: bool = False) -> str:
+    """The text of a TiedEventsWarning; see `advice`."""
     share = f"{report.tied_share:.1%} of the neighbours in these sessions have the same time, or none is known."
-    return f"{share} {advice(report, rows_in_order=True)}"
+    return f"{share} {advice(report, rows_in_order=rows_in_order)}"
 
 
 def advice(report: SessionReport, *, rows_in_order: bool = False) -> str:

@@ -230,7 +230,7 @@ def check_sessions(report: SessionReport, rules: SessionRules, *, stacklevel: in
     if report.events_kept == 0:
         raise NoSessionLeft(report, rules.min_length)
     if report.baskets:
-        warnings.warn(tied_warning(report), TiedEventsWarning, stacklevel=stacklevel)
+        warnings.warn(tied_warning(report, rows_in_order=True), TiedEventsWarning, stacklevel=stacklevel)
 
 
 def _check_log(log: EventLog, rules: SessionRules) -> None:
