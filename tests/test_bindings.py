@@ -115,10 +115,10 @@ def test_texts_of_numbers_times_and_views_are_checked() -> None:
     status = np.zeros(1, np.uint8)
     with pytest.raises(ValueError, match="'starts' parameter of parse_times must be places in the buffer"):
         _core.parse_times(buffer, one, one + 11, "", out, status)
-    with pytest.raises(ValueError, match="'starts' parameter of parse_decimals must be places in the buffer"):
-        _core.parse_decimals(buffer, one + 3, one + 2, ".", out, out.copy(), status)
-    with pytest.raises(ValueError, match="'point' parameter of parse_decimals must be one character"):
-        _core.parse_decimals(buffer, one, one, "..", out, out.copy(), status)
+    with pytest.raises(ValueError, match="'starts' parameter of parse_numbers must be places in the buffer"):
+        _core.parse_numbers(buffer, one + 3, one + 2, ".", "digits", out, out.copy(), status)
+    with pytest.raises(ValueError, match="'point' parameter of parse_numbers must be one character"):
+        _core.parse_numbers(buffer, one, one, "..", "digits", out, out.copy(), status)
     view = np.array([20, 0, 0, 1], dtype=np.int32).view(np.uint8)
     with pytest.raises(ValueError, match="'views' parameter of gather_views must be places within data"):
         _core.gather_views(view, [buffer], np.array([0, 20]), np.zeros(20, np.uint8))

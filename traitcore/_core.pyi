@@ -230,20 +230,12 @@ def gather_views(
 ) -> None: ...
 
 # time_texts.cpp
-def parse_decimals(
+def parse_numbers(
     buffer: NDArray[np.uint8],
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],
     point: str,
-    whole: NDArray[np.int64],
-    billionths: NDArray[np.int64],
-    status: NDArray[np.uint8],
-) -> None: ...
-def parse_decimals_or_times(
-    buffer: NDArray[np.uint8],
-    starts: NDArray[np.int64],
-    stops: NDArray[np.int64],
-    point: str,
+    reads: str,
     whole: NDArray[np.int64],
     billionths: NDArray[np.int64],
     status: NDArray[np.uint8],

@@ -25,27 +25,28 @@ void parse_spans(const Caller& of, Arg buffer, Arg starts, Arg stops, Arg status
   });
 }
 
-template <traitcore::TextStatus Parse(TextSpan, char, std::int64_t&, std::int64_t&)>
-void parse_numbers(const Caller& of, Arg buffer, Arg starts, Arg stops, const std::string& point, Arg whole,
+using ParseNumber = traitcore::TextStatus (*)(TextSpan, char, std::int64_t&, std::int64_t&);
+
+ParseNumber reader_of(const Caller& of, const std::string& reads) {
+  if (reads == "digits")
+    return [](TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths) {
+      return traitcore::parse_decimal(text, point, whole, billionths);
+    };
+  if (reads == "numbers") return traitcore::parse_number;
+  if (reads == "numbers or times") return traitcore::parse_number_or_time;
+  of.refuse("reads", "'digits', 'numbers' or 'numbers or times'", reads);
+}
+
+void parse_numbers(Arg buffer, Arg starts, Arg stops, const std::string& point, const std::string& reads, Arg whole,
                    Arg billionths, Arg status) {
+  const Caller of("parse_numbers");
   if (point.size() != 1) of.refuse("point", "one character", point);
   const std::int64_t n = of.array<const std::int64_t>("starts", starts, {{"n"}}).shape[0];
   const auto units = of.array<std::int64_t>("whole", whole, {{"length of starts", n}});
   const auto parts = of.array<std::int64_t>("billionths", billionths, {{"length of starts", n}});
-  parse_spans(of, buffer, starts, stops, status, [&](TextSpan text, std::int64_t i) {
-    return Parse(text, point[0], units.data[i], parts.data[i]);
-  });
-}
-
-void parse_decimals(Arg buffer, Arg starts, Arg stops, const std::string& point, Arg whole, Arg billionths, Arg status) {
-  parse_numbers<traitcore::parse_decimal>(Caller("parse_decimals"), buffer, starts, stops, point, whole, billionths,
-                                          status);
-}
-
-void parse_decimals_or_times(Arg buffer, Arg starts, Arg stops, const std::string& point, Arg whole, Arg billionths,
-                             Arg status) {
-  parse_numbers<traitcore::parse_decimal_or_time>(Caller("parse_decimals_or_times"), buffer, starts, stops, point, whole,
-                                                  billionths, status);
+  const ParseNumber parse = reader_of(of, reads);
+  parse_spans(of, buffer, starts, stops, status,
+              [&](TextSpan text, std::int64_t i) { return parse(text, point[0], units.data[i], parts.data[i]); });
 }
 
 void parse_times(Arg buffer, Arg starts, Arg stops, const std::string& format, Arg us, Arg status) {
@@ -61,13 +62,11 @@ void parse_times(Arg buffer, Arg starts, Arg stops, const std::string& format, A
 }  // namespace
 
 void bind_time_texts(py::module_& m) {
-  define(m, "parse_decimals", &parse_decimals,
+  define(m, "parse_numbers", &parse_numbers,
          "Spans [starts, stops) of buffer uint8 as numbers: whole and billionths (n,) int64, status (n,) uint8 (0 fine, 1 "
-         "empty, 2 wrong). `point` is the decimal separator.",
-         "buffer", "starts", "stops", "point", "whole", "billionths", "status");
-  define(m, "parse_decimals_or_times", &parse_decimals_or_times,
-         "`parse_decimals`, or as microseconds since 1970 UTC in `whole` the texts that are times of ISO 8601 (status 3).",
-         "buffer", "starts", "stops", "point", "whole", "billionths", "status");
+         "empty, 2 wrong). `point` is the decimal separator. `reads`: \"digits\", \"numbers\", with exponents too, or "
+         "\"numbers or times\": of ISO 8601, as microseconds since 1970 UTC in `whole` (status 3).",
+         "buffer", "starts", "stops", "point", "reads", "whole", "billionths", "status");
   define(m, "parse_times", &parse_times,
          "Spans [starts, stops) of buffer uint8 as times: us (n,) int64 since 1970 UTC, status (n,) uint8 (0 fine, 1 "
          "empty, 2 wrong). `format`: strptime's directives, or \"\" for ISO 8601.",

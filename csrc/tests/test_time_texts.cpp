@@ -51,7 +51,7 @@ void every_prefix_of_a_time_is_read_within_its_bounds() {
   for (const std::string& whole : {basic, week})
     for (std::size_t n = 0; n <= whole.size(); ++n) {
       const std::string text(whole, 0, n);
-      tc::parse_decimal_or_time(span(text), '.', us, part);
+      tc::parse_number_or_time(span(text), '.', us, part);
     }
   for (std::size_t n = 0; n <= other.size(); ++n) {
     const std::string text(other, 0, n);
@@ -66,6 +66,10 @@ void the_largest_numbers() {
   CHECK(tc::parse_decimal(span("9223372036854775807"), '.', whole, part) == tc::kFine && whole == INT64_MAX);
   CHECK(tc::parse_decimal(span("9223372036854775808"), '.', whole, part) == tc::kWrong);
   CHECK(tc::parse_decimal(span("-1,5"), ',', whole, part) == tc::kFine && whole == -1 && part == -500'000'000);
+  for (const char* text : {"1e3", "12e2", "1E03", "1.5e1"}) {  // ids: no numbers unless exponents are asked for
+    CHECK(tc::parse_decimal(span(text), '.', whole, part) == tc::kWrong);
+    CHECK(tc::parse_number(span(text), '.', whole, part) == tc::kFine);
+  }
 }
 
 }  // namespace

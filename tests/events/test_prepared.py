@@ -187,6 +187,23 @@ def test_integers_that_turn_into_texts(tmp_path: Path) -> None:
     assert str(2**64 - 1) in found.sequences.owner_ids.tolist()
 
 
+ODD = ["12e2", "5e2", "1E03", "1e+2", "0x12", "1_00", "+12", "007", "-0", "12.", "1e1", " 12"]
+
+
+@pytest.mark.parametrize("odd", ODD)  # many have as many characters as the number that they look like
+@pytest.mark.parametrize("role", ["user_id", "item_id"])
+def test_ids_that_look_like_numbers_are_themselves(tmp_path: Path, role: str, odd: str) -> None:
+    rows = [{"user_id": k % 7, "timestamp": 1_500_000_000 + k, "action": "view", "item_id": k % 5} for k in range(60)]
+    for k, row in enumerate(rows):
+        row[role] = odd if k % 9 == 0 else "1200" if k % 9 == 1 else row[role]
+    paths = write_files(tmp_path / "log", rows, [20, 40], HEADER)
+    found = assert_the_same(paths, tmp_path / "work", min_count=1)
+    assert found is not None
+    known = found.sequences.owner_ids if role == "user_id" else found.vocabulary.item_ids
+    assert known is not None
+    assert {odd, "1200"} <= {str(one) for one in known.tolist()}
+
+
 @pytest.mark.parametrize("reading", [
     {"session": "session"}, {"session": "session", "user": None}, {"session": "session", "timestamp": None},
     {"session": "session", "user": None, "timestamp": None, "order": "position"}, {"order": "position"},

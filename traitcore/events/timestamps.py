@@ -98,10 +98,13 @@ def parse_numbers(
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """(values, status) of spans of text as numbers: int64, or float64 if any has a fraction; FINE, EMPTY or WRONG.
 
-    What the native parser doesn't read (exponents, more than int64) is left to Python's float, or WRONG with `plain`.
+    What the native parser doesn't read (more than int64, fractions with an exponent) is left to Python's float. With
+    `plain` these, and whatever has an exponent (an id such as 12e2), are WRONG.
     """
-    values, status = _native_numbers(_core.parse_decimals, (buffer, starts, stops), decimal)
-    return (values, status) if plain else _with_floats(values, status, (buffer, starts, stops), decimal)
+    spans = (buffer, starts, stops)
+    if plain:
+        return _native_numbers(spans, decimal, "digits")
+    return _with_floats(*_native_numbers(spans, decimal, "numbers"), spans, decimal)
 
 
 def parse_numbers_or_times(
@@ -109,7 +112,7 @@ def parse_numbers_or_times(
 ) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     """As `parse_numbers`, or else ISO 8601: int64 microseconds of status TIME."""
     spans = (buffer, starts, stops)
-    values, status = _with_floats(*_native_numbers(_core.parse_decimals_or_times, spans, decimal), spans, decimal)
+    values, status = _with_floats(*_native_numbers(spans, decimal, "numbers or times"), spans, decimal)
     _read_others(spans, status, parse_iso, values, TIME)
     return values, status
 
@@ -129,13 +132,11 @@ def parse_times(
     return us, status
 
 
-def _native_numbers(
-    parse: Callable[..., None], spans: Spans, decimal: str
-) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+def _native_numbers(spans: Spans, decimal: str, reads: str) -> tuple[NDArray[Any], NDArray[np.uint8]]:
     buffer, starts, stops = spans[0], np.ascontiguousarray(spans[1]), np.ascontiguousarray(spans[2])
     whole, parts = np.empty(len(starts), dtype=np.int64), np.empty(len(starts), dtype=np.int64)
     status = np.empty(len(starts), dtype=np.uint8)
-    parse(buffer, starts, stops, decimal, whole, parts, status)
+    _core.parse_numbers(buffer, starts, stops, decimal, reads, whole, parts, status)
     return whole + parts * 1e-9 if parts.any() else whole, status
 
 

@@ -57,8 +57,9 @@ inline std::int64_t with_exponent(TextSpan text, std::int64_t digits, int places
 }  // namespace detail
 
 /// -12 or 1430623510.25, blanks around allowed, as whole (towards zero) and billionths; digits after the ninth are cut.
-/// `point` is the decimal separator. With an exponent, 1.43062351E+09, whole numbers of up to 2^53.
-inline TextStatus parse_decimal(TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths) {
+/// `point` is the decimal separator.
+inline TextStatus parse_decimal(TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths,
+                                bool exponents = false) {
   whole = billionths = 0;
   text.trim();
   if (text.empty()) return kEmpty;
@@ -77,7 +78,7 @@ inline TextStatus parse_decimal(TextSpan text, char point, std::int64_t& whole, 
       scale /= 10;
       fraction += (*text.at - '0') * scale;
     }
-  if (digits && !text.empty() && places <= 9 && value < 1'000'000'000) {
+  if (exponents && digits && !text.empty() && places <= 9 && value < 1'000'000'000) {
     const std::int64_t all = (value * 1'000'000'000 + fraction) / scale;
     value = detail::with_exponent(text, all, places);
     if (value < 0) return kWrong;
@@ -88,6 +89,11 @@ inline TextStatus parse_decimal(TextSpan text, char point, std::int64_t& whole, 
   whole = negative ? -value : value;
   billionths = negative ? -fraction : fraction;
   return kFine;
+}
+
+/// `parse_decimal`, and with an exponent, 1.43062351E+09, whole numbers of up to 2^53.
+inline TextStatus parse_number(TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths) {
+  return parse_decimal(text, point, whole, billionths, true);
 }
 
 /// Days since 1970-01-01 of a date, kNoTime where there is none. Civil calendar after Hinnant 2013.
@@ -229,9 +235,9 @@ inline TextStatus parse_iso_time(TextSpan text, std::int64_t& us) {
   return kFine;
 }
 
-/// A number as `parse_decimal` has it, or else a time of ISO 8601, whose microseconds are `whole`: kFine or kTime.
-inline TextStatus parse_decimal_or_time(TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths) {
-  const TextStatus number = parse_decimal(text, point, whole, billionths);
+/// A number as `parse_number` has it, or else a time of ISO 8601, whose microseconds are `whole`: kFine or kTime.
+inline TextStatus parse_number_or_time(TextSpan text, char point, std::int64_t& whole, std::int64_t& billionths) {
+  const TextStatus number = parse_number(text, point, whole, billionths);
   if (number != kWrong) return number;
   billionths = 0;
   return parse_iso_time(text, whole) == kFine ? kTime : kWrong;
