@@ -150,7 +150,7 @@ def test_workers_choose_alike() -> None:
 @pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize("most", [0, 1, 7, 20, 1000])
 def test_the_latest_sessions_of_a_large_log_choose(monkeypatch: pytest.MonkeyPatch, timed: bool, most: int) -> None:
-    monkeypatch.setattr(next_choice, "MOST_EVENTS", most)
+    monkeypatch.setattr(next_choice, "LATEST_EVENTS", most)
     rng = np.random.default_rng(most)
     lengths = rng.integers(0, 4, 40)
     offsets = np.concatenate(([0], np.cumsum(lengths)))
@@ -177,7 +177,7 @@ def test_a_model_learns_the_latest_sessions(tmp_path: Path, monkeypatch: pytest.
         return fit(self, sequences, **options)
 
     monkeypatch.setattr(next_choice.NextItemModel, "fit", keep)
-    monkeypatch.setattr(next_choice, "MOST_EVENTS", 2_000)
+    monkeypatch.setattr(next_choice, "LATEST_EVENTS", 2_000)
     _, result = published_model(tmp_path, monkeypatch)
     assert 1_500 < learned[0].n_tokens <= 2_000 < result.vocabulary.counts.sum()
 

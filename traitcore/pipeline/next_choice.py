@@ -26,7 +26,7 @@ MOST_SCORES = 40_000_000
 # The latest sessions of so many events choose, and are what a `NextItemModel` learns: two minutes on one core, and
 # memory that doesn't grow with the log. Of a log's events the older ones tell least of what comes next. No other number
 # was tried; no real log at hand is larger.
-MOST_EVENTS = 4_000_000
+LATEST_EVENTS = 4_000_000
 Sides = tuple[NDArray[np.float32], NDArray[np.float32]]  # vectors and context vectors, (n, d) each
 
 
@@ -65,15 +65,15 @@ def choose_next(
 
 
 def latest_sessions(sequences: Sequences) -> NDArray[np.bool_]:
-    """(n_sessions,) bool: the sessions that end last, of MOST_EVENTS in all; the last rows where times aren't known."""
+    """(n_sessions,) bool: the sessions that end last, of LATEST_EVENTS in all; the last rows where times aren't known."""
     n = len(sequences)
-    if sequences.n_tokens <= MOST_EVENTS:
+    if sequences.n_tokens <= LATEST_EVENTS:
         return np.ones(n, dtype=bool)
     times = sequences.timestamps_us
     order = np.arange(n) if times is None else np.argsort(session_ends(sequences, times), kind="stable")
     lengths = sequences.offsets[1:] - sequences.offsets[:-1]
     kept = np.zeros(n, dtype=bool)
-    kept[order[np.cumsum(lengths[order[::-1]])[::-1] <= MOST_EVENTS]] = True
+    kept[order[np.cumsum(lengths[order[::-1]])[::-1] <= LATEST_EVENTS]] = True
     return kept
 
 

@@ -109,7 +109,7 @@ class Fitted:
         traits = lists = None
         if self.result.customers is not None:
             traits = judge_traits(self.log, config, checks=checks, n_splits=n_splits, progress=tell)
-            lists = judge_recommendations(self.log, config, max_per_trait=max_per_trait)
+            lists = judge_recommendations(self.log, config, max_per_trait=max_per_trait, progress=tell)
         self.evaluation = Evaluation(items, traits, lists)
         return self.evaluation
 
