@@ -65,7 +65,7 @@ def choose_next(
 
 
 def latest_sessions(sequences: Sequences) -> NDArray[np.bool_]:
-    """(n_sessions,) bool: the sessions that end last, of LATEST_EVENTS in all; the last rows where times aren't known."""
+    """(n_sessions,) bool: those that end last, of LATEST_EVENTS in all; the last rows where times aren't known."""
     n = len(sequences)
     if sequences.n_tokens <= LATEST_EVENTS:
         return np.ones(n, dtype=bool)
