@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from traitcore import _rows
-from traitcore._rows import cosines, paired_cosines, rows_to_shares, unit_float32_rows, unit_rows
+from traitcore._rows import (
+    cosines,
+    paired_cosines,
+    rows_to_shares,
+    sorted_unique,
+    unit_float32_rows,
+    unit_rows,
+)
 
 
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
@@ -21,6 +28,16 @@ def test_unit_rows_hold_at_any_scale_the_type_has(precision):
     assert not unit_rows(np.zeros((2, 3)), precision).any()
     assert unit_rows(np.zeros((2, 0)), precision).shape == (2, 0)
     assert unit_rows(np.zeros((0, 2)), precision).shape == (0, 2)
+
+
+@pytest.mark.parametrize("values", [
+    [], [5], [5, 5, 5], [3, -1, 3, 2], [2**62, -(2**62), 2**62], np.arange(9)[::-1], np.arange(12).reshape(4, 3)[:, 1],
+])
+def test_distinct_values_are_those_of_numpy(values):
+    array = np.asarray(values, dtype=np.int64)
+    before = array.copy()
+    np.testing.assert_array_equal(sorted_unique(array), np.unique(array))
+    np.testing.assert_array_equal(array, before)
 
 
 def test_cosines_of_pairs_and_of_all():

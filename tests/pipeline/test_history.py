@@ -8,13 +8,17 @@ import pytest
 import traitcore as tc
 from tests.data.small_store import FAST, simulated
 from tests.reference.history import divided_events
+from traitcore.pipeline import history, many_customers
 from traitcore.pipeline.history import _in_units, _periods, trait_history
 
 
-def test_history_is_the_sum_of_divided_events() -> None:
+@pytest.mark.parametrize(("customers", "events"), [(1 << 22, 100_000), (70, 100_000), (1 << 22, 7), (1, 3)])
+def test_history_is_the_sum_of_divided_events(customers: int, events: int, monkeypatch: pytest.MonkeyPatch) -> None:
     result = tc.fit_pipeline(simulated().log, **FAST)
     model, vocabulary = result.model, result.vocabulary
     assert model is not None
+    monkeypatch.setattr(many_customers, "_AT_ONCE", customers)  # tokens of a block of customers
+    monkeypatch.setattr(history, "_BLOCK", events)
     prices = np.where(np.arange(len(vocabulary.item_ids)) % 5, np.arange(len(vocabulary.item_ids)) + 1.0, np.nan)
     found = trait_history(result.sequences, vocabulary, model, prices)
     buy = vocabulary.actions.index("buy")
